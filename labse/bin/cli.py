@@ -1,0 +1,65 @@
+"""The `labse` command: one word for each job."""
+
+import importlib
+import sys
+
+from labse.bin import program
+from labse.version import __version__
+
+PROGRAMS = {
+    "train": ("labse.bin.train", "train a dual encoder on pairs"),
+    "encode": ("labse.bin.encode", "text file -> vectors (.npy)"),
+    "evaluate": ("labse.bin.evaluate", "judge a model on a task"),
+    "export": ("export.export_program", "run folder -> SavedModels"),
+    "verify": ("export.verify_program", "prove that an export works"),
+    "extract-gettext": (
+        "data_pipeline.extract_gettext",
+        "translation catalogues (.po, .mo) -> pairs",
+    ),
+    "build-vocab": (
+        "data_pipeline.build_vocab",
+        "text of many languages -> WordPiece vocabulary",
+    ),
+    "split-pairs": (
+        "data_pipeline.split_pairs",
+        "pairs -> training and held-out pairs, by whole strings",
+    ),
+}
+
+
+def usage() -> str:
+    """The text of `labse --help`."""
+    lines = [
+        f"labse {__version__}: language-agnostic sentence embeddings",
+        "",
+        "usage: labse PROGRAM [--flag=value ...]",
+        "       labse PROGRAM --help",
+        "",
+    ]
+    lines += [f"  {name:<16} {what}" for name, (_, what) in PROGRAMS.items()]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(usage())
+        sys.exit(0)
+    if arguments[0] == "--version":
+        print(__version__)
+        sys.exit(0)
+    name = arguments[0]
+    if name not in PROGRAMS:
+        print(
+            f"labse: no program is called {name!r}. There are: "
+            f"{', '.join(PROGRAMS)}.",
+            file=sys.stderr,
+        )
+        sys.exit(program.USAGE_EXIT_CODE)
+    module = importlib.import_module(PROGRAMS[name][0])
+    sys.exit(program.run(module, arguments[1:], f"labse {name}"))
+
+
+if __name__ == "__main__":
+    main()

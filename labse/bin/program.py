@@ -1,0 +1,64 @@
+"""Runs a program: flags in, one clear error out.
+
+A program is a module with a docstring, `define_flags(flag_values)` and
+`main(flag_values)`. Flags live in an object of their own, not in absl's
+global one, so that many programs can be imported in one process.
+"""
+
+import sys
+import traceback
+from types import ModuleType
+
+from absl import flags, logging
+
+from labse.errors import InputError
+
+USAGE_EXIT_CODE = 2
+
+
+def run(program: ModuleType, arguments: list[str], name: str) -> int:
+    """Runs `program` and returns the exit code.
+
+    Args:
+      program: module with `define_flags` and `main`.
+      arguments: the command line after the program's name.
+      name: how the user called it, for messages.
+    """
+    logging.set_verbosity(logging.INFO)
+    flag_values = flags.FlagValues()
+    program.define_flags(flag_values)
+    if any(argument in ("--help", "-h", "-help") for argument in arguments):
+        print(f"{program.__doc__.strip()}\n\nFlags of {name}:")
+        print(flag_values.get_help())
+        return 0
+    try:
+        rest = flag_values([name, *arguments])[1:]
+        positional = getattr(program, "POSITIONAL", None)
+        if positional is None and rest:
+            raise InputError(
+                f"{name} takes flags only (--name=value). Received: "
+                f"{' '.join(rest)}. See {name} --help."
+            )
+        if positional is not None:
+            if len(rest) != 1:
+                raise InputError(
+                    f"{name} takes one {positional}. Received {len(rest)}: "
+                    f"{' '.join(rest)}. See {name} --help."
+                )
+            return program.main(flag_values, rest[0]) or 0
+        return program.main(flag_values) or 0
+    except flags.Error as error:
+        print(f"{name}: {error} See {name} --help.", file=sys.stderr)
+    except InputError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+    except OSError as error:
+        traceback.print_exc()
+        print(f"{name}: {error}", file=sys.stderr)
+    return USAGE_EXIT_CODE
+
+
+def main(module_name: str) -> None:
+    """Runs the module that was started as `python -m MODULE`."""
+    program = sys.modules[module_name]
+    name = f"python -m {program.__spec__.name}"
+    sys.exit(run(program, sys.argv[1:], name))

@@ -1,0 +1,20 @@
+"""The names that data carries, declared once.
+
+Model inputs are int32 [batch, length]; the names are TF Hub's (transformer
+encoder API), not ours.
+"""
+
+MODEL_INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
+
+# A training example. `hard_negatives` is optional.
+SOURCE = "source"
+TARGET = "target"
+HARD_NEGATIVES = "hard_negatives"
+
+# Records on disk: columns of a TSV with a header, features of a TFRecord.
+SOURCE_LANGUAGE = "source_language"
+TARGET_LANGUAGE = "target_language"
+PAIR_COLUMNS = (SOURCE, TARGET, SOURCE_LANGUAGE, TARGET_LANGUAGE)
+TEXT = "text"
+LANGUAGE = "language"
+MONOLINGUAL_COLUMNS = (TEXT, LANGUAGE)
