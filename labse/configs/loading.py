@@ -1,0 +1,146 @@
+"""Reads, overrides and saves configurations, strictly.
+
+An unknown key or a value of the wrong type is an `InputError` that names the
+key and the nearest valid one.
+"""
+
+import dataclasses
+import difflib
+import os
+import pathlib
+import types
+import typing
+
+import yaml
+
+from labse.configs.schema import ExperimentConfig
+from labse.errors import InputError
+
+_PRESETS = pathlib.Path(__file__).parent
+
+
+def preset_names() -> list[str]:
+    """The names that `load` takes, sorted."""
+    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+
+
+def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
+    """A preset or a YAML file, with `section.key=value` overrides applied.
+
+    Raises:
+      InputError: there is no such preset or file, it is not YAML, or a key or
+        value does not fit the schema.
+    """
+    if name_or_path in preset_names():
+        path = _PRESETS / f"{name_or_path}.yaml"
+    elif os.path.isfile(name_or_path):
+        path = pathlib.Path(name_or_path)
+    else:
+        raise InputError(
+            "A configuration is one of the presets "
+            f"({', '.join(preset_names())}) or a YAML file. Received: "
+            f"{name_or_path!r}, which is neither."
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a YAML file: {error}") from error
+    for override in overrides:
+        _apply(values, override)
+    return from_dict(values)
+
+
+def _apply(values: dict, override: str) -> None:
+    key, equals, text = override.partition("=")
+    section, dot, field = key.partition(".")
+    if not (equals and dot):
+        raise InputError(
+            "An override has the form section.key=value, e.g. "
+            f"training.num_steps=100. Received: {override!r}."
+        )
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"{override!r} has no readable value: {error}"
+        ) from error
+    if not isinstance(values.setdefault(section, {}), dict):
+        raise InputError(f"{section!r} must hold keys and values.")
+    values[section][field] = value
+
+
+def from_dict(values: dict) -> ExperimentConfig:
+    """Builds the configuration from plain dicts; raises `InputError`."""
+    return _build(ExperimentConfig, values, "")
+
+
+def _build(cls: type, values, where: str):
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{where.rstrip('.') or 'A configuration'} must hold keys and "
+            f"values. Received: {values!r}."
+        )
+    hints = typing.get_type_hints(cls)
+    for key in values:
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.0)
+            raise InputError(
+                f"{cls.__name__} has no key {where}{key}. Did you mean "
+                f"{where}{near[0]}? It has: {', '.join(hints)}."
+            )
+    return cls(
+        **{
+            key: _value(hints[key], value, f"{where}{key}")
+            for key, value in values.items()
+        }
+    )
+
+
+def _value(hint, value, key: str):
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, f"{key}.")
+    if typing.get_origin(hint) is tuple:
+        item = typing.get_args(hint)[0]
+        if isinstance(value, (list, tuple)):
+            return tuple(_value(item, each, key) for each in value)
+    elif hint is float and _is_number(value):
+        return float(value)
+    elif type(value) is hint:
+        return value
+    name = hint.__name__ if isinstance(hint, type) else str(hint)
+    if isinstance(hint, types.GenericAlias):
+        name = f"list of {typing.get_args(hint)[0].__name__}"
+    raise InputError(
+        f"{key} must be a {name}. Received: {value!r} ({type(value).__name__})."
+    )
+
+
+def _is_number(value) -> bool:
+    """Also for text such as 1e-3, which YAML 1.1 does not take as a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
+
+
+def to_yaml(config: ExperimentConfig) -> str:
+    """The configuration as YAML text that `load` reads back equal."""
+    values = dataclasses.asdict(config)
+    values["data"]["length_buckets"] = list(config.data.length_buckets)
+    return yaml.safe_dump(values, sort_keys=False)
+
+
+def differences(one: ExperimentConfig, other: ExperimentConfig) -> list[str]:
+    """Each key whose value differs, as `section.key: one -> other`."""
+    rows = []
+    for section, values in dataclasses.asdict(one).items():
+        others = getattr(other, section)
+        rows += [
+            f"{section}.{key}: {value} -> {getattr(others, key)}"
+            for key, value in values.items()
+            if value != getattr(others, key)
+        ]
+    return rows

@@ -1,0 +1,221 @@
+"""Every choice of an experiment, typed; the defaults are the paper's.
+
+Sections are those of Feng et al., ACL 2022. Where the paper is silent, the
+comment says whose number it is.
+"""
+
+import dataclasses
+
+from labse.errors import InputError
+
+POOLINGS = ("cls", "cls_tanh", "mean")
+ACTIVATIONS = ("gelu", "gelu_tanh")
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """The shared BERT encoder (section 3.2 and appendix A: BERT Base)."""
+
+    vocab_size: int = 501_153  # Section 3.2; set from the vocabulary file.
+    num_layers: int = 12
+    num_heads: int = 12
+    hidden_size: int = 768
+    intermediate_size: int = 3072
+    max_positions: int = 512  # Section 3.4: pre-training length.
+    type_vocab_size: int = 2  # BERT.
+    # BERT's gelu is the tanh approximation in Google's code and the exact one
+    # in Hugging Face's; the difference is at most 4.7e-4 per activation.
+    activation: str = "gelu_tanh"
+    # Section 3.2: the l2-normalised [CLS]. The released weights put BERT's
+    # tanh pooler in between ("cls_tanh").
+    pooling: str = "cls"
+    dropout: float = 0.1  # BERT.
+    attention_dropout: float = 0.1  # BERT.
+    initializer_range: float = 0.02  # BERT.
+
+    def __post_init__(self):
+        _choice(self, "activation", ACTIVATIONS)
+        _choice(self, "pooling", POOLINGS)
+        _positive(
+            self,
+            "vocab_size",
+            "num_layers",
+            "num_heads",
+            "hidden_size",
+            "intermediate_size",
+            "type_vocab_size",
+        )
+        _probability(self, "dropout", "attention_dropout")
+        if self.hidden_size % self.num_heads:
+            raise InputError(
+                "encoder.hidden_size must be a multiple of encoder.num_heads. "
+                f"Received: {self.hidden_size} and {self.num_heads}."
+            )
+        if self.max_positions < 3:
+            raise InputError(
+                "encoder.max_positions must leave room for [CLS], a piece and "
+                f"[SEP]. Received: {self.max_positions}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenizerConfig:
+    """Text to pieces."""
+
+    max_length: int = 128  # Section 3.2, with [CLS] and [SEP].
+    # Long words of Thai, Khmer, Lao and Burmese stay words; 100 characters,
+    # Hugging Face's limit, are at most 400 bytes.
+    max_bytes_per_word: int = 400
+
+    def __post_init__(self):
+        _positive(self, "max_bytes_per_word")
+        if self.max_length < 3:
+            raise InputError(
+                "tokenizer.max_length counts [CLS] and [SEP], so it must be "
+                f"at least 3. Received: {self.max_length}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """Additive-margin softmax (section 2, Eq. 1-4)."""
+
+    logit_scale: float = 10.0  # Footnote 11.
+    margin: float = 0.3  # Footnote 11.
+    bidirectional: bool = True  # Eq. 4.
+    # Off-diagonal pairs with the same source or the same target text are
+    # translations too, not negatives. The paper does not say.
+    mask_duplicates: bool = True
+
+    def __post_init__(self):
+        _positive(self, "logit_scale")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Pairs to batches."""
+
+    # A language's share of the examples is its share of the pairs to this
+    # power; 1 takes the pairs as they are, 0 all languages alike.
+    language_exponent: float = 1.0
+    # Lengths that a batch is padded to, each at most tokenizer.max_length;
+    # empty: always tokenizer.max_length.
+    length_buckets: tuple[int, ...] = ()
+    # So many batches are sorted by length together, then shuffled; 1: none.
+    batches_sorted_together: int = 1
+    # Lines that are no pair are skipped up to this share, and then refused.
+    max_malformed_share: float = 0.01
+
+    def __post_init__(self):
+        _probability(self, "language_exponent", "max_malformed_share")
+        _positive(self, "batches_sorted_together")
+        buckets = list(self.length_buckets)
+        if buckets != sorted(set(buckets)) or (buckets and buckets[0] < 3):
+            raise InputError(
+                "data.length_buckets must rise and start at 3 or more. "
+                f"Received: {buckets}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Optimisation (section 3.2)."""
+
+    global_batch_size: int = 4096  # 128 a core, 32 cores.
+    num_steps: int = 50_000  # From pre-trained weights; 500k without.
+    learning_rate: float = 1e-3  # With linear decay to zero.
+    # The paper does not say; the authors' published configuration warms up
+    # over 1 % of the steps.
+    warmup_steps: int = 500
+    weight_decay: float = 0.01  # BERT; not on biases and layer norms.
+    adam_beta_1: float = 0.9  # BERT.
+    adam_beta_2: float = 0.999  # BERT.
+    adam_epsilon: float = 1e-6  # BERT.
+    gradient_clip_norm: float = 1.0  # BERT; 0: none.
+    precision: str = "float32"
+    seed: int = 0
+    deterministic: bool = True  # TensorFlow's deterministic kernels.
+    steps_per_execution: int = 1
+    log_every: int = 100
+    checkpoint_every: int = 1000
+    validate_every: int = 1000
+
+    def __post_init__(self):
+        _choice(self, "precision", PRECISIONS)
+        _positive(
+            self,
+            "global_batch_size",
+            "num_steps",
+            "learning_rate",
+            "steps_per_execution",
+            "log_every",
+            "checkpoint_every",
+            "validate_every",
+        )
+        for name in ("log_every", "checkpoint_every", "validate_every"):
+            if getattr(self, name) % self.steps_per_execution:
+                raise InputError(
+                    f"training.{name} must be a multiple of "
+                    "training.steps_per_execution. Received: "
+                    f"{getattr(self, name)} and {self.steps_per_execution}."
+                )
+        if not 0 <= self.warmup_steps < self.num_steps:
+            raise InputError(
+                "training.warmup_steps must be at least 0 and less than "
+                f"training.num_steps. Received: {self.warmup_steps} and "
+                f"{self.num_steps}."
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class ExperimentConfig:
+    """One experiment: a row of the paper's tables, or a user's own."""
+
+    encoder: EncoderConfig = dataclasses.field(default_factory=EncoderConfig)
+    tokenizer: TokenizerConfig = dataclasses.field(
+        default_factory=TokenizerConfig
+    )
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    def __post_init__(self):
+        if self.tokenizer.max_length > self.encoder.max_positions:
+            raise InputError(
+                "tokenizer.max_length must be at most encoder.max_positions. "
+                f"Received: {self.tokenizer.max_length} and "
+                f"{self.encoder.max_positions}."
+            )
+        buckets = self.data.length_buckets
+        if buckets and buckets[-1] > self.tokenizer.max_length:
+            raise InputError(
+                "data.length_buckets must be at most tokenizer.max_length. "
+                f"Received: {list(buckets)} and {self.tokenizer.max_length}."
+            )
+
+
+def _choice(config, name: str, choices: tuple[str, ...]) -> None:
+    if getattr(config, name) not in choices:
+        raise InputError(
+            f"{name} must be one of {', '.join(choices)}. "
+            f"Received: {getattr(config, name)!r}."
+        )
+
+
+def _positive(config, *names: str) -> None:
+    for name in names:
+        if not getattr(config, name) > 0:
+            raise InputError(
+                f"{name} must be greater than 0. "
+                f"Received: {getattr(config, name)}."
+            )
+
+
+def _probability(config, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise InputError(
+                f"{name} must lie between 0 and 1. "
+                f"Received: {getattr(config, name)}."
+            )

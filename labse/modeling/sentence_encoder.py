@@ -1,0 +1,94 @@
+"""One encoder for all languages: pieces in, unit vectors out."""
+
+import dataclasses
+
+import tensorflow as tf
+import tf_keras
+
+from labse.configs.schema import EncoderConfig
+from labse.features import MODEL_INPUTS
+from labse.modeling.transformer_encoder import build_transformer_encoder
+
+
+@tf_keras.utils.register_keras_serializable(package="labse")
+class SentenceEncoder(tf_keras.Model):
+    """BERT, pooled and l2-normalised (section 3.2).
+
+    Args:
+      config: the encoder's shape and pooling.
+      precision: "float32" or "mixed_bfloat16", the dtype of the matmuls;
+        variables and embeddings are float32 either way.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        precision: str = "float32",
+        name="sentence_encoder",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.config = config
+        self.precision = precision
+        self.transformer = build_transformer_encoder(config, precision)
+
+    def build(self, input_shape=None):
+        """Creates every variable."""
+        self.transformer.build()
+        self.built = True
+
+    def call(self, inputs, training=None, seed=None, blocks=None):
+        """Embeds sentences.
+
+        Args:
+          inputs: dict of `MODEL_INPUTS`, int32 [batch, length].
+          training: whether dropout is on.
+          seed: int32 [2], from which dropout's masks follow.
+          blocks: the weights as `transformer.block_weights()` gives them, if
+            they were made before.
+
+        Returns:
+          float32 [batch, hidden_size], each row of length 1.
+        """
+        return self.all_outputs(inputs, training, seed, blocks)["default"]
+
+    def all_outputs(self, inputs, training=None, seed=None, blocks=None) -> dict:
+        """The outputs of TF Hub's transformer encoder API.
+
+        Returns:
+          `default` float32 [batch, hidden_size], of length 1; `pooled_output`,
+          the same before normalisation; `sequence_output` float32 [batch,
+          length, hidden_size]; `encoder_outputs`, one such for each block.
+        """
+        inputs = {name: inputs[name] for name in MODEL_INPUTS}
+        outputs = self.transformer(
+            inputs, training=training, seed=seed, blocks=blocks
+        )
+        pooled = self._pool(outputs, inputs["input_mask"])
+        return {
+            **outputs,
+            "pooled_output": pooled,
+            "default": tf.math.l2_normalize(pooled, axis=-1),
+        }
+
+    def _pool(self, outputs: dict, mask: tf.Tensor) -> tf.Tensor:
+        if self.config.pooling == "cls":
+            return outputs["sequence_output"][:, 0]
+        if self.config.pooling == "cls_tanh":
+            return outputs["pooled_output"]
+        weights = tf.cast(mask, tf.float32)[:, :, None]
+        total = tf.reduce_sum(outputs["sequence_output"] * weights, axis=1)
+        return total / tf.maximum(tf.reduce_sum(weights, axis=1), 1.0)
+
+    def get_config(self):
+        """What `from_config` needs; the encoder's configuration as a dict."""
+        return {
+            "name": self.name,
+            "config": dataclasses.asdict(self.config),
+            "precision": self.precision,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The encoder that `get_config` described."""
+        return cls(**{**config, "config": EncoderConfig(**config["config"])})
