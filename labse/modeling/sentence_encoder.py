@@ -52,7 +52,9 @@ class SentenceEncoder(tf_keras.Model):
         """
         return self.all_outputs(inputs, training, seed, blocks)["default"]
 
-    def all_outputs(self, inputs, training=None, seed=None, blocks=None) -> dict:
+    def all_outputs(
+        self, inputs, training=None, seed=None, blocks=None
+    ) -> dict:
         """The outputs of TF Hub's transformer encoder API.
 
         Returns:

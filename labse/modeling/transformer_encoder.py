@@ -84,7 +84,9 @@ class TransformerEncoder(networks.BertEncoderV2):
     def block_weights(self) -> list[BlockWeights]:
         """The blocks' weights in the compute dtype, ready for `call`."""
         dtype = self.compute_dtype
-        return [_block_weights(layer, dtype) for layer in self._transformer_layers]
+        return [
+            _block_weights(layer, dtype) for layer in self._transformer_layers
+        ]
 
     def call(self, inputs, training=None, seed=None, blocks=None):
         """Computes every output of the encoder.
@@ -183,9 +185,7 @@ class TransformerEncoder(networks.BertEncoderV2):
             projected, [shape[0], shape[1], 3, heads, size // heads]
         )
         # [3, batch, heads, length, D / heads]
-        query, key, value = tf.unstack(
-            tf.transpose(projected, [2, 0, 3, 1, 4])
-        )
+        query, key, value = tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4]))
         query *= tf.cast((size // heads) ** -0.5, dtype)
         scores = tf.matmul(query, key, transpose_b=True)
         attention = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)

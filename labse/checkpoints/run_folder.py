@@ -1,0 +1,146 @@
+"""A run folder: configuration, vocabulary and checkpoints of one training run.
+
+    RUN/config.yaml          the resolved configuration
+    RUN/vocab.txt            the vocabulary
+    RUN/checkpoints/last/    everything needed to go on training
+    RUN/checkpoints/best/    the encoder that did best on validation pairs
+
+Checkpoints are TensorFlow's object-based ones; the encoder stands under
+`encoder` in both.
+"""
+
+import pathlib
+import shutil
+
+import tensorflow as tf
+
+from labse.configs import loading
+from labse.configs.schema import ExperimentConfig
+from labse.errors import InputError
+from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.preprocessing.vocabulary import Vocabulary
+
+CONFIG = "config.yaml"
+VOCABULARY = "vocab.txt"
+LAST = pathlib.Path("checkpoints", "last")
+BEST = pathlib.Path("checkpoints", "best")
+
+
+def is_run_folder(path: str) -> bool:
+    """Whether `path` looks like a run folder."""
+    return (pathlib.Path(path) / CONFIG).is_file()
+
+
+def create(
+    path: str, config: ExperimentConfig, vocabulary_path: str
+) -> pathlib.Path:
+    """Makes the folder, or checks that it holds the same run.
+
+    Raises:
+      InputError: the folder holds a run with another configuration or
+        vocabulary, or something that is not a run.
+    """
+    folder = pathlib.Path(path)
+    vocabulary = pathlib.Path(vocabulary_path).read_bytes()
+    if is_run_folder(path):
+        _check_same_run(folder, config, vocabulary)
+        return folder
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(
+            f"--out must be a new folder or a run to go on with. {folder} "
+            f"exists, is not empty and has no {CONFIG}."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / VOCABULARY, vocabulary)
+    # The configuration comes last: with it the folder is a run.
+    write_atomically(folder / CONFIG, loading.to_yaml(config).encode())
+    return folder
+
+
+def _check_same_run(folder, config, vocabulary: bytes) -> None:
+    saved = loading.load(str(folder / CONFIG))
+    differences = loading.differences(saved, config)
+    if differences:
+        raise InputError(
+            f"{folder} holds a run with another configuration. Choose another "
+            f"--out, or the saved values: {'; '.join(differences)}."
+        )
+    if (folder / VOCABULARY).read_bytes() != vocabulary:
+        raise InputError(
+            f"{folder} holds a run with another vocabulary. Choose another "
+            f"--out, or --vocab={folder / VOCABULARY}."
+        )
+
+
+def write_atomically(path: pathlib.Path, content: bytes) -> None:
+    """Writes to a temporary name beside `path`, then renames."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def best_or_last(folder: pathlib.Path) -> str:
+    """The prefix of the checkpoint to ask: the best one, else the last.
+
+    Raises:
+      InputError: the run has no checkpoint yet.
+    """
+    for place in (BEST, LAST):
+        prefix = tf.train.latest_checkpoint(folder / place)
+        if prefix:
+            return prefix
+    raise InputError(
+        f"{folder} has no checkpoint. Train it first: labse train "
+        f"--out={folder} ..."
+    )
+
+
+def load_encoder(
+    path: str, precision: str = "float32"
+) -> tuple[SentenceEncoder, ExperimentConfig, Vocabulary]:
+    """The trained encoder of a run, with its configuration and vocabulary.
+
+    Raises:
+      InputError: this is no run, or its checkpoint does not fit its
+        configuration.
+    """
+    folder = pathlib.Path(path)
+    if not is_run_folder(path):
+        raise InputError(f"A run folder holds {CONFIG}. Received: {path}.")
+    config = loading.load(str(folder / CONFIG))
+    vocabulary = Vocabulary.read(str(folder / VOCABULARY))
+    encoder = SentenceEncoder(config.encoder, precision)
+    restore_encoder(encoder, best_or_last(folder))
+    return encoder, config, vocabulary
+
+
+def restore_encoder(encoder: SentenceEncoder, prefix: str) -> None:
+    """Fills every variable of `encoder` from a checkpoint.
+
+    An encoder that is not built yet gets its variables made from the
+    checkpoint's values, so that the weights are never in memory twice.
+
+    Raises:
+      InputError: a variable is missing in the checkpoint or has another shape.
+    """
+    try:
+        # To expect only a part is to leave out the optimizer, not a weight:
+        # every existing variable must be found.
+        status = tf.train.Checkpoint(encoder=encoder).read(prefix)
+        status.expect_partial()
+        encoder.build()
+        status.assert_existing_objects_matched()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise InputError(
+            f"The checkpoint {prefix} does not fit its configuration, or is "
+            f"damaged: {error}"
+        ) from error
+
+
+def copy_checkpoint(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Replaces the folder `target` by a copy of `source`, or leaves it."""
+    temporary = target.with_name(target.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(source, temporary)
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.rename(target)

@@ -1,0 +1,181 @@
+"""Additive-margin softmax over a batch of translation pairs (Eq. 1-4).
+
+Pure functions of tensors. The rows are this replica's pairs, the columns the
+candidates of the whole global batch, so the logits take O(local batch x
+global batch) memory. Who gathers the columns is `modeling.cross_replica`'s
+business.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# A masked logit; exp(-1e9) is 0 in float32, and 0 x -1e9 is not NaN.
+_MASKED = -1e9
+
+
+class Candidates(NamedTuple):
+    """The columns: every replica's embeddings, in the order of the replicas.
+
+    `source_texts` and `target_texts` are fingerprints, int32 [global, k]; two
+    texts are taken as equal if all k numbers are.
+    """
+
+    source: tf.Tensor  # [global, dim]
+    target: tf.Tensor  # [global, dim]
+    source_texts: tf.Tensor | None = None  # int32 [global, k]
+    target_texts: tf.Tensor | None = None  # int32 [global, k]
+    hard_negatives: tf.Tensor | None = None  # [global negatives, dim]
+    hard_negative_texts: tf.Tensor | None = None  # int32 [negatives, k]
+
+
+class Ranking(NamedTuple):
+    """What one direction gives for each local row."""
+
+    loss: tf.Tensor  # float32 [local]
+    correct: tf.Tensor  # bool [local]; the positive has the highest cosine
+    num_negatives: tf.Tensor  # float32 [local]; candidates that compete
+
+
+def additive_margin_softmax(
+    source: tf.Tensor,
+    target: tf.Tensor,
+    *,
+    candidates: Candidates | None = None,
+    first_row: int | tf.Tensor = 0,
+    logit_scale: float = 10.0,
+    margin: float = 0.3,
+    bidirectional: bool = True,
+) -> tf.Tensor:
+    """The loss of each pair: Eq. 3, or Eq. 4 (the sum of both directions).
+
+    Args:
+      source: [local, dim], unit rows; row i and `target` row i are a pair.
+      target: [local, dim], unit rows.
+      candidates: the columns; by default the rows themselves.
+      first_row: the column at which the local rows stand in `candidates`.
+      logit_scale: factor of the cosines (footnote 11: 10).
+      margin: taken from the positives' cosines (footnote 11: 0.3).
+      bidirectional: whether target -> source is added.
+
+    Returns:
+      float32 [local], whatever the dtype of the embeddings.
+    """
+    if candidates is None:
+        candidates = Candidates(source, target)
+    forward, backward = rank_both_directions(
+        source,
+        target,
+        candidates,
+        first_row=first_row,
+        logit_scale=logit_scale,
+        margin=margin,
+    )
+    return forward.loss + backward.loss if bidirectional else forward.loss
+
+
+def rank_both_directions(
+    source, target, candidates: Candidates, *, first_row, logit_scale, margin
+) -> tuple[Ranking, Ranking]:
+    """Source -> target with the hard negatives, and target -> source.
+
+    Arguments as in `additive_margin_softmax`. An off-diagonal pair that has
+    the positive's source text or target text is a translation as well, so it
+    is no negative in either direction.
+    """
+    local = tf.shape(source)[0]
+    positives = first_row + tf.range(local)
+    same = _same_texts(candidates, positives)
+    negatives = candidates.hard_negatives
+    forward_candidates, forward_same = candidates.target, same
+    if negatives is not None:
+        forward_candidates = tf.concat([candidates.target, negatives], axis=0)
+        forward_same = tf.concat(
+            [same, _same_as_hard_negatives(candidates, positives)], axis=1
+        )
+    forward = _rank(
+        source, forward_candidates, positives, forward_same, logit_scale, margin
+    )
+    backward = _rank(
+        target, candidates.source, positives, same, logit_scale, margin
+    )
+    return forward, backward
+
+
+def _rank(rows, candidates, positives, same, logit_scale, margin) -> Ranking:
+    rows, candidates = (
+        tf.cast(rows, tf.float32),
+        tf.cast(candidates, tf.float32),
+    )
+    cosines = tf.matmul(rows, candidates, transpose_b=True)  # [local, columns]
+    positive = tf.one_hot(positives, tf.shape(candidates)[0])  # 1 at the pair's
+    masked = same * (1.0 - positive) * _MASKED
+    logits = logit_scale * (cosines - margin * positive) + masked
+    loss = tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(
+        logits * positive, axis=1
+    )
+    competing = cosines + masked
+    return Ranking(
+        loss=loss,
+        correct=tf.equal(
+            tf.argmax(competing, axis=1, output_type=tf.int32), positives
+        ),
+        num_negatives=tf.reduce_sum((1.0 - same) * (1.0 - positive), axis=1),
+    )
+
+
+def _equal(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """1.0 where all numbers of two fingerprints are equal: [rows, columns]."""
+    equal = tf.equal(rows[:, None, :], columns[None, :, :])
+    return tf.cast(tf.reduce_all(equal, axis=-1), tf.float32)
+
+
+def _same_texts(candidates: Candidates, positives: tf.Tensor) -> tf.Tensor:
+    """1.0 where source or target is the same text: [local, global]."""
+    if candidates.target_texts is None:
+        columns = tf.shape(candidates.target)[0]
+        return tf.zeros([tf.shape(positives)[0], columns])
+    by_source, by_target = (
+        _equal(tf.gather(texts, positives), texts)
+        for texts in (candidates.source_texts, candidates.target_texts)
+    )
+    return tf.maximum(by_source, by_target)
+
+
+def _same_as_hard_negatives(candidates, positives) -> tf.Tensor:
+    """1.0 where a hard negative is the positive's text: [local, negatives]."""
+    if candidates.target_texts is None:
+        columns = tf.shape(candidates.hard_negatives)[0]
+        return tf.zeros([tf.shape(positives)[0], columns])
+    return _equal(
+        tf.gather(candidates.target_texts, positives),
+        candidates.hard_negative_texts,
+    )
+
+
+def text_fingerprints(word_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Two 32-bit hashes of each text's pieces, computed in the graph.
+
+    Padding does not count, so a text has one fingerprint whatever its batch.
+    Two of n different texts agree with a chance of about n^2 / 2^65.
+
+    Args:
+      word_ids: int32 [batch, length].
+      mask: int32 [batch, length].
+
+    Returns:
+      int32 [batch, 2].
+    """
+    positions = tf.range(1, tf.shape(word_ids)[1] + 1)
+    hashes = []
+    for multiplier, offset in (
+        (-1640531535, 374761393),
+        (-2048144777, 668265263),
+    ):
+        # int32 products wrap around, on every device alike.
+        mixed = word_ids * multiplier + positions * offset
+        for shift in (15, 13):
+            mixed ^= tf.bitwise.right_shift(mixed, shift)
+            mixed *= multiplier
+        hashes.append(tf.reduce_sum(mixed * mask, axis=1))
+    return tf.stack(hashes, axis=1)

@@ -1,0 +1,236 @@
+"""The dual encoder: one encoder over both sides of a pair (Figure 1)."""
+
+import dataclasses
+
+import tensorflow as tf
+import tf_keras
+
+from labse.configs.schema import LossConfig
+from labse.features import HARD_NEGATIVES, MODEL_INPUTS, SOURCE, TARGET
+from labse.losses.additive_margin_softmax import (
+    Candidates,
+    rank_both_directions,
+    text_fingerprints,
+)
+from labse.modeling.cross_replica import (
+    cross_replica_concat,
+    num_replicas,
+    replica_id,
+)
+from labse.modeling.sentence_encoder import SentenceEncoder
+
+
+@tf_keras.utils.register_keras_serializable(package="labse")
+class DualEncoder(tf_keras.Model):
+    """Trains a `SentenceEncoder` with plain Keras `compile` and `fit`.
+
+    A batch is a dict: `source` and `target`, each a dict of `MODEL_INPUTS`,
+    int32 [batch, length], and optionally `hard_negatives`, the same with int32
+    [batch, negatives, length]. Negatives are taken from all replicas, so the
+    loss and the gradients depend on the global batch alone, not on how it is
+    spread. Every replica must get the same number of pairs.
+
+    Args:
+      encoder: shared by sources, targets and hard negatives.
+      loss: margin, scale and direction.
+      seed: dropout follows from it and the optimizer's step, so that a
+        restored run draws what the uninterrupted one would have drawn.
+      length_buckets: a batch is computed at the smallest of these lengths
+        that holds it; none: as it comes. Shapes stay static.
+    """
+
+    def __init__(
+        self,
+        encoder: SentenceEncoder,
+        loss: LossConfig | None = None,
+        seed: int = 0,
+        length_buckets: tuple[int, ...] = (),
+        name="dual_encoder",
+        **kwargs,
+    ):
+        super().__init__(name=name, **kwargs)
+        self.encoder = encoder
+        self.loss_config = loss or LossConfig()
+        self.seed = seed
+        self.length_buckets = tuple(length_buckets)
+        self._means = {
+            name: tf_keras.metrics.Mean(name=name)
+            for name in ("loss", "in_batch_accuracy", "negatives")
+        }
+        # The first step whose loss or gradients were not finite, or -1.
+        self.non_finite_step = tf.Variable(
+            -1,
+            trainable=False,
+            dtype=tf.int64,
+            name="non_finite_step",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    def build(self, input_shape=None):
+        """Creates every variable."""
+        self.encoder.build()
+        self.built = True
+
+    def call(self, inputs, training=None, seed=None):
+        """Embeds both sides, in one call of the encoder.
+
+        Returns:
+          dict of `source` and `target`, float32 [batch, dim], and of
+          `hard_negatives`, float32 [batch * negatives, dim], if there are any.
+        """
+        flat = {side: _flatten(inputs[side]) for side in _sides(inputs)}
+        joined, rows = _concat(list(flat.values()))
+        embeddings = self._encode(joined, training, seed)
+        return dict(zip(flat, tf.split(embeddings, rows), strict=True))
+
+    def _encode(self, inputs, training, seed):
+        length = inputs["input_mask"].shape[1]
+        buckets = [b for b in self.length_buckets if b < (length or b + 1)]
+        if not buckets or length is None:
+            return self.encoder(inputs, training=training, seed=seed)
+
+        def encode_at(bucket):
+            cut = {name: ids[:, :bucket] for name, ids in inputs.items()}
+            return self.encoder(cut, training=training, seed=seed)
+
+        longest = tf.reduce_max(tf.reduce_sum(inputs["input_mask"], axis=1))
+        index = tf.reduce_sum(tf.cast(longest > buckets, tf.int32))
+        return tf.switch_case(
+            index,
+            [lambda b=bucket: encode_at(b) for bucket in [*buckets, length]],
+        )
+
+    def _rank(self, inputs, training):
+        """Both directions' `Ranking` of this replica's pairs."""
+        seed = None
+        if training:
+            seed = tf.random.experimental.stateless_fold_in(
+                [self.seed, replica_id()],
+                tf.cast(self.optimizer.iterations, tf.int32),
+            )
+        embeddings = self(inputs, training=training, seed=seed)
+        texts = {}
+        if self.loss_config.mask_duplicates:
+            for side in embeddings:
+                ids = _flatten(inputs[side])
+                texts[side] = cross_replica_concat(
+                    text_fingerprints(ids["input_word_ids"], ids["input_mask"])
+                )
+        source, target = embeddings[SOURCE], embeddings[TARGET]
+        negatives = embeddings.get(HARD_NEGATIVES)
+        candidates = Candidates(
+            source=cross_replica_concat(source),
+            target=cross_replica_concat(target),
+            source_texts=texts.get(SOURCE),
+            target_texts=texts.get(TARGET),
+            hard_negatives=(
+                None if negatives is None else cross_replica_concat(negatives)
+            ),
+            hard_negative_texts=texts.get(HARD_NEGATIVES),
+        )
+        return rank_both_directions(
+            source,
+            target,
+            candidates,
+            first_row=replica_id() * tf.shape(source)[0],
+            logit_scale=self.loss_config.logit_scale,
+            margin=self.loss_config.margin,
+        )
+
+    def _losses(self, inputs, training):
+        """Each pair's loss, float32 [batch], and the metrics' update."""
+        forward, backward = self._rank(inputs, training)
+        losses = forward.loss
+        if self.loss_config.bidirectional:
+            losses += backward.loss
+        self._means["loss"].update_state(losses)
+        correct = tf.cast(forward.correct, tf.float32)
+        self._means["in_batch_accuracy"].update_state(correct)
+        self._means["negatives"].update_state(forward.num_negatives)
+        return losses
+
+    def train_step(self, data):
+        """One step: the mean loss over the global batch goes down."""
+        inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
+        step = tf.identity(self.optimizer.iterations)
+        with tf.GradientTape() as tape:
+            losses = self._losses(inputs, training=True)
+            # The optimizer adds up the replicas' gradients, and the gather's
+            # gradient adds up what the others' losses say about the own rows;
+            # so each replica divides by the global batch.
+            global_batch = tf.shape(losses)[0] * num_replicas()
+            loss = tf.reduce_sum(losses) / tf.cast(global_batch, tf.float32)
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        self._note_non_finite(loss, gradients, step)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    def _note_non_finite(self, loss, gradients, step):
+        finite = tf.math.is_finite(loss + tf.linalg.global_norm(gradients))
+        # One replica's trouble is everybody's after this step.
+        bad = cross_replica_concat(tf.cast(~finite, tf.int32)[None])
+        first = (self.non_finite_step < 0) & tf.reduce_any(bad > 0)
+        self.non_finite_step.assign(tf.where(first, step, self.non_finite_step))
+
+    def test_step(self, data):
+        """The metrics of a batch, without dropout and without learning."""
+        inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
+        self._losses(inputs, training=False)
+        return {name: mean.result() for name, mean in self._means.items()}
+
+    @property
+    def metrics(self):
+        """Reset by Keras at the start of each epoch."""
+        return list(self._means.values())
+
+    def get_config(self):
+        """What `from_config` needs."""
+        return {
+            "name": self.name,
+            "encoder": tf_keras.utils.serialize_keras_object(self.encoder),
+            "loss": dataclasses.asdict(self.loss_config),
+            "seed": self.seed,
+            "length_buckets": list(self.length_buckets),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The model that `get_config` described."""
+        encoder = tf_keras.utils.deserialize_keras_object(config["encoder"])
+        loss = LossConfig(**config["loss"])
+        return cls(**{**config, "encoder": encoder, "loss": loss})
+
+
+def _sides(inputs) -> list[str]:
+    sides = [SOURCE, TARGET]
+    return sides + [HARD_NEGATIVES] * (HARD_NEGATIVES in inputs)
+
+
+def _flatten(inputs) -> dict[str, tf.Tensor]:
+    """[batch, negatives, length] to [batch * negatives, length]."""
+    return {
+        name: tf.reshape(inputs[name], [-1, tf.shape(inputs[name])[-1]])
+        if inputs[name].shape.rank == 3
+        else inputs[name]
+        for name in MODEL_INPUTS
+    }
+
+
+def _concat(parts: list[dict]) -> tuple[dict, list]:
+    """Joins batches, padded to the longest, and gives each one's rows."""
+    lengths = [tf.shape(part["input_mask"])[1] for part in parts]
+    static = {part["input_mask"].shape[1] for part in parts}
+    longest = max(static) if None not in static else None
+    length = tf.reduce_max(lengths) if longest is None else longest
+
+    def pad(ids):
+        padded = tf.pad(ids, [[0, 0], [0, length - tf.shape(ids)[1]]])
+        padded.set_shape([ids.shape[0], longest])
+        return padded
+
+    joined = {
+        name: tf.concat([pad(part[name]) for part in parts], axis=0)
+        for name in MODEL_INPUTS
+    }
+    return joined, [tf.shape(part["input_mask"])[0] for part in parts]

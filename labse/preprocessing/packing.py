@@ -1,0 +1,81 @@
+"""Pieces to model inputs."""
+
+import tensorflow as tf
+
+from labse.errors import InputError
+from labse.features import MODEL_INPUTS
+from labse.preprocessing.vocabulary import Vocabulary
+
+# [CLS], at least one piece, [SEP].
+MIN_LENGTH = 3
+
+
+def pack(
+    pieces: tf.RaggedTensor,
+    vocabulary: Vocabulary,
+    max_length: int,
+    padded_length: int | None = None,
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Packs each row as [CLS] pieces [SEP] and pads it.
+
+    Args:
+      pieces: int32 [n, (pieces)], without special pieces.
+      vocabulary: gives the ids of the special pieces.
+      max_length: most tokens a row keeps, [CLS] and [SEP] included. What is
+        over is cut off at the end.
+      padded_length: the length of every row, which is then static; the
+        longest row of the batch (2 for an empty batch) if None.
+
+    Returns:
+      inputs: `input_word_ids`, `input_mask`, `input_type_ids`, int32
+        [n, length].
+      num_tokens: int32 [n], tokens kept, [CLS] and [SEP] included.
+      truncated: bool [n], whether pieces were cut off.
+
+    Raises:
+      InputError: max_length is under 3 or over padded_length.
+    """
+    _check_lengths(max_length, padded_length)
+    wanted = tf.cast(pieces.row_lengths(), tf.int32) + 2
+    num_tokens = tf.minimum(wanted, max_length)  # [n]
+    if padded_length is None:
+        length = tf.reduce_max(tf.pad(num_tokens, [[1, 0]], constant_values=2))
+    else:
+        length = tf.convert_to_tensor(padded_length, tf.int32)
+    # [n, length - 1]: one place is left for [CLS].
+    ids = pieces.to_tensor(
+        vocabulary.pad_id, shape=tf.stack([tf.shape(wanted)[0], length - 1])
+    )
+    ids = tf.pad(ids, [[0, 0], [1, 0]], constant_values=vocabulary.cls_id)
+    position = tf.range(length)[tf.newaxis]  # [1, length]
+    last = num_tokens[:, tf.newaxis] - 1  # [n, 1]
+    # The place of [SEP] holds a cut-off piece or padding, and pieces that
+    # were cut off may stand after it.
+    ids = tf.where(position == last, vocabulary.sep_id, ids)
+    ids = tf.where(position > last, vocabulary.pad_id, ids)
+    mask = tf.cast(position <= last, tf.int32)
+    static = tf.TensorShape([pieces.shape[0], tf.get_static_value(length)])
+    ids = tf.ensure_shape(ids, static)
+    mask = tf.ensure_shape(mask, static)
+    inputs = dict(
+        zip(MODEL_INPUTS, (ids, mask, tf.zeros_like(ids)), strict=True)
+    )
+    return inputs, num_tokens, wanted > max_length
+
+
+def _check_lengths(max_length: int, padded_length: int | None) -> None:
+    """Checks what is known when the graph is built."""
+    max_length = tf.get_static_value(max_length)
+    padded_length = tf.get_static_value(padded_length)
+    if max_length is None:
+        return
+    if max_length < MIN_LENGTH:
+        raise InputError(
+            f"max_length is at least {MIN_LENGTH}: [CLS], a piece and [SEP]. "
+            f"Received {max_length}."
+        )
+    if padded_length is not None and padded_length < max_length:
+        raise InputError(
+            "padded_length is at least max_length. Received "
+            f"padded_length={padded_length}, max_length={max_length}."
+        )

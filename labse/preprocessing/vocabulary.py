@@ -1,0 +1,156 @@
+"""A WordPiece vocabulary, read from a file with one piece a line.
+
+The line number (from 0) is the id. A piece is whatever stands before the line
+feed: LaBSE's own vocabulary has pieces with a no-break space inside, so
+nothing is ever stripped.
+"""
+
+import collections
+import os
+from collections.abc import Iterable
+
+from labse.errors import InputError
+
+PAD = "[PAD]"
+UNK = "[UNK]"
+CLS = "[CLS]"
+SEP = "[SEP]"
+MASK = "[MASK]"
+SUFFIX_PREFIX = "##"  # before a piece that does not begin a word
+SPECIAL_PIECES = (PAD, UNK, CLS, SEP, MASK)
+
+# What the WordPiece model of TensorFlow Text can hold; it ends the process
+# with a less clear error, so the limits are checked here.
+MAX_PIECES = 2**22
+MAX_PIECE_BYTES = 256
+
+
+class Vocabulary:
+    """The pieces of a vocabulary in the order of their ids.
+
+    Attributes:
+      pieces: tuple of the pieces; the place of a piece is its id.
+      pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special pieces,
+        looked up (BERT's files have [UNK] at 100, others elsewhere).
+    """
+
+    def __init__(self, pieces: Iterable[str], origin: str = "vocabulary"):
+        """Checks and keeps the pieces.
+
+        Args:
+          pieces: the pieces in the order of their ids.
+          origin: the file they came from, for messages.
+
+        Raises:
+          InputError: a piece is empty, too long or there twice, a special
+            piece is missing, or there are too many.
+        """
+        self.pieces = tuple(pieces)
+        self._check(origin)
+        ids = {
+            piece: index
+            for index, piece in enumerate(self.pieces)
+            if piece in SPECIAL_PIECES
+        }
+        missing = [piece for piece in SPECIAL_PIECES if piece not in ids]
+        if missing:
+            raise InputError(
+                f"{origin}: a vocabulary holds {' '.join(SPECIAL_PIECES)}, "
+                f"one a line. Missing in its {len(self.pieces)} lines: "
+                f"{' '.join(missing)}. Is it a WordPiece vocab.txt of BERT?"
+            )
+        self.pad_id = ids[PAD]
+        self.unk_id = ids[UNK]
+        self.cls_id = ids[CLS]
+        self.sep_id = ids[SEP]
+        self.mask_id = ids[MASK]
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Vocabulary":
+        r"""Reads a vocab.txt.
+
+        Lines end with \n, or all of them with \r\n (a file that went through
+        Windows). No other character ends a line and none is stripped.
+
+        Raises:
+          InputError: the file is missing or empty, is not UTF-8, or breaks a
+            rule of `__init__`; the message has the file and the line.
+        """
+        origin = os.fspath(path)
+        try:
+            with open(origin, "rb") as file:
+                content = file.read()
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{origin}: there is no such vocabulary file. Give the path "
+                "of a vocab.txt with one piece a line."
+            ) from error
+        return cls(_split_lines(content, origin), origin)
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def _check(self, origin: str) -> None:
+        if len(self.pieces) > MAX_PIECES:
+            raise InputError(
+                f"{origin}: a vocabulary has at most {MAX_PIECES:,} pieces. "
+                f"Received {len(self.pieces):,}."
+            )
+        for number, piece in enumerate(self.pieces, start=1):
+            if not piece:
+                raise InputError(
+                    f"{origin}:{number}: a piece has at least one character. "
+                    "Received an empty line. Remove it; mind that the ids of "
+                    "all later pieces change."
+                )
+            # At most 4 bytes a character: most need no encoding to be judged.
+            if len(piece) * 4 > MAX_PIECE_BYTES and (
+                len(piece.encode()) > MAX_PIECE_BYTES
+            ):
+                raise InputError(
+                    f"{origin}:{number}: a piece has at most "
+                    f"{MAX_PIECE_BYTES} bytes of UTF-8. Received "
+                    f"{len(piece.encode())}: {piece[:40]!r}..."
+                )
+        if len(set(self.pieces)) < len(self.pieces):
+            raise InputError(self._describe_duplicates(origin))
+
+    def _describe_duplicates(self, origin: str) -> str:
+        lines = collections.defaultdict(list)
+        for number, piece in enumerate(self.pieces, start=1):
+            lines[piece].append(number)
+        repeated = {
+            piece: numbers
+            for piece, numbers in lines.items()
+            if len(numbers) > 1
+        }
+        piece, numbers = next(iter(repeated.items()))
+        return (
+            f"{origin}:{numbers[1]}: every piece stands once in a vocabulary. "
+            f"Received {piece!r} on lines {', '.join(map(str, numbers))}"
+            f" ({len(repeated)} pieces are repeated). Was the text normalised "
+            "or stripped on its way here?"
+        )
+
+
+def _split_lines(content: bytes, origin: str) -> list[str]:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        number = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{origin}:{number}: a vocabulary is UTF-8. Received the byte "
+            f"0x{content[error.start]:02x}, which is not "
+            f"({error.reason}). Convert the file to UTF-8."
+        ) from error
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        raise InputError(
+            f"{origin}: a vocabulary has one piece a line. Received an empty "
+            "file."
+        )
+    if all(line.endswith("\r") for line in lines):
+        lines = [line[:-1] for line in lines]
+    return lines
