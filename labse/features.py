@@ -10,6 +10,7 @@ MODEL_INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 SOURCE = "source"
 TARGET = "target"
 HARD_NEGATIVES = "hard_negatives"
+TRUNCATED = "truncated"  # int32 [batch]; 1 where a side was cut; optional
 
 # Records on disk: columns of a TSV with a header, features of a TFRecord.
 SOURCE_LANGUAGE = "source_language"

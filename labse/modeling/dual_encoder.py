@@ -6,7 +6,13 @@ import tensorflow as tf
 import tf_keras
 
 from labse.configs.schema import LossConfig
-from labse.features import HARD_NEGATIVES, MODEL_INPUTS, SOURCE, TARGET
+from labse.features import (
+    HARD_NEGATIVES,
+    MODEL_INPUTS,
+    SOURCE,
+    TARGET,
+    TRUNCATED,
+)
 from labse.losses.additive_margin_softmax import (
     Candidates,
     rank_both_directions,
@@ -55,7 +61,7 @@ class DualEncoder(tf_keras.Model):
         self.length_buckets = tuple(length_buckets)
         self._means = {
             name: tf_keras.metrics.Mean(name=name)
-            for name in ("loss", "in_batch_accuracy", "negatives")
+            for name in ("loss", "in_batch_accuracy", "negatives", "truncated")
         }
         # The first step whose loss or gradients were not finite, or -1.
         self.non_finite_step = tf.Variable(
@@ -147,6 +153,8 @@ class DualEncoder(tf_keras.Model):
         correct = tf.cast(forward.correct, tf.float32)
         self._means["in_batch_accuracy"].update_state(correct)
         self._means["negatives"].update_state(forward.num_negatives)
+        truncated = inputs.get(TRUNCATED, tf.zeros([1], tf.int32))
+        self._means["truncated"].update_state(truncated)
         return losses
 
     def train_step(self, data):
