@@ -22,12 +22,15 @@ _LOCALE = re.compile(
 _MODIFIER_SCRIPTS = {
     "arabic": "Arab",
     "cyrillic": "Cyrl",
+    "cyrl": "Cyrl",
     "devanagari": "Deva",
     "iqtelif": "Latn",
     "latin": "Latn",
+    "latn": "Latn",
     "shaw": "Shaw",
 }
-_MODIFIER_VARIANTS = {"tarask": "tarask", "valencia": "valencia"}
+_VARIANTS = ("ijekavsk", "tarask", "valencia")
+_MODIFIER_VARIANTS = {"ije": "ijekavsk", "ijekavian": "ijekavsk"}
 _EMPTY_MODIFIERS = ("euro", "quot", "boldquot")
 
 # Codes that ISO 639 has replaced, and `no`, which in software is Bokmål.
@@ -113,9 +116,9 @@ def language_tag(locale: str) -> str | None:
     modifier = (match["modifier"] or "").lower()
     if modifier in _MODIFIER_SCRIPTS:
         script = _MODIFIER_SCRIPTS[modifier]
-    elif modifier in _MODIFIER_VARIANTS:
-        variant = _MODIFIER_VARIANTS[modifier]
     elif modifier and modifier not in _EMPTY_MODIFIERS:
+        variant = _MODIFIER_VARIANTS.get(modifier, modifier)
+    if variant and variant not in _VARIANTS:
         return None
     if language == "sh":  # Serbo-Croatian in Latin letters
         language, script = "sr", script or "Latn"

@@ -143,7 +143,7 @@ class DualEncoder(tf_keras.Model):
             margin=self.loss_config.margin,
         )
 
-    def _losses(self, inputs, training):
+    def _pair_losses(self, inputs, training):
         """Each pair's loss, float32 [batch], and the metrics' update."""
         forward, backward = self._rank(inputs, training)
         losses = forward.loss
@@ -162,7 +162,7 @@ class DualEncoder(tf_keras.Model):
         inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
         step = tf.identity(self.optimizer.iterations)
         with tf.GradientTape() as tape:
-            losses = self._losses(inputs, training=True)
+            losses = self._pair_losses(inputs, training=True)
             # The optimizer adds up the replicas' gradients, and the gather's
             # gradient adds up what the others' losses say about the own rows;
             # so each replica divides by the global batch.
@@ -184,7 +184,7 @@ class DualEncoder(tf_keras.Model):
     def test_step(self, data):
         """The metrics of a batch, without dropout and without learning."""
         inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
-        self._losses(inputs, training=False)
+        self._pair_losses(inputs, training=False)
         return {name: mean.result() for name, mean in self._means.items()}
 
     @property

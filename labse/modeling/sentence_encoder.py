@@ -31,6 +31,9 @@ class SentenceEncoder(tf_keras.Model):
         self.config = config
         self.precision = precision
         self.transformer = build_transformer_encoder(config, precision)
+        # BERT's pooler is in every checkpoint, but learns only where it is
+        # part of the embedding.
+        self.transformer.pooler_layer.trainable = config.pooling == "cls_tanh"
 
     def build(self, input_shape=None):
         """Creates every variable."""

@@ -9,7 +9,12 @@ from tensorflow_text.core.pybinds import (
 
 from labse.errors import InputError
 from labse.preprocessing import normalizer, packing
-from labse.preprocessing.vocabulary import SUFFIX_PREFIX, UNK, Vocabulary
+from labse.preprocessing.vocabulary import (
+    BERT_MAX_CHARACTERS_PER_WORD,
+    SUFFIX_PREFIX,
+    UNK,
+    Vocabulary,
+)
 
 _PRIVATE_USE = range(0xE000, 0xF900)
 
@@ -31,7 +36,7 @@ class WordPieceTokenizer(tf.Module):
         self,
         vocabulary: Vocabulary,
         max_bytes_per_word: int = 400,
-        max_characters_per_word: int | None = 100,
+        max_characters_per_word: int | None = BERT_MAX_CHARACTERS_PER_WORD,
     ):
         """Builds the WordPiece model.
 

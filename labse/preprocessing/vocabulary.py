@@ -17,6 +17,9 @@ CLS = "[CLS]"
 SEP = "[SEP]"
 MASK = "[MASK]"
 SUFFIX_PREFIX = "##"  # before a piece that does not begin a word
+
+# A longer word is [UNK] to the BERT tokenizer of Hugging Face.
+BERT_MAX_CHARACTERS_PER_WORD = 100
 SPECIAL_PIECES = (PAD, UNK, CLS, SEP, MASK)
 
 # What the WordPiece model of TensorFlow Text can hold; it ends the process
@@ -97,6 +100,11 @@ class Vocabulary:
                 f"Received {len(self.pieces):,}."
             )
         for number, piece in enumerate(self.pieces, start=1):
+            if "\0" in piece:
+                raise InputError(
+                    f"{origin}:{number}: a piece holds no NUL character. "
+                    f"Received {piece!r}. Is the file a vocab.txt?"
+                )
             if not piece:
                 raise InputError(
                     f"{origin}:{number}: a piece has at least one character. "

@@ -1,0 +1,190 @@
+"""Holding texts out of training so that nothing of them leaks back in."""
+
+import collections
+import dataclasses
+import hashlib
+import os
+import unicodedata
+from collections.abc import Iterator
+
+from data_pipeline import pair_files
+from labse import features, languages
+from labse.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """How many rows went where, and over how many different source texts.
+
+    Attributes:
+      train_rows: written for training.
+      heldout_rows: written as held out.
+      dropped_rows: in neither, since a text of theirs is held out with
+        another partner.
+      train_sources: different source texts (by `text_key`) to train on.
+      heldout_sources: different source texts held out.
+    """
+
+    train_rows: int
+    heldout_rows: int
+    dropped_rows: int
+    train_sources: int
+    heldout_sources: int
+
+    def summary(self) -> str:
+        """The counts as a table."""
+        return (
+            f"{self.train_rows:>9,}  pairs to train on, "
+            f"{self.train_sources:,} different sources\n"
+            f"{self.heldout_rows:>9,}  pairs held out, "
+            f"{self.heldout_sources:,} different sources\n"
+            f"{self.dropped_rows:>9,}  dropped: kept from training because one "
+            "of their texts is held out with another partner"
+        )
+
+
+class _OnlyWords(dict):
+    """A table for str.translate: letters, marks and digits stay."""
+
+    def __missing__(self, code_point: int) -> int | None:
+        kind = unicodedata.category(chr(code_point))[0]
+        self[code_point] = code_point if kind in "LMN" else None
+        return self[code_point]
+
+
+_ONLY_WORDS = _OnlyWords()
+
+
+def text_key(text: str) -> str:
+    """What is left of a text when spelling is taken lightly.
+
+    Letters, marks and digits, case-folded, in Unicode's compatibility form:
+    `Log in`, `log in...` and `LOGIN` are one. Texts of signs alone, such as
+    `->`, are themselves.
+    """
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # Case-folding can undo the normal form (U+0345, for one).
+    folded = unicodedata.normalize("NFKC", folded)
+    key = folded.translate(_ONLY_WORDS)
+    return key or text.strip()
+
+
+def is_held_out(key: str, share: float, seed: int) -> bool:
+    """Whether a text is held out: by its own hash alone.
+
+    So neither the order of the rows nor rows added later change its side.
+
+    Args:
+      key: of `text_key`.
+      share: share of all texts to hold out, between 0 and 1.
+      seed: another seed, other texts.
+    """
+    digest = hashlib.blake2b(f"{seed}\t{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
+
+
+@dataclasses.dataclass(frozen=True)
+class _Keys:
+    """A row's texts as keys, each with its language (`es` for `es-MX`)."""
+
+    source: tuple[str, str]
+    target: tuple[str, str]
+
+
+def split_pairs(
+    input_path: str, train_path: str, heldout_path: str, share: float, seed: int
+) -> Split:
+    """Splits a file of pairs in two, row by row in their order.
+
+    A source text is on one side only, in every spelling `text_key` takes for
+    the same and in every language it is translated into.
+
+    A row to train on is dropped where one of its texts also stands in a
+    held-out row, in the same language: "Store" with "Speichern", while "Save"
+    is held out with "Speichern". Training would teach the model where
+    "Speichern" lies, half of the held-out pair. Holding out all that hangs
+    together instead would hold out most of a catalogue, since a few short
+    words connect it; and the held-out side is the one to keep whole.
+
+    Args:
+      input_path: pairs, with or without the columns of languages.
+      train_path: file to write.
+      heldout_path: file to write.
+      share: share of the different source texts to hold out.
+      seed: of the hash that decides.
+
+    Raises:
+      InputError: the input is no file of pairs, two paths are the same, or
+        one side would be empty.
+    """
+    _check_different(input_path, train_path, heldout_path)
+    header = pair_files.read_header(input_path)
+    sources, texts = set(), set()
+    for _, keys in _keyed_rows(input_path, header):
+        if is_held_out(keys.source[1], share, seed):
+            sources.add(keys.source[1])
+            texts |= {keys.source, keys.target}
+    received = f"Received: {input_path} and a share of {share:g}, which "
+    if not sources:
+        raise InputError(
+            f"At least one source text must be held out. {received}hold out "
+            "none. Give more pairs, a greater share or another seed."
+        )
+    train_sources = set()
+    dropped = collections.Counter()
+
+    def train_rows() -> Iterator[tuple[str, ...]]:
+        for row, keys in _keyed_rows(input_path, header):
+            if keys.source[1] in sources:
+                continue
+            if keys.source in texts or keys.target in texts:
+                dropped["rows"] += 1
+                continue
+            train_sources.add(keys.source[1])
+            yield row
+        if not train_sources:  # raised in time to leave no file behind
+            raise InputError(
+                f"At least one pair must be left to train on. {received}leave "
+                "none. Give more pairs, a smaller share or another seed."
+            )
+
+    heldout_rows = (
+        row
+        for row, keys in _keyed_rows(input_path, header)
+        if keys.source[1] in sources
+    )
+    return Split(  # in this order: the first line fills what others count
+        train_rows=pair_files.write_rows(train_path, header, train_rows()),
+        heldout_rows=pair_files.write_rows(heldout_path, header, heldout_rows),
+        dropped_rows=dropped["rows"],
+        train_sources=len(train_sources),
+        heldout_sources=len(sources),
+    )
+
+
+def _check_different(*paths: str) -> None:
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        raise InputError(
+            "The input and the two outputs must be three different files. "
+            f"Received: {', '.join(paths)}."
+        )
+
+
+def _keyed_rows(
+    path: str, header: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], _Keys]]:
+    """The rows with their keys; without a column of languages, "" is all."""
+
+    def keyed(row: tuple[str, ...], text: str, language: str):
+        tag = row[header.index(language)] if language in header else ""
+        key = text_key(row[header.index(text)])
+        return languages.primary_language(tag.lower()), key
+
+    for row in pair_files.read_rows(path):
+        yield (
+            row,
+            _Keys(
+                keyed(row, features.SOURCE, features.SOURCE_LANGUAGE),
+                keyed(row, features.TARGET, features.TARGET_LANGUAGE),
+            ),
+        )

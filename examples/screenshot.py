@@ -1,0 +1,51 @@
+"""Takes a picture of a report.
+
+  python examples/screenshot.py REPORT.html OUT.png
+
+Needs Chromium, and fonts for the scripts that the report shows. On Debian:
+apt-get install chromium fonts-noto-core fonts-noto-cjk
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def main(arguments: list[str]) -> str | None:
+    """Writes OUT.png; returns what is wrong, if anything is."""
+    if len(arguments) != 2 or not pathlib.Path(arguments[0]).is_file():
+        return (
+            "usage: python examples/screenshot.py REPORT.html OUT.png, the "
+            f"first a file that is there. Received: {' '.join(arguments)}"
+        )
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        return (
+            f"No browser found: one of {', '.join(BROWSERS)} must be on the "
+            "path. On Debian: apt-get install chromium fonts-noto-core "
+            "fonts-noto-cjk"
+        )
+    page, picture = (pathlib.Path(path).resolve() for path in arguments)
+    picture.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as profile:
+        command = [
+            *(browser, "--headless", "--no-sandbox", "--disable-gpu"),
+            *("--no-first-run", "--disable-background-networking"),
+            *("--disable-component-update", "--disable-sync"),
+            *("--hide-scrollbars", "--window-size=1200,3200"),
+            f"--user-data-dir={profile}",
+            f"--screenshot={picture}",
+            page.as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode or not picture.is_file():
+        return f"{browser} took no picture:\n{done.stderr}"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""The `text` SavedModel: strings in, unit vectors out.
+
+TF Hub's "text embedding" API, and the model that TensorFlow Serving serves.
+"""
+
+import tensorflow as tf
+
+from export.encode_model import track_variables
+from labse.features import MODEL_INPUTS
+from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+
+
+def build(
+    encoder: SentenceEncoder,
+    tokenizer: WordPieceTokenizer,
+    vocabulary_path: str,
+    max_length: int,
+) -> tuple[tf.train.Checkpoint, dict]:
+    """The object to save, and its signatures.
+
+    Rows are padded to the longest of the batch, inside the graph.
+
+    Args:
+      encoder: a float32 encoder with its weights.
+      tokenizer: text to ids.
+      vocabulary_path: the file that becomes the asset `vocab_file`.
+      max_length: most tokens of a text, [CLS] and [SEP] included.
+
+    Returns:
+      root: callable with string [n], which gives float32 [n, dim].
+      signatures: `serving_default` (`text` to `embedding`, `num_tokens` and
+        `truncated`), `preprocess` (`text` to the model inputs) and `encode`
+        (the model inputs to `embedding`).
+    """
+    strings = tf.TensorSpec([None], tf.string, "text")
+    ids = [tf.TensorSpec([None, None], tf.int32, name) for name in MODEL_INPUTS]
+
+    @tf.function(autograph=False)
+    def embed(inputs, training):
+        return encoder(inputs, training=training)
+
+    @tf.function(autograph=False)
+    def call(texts, training=False):
+        return embed(tokenizer(texts, max_length)[0], training)
+
+    for training in (False, True):
+        call.get_concrete_function(strings, training=training)
+
+    @tf.function(autograph=False, input_signature=[strings])
+    def serve(text):
+        inputs, num_tokens, truncated = tokenizer(text, max_length)
+        return {
+            "embedding": embed(inputs, False),
+            "num_tokens": num_tokens,
+            "truncated": truncated,
+        }
+
+    @tf.function(autograph=False, input_signature=[strings])
+    def preprocess(text):
+        return tokenizer(text, max_length)[0]
+
+    @tf.function(autograph=False, input_signature=ids)
+    def encode(input_word_ids, input_mask, input_type_ids):
+        values = (input_word_ids, input_mask, input_type_ids)
+        inputs = dict(zip(MODEL_INPUTS, values, strict=True))
+        return {"embedding": embed(inputs, False)}
+
+    root = tf.train.Checkpoint()
+    root.__call__ = call
+    track_variables(root, encoder)
+    root.regularization_losses = []
+    root.vocab_file = tf.saved_model.Asset(vocabulary_path)
+    return root, {
+        "serving_default": serve,
+        "preprocess": preprocess,
+        "encode": encode,
+    }

@@ -1,0 +1,135 @@
+"""The vectors that an export gives, loaded as TF Hub loads."""
+
+import numpy as np
+import tensorflow as tf
+
+from export import layout
+from export.subject import (
+    INPUTS,
+    PADDED_LENGTHS,
+    TOLERANCE,
+    Subject,
+    largest,
+)
+from export.verification import Difference
+
+_BATCH = 7
+
+
+def text(subject: Subject) -> str:
+    """Strings to vectors, whatever the batch."""
+    model = subject.model(layout.TEXT)
+    differences = [
+        subject.compare(model(subject.texts(rows)), rows)
+        for size in (1, _BATCH, len(subject.golden.texts))
+        for rows in subject.batches(size)
+    ]
+    empty = model(tf.constant([], tf.string))
+    if empty.shape != (0, subject.golden.embeddings.shape[1]):
+        raise Difference(f"no text at all gives shape {empty.shape}")
+    return largest(*differences)
+
+
+def preprocess_encode(subject: Subject) -> str:
+    """The two models in turn, as for google/LaBSE/2."""
+    preprocess = subject.model(layout.PREPROCESS)
+    encode = subject.model(layout.ENCODE)
+    rows = subject.sample()
+    outputs = encode(preprocess(subject.texts(rows)))
+    return largest(subject.compare(outputs["default"], rows))
+
+
+def padding(subject: Subject) -> str:
+    """Padding and the rest of the batch change nothing."""
+    encode = subject.model(layout.ENCODE)
+    differences = [
+        subject.compare(encode(subject.inputs(rows))["default"], rows)
+        for size in (1, _BATCH)
+        for rows in subject.batches(size)
+    ]
+    limit = subject.config["encoder"]["max_positions"]
+    for length in PADDED_LENGTHS:
+        rows = [
+            row
+            for row in subject.sample()
+            if len(subject.golden.ids[row]) <= length <= limit
+        ]
+        for size in (1, _BATCH, max(1, len(rows))):
+            for start in range(0, len(rows), size):
+                batch = rows[start : start + size]
+                outputs = encode(subject.inputs(batch, length))
+                differences.append(subject.compare(outputs["default"], batch))
+    return largest(*differences)
+
+
+def inputs(subject: Subject) -> str:
+    """Version 1's list, int64, and no type ids give the same."""
+    encode = subject.model(layout.ENCODE)
+    rows = subject.batches(_BATCH)[0]
+    given = subject.inputs(rows)
+    wide = {name: tf.cast(value, tf.int64) for name, value in given.items()}
+    untyped = {name: given[name] for name in INPUTS[:2]}
+    listed = encode([given[name] for name in INPUTS])
+    wide_listed = encode([wide[name] for name in INPUTS])
+    differences = [
+        subject.compare(encode(wide)["default"], rows),
+        subject.compare(encode(untyped)["default"], rows),
+        subject.compare(listed[0], rows),
+        subject.compare(wide_listed[0], rows),
+    ]
+    states = encode(given)["sequence_output"]
+    differences.append(float(tf.reduce_max(tf.abs(listed[1] - states))))
+    if differences[-1] > TOLERANCE:
+        raise Difference("the list's second output is not sequence_output")
+    return largest(*differences)
+
+
+def outputs(subject: Subject) -> str:
+    """Each output is what TF Hub's API says."""
+    encode = subject.model(layout.ENCODE)
+    rows = subject.batches(_BATCH)[0]
+    given = subject.inputs(rows)
+    found = encode(given)
+    keys = {"default", "pooled_output", "sequence_output", "encoder_outputs"}
+    if set(found) != keys:
+        raise Difference(f"keys {sorted(found)}, expected {sorted(keys)}")
+    differences = [
+        subject.compare(found["default"], rows),
+        subject.compare(found["pooled_output"], rows, "pooled_output"),
+    ]
+    lengths = np.linalg.norm(found["default"], axis=1)
+    differences.append(float(np.abs(lengths - 1).max()))
+    if differences[-1] > TOLERANCE:
+        raise Difference(f"default has length {lengths.max()}, not 1")
+    blocks = found["encoder_outputs"]
+    if len(blocks) != subject.config["encoder"]["num_layers"]:
+        raise Difference(f"{len(blocks)} encoder_outputs, not one a block")
+    if not np.array_equal(blocks[-1], found["sequence_output"]):
+        raise Difference("the last encoder_output is not sequence_output")
+    return largest(*differences)
+
+
+def dropout(subject: Subject) -> str:
+    """On with training=True only, and then another one in every call."""
+    shape = subject.config["encoder"]
+    rows = subject.batches(_BATCH)[0]
+    for name, given in (
+        (layout.TEXT, subject.texts(rows)),
+        (layout.ENCODE, subject.inputs(rows)),
+    ):
+        model = subject.model(name)
+
+        def embed(training, model=model, given=given):
+            result = model(given, training=training)
+            return result["default"] if isinstance(result, dict) else result
+
+        off = subject.compare(embed(False), rows)
+        first, second = embed(True).numpy(), embed(True).numpy()
+        if not (shape["dropout"] or shape["attention_dropout"]):
+            if not np.array_equal(first, second):
+                raise Difference(f"{name}/ drops out, the run does not")
+        elif np.abs(first - second).max() <= TOLERANCE:
+            raise Difference(f"{name}/: training=True gives no dropout")
+        elif np.abs(first - embed(False)).max() <= TOLERANCE:
+            raise Difference(f"{name}/: training=True changes nothing")
+    return largest(off) + " with training=False"

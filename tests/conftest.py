@@ -1,0 +1,89 @@
+"""Fixtures of all tests."""
+
+import os
+import pathlib
+
+import pytest
+import tensorflow as tf
+
+# Four logical devices stand for the cores of an accelerator. It has to be
+# said before TensorFlow starts.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration() for _ in range(4)],
+)
+
+# Letters of many scripts and some whole words; every word can be written.
+_SCRIPTS = (
+    "abcdefghijklmnopqrstuvwxyzABCäöüßéñçığşłžđøåþ"
+    "абвгдежзийклмнопрстуфхцчшщъыьэюяіїєґАБВ"
+    "αβγδεζηθικλμνξοπρστυφχψωάέήίόύώς"
+    "ابتثجحخدذرزسشصضطظعغفقكلمنهويىةأإآپچگک"
+    "אבגדהוזחטיכלמנסעפצקרשתםןץףך"
+    "अआइईउएकखगघचजझटठडढणतथदधनपफबभमयरलवशषसहािीुूेैोौ्ंः"
+    "কখগঘচছজঝটঠডঢণতথদধনপফবভমযরলশষসহািীুূেৈোৌ্"
+    "กขคงจฉชซญดตถทธนบปผฝพฟภมยรลวศษสหอฮะาิีึืุูเแโใไ็่้"
+    "你好世界我们的语言文字人大中国日本こんにちはのをがでカタナ안녕하세요한국어"
+    "ქართულიენაճհայերենլզուአማርኛቋንቋமிழ்மொழிతెలుగుಕನ್ನಡമലയാളംසිංහලခမန်မာ"
+    "0123456789.,!?'-"
+)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> pathlib.Path:
+    """The folder of real data; tests that ask for it are skipped without."""
+    if not os.environ.get("LABSE_DATA_DIR"):
+        pytest.skip("LABSE_DATA_DIR is not set: it names the real data")
+    return pathlib.Path(os.environ["LABSE_DATA_DIR"])
+
+
+@pytest.fixture(scope="session")
+def small_pieces() -> list[str]:
+    """A vocabulary that can write every letter of `_SCRIPTS`."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    letters = sorted(set(_SCRIPTS))
+    words = ["hello", "world", "the", "##ing", "##en"]
+    return [
+        *special,
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *words,
+    ]
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory, small_pieces) -> pathlib.Path:
+    """A run folder: two blocks of 32, random weights, at most 64 tokens."""
+    from labse.checkpoints import run_folder
+    from labse.configs.schema import (
+        EncoderConfig,
+        ExperimentConfig,
+        TokenizerConfig,
+    )
+    from labse.modeling.sentence_encoder import SentenceEncoder
+
+    folder = tmp_path_factory.mktemp("small")
+    vocabulary = folder / "vocabulary.txt"
+    vocabulary.write_text("".join(f"{p}\n" for p in small_pieces), "utf-8")
+    config = ExperimentConfig(
+        encoder=EncoderConfig(
+            vocab_size=len(small_pieces),
+            num_layers=2,
+            num_heads=4,
+            hidden_size=32,
+            intermediate_size=64,
+            max_positions=64,
+            # Larger than BERT's, so that attention is far from even.
+            initializer_range=0.3,
+        ),
+        tokenizer=TokenizerConfig(max_length=64),
+    )
+    run = run_folder.create(str(folder / "run"), config, str(vocabulary))
+    tf.random.set_seed(0)
+    encoder = SentenceEncoder(config.encoder)
+    encoder.build()
+    checkpoint = tf.train.Checkpoint(encoder=encoder)
+    tf.train.CheckpointManager(
+        checkpoint, str(run / run_folder.LAST), max_to_keep=1
+    ).save(0)
+    return run

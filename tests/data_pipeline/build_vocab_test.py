@@ -1,0 +1,123 @@
+import gzip
+import os
+
+import pytest
+
+from data_pipeline import build_vocab, word_counts
+from labse.bin import program
+from labse.errors import InputError
+from labse.preprocessing.vocabulary import Vocabulary
+
+PAIRS = (
+    "source\ttarget\tsource_language\ttarget_language\n"
+    "Guten Tag, Tag!\tGood day\tde\ten\n"
+    "早上\tGood day\tzh\ten\n"
+)
+
+
+def count(path, language=None):
+    texts = word_counts.read_texts(str(path), language)
+    return {k: dict(v) for k, v in word_counts.count_words(texts).items()}
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text(PAIRS, encoding="utf-8")
+    return path
+
+
+def test_both_sides_of_pairs_count_under_their_language(pairs):
+    assert count(pairs) == {
+        "de": {"Guten": 1, "Tag": 2, ",": 1, "!": 1},
+        "en": {"Good": 2, "day": 2},
+        "zh": {"早": 1, "上": 1},
+    }
+
+
+def test_monolingual_gzip(tmp_path):
+    path = tmp_path / "mono.tsv.gz"
+    path.write_bytes(
+        gzip.compress("language\ttext\nfr\tl'eau\u00a0!\nfr\tl\n".encode())
+    )
+    assert count(path) == {"fr": {"l": 2, "'": 1, "eau": 1, "!": 1}}
+
+
+def test_plain_text_is_split_at_line_feeds_only(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("a\u2028b \u200bc\r\na\xff\n".encode())
+    assert count(path, "xx") == {"xx": {"a": 1, "b": 1, "c": 1, "aÿ": 1}}
+
+
+def test_words_of_more_than_100_characters_are_left_out(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("x" * 100 + " " + "y" * 101)
+    assert count(path, "xx") == {"xx": {"x" * 100: 1}}
+
+
+def test_rare_words_make_room(monkeypatch, tmp_path):
+    monkeypatch.setattr(word_counts, "MAX_DIFFERENT_WORDS", 3)
+    path = tmp_path / "a.txt"
+    path.write_text("a b c d d d d d")
+    assert count(path, "xx") == {"xx": {"d": 5}}
+
+
+@pytest.mark.parametrize(
+    "name,content,message",
+    [
+        ("a.tsv", b"a\tb\n", r"a\.tsv:1: .*header.*Received 'a \| b'"),
+        ("a.tsv", b"text\tlanguage\nx\ten\ny\n", r"a\.tsv:3: .*2. Received 1"),
+        ("a.tsv", b"text\tlanguage\nx\t\n", r"a\.tsv:2: .*language code"),
+        ("a.tsv.gz", b"no gzip", r"a\.tsv\.gz: .*whole gzip file"),
+        ("a.txt", b"x\n", r"a\.txt: .*given by --language"),
+        ("a.csv", b"x\n", r"a\.csv: an input ends in \.tsv"),
+    ],
+)
+def test_errors_of_files(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        count(path)
+
+
+def run(*arguments):
+    return program.run(build_vocab, list(arguments), "labse build-vocab")
+
+
+def test_program(pairs, tmp_path, capsys):
+    out = tmp_path / "vocab.txt"
+    code = run(
+        f"--input={tmp_path}/*.tsv", f"--out={out}", "--vocab_size=42",
+        "--unused=1", "--min_count=1", "--smoothing_exponent=0",
+    )  # fmt: skip
+    assert code == 0
+    assert len(Vocabulary.read(out)) == 42
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["language", "words", "share", "smoothed"]
+    # 5 German words, 4 English, 2 Chinese.
+    assert lines[1].split() == ["de", "5", "45.455%", "33.333%"]
+    assert lines[2].split() == ["en", "4", "36.364%", "33.333%"]
+    assert lines[3].split() == ["zh", "2", "18.182%", "33.333%"]
+    assert lines[4].endswith("vocab.txt: 42 pieces")
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["--input=none-*.tsv"], "No file matches 'none-*.tsv'"),
+        (["--vocab_size=9"], "Received 9. Raise it"),
+        (["--out=no/folder/v.txt"], "Make the folder no/folder first"),
+    ],
+)
+def test_program_errors_write_nothing(
+    pairs, tmp_path, capsys, arguments, message
+):
+    given = {
+        "--input": str(pairs),
+        "--out": f"{tmp_path}/vocab.txt",
+        "--vocab_size": "44",
+    }
+    given.update(argument.split("=") for argument in arguments)
+    assert run(*(f"{key}={value}" for key, value in given.items())) == 2
+    assert message in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["pairs.tsv"]

@@ -1,0 +1,56 @@
+import pytest
+
+from data_pipeline import split_pairs
+from labse.bin import program
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = [f"text {n}\tText {n}\n" for n in range(100)]
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\n" + "".join(rows))
+    return tmp_path
+
+
+def run(folder, *arguments):
+    return program.run(
+        split_pairs,
+        [
+            f"--input={folder / 'pairs.tsv'}",
+            f"--train_out={folder / 'train.tsv'}",
+            f"--heldout_out={folder / 'heldout.tsv'}",
+            *arguments,
+        ],
+        "labse split-pairs",
+    )
+
+
+def test_two_files_and_the_counts(folder, capsys):
+    assert run(folder, "--share=0.4", "--seed=3") == 0
+    train = (folder / "train.tsv").read_text().splitlines()
+    heldout = (folder / "heldout.tsv").read_text().splitlines()
+    assert train[0] == heldout[0] == "source\ttarget"
+    assert len(train) + len(heldout) == 102
+    # 100 draws at 0.4: 40, give or take four times 4.9.
+    assert 20 < len(heldout) < 60
+    summary = capsys.readouterr().err.splitlines()
+    assert summary[0].split()[0] == str(len(train) - 1)
+    assert summary[1].split()[0] == str(len(heldout) - 1)
+    assert summary[2].split()[0] == "0"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--share=0"], "--share must lie between 0 and 1. Received: 0."),
+        (["--share=1"], "--share must lie between 0 and 1. Received: 1."),
+        (["--share=nan"], "--share must lie between 0 and 1. Received: nan."),
+        (["--train_out=x.txt"], "--train_out must end in .tsv"),
+        (["--heldout_out=/no/such/x.tsv"], "--heldout_out must be in a folder"),
+        (["--input=gone.tsv"], "Received: gone.tsv, which is not a file"),
+        (["--share=1e-9"], "At least one source text must be held out"),
+    ],
+)
+def test_wrong_flags_write_nothing(folder, capsys, arguments, message):
+    assert run(folder, *arguments) == program.USAGE_EXIT_CODE
+    assert message in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == ["pairs.tsv"]

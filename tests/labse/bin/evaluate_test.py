@@ -1,0 +1,126 @@
+import json
+
+import numpy as np
+import pytest
+
+import labse
+from labse.bin import evaluate, program
+
+_TABLE = """source\ttarget\tsource_language\ttarget_language
+dog\tHund\ten\tde
+cat\tKatze\ten\tde
+dog\tchien\ten\tfr
+"""
+_VECTORS = {
+    **{"dog": [1, 0], "Hund": [1, 0.1], "chien": [1, 0.2]},
+    **{"cat": [0, 1], "Katze": [0.1, 1]},
+}
+
+
+class _Model:
+    def encode(self, texts, show_progress_bar=False):
+        assert show_progress_bar
+        return np.array([_VECTORS[text] for text in texts], np.float32)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What labse.load was asked for; it gives the planted model."""
+    calls = []
+
+    def load(path, precision):
+        calls.append((path, precision))
+        return _Model()
+
+    # Not setattr: that would import the real one, and TensorFlow with it.
+    monkeypatch.setitem(labse.__dict__, "load", load)
+    return calls
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "heldout.tsv"
+    path.write_text(_TABLE, encoding="utf-8")
+    return path
+
+
+def _run(*arguments):
+    return program.run(evaluate, list(map(str, arguments)), "labse evaluate")
+
+
+def test_pairs_of_a_run_with_its_curve(asked, table, tmp_path, capsys):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "history.jsonl").write_text('{"step": 77, "loss": 1.5}\n')
+    code = _run(
+        *(f"--model={run}", "--task=pairs", f"--data={table}"),
+        *(f"--out={run}", "--min_pairs=2", "--precision=bfloat16"),
+    )
+    assert code == 0
+    assert asked == [(str(run), "bfloat16")]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["task"] == "pairs" and metrics["data"] == str(table)
+    assert metrics["macro_average"] == {
+        "target_to_source": 1.0,
+        "source_to_target": 1.0,
+        "num_languages": 1,  # French has one string
+    }
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert "<svg" in page and ">77<" in page
+    out = capsys.readouterr().out
+    assert "pairs: mean over 1 languages" in out
+    assert f"Wrote {run / 'metrics.json'} and {run / 'report.html'}." in out
+
+
+def test_tatoeba_of_a_model_without_history(asked, tmp_path):
+    for name, lines in {"deu": "Hund\nKatze\n", "eng": "dog\ncat\n"}.items():
+        (tmp_path / f"tatoeba.deu-eng.{name}").write_text(lines)
+    out = tmp_path / "new" / "folder"
+    code = _run(
+        *("--model=m", "--task=tatoeba", f"--data={tmp_path}"),
+        *(f"--out={out}", "--languages=deu"),
+    )
+    assert code == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["languages"][0]["language"] == "deu"
+    assert metrics["macro_average"]["text_aware_target_to_source"] == 1.0
+    assert "<svg" not in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_history_of_another_folder(asked, table, tmp_path):
+    history = tmp_path / "elsewhere.jsonl"
+    history.write_text('{"step": 1234, "loss": 1.5}\n')
+    arguments = [
+        *("--model=m", "--task=pairs", f"--data={table}", "--min_pairs=1"),
+        f"--out={tmp_path / 'out'}",
+    ]
+    assert _run(*arguments, f"--history={history}") == 0
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert ">1,234<" in page
+
+
+def test_mistakes_are_found_before_a_model_is_loaded(
+    asked, table, tmp_path, capsys
+):
+    good = ["--model=m", "--task=pairs", f"--data={table}", f"--out={tmp_path}"]
+    cases = [
+        ([*good, f"--out={table}"], "--out must be a folder. Received a file"),
+        ([*good, "--data=absent.tsv"], "--data must be there"),
+        ([*good, "--history=absent"], "--history must be a run's history"),
+        ([*good, "--task=bucc"], "should be one of <tatoeba|pairs>"),
+        (good[1:], "--model"),
+    ]
+    for arguments, message in cases:
+        assert _run(*arguments) == program.USAGE_EXIT_CODE
+        assert message in capsys.readouterr().err
+    assert asked == []
+
+
+def test_error_of_the_data_is_one_line(asked, table, capsys, tmp_path):
+    code = _run(
+        *("--model=m", "--task=pairs", f"--data={table}", f"--out={tmp_path}")
+    )
+    assert code == program.USAGE_EXIT_CODE
+    [line] = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("labse evaluate: ") and "lower --min_pairs" in line
+    assert not (tmp_path / "metrics.json").exists()

@@ -1,0 +1,137 @@
+import gzip
+
+import numpy as np
+import pytest
+
+from labse.errors import InputError
+from labse.evaluation import pairs
+
+_HEADER = "source\ttarget\tsource_language\ttarget_language\n"
+_TABLE = (
+    _HEADER
+    + "dog\tHund\ten\tde\n"
+    + "cat\tKatze\ten\tde\n"
+    + "kitty\tKatze\ten\tde\n"
+    + "cow\tvache\ten\tfr\n"
+)
+_VECTORS = {
+    **{"dog": [1, 0, 0], "cat": [0, 1, 0.1], "kitty": [0, 1, 0]},
+    **{"Hund": [1, 0, 0.9], "Katze": [0, 1, 0], "vache": [0, 0, 1]},
+    "cow": [0.8, 0, 1],
+}
+
+
+def _encode(texts):
+    return np.array([_VECTORS[text] for text in texts], np.float32)
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "heldout.tsv"
+    path.write_text(_TABLE, encoding="utf-8")
+    return path
+
+
+def test_planted_answers(table):
+    result = pairs.evaluate(_encode, table, min_pairs=1)
+    german, french = result.languages
+    assert (german.language, german.source_language) == ("de", "en")
+    # "Hund" finds "cow", a source string of another language's pairs (cosine
+    # 0.99 against 0.74 for "dog"); "Katze" finds "kitty", one of its two.
+    assert [(match.query, match.found) for match in german.matches] == [
+        ("Hund", "cow"),
+        ("Katze", "kitty"),
+    ]
+    # Back, the candidates are the two German strings: all three are right.
+    assert german.accuracies == {
+        "target_to_source": 0.5,
+        "source_to_target": 1.0,
+    }
+    assert french.accuracies == {
+        "target_to_source": 1.0,
+        "source_to_target": 1.0,
+    }
+    assert result.macro_average() == {
+        "target_to_source": 0.75,
+        "source_to_target": 1.0,
+    }
+
+
+def test_sources_of_other_languages_stay_candidates(table):
+    result = pairs.evaluate(_encode, table, ["de"], min_pairs=1)
+    [german] = result.languages
+    assert german.matches[0].found == "cow"
+    with pytest.raises(InputError, match="Received: it. There are: de, fr"):
+        pairs.evaluate(_encode, table, ["it"], min_pairs=1)
+
+
+def test_languages_with_few_strings_are_shown_but_not_counted(table):
+    # German has two distinct strings, though three pairs.
+    result = pairs.evaluate(_encode, table, min_pairs=2)
+    assert [(found.language, found.counted) for found in result.languages] == [
+        ("de", True),
+        ("fr", False),
+    ]
+    assert result.macro_average()["target_to_source"] == 0.5
+    with pytest.raises(InputError, match="at most 2. Hold out more pairs"):
+        pairs.evaluate(_encode, table, min_pairs=3)
+
+
+def test_source_languages_do_not_mix(tmp_path):
+    # "chat" is a French source: English queries must not find it.
+    path = tmp_path / "heldout.tsv"
+    path.write_text(
+        _HEADER + "dog\tHund\ten\tde\nchat\tKatze\tfr\tde\n", encoding="utf-8"
+    )
+    vectors = {"dog": [1, 0], "Hund": [0, 1], "chat": [0, 1], "Katze": [1, 0]}
+    result = pairs.evaluate(
+        lambda texts: np.array([vectors[text] for text in texts]),
+        path,
+        min_pairs=1,
+    )
+    assert [
+        (found.source_language, found.accuracies["target_to_source"])
+        for found in result.languages
+    ] == [("en", 1.0), ("fr", 1.0)]
+    assert result.source_name == "source"
+
+
+def test_columns_in_any_order_gzip_and_strange_characters(tmp_path):
+    path = tmp_path / "heldout.tsv.gz"
+    path.write_bytes(
+        gzip.compress(
+            "\ufefftarget_language\tnote\tsource\ttarget\tsource_language\r\n"
+            'de\t\ta "b\tc\u2028d\ten\r\n'.encode()
+        )
+    )
+    assert pairs.read_pairs(path) == {("en", "de"): [('a "b', "c\u2028d")]}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "line 1: .* Missing: source, target, source_language"),
+        ("dog\tHund\n", "line 1: .* Received: 'dog | Hund'"),
+        (_HEADER, "no pairs, only a header"),
+        (_HEADER + "a\tb\ten\tde\na\tb\ten\n", "line 3: .* has 4 columns"),
+        (_HEADER + "a\t \ten\tde\n", r"line 2: .* Received: 'a \|   \| en"),
+    ],
+)
+def test_bad_tables(tmp_path, content, message):
+    path = tmp_path / "bad.tsv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        pairs.evaluate(_encode, path)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match="absent.tsv, which is not a file"):
+        pairs.read_pairs(tmp_path / "absent.tsv")
+    latin = tmp_path / "latin.tsv"
+    latin.write_bytes(b"f\xfcr\n")
+    with pytest.raises(InputError, match="latin.tsv: the text must be UTF-8"):
+        pairs.read_pairs(latin)
+    cut = tmp_path / "cut.tsv.gz"
+    cut.write_bytes(gzip.compress(_TABLE.encode())[:-9])
+    with pytest.raises(InputError, match="cut.tsv.gz: .* damaged"):
+        pairs.read_pairs(cut)

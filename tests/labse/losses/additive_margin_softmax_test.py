@@ -1,0 +1,197 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labse.losses.additive_margin_softmax import (
+    Candidates,
+    additive_margin_softmax,
+    rank_both_directions,
+    text_fingerprints,
+)
+
+
+def unit_rows(random, rows, dim=5):
+    vectors = random.normal(size=(rows, dim)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def numpy_loss(queries, candidates, positives, allowed, scale, margin):
+    """Eq. 1 and 2, pair by pair, in float64."""
+    losses = []
+    for row, query in enumerate(queries.astype(np.float64)):
+        positive = positives[row]
+        numerator = np.exp(scale * (query @ candidates[positive] - margin))
+        total = numerator
+        for column, candidate in enumerate(candidates.astype(np.float64)):
+            if column != positive and allowed[row, column]:
+                total += np.exp(scale * (query @ candidate))
+        losses.append(-np.log(numerator / total))
+    return np.array(losses)
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+def test_hand_arithmetic():
+    # cos = [[1, 0], [0.6, 0.8]], scale 10, margin 0.3, source -> target:
+    # row 0: 7 against 0; row 1: 5 against 6.
+    source = np.array([[1.0, 0.0], [0.6, 0.8]], np.float32)
+    target = np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)
+    loss = additive_margin_softmax(source, target, bidirectional=False)
+    expected = [np.log1p(np.exp(-7.0)), np.log1p(np.exp(1.0))]
+    np.testing.assert_allclose(loss, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_both_directions_against_numpy(random):
+    source, target = unit_rows(random, 6), unit_rows(random, 6)
+    everything = np.ones((6, 6), bool)
+    forward = numpy_loss(source, target, range(6), everything, 20, 0.2)
+    backward = numpy_loss(target, source, range(6), everything, 20, 0.2)
+    loss = additive_margin_softmax(source, target, logit_scale=20, margin=0.2)
+    np.testing.assert_allclose(loss, forward + backward, rtol=1e-5, atol=1e-6)
+
+
+def test_local_rows_against_gathered_columns(random):
+    source, target = unit_rows(random, 6), unit_rows(random, 6)
+    whole = additive_margin_softmax(source, target)
+    part = additive_margin_softmax(
+        source[2:4],
+        target[2:4],
+        candidates=Candidates(source, target),
+        first_row=2,
+    )
+    np.testing.assert_allclose(part, whole[2:4], rtol=1e-6)
+
+
+def test_logits_are_local_times_global(random):
+    """No tensor of the graph is as large as the global batch squared."""
+    rows, columns = 4, 4096
+    spec = tf.TensorSpec([rows, 8])
+    all_spec = tf.TensorSpec([columns, 8])
+    graph = (
+        tf.function(
+            lambda s, t, all_s, all_t: additive_margin_softmax(
+                s, t, candidates=Candidates(all_s, all_t), first_row=8
+            )
+        )
+        .get_concrete_function(spec, spec, all_spec, all_spec)
+        .graph
+    )
+    sizes = [
+        output.shape.num_elements() or 0
+        for operation in graph.get_operations()
+        for output in operation.outputs
+    ]
+    assert max(sizes) == columns * 8  # The candidates themselves.
+
+
+def test_translations_off_the_diagonal_are_no_negatives(random):
+    source, target = unit_rows(random, 4), unit_rows(random, 4)
+    # Pairs 0 and 2 have the same source text, 1 and 3 the same target text.
+    source_texts = np.array([[1], [2], [1], [3]], np.int32)
+    target_texts = np.array([[5], [6], [7], [6]], np.int32)
+    allowed = np.ones((4, 4), bool)
+    for i, j in ((0, 2), (1, 3)):
+        allowed[i, j] = allowed[j, i] = False
+    forward, backward = rank_both_directions(
+        source,
+        target,
+        Candidates(source, target, source_texts, target_texts),
+        first_row=0,
+        logit_scale=10.0,
+        margin=0.3,
+    )
+    expected = numpy_loss(source, target, range(4), allowed, 10, 0.3)
+    np.testing.assert_allclose(forward.loss, expected, rtol=1e-5, atol=1e-6)
+    expected = numpy_loss(target, source, range(4), allowed, 10, 0.3)
+    np.testing.assert_allclose(backward.loss, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(forward.num_negatives, [2, 2, 2, 2])
+
+
+def test_hard_negatives_compete_from_source_to_target_only(random):
+    source, target = unit_rows(random, 3), unit_rows(random, 3)
+    negatives = unit_rows(random, 4)
+    texts = np.array([[1], [2], [3]], np.int32)
+    # The first hard negative is the text of pair 1's target.
+    negative_texts = np.array([[2], [7], [8], [9]], np.int32)
+    forward, backward = rank_both_directions(
+        source,
+        target,
+        Candidates(source, target, texts, texts, negatives, negative_texts),
+        first_row=0,
+        logit_scale=10.0,
+        margin=0.3,
+    )
+    allowed = np.ones((3, 7), bool)
+    allowed[1, 3] = False
+    columns = np.concatenate([target, negatives])
+    expected = numpy_loss(source, columns, range(3), allowed, 10, 0.3)
+    np.testing.assert_allclose(forward.loss, expected, rtol=1e-5, atol=1e-6)
+    expected = numpy_loss(target, source, range(3), allowed, 10, 0.3)
+    np.testing.assert_allclose(backward.loss, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(forward.num_negatives, [6, 5, 6])
+
+
+def test_accuracy_is_that_of_the_cosines():
+    # Row 1 is closer to target 0 by cosine; row 0 wins only without a margin,
+    # which accuracy does not have: 0.9 against 0.8, with margin 0.6.
+    source = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
+    target = np.array([[0.9, 0.4359], [0.8, 0.6]], np.float32)
+    forward, _ = rank_both_directions(
+        source,
+        target,
+        Candidates(source, target),
+        first_row=0,
+        logit_scale=10.0,
+        margin=0.3,
+    )
+    np.testing.assert_array_equal(forward.correct, [True, False])
+
+
+def test_gradient_against_finite_differences(random):
+    source, target = unit_rows(random, 4), unit_rows(random, 4)
+    variable = tf.Variable(source)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(additive_margin_softmax(variable, target))
+    gradient = tape.gradient(loss, variable).numpy()
+    everything = np.ones((4, 4), bool)
+
+    def total(rows):
+        return (
+            numpy_loss(rows, target, range(4), everything, 10, 0.3).sum()
+            + numpy_loss(target, rows, range(4), everything, 10, 0.3).sum()
+        )
+
+    for index in ((0, 0), (1, 3), (3, 4)):
+        step = np.zeros(source.shape)
+        step[index] = 1e-5
+        slope = (total(source + step) - total(source - step)) / 2e-5
+        np.testing.assert_allclose(gradient[index], slope, rtol=2e-3, atol=1e-4)
+
+
+def test_bfloat16_embeddings_give_a_float32_loss(random):
+    source, target = unit_rows(random, 8), unit_rows(random, 8)
+    exact = additive_margin_softmax(source, target)
+    loss = additive_margin_softmax(
+        tf.cast(source, tf.bfloat16), tf.cast(target, tf.bfloat16)
+    )
+    assert loss.dtype == tf.float32
+    np.testing.assert_allclose(loss, exact, rtol=0.02, atol=0.02)
+
+
+def test_fingerprints_do_not_see_padding_and_see_order():
+    short = tf.constant([[7, 8, 9]]), tf.constant([[1, 1, 1]])
+    padded = tf.constant([[7, 8, 9, 0, 0]]), tf.constant([[1, 1, 1, 0, 0]])
+    swapped = tf.constant([[8, 7, 9]]), tf.constant([[1, 1, 1]])
+    np.testing.assert_array_equal(
+        text_fingerprints(*short), text_fingerprints(*padded)
+    )
+    assert np.any(text_fingerprints(*short) != text_fingerprints(*swapped))
+
+
+def test_fingerprints_of_different_texts_differ(random):
+    ids = random.integers(0, 500_000, size=(100_000, 6)).astype(np.int32)
+    prints = text_fingerprints(ids, np.ones_like(ids)).numpy()
+    assert len(np.unique(prints, axis=0)) == len(np.unique(ids, axis=0))

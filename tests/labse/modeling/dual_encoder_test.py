@@ -1,0 +1,291 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from labse.configs.schema import EncoderConfig, LossConfig
+from labse.features import MODEL_INPUTS
+from labse.losses.additive_margin_softmax import additive_margin_softmax
+from labse.modeling import dual_encoder as dual_encoder_module
+from labse.modeling.dual_encoder import DualEncoder
+from labse.modeling.sentence_encoder import SentenceEncoder
+
+GLOBAL_BATCH = 8
+LENGTH = 6
+ENCODER = EncoderConfig(
+    vocab_size=50,
+    num_layers=1,
+    num_heads=2,
+    hidden_size=8,
+    intermediate_size=16,
+    max_positions=16,
+    dropout=0.0,
+    attention_dropout=0.0,
+    # Weights large enough for embeddings that differ.
+    initializer_range=0.1,
+)
+
+
+def texts(random, rows, length=LENGTH):
+    lengths = random.integers(3, length + 1, size=(rows, 1))
+    mask = (np.arange(length) < lengths).astype(np.int32)
+    ids = random.integers(5, 50, size=(rows, length)).astype(np.int32) * mask
+    return dict(zip(MODEL_INPUTS, (ids, mask, np.zeros_like(ids)), strict=True))
+
+
+def batch(seed, rows=GLOBAL_BATCH, negatives=0):
+    random = np.random.default_rng(seed)
+    sides = {"source": texts(random, rows), "target": texts(random, rows)}
+    # The first pair's source again, with another translation.
+    for name in MODEL_INPUTS:
+        sides["source"][name][5] = sides["source"][name][0]
+    if negatives:
+        flat = texts(random, rows * negatives)
+        sides["hard_negatives"] = {
+            name: ids.reshape(rows, negatives, LENGTH)
+            for name, ids in flat.items()
+        }
+    return sides
+
+
+def make_model(strategy=None, **kwargs):
+    tf_keras.utils.set_random_seed(3)
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        encoder = SentenceEncoder(ENCODER, kwargs.pop("precision", "float32"))
+        model = DualEncoder(encoder, **kwargs)
+        model.build()
+        optimizer = tf_keras.optimizers.SGD(1.0)
+        if kwargs.get("optimizer"):
+            optimizer = kwargs["optimizer"]
+        model.compile(optimizer=optimizer)
+    return model
+
+
+def mirrored(replicas):
+    if replicas == 1:
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(replicas)],
+        # CPU collectives keep one group for a process; groups of two and of
+        # four cannot follow each other.
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
+
+
+def run_steps(replicas, batches, order=None, optimizer=None, **kwargs):
+    """Weights and losses after one `train_step` for each global batch."""
+    strategy = mirrored(replicas)
+    model = make_model(strategy, **kwargs)
+    if optimizer:
+        with strategy.scope():
+            model.compile(optimizer=optimizer())
+    rows = GLOBAL_BATCH // replicas
+    order = order or range(replicas)
+
+    def local(value):
+        parts = tf.split(tf.constant(value), replicas)
+        assert parts[0].shape[0] == rows
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: parts[order[context.replica_id_in_sync_group]]
+        )
+
+    step = tf.function(lambda data: strategy.run(model.train_step, (data,)))
+    losses = []
+    for each in batches:
+        for metric in model.metrics:
+            metric.reset_state()
+        if replicas == 1:
+            step(tf.nest.map_structure(tf.constant, each))
+        else:
+            step(tf.nest.map_structure(local, each))
+        losses.append(model.metrics[0].result().numpy())
+    return [w.numpy() for w in model.trainable_variables], losses
+
+
+def initial_weights():
+    return [w.numpy() for w in make_model().trainable_variables]
+
+
+def assert_same_gradients(one, other):
+    """After one SGD step with learning rate 1 from the same weights."""
+    start = initial_weights()
+    gradients = [a - b for a, b in zip(start, one, strict=True)]
+    largest = max(np.abs(gradient).max() for gradient in gradients)
+    assert largest > 0.01
+    assert largest_difference(one, other) < 1e-6 * max(1.0, largest)
+
+
+def largest_difference(one, other):
+    return max(np.abs(a - b).max() for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("negatives", [0, 2])
+@pytest.mark.parametrize("replicas", [2, 4])
+def test_replicas_give_the_loss_and_gradients_of_one_batch(replicas, negatives):
+    data = [batch(0, negatives=negatives)]
+    weights, losses = run_steps(1, data)
+    spread_weights, spread_losses = run_steps(replicas, data)
+    np.testing.assert_allclose(spread_losses, losses, rtol=1e-6)
+    assert_same_gradients(spread_weights, weights)
+
+
+def test_the_loss_is_that_of_the_pure_function():
+    model = make_model(loss=LossConfig(mask_duplicates=False))
+    data = batch(0)
+    embeddings = model(data)
+    expected = additive_margin_softmax(
+        embeddings["source"], embeddings["target"]
+    )
+    result = model.test_on_batch(data, return_dict=True)
+    np.testing.assert_allclose(result["loss"], np.mean(expected), rtol=1e-6)
+
+
+def test_five_optimizer_steps_give_the_same_weights():
+    def optimizer():
+        return tf_keras.optimizers.AdamW(0.01, global_clipnorm=1.0)
+
+    data = [batch(seed) for seed in range(5)]
+    weights, _ = run_steps(1, data, optimizer=optimizer)
+    for replicas in (2, 4):
+        spread, _ = run_steps(replicas, data, optimizer=optimizer)
+        assert largest_difference(spread, weights) < 1e-5
+
+
+def test_the_order_of_replicas_changes_nothing():
+    data = [batch(0)]
+    weights, losses = run_steps(4, data)
+    permuted, permuted_losses = run_steps(4, data, order=[2, 0, 3, 1])
+    np.testing.assert_allclose(permuted_losses, losses, rtol=1e-6)
+    assert_same_gradients(permuted, weights)
+
+
+def test_without_the_gather_the_loss_is_another(monkeypatch):
+    """The negative control of the tests above."""
+    data = [batch(0)]
+    weights, losses = run_steps(1, data)
+    monkeypatch.setattr(
+        dual_encoder_module, "cross_replica_concat", lambda x: x
+    )
+    monkeypatch.setattr(dual_encoder_module, "replica_id", lambda: 0)
+    spread_weights, spread_losses = run_steps(2, data)
+    assert abs(spread_losses[0] - losses[0]) > 0.1
+    assert largest_difference(spread_weights, weights) > 1e-3
+
+
+def test_pairs_with_the_same_source_are_counted_as_no_negatives():
+    model = make_model()
+    result = model.test_on_batch(batch(0), return_dict=True)
+    # Pairs 0 and 5 share their source: 6 negatives instead of 7.
+    expected = (6 * 7 + 2 * 6) / 8
+    assert result["negatives"] == pytest.approx(expected)
+
+
+def test_mixed_bfloat16_is_close_and_nothing_falls_back():
+    data = batch(0)
+    exact = make_model().test_on_batch(data, return_dict=True)["loss"]
+    model = make_model(precision="mixed_bfloat16")
+    assert all(w.dtype == tf.float32 for w in model.trainable_variables)
+    loss = model.test_on_batch(data, return_dict=True)["loss"]
+    assert loss == pytest.approx(exact, rel=0.02)
+    assert loss != exact
+    graph = (
+        tf.function(lambda inputs: model.train_step((inputs,)))
+        .get_concrete_function(tf.nest.map_structure(tf.constant, data))
+        .graph
+    )
+    types = {operation.type for operation in graph.get_operations()}
+    # MatMul of a float32 and a bfloat16 argument becomes SparseMatMul.
+    assert "SparseMatMul" not in types
+    matmuls = [
+        operation.inputs[0].dtype
+        for operation in graph.get_operations()
+        if operation.type in ("MatMul", "BatchMatMulV2")
+    ]
+    assert tf.bfloat16 in matmuls
+
+
+def test_the_step_obeys_tpu_rules():
+    """Static shapes, no strings, no 64-bit integers but the step."""
+    model = make_model(length_buckets=(4,))
+    specs = tf.nest.map_structure(
+        lambda ids: tf.TensorSpec(ids.shape, tf.int32), batch(0)
+    )
+    graph = (
+        tf.function(lambda inputs: model.train_step((inputs,)))
+        .get_concrete_function(specs)
+        .graph
+    )
+    for operation in graph.get_operations():
+        for output in operation.outputs:
+            assert output.dtype != tf.string, operation.name
+
+
+def test_buckets_change_the_time_and_not_the_loss():
+    data = batch(0)
+    plain = make_model().test_on_batch(data, return_dict=True)
+    padded = {
+        side: {
+            name: np.pad(ids, [(0, 0), (0, 10)]) for name, ids in inputs.items()
+        }
+        for side, inputs in data.items()
+    }
+    model = make_model(length_buckets=(4, 8, 12))
+    result = model.test_on_batch(padded, return_dict=True)
+    assert result["loss"] == pytest.approx(plain["loss"], rel=1e-5)
+    weights, _ = run_steps(1, [data])
+    bucketed, _ = run_steps(2, [padded], length_buckets=(4, 8, 12))
+    assert_same_gradients(bucketed, weights)
+
+
+def test_plain_keras_fit_learns():
+    model = make_model()
+    model.compile(optimizer=tf_keras.optimizers.Adam(0.01))
+    dataset = tf.data.Dataset.from_tensors(batch(0)).repeat()
+    history = model.fit(dataset, steps_per_epoch=20, epochs=2, verbose=0)
+    first, last = history.history["loss"]
+    assert last < first / 2
+
+
+def test_a_step_that_is_not_finite_is_noted():
+    model = make_model()
+    data = batch(0)
+    model.train_on_batch(data)
+    assert model.non_finite_step.numpy() == -1
+    model.encoder.trainable_variables[0].assign(
+        model.encoder.trainable_variables[0] * np.nan
+    )
+    model.train_on_batch(data)
+    model.train_on_batch(data)
+    assert model.non_finite_step.numpy() == 1
+
+
+def test_dropout_follows_from_seed_and_step():
+    data = tf.nest.map_structure(tf.constant, batch(0))
+    config = ENCODER.__class__(
+        **{**ENCODER.__dict__, "dropout": 0.5, "attention_dropout": 0.5}
+    )
+
+    def losses(seed, steps):
+        tf_keras.utils.set_random_seed(0)
+        model = DualEncoder(SentenceEncoder(config), seed=seed)
+        model.build()
+        model.compile(optimizer=tf_keras.optimizers.SGD(0.0))
+        return [
+            model.train_on_batch(data, reset_metrics=True, return_dict=True)[
+                "loss"
+            ]
+            for _ in range(steps)
+        ]
+
+    first, second = losses(1, 2)
+    assert first != second
+    assert losses(1, 2) == [first, second]
+    assert losses(2, 1)[0] != first
+
+
+def test_configuration_round_trip():
+    model = make_model(loss=LossConfig(margin=0.1), length_buckets=(4,))
+    again = DualEncoder.from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    assert again.loss_config.margin == 0.1
