@@ -9,6 +9,7 @@ import tensorflow as tf
 from labse import fingerprint
 from labse.checkpoints import run_folder
 from labse.errors import InputError
+from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.sentence_model import SentenceModel
 from labse.text_saved_model import TextSavedModel
@@ -23,28 +24,27 @@ _TAKEN = (
 )
 
 
-class RunModel(SentenceModel):
-    """The trained encoder of a run folder."""
+class EncoderModel(SentenceModel):
+    """An encoder of this process, with the weights that it has now."""
 
-    def __init__(self, path: str, precision: str = "float32"):
-        """Loads the encoder.
+    def __init__(
+        self,
+        encoder: SentenceEncoder,
+        tokenizer: WordPieceTokenizer,
+        max_length: int,
+        fingerprint: str = "",
+    ):
+        """Takes the weights as they are; training later changes nothing here.
 
         Args:
-          path: a run folder.
-          precision: "float32" or "bfloat16".
-
-        Raises:
-          InputError: see `run_folder.load_encoder`.
+          encoder: a built encoder.
+          tokenizer: with the vocabulary of the encoder.
+          max_length: most tokens of a sentence, [CLS] and [SEP] included.
+          fingerprint: changes with the weights and the vocabulary.
         """
-        encoder, config, vocabulary = run_folder.load_encoder(
-            path, PRECISIONS[precision]
-        )
-        self.dimension = config.encoder.hidden_size
-        self.max_length = config.tokenizer.max_length
-        self.fingerprint = fingerprint.of_run(path, precision)
-        tokenizer = WordPieceTokenizer(
-            vocabulary, config.tokenizer.max_bytes_per_word
-        )
+        self.dimension = encoder.config.hidden_size
+        self.max_length = max_length
+        self.fingerprint = fingerprint
         # Eager tensors: captured by the graph they are neither cast again at
         # each call nor copied into it.
         blocks = encoder.transformer.block_weights()
@@ -79,6 +79,18 @@ class RunModel(SentenceModel):
         return self._embed_rows(*prepared, tf.constant(rows)).numpy()
 
 
+def _load_run(path: str, precision: str) -> EncoderModel:
+    encoder, config, vocabulary = run_folder.load_encoder(
+        path, PRECISIONS[precision]
+    )
+    return EncoderModel(
+        encoder,
+        WordPieceTokenizer(vocabulary, config.tokenizer.max_bytes_per_word),
+        config.tokenizer.max_length,
+        fingerprint.of_run(path, precision),
+    )
+
+
 def load(path: str | os.PathLike, precision: str = "float32") -> SentenceModel:
     """Loads a model that turns sentences into vectors.
 
@@ -105,7 +117,7 @@ def load(path: str | os.PathLike, precision: str = "float32") -> SentenceModel:
         )
     path = os.fspath(path)
     if run_folder.is_run_folder(path):
-        return RunModel(path, precision)
+        return _load_run(path, precision)
     saved_model = _saved_model_path(path)
     if precision != "float32":
         raise InputError(

@@ -71,7 +71,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "precision",
         "float32",
         ["float32", "bfloat16"],
-        "Of the matmuls; bfloat16 is about twice as fast.",
+        "Of the matmuls.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
@@ -85,17 +85,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def main(flag_values: flags.FlagValues) -> None:
     """Judges the model and writes what was found."""
-    # Imported here so that --help does not wait for them.
-    from labse import load
+    # Imported here so that --help does not wait for it.
     from labse.evaluation import report, results
 
     history = _read_history(flag_values.model, flag_values.history)
     out = _make_folder(flag_values.out)
     _check_data(flag_values.data)
-    model = load(flag_values.model, flag_values.precision)
-    result = _judge(
-        flag_values, lambda texts: model.encode(texts, show_progress_bar=True)
-    )
+    result = _judge(flag_values)
     results.write_metrics(
         out / "metrics.json",
         result.metrics(flag_values.model, flag_values.data),
@@ -111,8 +107,16 @@ def main(flag_values: flags.FlagValues) -> None:
     print(f"Wrote {out / 'metrics.json'} and {out / 'report.html'}.")
 
 
-def _judge(flag_values, encode_fn):
+def _judge(flag_values: flags.FlagValues):
     from labse.evaluation import pairs, tatoeba
+
+    def encode_fn(texts):
+        # A task asks once, after it has read its data: a mistake in a file is
+        # told before TensorFlow and the model have been loaded.
+        import labse
+
+        model = labse.load(flag_values.model, flag_values.precision)
+        return model.encode(texts, show_progress_bar=True)
 
     if flag_values.task == tatoeba.TASK:
         return tatoeba.evaluate(

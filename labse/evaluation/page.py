@@ -7,6 +7,8 @@ markup; texts of any direction are set with dir="auto".
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+MAX_LETTERS = 160
+
 STYLE = """
 :root{--ink:#1c2330;--soft:#5d6779;--line:#e3e7ee;--blue:#2459c4;
 --pale:#e9eef8;--orange:#d06a12;--good:#1d8a5f;--bad:#b3362b}
@@ -23,7 +25,7 @@ padding:20px 24px;margin-top:18px}
 border-radius:10px;padding:14px 18px}
 .card b{display:block;font-size:28px;line-height:1.25}
 .card span{color:var(--soft);font-size:13px}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(330px,1fr));
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(330px,100%),1fr));
 gap:16px}
 svg{width:100%;height:auto}svg text{font-size:11px;fill:var(--soft)}
 svg .title{font-size:13px;font-weight:600;fill:var(--ink)}
@@ -45,9 +47,9 @@ vertical-align:top;overflow-wrap:anywhere}
 .number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .mistakes{table-layout:fixed}.mistakes th:first-child{width:70px}
 .mistakes th.number{width:60px}
-.code{color:var(--soft);white-space:nowrap}
+.wide{width:100%}.code{color:var(--soft);white-space:nowrap}
 .right{color:var(--good)}.wrong{color:var(--bad)}
-.examples{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));
+.examples{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));
 gap:8px 36px}
 .examples h3{font-size:15px;margin:12px 0 2px}
 summary{cursor:pointer;font-size:18px;font-weight:600}
@@ -102,6 +104,13 @@ def table(
 def number(text: str) -> ElementTree.Element:
     """A cell of a table that holds a number."""
     return element("td", text, class_="number")
+
+
+def text_cell(text: str, class_: str = "") -> ElementTree.Element:
+    """A cell with a text of the data, cut where it is very long."""
+    if len(text) > MAX_LETTERS:
+        text = text[: MAX_LETTERS - 1] + "…"
+    return element("td", text, class_=class_, dir="auto")
 
 
 def percent(share: float) -> str:

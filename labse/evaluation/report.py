@@ -231,7 +231,7 @@ def _neighbour_row(
         page.element("td", f"{score:.3f}", class_="number"),
         page.element("td", "✓" if is_translation else "", class_="right"),
         page.element("td", language, class_="code"),
-        page.element("td", text, dir="auto", style="width:100%"),
+        page.text_cell(text, "wide"),
     )
 
 
@@ -255,10 +255,10 @@ def _mistakes(result: results.TaskResult) -> ElementTree.Element:
             [
                 [
                     page.element("td", found.language, class_="code"),
-                    page.element("td", match.query, dir="auto"),
-                    page.element("td", match.found, class_="wrong", dir="auto"),
+                    page.text_cell(match.query),
+                    page.text_cell(match.found, "wrong"),
                     page.number(f"{match.score:.3f}"),
-                    page.element("td", match.expected, dir="auto"),
+                    page.text_cell(match.expected),
                     page.number(f"{match.expected_score:.3f}"),
                 ]
                 for found, match in rows[:MAX_MISTAKES]

@@ -25,8 +25,8 @@ _REMOVED = (
 _SPACES = "9-A D A0 1680 2000-200A 2028-2029 202F 205F 3000"
 
 # Punctuation since Unicode 9 and a part of CJK extension E: separators to
-# TensorFlow Text, letters to the reference. Neither mBERT's nor LaBSE's vocabulary has them; a
-# piece that has one is never found.
+# TensorFlow Text, letters to the reference. The public vocabularies of mBERT
+# and LaBSE have none of them; a piece that has one is never found.
 _LETTERS = (
     "61D 9FD A76 C77 C84 1B4E-1B4F 1B7D-1B7F 2E43-2E4F 2E52-2E5D 10D6E 10EAD "
     "10F55-10F59 10F86-10F89 113D4-113D5 113D7-113D8 1144B-1144F 1145A-1145B "

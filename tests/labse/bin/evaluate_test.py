@@ -123,4 +123,5 @@ def test_error_of_the_data_is_one_line(asked, table, capsys, tmp_path):
     assert code == program.USAGE_EXIT_CODE
     [line] = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("labse evaluate: ") and "lower --min_pairs" in line
+    assert asked == []
     assert not (tmp_path / "metrics.json").exists()

@@ -107,7 +107,14 @@ def test_page_needs_nothing_else(page):
 
 def test_texts_choose_their_own_direction(page):
     cells = re.findall(r"<td([^>]*)>" + _HEBREW, page)
-    assert cells and all('dir="auto"' in cell for cell in cells)
+    assert len(cells) == 1 and all('dir="auto"' in cell for cell in cells)
+
+
+def test_very_long_texts_are_cut(tmp_path):
+    path = tmp_path / "report.html"
+    report.write(path, _result(query="x" * 159 + "yzz"), "m", "d")
+    text = path.read_text(encoding="utf-8")
+    assert ">" + "x" * 159 + "…<" in text and "yzz" not in text
 
 
 def test_bars_are_sorted_and_as_wide_as_the_accuracy(page):

@@ -1,0 +1,115 @@
+r"""Trains a dual encoder on translation pairs.
+
+    labse train --config=labse_base --train='pairs/*.tfrecord' \
+        --vocab=vocab.txt --out=RUN
+
+Pairs are TFRecords, .tsv or .tsv.gz with a header (source, target,
+source_language, target_language). Started again with the same command, a run
+goes on from its last checkpoint.
+"""
+
+import os
+
+from absl import flags
+
+from labse.bin import program
+
+_DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker", "tpu")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines this program's flags."""
+    flags.DEFINE_string(
+        "config",
+        "labse_base",
+        "Preset or YAML file.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "override",
+        [],
+        "section.key=value, e.g. training.num_steps=1000; repeatable.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "train",
+        None,
+        "Glob of files with training pairs; repeatable.",
+        required=True,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "validation",
+        "",
+        "TSV of pairs to validate on while training.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "vocab", None, "vocab.txt.", required=True, flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "out", None, "The run folder.", required=True, flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "init",
+        "",
+        "Run folder or checkpoint whose encoder a new run starts from.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "distribution",
+        "auto",
+        _DISTRIBUTIONS,
+        "Devices that train together.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "tpu", "", "TPU name; on a TPU VM: local.", flag_values=flag_values
+    )
+
+
+def main(flag_values: flags.FlagValues) -> int:
+    """Trains to the last step."""
+    from labse.configs import loading
+
+    config = loading.load(flag_values.config, flag_values.override)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    from labse.training import trainer
+
+    trainer.train(
+        config,
+        flag_values.train,
+        flag_values.vocab,
+        flag_values.out,
+        init=flag_values.init,
+        validate=_validation(flag_values.validation),
+        distribution=flag_values.distribution,
+        tpu=flag_values.tpu,
+    )
+    return 0
+
+
+def _validation(path: str):
+    """Judges an encode function on the file's pairs, by language."""
+    if not path:
+        return None
+    from labse.evaluation import pairs
+
+    pairs.read_pairs(path)  # A mistake in the file is told at once.
+
+    def validate(encode) -> dict:
+        result = pairs.evaluate(encode, path, min_pairs=1)
+        return {
+            "accuracy": result.macro_average()["target_to_source"],
+            **result.macro_average(),
+            "languages": {
+                each.language: each.accuracies["target_to_source"]
+                for each in result.languages
+            },
+        }
+
+    return validate
+
+
+if __name__ == "__main__":
+    program.main(__name__)

@@ -1,0 +1,216 @@
+"""What happens between the steps of `fit`: logs, checkpoints, validation.
+
+All callbacks work with the optimizer's step, not with Keras' batch and epoch,
+and read a metric only when it is logged, so that a step never waits for them.
+"""
+
+import pathlib
+import signal
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from absl import logging
+from tqdm import tqdm
+
+from labse.errors import InputError
+from labse.training import history
+
+# Validation returns its figures; this one chooses the best checkpoint.
+ACCURACY = "accuracy"
+Validate = Callable[[Callable[[list[str]], np.ndarray]], dict]
+
+
+class _StepCallback(tf_keras.callbacks.Callback):
+    """A callback that is told the number of steps done."""
+
+    _supports_tf_logs = True  # Keras then fetches no metric at each step.
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.on_step(int(self.model.optimizer.iterations.numpy()))
+
+    def on_step(self, step: int) -> None:
+        raise NotImplementedError
+
+
+class StopAtNonFinite(_StepCallback):
+    """Stops a run whose loss or gradients are no longer finite.
+
+    It has to stand before the callback that saves, so that what is saved is
+    good.
+    """
+
+    def __init__(self, every: int):
+        super().__init__()
+        self._every = every
+
+    def on_step(self, step: int) -> None:
+        """Looks at every `every`-th step."""
+        if step % self._every == 0:
+            self.check()
+
+    def on_train_end(self, logs=None):
+        """Looks once more."""
+        self.check()
+
+    def check(self) -> None:
+        """Raises `InputError` with the step that was not finite."""
+        step = int(self.model.non_finite_step.numpy())
+        if step >= 0:
+            raise InputError(
+                f"The loss or a gradient was not finite at step {step}. The "
+                "last good checkpoint is kept. Lower training.learning_rate, "
+                "set training.gradient_clip_norm, or look at the pairs of "
+                "that step."
+            )
+
+
+class LogProgress(_StepCallback):
+    """The progress bar, history.jsonl and TensorBoard."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        num_steps: int,
+        first_step: int,
+        every: int,
+        batch_size: int,
+    ):
+        super().__init__()
+        self._folder = folder
+        self._every = every
+        self._batch_size = batch_size
+        self._bar = tqdm(total=num_steps, initial=first_step, unit="step")
+        self._writer = tf.summary.create_file_writer(str(folder / "logs"))
+        self._last = (first_step, time.monotonic())
+
+    def on_step(self, step: int) -> None:
+        """Moves the bar; logs at every `every`-th step."""
+        self._bar.update(step - self._bar.n)
+        if step % self._every == 0:
+            self._log(step)
+
+    def on_train_end(self, logs=None):
+        """Logs the rest."""
+        step = int(self.model.optimizer.iterations.numpy())
+        if step > self._last[0]:
+            self._log(step)
+        self._bar.close()
+
+    def _log(self, step: int) -> None:
+        last_step, last_time = self._last
+        now = time.monotonic()
+        rate = (step - last_step) * self._batch_size / (now - last_time)
+        self._last = (step, now)
+        record = {
+            metric.name: float(metric.result()) for metric in self.model.metrics
+        }
+        for metric in self.model.metrics:
+            metric.reset_state()
+        schedule = self.model.optimizer._learning_rate
+        record["learning_rate"] = float(schedule(step - 1))
+        record["pairs_per_second"] = rate
+        self._bar.set_postfix(
+            loss=f"{record['loss']:.4f}",
+            accuracy=f"{record['in_batch_accuracy']:.3f}",
+            pairs_per_second=f"{rate:.0f}",
+        )
+        write_scalars(self._writer, record, step)
+        history.append(self._folder, {"step": step, **record})
+
+
+def write_scalars(writer, figures: dict, step: int, prefix: str = "") -> None:
+    """Writes numbers, and dicts of numbers, to TensorBoard."""
+    with writer.as_default(step=step):
+        for name, value in figures.items():
+            if isinstance(value, dict):
+                write_scalars(writer, value, step, f"{prefix}{name}/")
+            elif isinstance(value, int | float):
+                tf.summary.scalar(prefix + name, value)
+    writer.flush()
+
+
+class SaveCheckpoints(_StepCallback):
+    """Saves every so many steps, at SIGTERM and at the end."""
+
+    def __init__(
+        self, save: Callable[[int], None], every: int, agree: Callable
+    ):
+        """Keeps what it needs.
+
+        Args:
+          save: saves everything that goes on from a step.
+          every: steps between checkpoints.
+          agree: takes whether this worker was told to stop and says whether
+            any was; all workers call it at the same steps.
+        """
+        super().__init__()
+        self._save = save
+        self._every = every
+        self._agree = agree
+        self._terminated = False
+        self._saved = None
+
+    def on_train_begin(self, logs=None):
+        """Takes over SIGTERM."""
+        self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, signum, frame):
+        self._terminated = True
+
+    def on_step(self, step: int) -> None:
+        """Saves if it is time to."""
+        stop = self._agree(step, self._terminated)
+        if stop or step % self._every == 0:
+            self._save_once(step)
+        if stop:
+            logging.warning(
+                "Told to stop: saved at step %d. The same command goes on "
+                "from there.",
+                step,
+            )
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        """Saves the last step and gives SIGTERM back."""
+        self._save_once(int(self.model.optimizer.iterations.numpy()))
+        signal.signal(signal.SIGTERM, self._handler)
+
+    def _save_once(self, step: int) -> None:
+        if self._saved != step:
+            self._save(step)
+            self._saved = step
+
+
+class ValidateRetrieval(_StepCallback):
+    """Judges the encoder on validation pairs and keeps the best one."""
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        validate: Callable[[], dict],
+        save_best: Callable[[dict], None],
+        every: int,
+        num_steps: int,
+    ):
+        super().__init__()
+        self._folder = folder
+        self._validate = validate
+        self._save_best = save_best
+        self._every = every
+        self._num_steps = num_steps
+        self._writer = tf.summary.create_file_writer(str(folder / "logs"))
+
+    def on_step(self, step: int) -> None:
+        """Validates at every `every`-th step and at the last."""
+        if step % self._every and step != self._num_steps:
+            return
+        figures = self._validate()
+        write_scalars(self._writer, figures, step, "validation/")
+        history.append(self._folder, {"step": step, "validation": figures})
+        self._save_best({"step": step, **figures})
+        logging.info(
+            "Step %d: validation accuracy %.4f", step, figures[ACCURACY]
+        )

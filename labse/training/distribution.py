@@ -1,0 +1,74 @@
+"""Which devices train together."""
+
+import os
+
+import tensorflow as tf
+
+from labse.errors import InputError
+
+CHOICES = ("auto", "none", "mirrored", "multi_worker", "tpu")
+
+
+def make_strategy(choice: str, tpu: str = "") -> tf.distribute.Strategy:
+    """The strategy for `--distribution`.
+
+    `auto` takes TPU where `tpu` is given, several workers where TF_CONFIG
+    names them, all GPUs where there are several, and otherwise none.
+
+    Args:
+      choice: one of `CHOICES`.
+      tpu: name or address of the TPU; "local" on a TPU VM.
+
+    Raises:
+      InputError: the choice does not fit the machine.
+    """
+    gpus = tf.config.list_logical_devices("GPU")
+    cpus = tf.config.list_logical_devices("CPU")
+    if choice == "auto":
+        choice = "none"
+        if tpu:
+            choice = "tpu"
+        elif "TF_CONFIG" in os.environ:
+            choice = "multi_worker"
+        elif len(gpus) > 1:
+            choice = "mirrored"
+    if choice == "none":
+        return tf.distribute.get_strategy()
+    if choice == "mirrored":
+        return tf.distribute.MirroredStrategy(
+            [device.name for device in gpus or cpus]
+        )
+    if choice == "multi_worker":
+        if "TF_CONFIG" not in os.environ:
+            raise InputError(
+                "--distribution=multi_worker needs the environment variable "
+                "TF_CONFIG on each worker, with the cluster's addresses and "
+                "the worker's own place. Received: none."
+            )
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if choice == "tpu":
+        if not tpu:
+            raise InputError(
+                "--distribution=tpu needs --tpu=NAME (on a TPU VM: local)."
+            )
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    raise InputError(
+        f"--distribution must be one of {', '.join(CHOICES)}. "
+        f"Received: {choice!r}."
+    )
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run folder."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not isinstance(
+        strategy, tf.distribute.MultiWorkerMirroredStrategy
+    ):
+        return True
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    if has_chief:
+        return resolver.task_type == "chief"
+    return resolver.task_type in (None, "worker") and not resolver.task_id

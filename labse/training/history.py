@@ -1,0 +1,29 @@
+"""RUN/history.jsonl: what was logged, one JSON object a line."""
+
+import json
+import pathlib
+
+from labse.checkpoints.run_folder import write_atomically
+
+FILE_NAME = "history.jsonl"
+
+
+def append(folder: pathlib.Path, record: dict) -> None:
+    """Adds a record; each has at least `step`."""
+    with open(folder / FILE_NAME, "a", encoding="utf-8") as file:
+        file.write(json.dumps(record) + "\n")
+
+
+def truncate(folder: pathlib.Path, step: int) -> None:
+    """Drops what was logged after `step`, and a line cut off by a kill.
+
+    A resumed run computes those steps again.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n") and json.loads(line)["step"] <= step:
+            kept.append(line)
+    write_atomically(path, b"".join(kept))

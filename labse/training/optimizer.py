@@ -1,0 +1,56 @@
+"""AdamW with warm-up and linear decay to zero (section 3.2)."""
+
+import tensorflow as tf
+import tf_keras
+
+from labse.configs.schema import TrainingConfig
+
+# Names of the variables that are not decayed, as in BERT.
+NOT_DECAYED = ("layer_norm", "bias")
+
+
+@tf_keras.utils.register_keras_serializable(package="labse")
+class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
+    """Rises linearly to `peak` in `warmup_steps`, falls linearly to zero.
+
+    The first step has `peak / warmup_steps`, not zero, so that it counts; the
+    step after the last would have zero.
+    """
+
+    def __init__(self, peak: float, warmup_steps: int, num_steps: int):
+        self.peak = peak
+        self.warmup_steps = warmup_steps
+        self.num_steps = num_steps
+
+    def __call__(self, step):
+        """The learning rate of `step` (from 0): float32 scalar."""
+        step = tf.cast(step, tf.float32)
+        warmup = (step + 1.0) / max(self.warmup_steps, 1)
+        decay = (self.num_steps - step) / (self.num_steps - self.warmup_steps)
+        return self.peak * tf.maximum(tf.minimum(warmup, decay), 0.0)
+
+    def get_config(self):
+        """What `from_config` needs."""
+        return {
+            "peak": self.peak,
+            "warmup_steps": self.warmup_steps,
+            "num_steps": self.num_steps,
+        }
+
+
+def make_optimizer(config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
+    """The optimizer; make it, and what it optimises, in the strategy's scope."""
+    optimizer = tf_keras.optimizers.AdamW(
+        learning_rate=WarmupLinearDecay(
+            config.learning_rate, config.warmup_steps, config.num_steps
+        ),
+        weight_decay=config.weight_decay,
+        beta_1=config.adam_beta_1,
+        beta_2=config.adam_beta_2,
+        epsilon=config.adam_epsilon,
+        global_clipnorm=config.gradient_clip_norm or None,
+        # The encoder's precision is explicit; XLA is the caller's choice.
+        jit_compile=False,
+    )
+    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
+    return optimizer

@@ -1,0 +1,314 @@
+"""Training of the dual encoder (sections 2 and 3): pairs in, a run folder out.
+
+A run is a pure function of its configuration, files and seed: the order of
+the pairs follows from seed and step, dropout follows from seed and step, and
+a checkpoint holds the weights, the optimizer and the step. So a run that is
+killed and started again ends as if it had not been.
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+from absl import logging
+
+from labse.checkpoints import run_folder
+from labse.configs.schema import ExperimentConfig
+from labse.data.batches import batches
+from labse.data.example_order import ExampleOrder
+from labse.data.pair_store import PairStore
+from labse.errors import InputError
+from labse.inference import EncoderModel
+from labse.modeling.dual_encoder import DualEncoder
+from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import Vocabulary
+from labse.training import callbacks, history
+from labse.training.distribution import is_chief, make_strategy
+from labse.training.optimizer import make_optimizer
+
+_BEST_FIGURES = "best.json"
+_INDEX = "index"
+Encode = Callable[[list[str]], np.ndarray]
+
+
+class Trainer:
+    """One run: the model in its strategy, its data and its checkpoints."""
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        folder: pathlib.Path,
+        store: PairStore,
+        vocabulary: Vocabulary,
+        strategy: tf.distribute.Strategy,
+        init: str = "",
+    ):
+        """Makes the model, restored from the run's last checkpoint if any.
+
+        Args:
+          config: the experiment; its vocabulary size is the vocabulary's.
+          folder: the run folder, made by `run_folder.create`.
+          store: the training pairs.
+          vocabulary: the pieces.
+          strategy: the devices.
+          init: a run folder or checkpoint whose encoder a new run starts from.
+
+        Raises:
+          InputError: the global batch does not divide by the replicas, or a
+            checkpoint does not fit.
+        """
+        self.config = config
+        self.folder = folder
+        self._strategy = strategy
+        self._is_chief = is_chief(strategy)
+        self._vocabulary = vocabulary
+        self._store = store
+        training = config.training
+        replicas = strategy.num_replicas_in_sync
+        if training.global_batch_size % replicas:
+            raise InputError(
+                "training.global_batch_size must be a multiple of the number "
+                f"of replicas. Received: {training.global_batch_size} and "
+                f"{replicas}."
+            )
+        tf_keras.utils.set_random_seed(training.seed)
+        if training.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        with strategy.scope():
+            encoder = SentenceEncoder(config.encoder, training.precision)
+            self.model = DualEncoder(
+                encoder, config.loss, training.seed, config.data.length_buckets
+            )
+            self.model.build()
+            optimizer = make_optimizer(training)
+            optimizer.build(self.model.trainable_variables)
+            self.model.compile(
+                optimizer=optimizer,
+                steps_per_execution=training.steps_per_execution,
+            )
+        self._manager = tf.train.CheckpointManager(
+            tf.train.Checkpoint(encoder=encoder, optimizer=optimizer),
+            str(folder / run_folder.LAST),
+            max_to_keep=2,
+            checkpoint_name="step",
+        )
+        self._start(init)
+
+    @property
+    def step(self) -> int:
+        """How many steps are done."""
+        return int(self.model.optimizer.iterations.numpy())
+
+    def _start(self, init: str) -> None:
+        latest = self._manager.latest_checkpoint
+        if latest:
+            try:
+                status = self._manager.checkpoint.restore(latest)
+                status.assert_existing_objects_matched()
+            except (AssertionError, ValueError, tf.errors.OpError) as error:
+                raise InputError(
+                    f"The checkpoint {latest} is damaged or of another "
+                    f"program: {error}"
+                ) from error
+            logging.info("Goes on from step %d.", self.step)
+        elif init:
+            run_folder.restore_encoder(self.model.encoder, _prefix(init))
+            logging.info("Starts from the encoder of %s.", init)
+        if self._is_chief:
+            history.truncate(self.folder, self.step)
+
+    def save(self, step: int) -> None:
+        """Saves everything the run needs to go on from `step`."""
+        if self._is_chief:
+            self._manager.save(checkpoint_number=step)
+
+    def save_best(self, figures: dict) -> None:
+        """Keeps the encoder if its validation accuracy is the best so far."""
+        path = self.folder / "checkpoints" / _BEST_FIGURES
+        if path.exists():
+            best = json.loads(path.read_text())
+            earlier = best["step"] < figures["step"]
+            if (
+                earlier
+                and best[callbacks.ACCURACY] >= figures[callbacks.ACCURACY]
+            ):
+                return
+        checkpoint = tf.train.Checkpoint(encoder=self.model.encoder)
+        tf.train.CheckpointManager(
+            checkpoint,
+            str(self.folder / run_folder.BEST),
+            max_to_keep=1,
+            checkpoint_name="step",
+        ).save(checkpoint_number=figures["step"])
+        run_folder.write_atomically(path, json.dumps(figures).encode())
+
+    def encode_model(self) -> EncoderModel:
+        """The encoder as it is now, to be asked with `encode`."""
+        tokenizer = self.config.tokenizer
+        return EncoderModel(
+            self.model.encoder,
+            WordPieceTokenizer(self._vocabulary, tokenizer.max_bytes_per_word),
+            tokenizer.max_length,
+        )
+
+    def dataset(self):
+        """The batches from the current step on, for `fit`."""
+        config = self.config
+        order = ExampleOrder(
+            self._store.languages,
+            self._store.lengths,
+            config.training.global_batch_size,
+            config.training.seed,
+            config.data.language_exponent,
+            config.data.batches_sorted_together,
+        )
+        tokenizer = WordPieceTokenizer(
+            self._vocabulary, config.tokenizer.max_bytes_per_word
+        )
+        total = self._strategy.num_replicas_in_sync
+
+        def make(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            count = total // context.num_input_pipelines
+            first = context.input_pipeline_id * count
+            return batches(
+                self._store,
+                order,
+                tokenizer,
+                config.tokenizer.max_length,
+                steps=range(self.step, config.training.num_steps),
+                replica_batch_size=config.training.global_batch_size // total,
+                replicas=range(first, first + count),
+            )
+
+        if total == 1:
+            return make(tf.distribute.InputContext())
+        return self._strategy.distribute_datasets_from_function(make)
+
+    def train(self, validate: Callable[[Encode], dict] | None = None) -> bool:
+        """Runs `fit` to the last step, or until SIGTERM.
+
+        Args:
+          validate: judges an encode function; its figures hold `accuracy`.
+
+        Returns:
+          whether the last step is done.
+
+        Raises:
+          InputError: the loss was not finite.
+        """
+        training = self.config.training
+        remaining = training.num_steps - self.step
+        if remaining > 0:
+            self.model.fit(
+                self.dataset(),
+                steps_per_epoch=remaining,
+                epochs=1,
+                verbose=0,
+                callbacks=self._callbacks(validate),
+            )
+        return self.step >= training.num_steps
+
+    def _callbacks(self, validate) -> list[tf_keras.callbacks.Callback]:
+        training = self.config.training
+        checks = min(training.log_every, training.checkpoint_every)
+        result = [callbacks.StopAtNonFinite(checks)]
+        if self._is_chief:
+            result.append(
+                callbacks.LogProgress(
+                    self.folder,
+                    training.num_steps,
+                    self.step,
+                    training.log_every,
+                    training.global_batch_size,
+                )
+            )
+        if self._is_chief and validate:
+            result.append(
+                callbacks.ValidateRetrieval(
+                    self.folder,
+                    lambda: validate(self.encode_model().encode),
+                    self.save_best,
+                    training.validate_every,
+                    training.num_steps,
+                )
+            )
+        result.append(
+            callbacks.SaveCheckpoints(
+                self.save, training.checkpoint_every, self._agree_to_stop
+            )
+        )
+        return result
+
+    def _agree_to_stop(self, step: int, told: bool) -> bool:
+        """Whether any worker was told to stop; the same answer for all."""
+        workers = self._strategy.extended._in_multi_worker_mode()
+        if not workers:
+            return told
+        if step % self.config.training.log_every:
+            return False
+        flag = tf.constant(int(told))
+        told_here = self._strategy.run(lambda: flag + 0)
+        return bool(
+            self._strategy.reduce(tf.distribute.ReduceOp.SUM, told_here, None)
+        )
+
+
+def _prefix(init: str) -> str:
+    """The checkpoint that `--init` means: a run folder or a prefix."""
+    if run_folder.is_run_folder(init):
+        return run_folder.best_or_last(pathlib.Path(init))
+    if pathlib.Path(init + ".index").exists():
+        return init
+    raise InputError(
+        "--init takes a run folder or the prefix of a checkpoint (what "
+        f"stands before .index). Received: {init}."
+    )
+
+
+def train(
+    config: ExperimentConfig,
+    train_patterns: list[str],
+    vocabulary_path: str,
+    out: str,
+    *,
+    init: str = "",
+    validate: Callable[[Encode], dict] | None = None,
+    distribution: str = "auto",
+    tpu: str = "",
+) -> bool:
+    """Trains from files to a run folder; `labse train` as a function.
+
+    Returns:
+      whether the last step is done; if not, SIGTERM stopped it.
+
+    Raises:
+      InputError: anything the user gave breaks a rule.
+    """
+    # Collectives of several workers have to be set up before anything else.
+    strategy = make_strategy(distribution, tpu)
+    vocabulary = Vocabulary.read(vocabulary_path)
+    config = dataclasses.replace(
+        config,
+        encoder=dataclasses.replace(
+            config.encoder, vocab_size=len(vocabulary.pieces)
+        ),
+    )
+    folder = pathlib.Path(out)
+    if is_chief(strategy):
+        run_folder.create(out, config, vocabulary_path)
+    store = PairStore(
+        train_patterns, folder / _INDEX, config.data.max_malformed_share
+    )
+    logging.info(
+        "%d pairs in %d pairs of languages, %d replicas.",
+        len(store),
+        len(store.language_names),
+        strategy.num_replicas_in_sync,
+    )
+    trainer = Trainer(config, folder, store, vocabulary, strategy, init)
+    return trainer.train(validate)
