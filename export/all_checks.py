@@ -17,7 +17,7 @@ from export.verification import Check
 
 # What the files say comes first, then what they do. The checks of the source
 # come last: they import the model's code.
-_CHECKS = (
+CHECKS = (
     ("files are those that were exported", content_checks.files),
     ("weights are the run's", content_checks.weights),
     ("vocabulary and casing are the run's", content_checks.vocabulary),
@@ -47,5 +47,5 @@ _CHECKS = (
 def checks(folder: pathlib.Path) -> Iterator[tuple[str, Check]]:
     """The name of each check, and the check."""
     subject = Subject(folder)
-    for name, check in _CHECKS:
+    for name, check in CHECKS:
         yield name, functools.partial(check, subject)

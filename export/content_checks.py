@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from export import layout, record
-from export.subject import TOLERANCE, Subject
+from export.subject import TOLERANCE, Subject, differences
 from export.verification import Difference
 
 _SHOWN = 3
@@ -174,7 +174,7 @@ def pooling(subject: Subject) -> str:
     found = [
         name
         for name, value in _poolings(encode, inputs, outputs).items()
-        if np.abs(value - actual).max() <= TOLERANCE
+        if differences(actual, value).max() <= TOLERANCE
     ]
     expected = subject.config["encoder"]["pooling"]
     if expected not in found:

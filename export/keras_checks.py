@@ -7,7 +7,7 @@ import tensorflow_hub as hub
 import tf_keras
 
 from export import layout
-from export.subject import INPUTS, Subject, largest
+from export.subject import INPUTS, TOLERANCE, Subject, largest
 from export.verification import Difference
 
 _BATCH = 7
@@ -41,7 +41,12 @@ def functional(subject: Subject) -> str:
         raise Difference(f"static shape {outputs.shape}: the size is unknown")
     model = tf_keras.Model(texts, outputs)
     rows = subject.sample()
-    differences = [subject.compare(model(subject.texts(rows)), rows)]
+    # A layer that is not trainable drops nothing, training or not.
+    trained = model(subject.texts(rows), training=True)
+    differences = [
+        subject.compare(model(subject.texts(rows)), rows),
+        subject.compare(trained, rows),
+    ]
     three = [tf_keras.Input([None], dtype=tf.int32, name=n) for n in INPUTS]
     embedding, _ = encode(three)
     version_1 = tf_keras.Model(three, embedding)
@@ -63,6 +68,7 @@ def fine_tuning(subject: Subject) -> str:
     model = tf_keras.Model(texts, classes)
     embedder = tf_keras.Model(texts, embedding)
     before = subject.compare(embedder(subject.texts(rows)), rows)
+    _check_dropout(subject, embedder(subject.texts(rows), training=True), rows)
     old = [variable.numpy() for variable in encode.trainable_weights]
     model.compile(
         tf_keras.optimizers.legacy.SGD(0.1),
@@ -83,6 +89,16 @@ def fine_tuning(subject: Subject) -> str:
     if unchanged:
         raise Difference(f"a training step leaves {unchanged} as they were")
     return f"{len(old)} variables trained; before that {largest(before)}"
+
+
+def _check_dropout(subject: Subject, trained, rows) -> None:
+    """Raises if a trainable layer called with training=True drops nothing."""
+    shape = subject.config["encoder"]
+    difference = np.abs(trained - subject.golden.embeddings[rows]).max()
+    if (shape["dropout"] or shape["attention_dropout"]) and (
+        difference <= TOLERANCE
+    ):
+        raise Difference("a trainable layer has no dropout in training")
 
 
 def keras_3(subject: Subject) -> str:

@@ -55,7 +55,10 @@ def text(subject: Subject) -> str:
     truncated = [subject.golden.truncated[row] for row in short]
     if served["truncated"].numpy().tolist() != truncated:
         raise Difference("truncated is not true of the cut sentences alone")
-    return f"{len(rows)} sentences, {sum(truncated)} of them truncated"
+    return (
+        f"{len(rows)} sentences, equal ids; {len(short)} counted, "
+        f"{sum(truncated)} of them truncated"
+    )
 
 
 def _compare(subject: Subject, outputs, rows, model) -> None:

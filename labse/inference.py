@@ -98,7 +98,10 @@ def load(path: str | os.PathLike, precision: str = "float32") -> SentenceModel:
       path: a run folder; an export folder, or the SavedModel folder inside
         that takes strings; a TF Hub handle of a model that takes strings.
       precision: of the matmuls, "float32" or "bfloat16". Vectors are float32
-        either way. A SavedModel has the precision that it was saved with.
+        either way. In bfloat16 an untrained BERT Base was 0.0043 away from
+        its float32 vectors (Euclidean, at most, 150 sentences of Tatoeba),
+        and a vector moved by as much, 0.0041, with the size of its batch. A
+        SavedModel has the precision that it was saved with.
 
     Returns:
       the model: ask it with `encode`.

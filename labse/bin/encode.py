@@ -47,7 +47,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "precision",
         "float32",
         ["float32", "bfloat16"],
-        "Of the matmuls. bfloat16 moves a vector by less than 0.02.",
+        "Of the matmuls. bfloat16 is about twice as fast and moves a vector "
+        "by about 0.005.",
         flag_values=flag_values,
     )
     flags.mark_flags_as_required(

@@ -10,7 +10,7 @@ Checkpoints are TensorFlow's object-based ones; the encoder stands under
 """
 
 import pathlib
-import shutil
+import time
 
 import tensorflow as tf
 
@@ -55,6 +55,23 @@ def create(
     # The configuration comes last: with it the folder is a run.
     write_atomically(folder / CONFIG, loading.to_yaml(config).encode())
     return folder
+
+
+def wait_for(path: str, seconds: int = 120) -> None:
+    """Waits until another process has made the run folder.
+
+    Raises:
+      InputError: it is not there in time.
+    """
+    for _ in range(seconds * 10):
+        if is_run_folder(path):
+            return
+        time.sleep(0.1)
+    raise InputError(
+        f"The first worker makes the run folder {path}, which all workers "
+        f"have to see. It was not there after {seconds} seconds. Put --out on "
+        "a file system that they share."
+    )
 
 
 def _check_same_run(folder, config, vocabulary: bytes) -> None:
@@ -135,12 +152,3 @@ def restore_encoder(encoder: SentenceEncoder, prefix: str) -> None:
             f"The checkpoint {prefix} does not fit its configuration, or is "
             f"damaged: {error}"
         ) from error
-
-
-def copy_checkpoint(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Replaces the folder `target` by a copy of `source`, or leaves it."""
-    temporary = target.with_name(target.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(source, temporary)
-    shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)

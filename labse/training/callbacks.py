@@ -68,7 +68,11 @@ class StopAtNonFinite(_StepCallback):
 
 
 class LogProgress(_StepCallback):
-    """The progress bar, history.jsonl and TensorBoard."""
+    """The progress bar, history.jsonl and TensorBoard.
+
+    With several workers it runs on each, because to read a metric is a
+    collective; only the first one writes.
+    """
 
     def __init__(
         self,
@@ -77,18 +81,29 @@ class LogProgress(_StepCallback):
         first_step: int,
         every: int,
         batch_size: int,
+        writes: bool,
     ):
         super().__init__()
         self._folder = folder
         self._every = every
         self._batch_size = batch_size
-        self._bar = tqdm(total=num_steps, initial=first_step, unit="step")
-        self._writer = tf.summary.create_file_writer(str(folder / "logs"))
+        self._writes = writes
+        self._bar = tqdm(
+            total=num_steps,
+            initial=first_step,
+            unit="step",
+            disable=not writes,
+        )
+        self._writer = tf.summary.create_noop_writer()
+        if writes:
+            self._writer = tf.summary.create_file_writer(str(folder / "logs"))
         self._last = (first_step, time.monotonic())
+        self._last_bar = first_step
 
     def on_step(self, step: int) -> None:
         """Moves the bar; logs at every `every`-th step."""
-        self._bar.update(step - self._bar.n)
+        self._bar.update(step - self._last_bar)
+        self._last_bar = step
         if step % self._every == 0:
             self._log(step)
 
@@ -109,6 +124,8 @@ class LogProgress(_StepCallback):
         }
         for metric in self.model.metrics:
             metric.reset_state()
+        if not self._writes:
+            return
         schedule = self.model.optimizer._learning_rate
         record["learning_rate"] = float(schedule(step - 1))
         record["pairs_per_second"] = rate

@@ -22,22 +22,22 @@ def make_strategy(choice: str, tpu: str = "") -> tf.distribute.Strategy:
     Raises:
       InputError: the choice does not fit the machine.
     """
-    gpus = tf.config.list_logical_devices("GPU")
-    cpus = tf.config.list_logical_devices("CPU")
     if choice == "auto":
         choice = "none"
         if tpu:
             choice = "tpu"
         elif "TF_CONFIG" in os.environ:
             choice = "multi_worker"
-        elif len(gpus) > 1:
+        elif len(tf.config.list_physical_devices("GPU")) > 1:
             choice = "mirrored"
     if choice == "none":
         return tf.distribute.get_strategy()
     if choice == "mirrored":
-        return tf.distribute.MirroredStrategy(
-            [device.name for device in gpus or cpus]
-        )
+        # Looked up here and not above: to list logical devices starts
+        # TensorFlow, and several workers have to be set up before that.
+        devices = tf.config.list_logical_devices("GPU")
+        devices = devices or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([d.name for d in devices])
     if choice == "multi_worker":
         if "TF_CONFIG" not in os.environ:
             raise InputError(

@@ -91,12 +91,10 @@ class Trainer:
                 optimizer=optimizer,
                 steps_per_execution=training.steps_per_execution,
             )
-        self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(encoder=encoder, optimizer=optimizer),
-            str(folder / run_folder.LAST),
-            max_to_keep=2,
-            checkpoint_name="step",
+        self._last = self._manager(
+            run_folder.LAST, 2, encoder=encoder, optimizer=optimizer
         )
+        self._best = self._manager(run_folder.BEST, 1, encoder=encoder)
         self._start(init)
 
     @property
@@ -104,11 +102,23 @@ class Trainer:
         """How many steps are done."""
         return int(self.model.optimizer.iterations.numpy())
 
+    def _manager(self, place, keep: int, **tracked):
+        checkpoint = tf.train.Checkpoint(**tracked)
+        # Made here, by all workers together: a variable that one worker made
+        # alone, when it first saves, would wait for the others for ever.
+        _ = checkpoint.save_counter
+        return tf.train.CheckpointManager(
+            checkpoint,
+            str(self.folder / place),
+            max_to_keep=keep,
+            checkpoint_name="step",
+        )
+
     def _start(self, init: str) -> None:
-        latest = self._manager.latest_checkpoint
+        latest = self._last.latest_checkpoint
         if latest:
             try:
-                status = self._manager.checkpoint.restore(latest)
+                status = self._last.checkpoint.restore(latest)
                 status.assert_existing_objects_matched()
             except (AssertionError, ValueError, tf.errors.OpError) as error:
                 raise InputError(
@@ -125,7 +135,7 @@ class Trainer:
     def save(self, step: int) -> None:
         """Saves everything the run needs to go on from `step`."""
         if self._is_chief:
-            self._manager.save(checkpoint_number=step)
+            self._last.save(checkpoint_number=step)
 
     def save_best(self, figures: dict) -> None:
         """Keeps the encoder if its validation accuracy is the best so far."""
@@ -138,13 +148,7 @@ class Trainer:
                 and best[callbacks.ACCURACY] >= figures[callbacks.ACCURACY]
             ):
                 return
-        checkpoint = tf.train.Checkpoint(encoder=self.model.encoder)
-        tf.train.CheckpointManager(
-            checkpoint,
-            str(self.folder / run_folder.BEST),
-            max_to_keep=1,
-            checkpoint_name="step",
-        ).save(checkpoint_number=figures["step"])
+        self._best.save(checkpoint_number=figures["step"])
         run_folder.write_atomically(path, json.dumps(figures).encode())
 
     def encode_model(self) -> EncoderModel:
@@ -216,17 +220,17 @@ class Trainer:
     def _callbacks(self, validate) -> list[tf_keras.callbacks.Callback]:
         training = self.config.training
         checks = min(training.log_every, training.checkpoint_every)
-        result = [callbacks.StopAtNonFinite(checks)]
-        if self._is_chief:
-            result.append(
-                callbacks.LogProgress(
-                    self.folder,
-                    training.num_steps,
-                    self.step,
-                    training.log_every,
-                    training.global_batch_size,
-                )
-            )
+        result = [
+            callbacks.StopAtNonFinite(checks),
+            callbacks.LogProgress(
+                self.folder,
+                training.num_steps,
+                self.step,
+                training.log_every,
+                training.global_batch_size,
+                writes=self._is_chief,
+            ),
+        ]
         if self._is_chief and validate:
             result.append(
                 callbacks.ValidateRetrieval(
@@ -301,6 +305,8 @@ def train(
     folder = pathlib.Path(out)
     if is_chief(strategy):
         run_folder.create(out, config, vocabulary_path)
+    else:
+        run_folder.wait_for(out)
     store = PairStore(
         train_patterns, folder / _INDEX, config.data.max_malformed_share
     )

@@ -6,8 +6,10 @@ import tensorflow as tf
 import tensorflow_hub as hub
 import tf_keras
 
-from export import golden
+from export import encode_model, golden
+from labse.checkpoints import run_folder
 
+INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 ENGLISH = ["dog", "Puppies are nice.", "I enjoy taking long walks."]
 
 
@@ -108,10 +110,7 @@ def test_batch_and_length_are_free(encoder, preprocessor):
     assert encoder(short)["sequence_output"].shape == (2, 20, 16)
     long = encoder(preprocessor(tf.constant(ENGLISH[:2])))["default"]
     np.testing.assert_allclose(encoder(short)["default"], long, atol=1e-5)
-    nothing = {
-        name: tf.zeros([0, 5], tf.int32)
-        for name in ("input_word_ids", "input_mask", "input_type_ids")
-    }
+    nothing = {name: tf.zeros([0, 5], tf.int32) for name in INPUTS}
     assert encoder(nothing)["default"].shape == (0, 16)
 
 
@@ -122,18 +121,6 @@ def test_two_segments_count(encoder, preprocessor):
     assert np.abs(difference).max() > 1e-3
 
 
-def test_gradients_reach_every_trainable_variable(exported, preprocessor):
-    loaded = hub.load(str(exported / "encode"))
-    inputs = preprocessor(tf.constant(["the bus", "was"]))
-    with tf.GradientTape(persistent=True) as tape:
-        embeddings = loaded(inputs, training=True)["default"]
-        loss = tf.reduce_sum(embeddings[0] * embeddings[1])
-    gradients = tape.gradient(loss, list(loaded.trainable_variables))
-    assert all(gradient is not None for gradient in gradients)
-    table = tf.convert_to_tensor(gradients[0])
-    assert float(tf.reduce_max(tf.abs(table))) > 0
-
-
 def test_graph_compiles_around_the_model(encoder, preprocessor):
     inputs = preprocessor(tf.constant(ENGLISH))
     compiled = tf.function(lambda x: encoder(x)["default"], jit_compile=True)
@@ -142,31 +129,21 @@ def test_graph_compiles_around_the_model(encoder, preprocessor):
     )
 
 
-def test_pooler_is_trainable_where_it_pools(make_run, exported, tmp_path):
-    from export import encode_model
-    from labse.checkpoints import run_folder
-
+def test_pooler_is_trainable_where_it_pools(make_run, exported):
     encoder, _, _ = run_folder.load_encoder(make_run(pooling="cls_tanh"))
     asset = str(exported / "encode" / "assets" / "cased_vocab.txt")
-    root, signatures = encode_model.build(encoder, asset)
-    tf.saved_model.save(root, str(tmp_path), signatures=signatures)
-    loaded = hub.load(str(tmp_path))
-    names = {v.name for v in loaded.trainable_variables}
+    root, _ = encode_model.build(encoder, asset)
+    names = {v.name for v in root.trainable_variables}
     assert "pooler_transform/kernel:0" in names
-    pooled = loaded({name: tf.ones([1, 3], tf.int32) for name in INPUTS})
-    assert np.abs(pooled["pooled_output"]).max() < 1  # tanh
-
-
-INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
+    assert names == {v.name for v in encoder.variables}
 
 
 def test_signature_has_the_contract_names(exported):
     loaded = hub.load(str(exported / "encode"))
     signature = loaded.signatures["serving_default"]
     assert set(signature.structured_input_signature[1]) == set(INPUTS)
-    assert {
-        k: v.shape.rank for k, v in signature.structured_outputs.items()
-    } == {
+    outputs = signature.structured_outputs
+    assert {name: value.shape.rank for name, value in outputs.items()} == {
         "default": 2,
         "pooled_output": 2,
         "sequence_output": 3,

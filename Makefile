@@ -1,0 +1,49 @@
+# make run    set-up, then the quickstart: Django's translations -> a trained,
+#             judged, exported and verified sentence encoder in runs/quickstart
+# make test   set-up, then the tests
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/quickstart
+
+.PHONY: setup run test test-slow lint bench screenshots clean
+
+setup: $(VENV)/.ready
+
+# Made anew when what it is made from changes.
+$(VENV)/.ready: setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart,test]'
+	touch $@
+
+run: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" examples/quickstart.sh $(RUN)
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+# The peers (PyTorch, sentence-transformers) live in an environment of their own.
+.venv-peer/.ready: benchmarks/peer_requirements.txt
+	$(PYTHON) -m venv .venv-peer
+	.venv-peer/bin/python -m pip install --quiet torch==2.13.0
+	.venv-peer/bin/python -m pip install --quiet -r benchmarks/peer_requirements.txt
+	touch $@
+
+bench: setup .venv-peer/.ready
+	$(BIN)/python benchmarks/tokenizer.py --vocab=$(RUN)/vocab.txt --input=$(RUN)/data/pairs.tsv
+	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python
+	$(BIN)/python benchmarks/train_step.py --peer_python=.venv-peer/bin/python
+
+screenshots: setup
+	$(BIN)/python examples/screenshot.py $(RUN)/report.html docs/quickstart_report.png
+
+clean:
+	rm -rf $(VENV) .venv-peer build *.egg-info

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The whole life of a model in one folder: translations -> pairs -> vocabulary
+# -> training -> evaluation on strings never seen -> SavedModels -> proof.
+# usage: examples/quickstart.sh [FOLDER]
+set -euo pipefail
+run=${1:-runs/quickstart}
+data=$run-data
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$data"
+
+step() { printf '\n== %s\n' "$*" >&2; "$@"; }
+
+if [[ ! -f $data/heldout.tsv ]]; then
+  step labse extract-gettext --input=package:django --out="$data/pairs.tsv"
+  step labse split-pairs --input="$data/pairs.tsv" --share=0.2 \
+    --train_out="$data/train.tsv" --heldout_out="$data/heldout.tsv"
+fi
+[[ -f $data/vocab.txt ]] ||
+  step labse build-vocab --input="$data/train.tsv" --vocab_size=16000 --out="$data/vocab.txt"
+step labse train --config=labse_tiny --train="$data/train.tsv" \
+  --vocab="$data/vocab.txt" --out="$run"
+step labse evaluate --model="$run" --task=pairs --data="$data/heldout.tsv" --out="$run"
+if [[ ! -d $run/export ]]; then
+  step labse export --run="$run" --out="$run/export"
+fi
+step labse verify "$run/export"
+step python "$here/nearest_translations.py" "$run" "$data/heldout.tsv"
+printf '\nThe report is %s/report.html, the SavedModels are in %s/export.\n' "$run" "$run"

@@ -1,0 +1,52 @@
+"""Metadata, the three packages, their extras and the `labse` command."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = {}
+exec((ROOT / "labse" / "version.py").read_text(), VERSION)
+
+# Why each is needed stands in BUILD_NOTES.md; the exact versions that were
+# tested together stand in constraints.txt.
+REQUIRED = [
+    "absl-py>=1.4",
+    "numpy>=1.26",
+    "polib>=1.2",
+    "PyYAML>=6",
+    "tensorflow>=2.20,<2.21",
+    "tensorflow-hub>=0.16.1",
+    "tensorflow-text>=2.20,<2.21",
+    "tf-keras>=2.20,<2.21",
+    "tf-models-official>=2.20,<2.21",
+    "tokenizers>=0.20",
+    "tqdm>=4.60",
+]
+EXTRAS = {
+    "beam": ["apache-beam>=2.77", "protobuf>=6.31,<7", "pyarrow<26"],
+    "mining": ["faiss-cpu>=1.9"],
+    "quickstart": ["Django>=5.2,<5.3"],
+    "test": [
+        "build>=1",
+        "pytest>=8",
+        "ruff>=0.9",
+        "scikit-learn>=1.5",
+        "setuptools>=68",
+    ],
+}
+
+setup(
+    name="labse",
+    version=VERSION["__version__"],
+    description="Language-agnostic BERT sentence embeddings for TensorFlow",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.12",
+    packages=find_packages(include=["labse*", "export*", "data_pipeline*"]),
+    package_data={"labse.configs": ["*.yaml"], "export": ["*.json"]},
+    install_requires=REQUIRED,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["labse=labse.bin.cli:main"]},
+)

@@ -1,0 +1,258 @@
+"""Runs of `labse train` as processes, killed and started again for real."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+WORDS = "rot blau grün Haus Baum Hund Katze läuft schläft singt".split()
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+PIECES += [word.upper() for word in WORDS]
+SMALL = {
+    "encoder.num_layers": 1,
+    "encoder.num_heads": 2,
+    "encoder.hidden_size": 16,
+    "encoder.intermediate_size": 32,
+    "encoder.max_positions": 16,
+    "tokenizer.max_length": 8,
+    "data.length_buckets": "[4,8]",
+    "data.batches_sorted_together": 3,
+    "training.global_batch_size": 8,
+    "training.num_steps": 60,
+    "training.warmup_steps": 5,
+    "training.log_every": 5,
+    "training.checkpoint_every": 5,
+    "training.validate_every": 20,
+    "training.learning_rate": 0.01,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    choose = random.Random(0)
+    rows = ["source\ttarget\tsource_language\ttarget_language"]
+    for _ in range(100):
+        words = choose.choices(WORDS, k=choose.randint(1, 5))
+        target = " ".join(word.upper() for word in words)
+        rows.append(f"{' '.join(words)}\t{target}\tde\tde-UPPER")
+    (folder / "pairs.tsv").write_text("\n".join(rows) + "\n")
+    (folder / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    return folder
+
+
+def command(files, out, **overrides):
+    overrides = {**SMALL, **overrides}
+    return [
+        sys.executable,
+        "-m",
+        "labse.bin.cli",
+        "train",
+        "--config=labse_tiny",
+        f"--train={files / 'pairs.tsv'}",
+        f"--validation={files / 'pairs.tsv'}",
+        f"--vocab={files / 'vocab.txt'}",
+        f"--out={out}",
+        *(f"--override={key}={value}" for key, value in overrides.items()),
+    ]
+
+
+def run(files, out, environment=None, **overrides):
+    return subprocess.run(
+        command(files, out, **overrides),
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def history_steps(out):
+    try:
+        lines = (out / "history.jsonl").read_text().splitlines()
+        return [json.loads(line)["step"] for line in lines]
+    except (FileNotFoundError, ValueError):
+        return []  # Not there yet, or half a line.
+
+
+def stop_after(files, out, step, signal_number, **overrides):
+    """Starts the run and sends a signal once it has logged `step`."""
+    process = subprocess.Popen(
+        command(files, out, **overrides),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and max(history_steps(out), default=0) < step:
+        time.sleep(0.01)
+    process.send_signal(signal_number)
+    _, errors = process.communicate()
+    return process.returncode, errors
+
+
+def last_weights(out):
+    prefix = tf.train.latest_checkpoint(out / "checkpoints" / "last")
+    reader = tf.train.load_checkpoint(prefix)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(files, tmp_path_factory):
+    """A run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    result = run(files, out)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def test_a_run_leaves_what_load_needs_and_has_learned(whole):
+    assert (whole / "config.yaml").is_file()
+    assert (whole / "vocab.txt").is_file()
+    assert list((whole / "logs").iterdir())
+    records = [
+        json.loads(line)
+        for line in (whole / "history.jsonl").read_text().splitlines()
+    ]
+    losses = [record["loss"] for record in records if "loss" in record]
+    assert losses[-1] < losses[0] / 2
+    validations = [r["validation"] for r in records if "validation" in r]
+    assert [r["step"] for r in records if "validation" in r] == [20, 40, 60]
+    assert validations[-1]["languages"]["de-UPPER"] > 0.5
+    best = json.loads((whole / "checkpoints" / "best.json").read_text())
+    assert best["accuracy"] == max(v["accuracy"] for v in validations)
+    assert records[-1]["step"] == 60
+
+
+@pytest.mark.parametrize("kills", [(12, 31)])
+def test_killed_runs_end_with_the_same_bits(files, whole, tmp_path, kills):
+    out = tmp_path / "killed"
+    for step in kills:
+        code, _ = stop_after(files, out, step, signal.SIGKILL)
+        assert code == -signal.SIGKILL
+    assert max(history_steps(out)) < 60
+    result = run(files, out)
+    assert result.returncode == 0, result.stderr
+    assert "Goes on from step" in result.stderr
+    expected, weights = last_weights(whole), last_weights(out)
+    assert expected.keys() == weights.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(weights[name], value, err_msg=name)
+    logged = history_steps(out)
+    assert logged == sorted(logged)
+    assert logged == history_steps(whole)
+
+
+def test_sigterm_saves_exits_and_goes_on_bit_by_bit(files, whole, tmp_path):
+    out = tmp_path / "terminated"
+    code, errors = stop_after(files, out, 20, signal.SIGTERM)
+    assert code == 0
+    assert "Told to stop: saved at step" in errors
+    result = run(files, out)
+    assert result.returncode == 0, result.stderr
+    for name, value in last_weights(whole).items():
+        np.testing.assert_array_equal(last_weights(out)[name], value)
+
+
+def test_another_seed_gives_other_weights(files, whole, tmp_path):
+    """The negative control of bit-equality."""
+    result = run(files, tmp_path / "seed", **{"training.seed": 1})
+    assert result.returncode == 0, result.stderr
+    weights = last_weights(tmp_path / "seed")
+    assert any(
+        (weights[name] != value).any()
+        for name, value in last_weights(whole).items()
+    )
+
+
+def test_a_finished_run_started_again_stays(files, whole):
+    before = last_weights(whole)
+    result = run(files, whole)
+    assert result.returncode == 0, result.stderr
+    for name, value in before.items():
+        np.testing.assert_array_equal(last_weights(whole)[name], value)
+
+
+def test_a_run_with_another_configuration_is_refused(files, whole):
+    result = run(files, whole, **{"loss.margin": 0.1})
+    assert result.returncode == 2
+    assert "another configuration" in result.stderr
+    assert "loss.margin: 0.3 -> 0.1" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
+    files, tmp_path
+):
+    out = tmp_path / "diverged"
+    result = run(
+        files,
+        out,
+        **{"training.learning_rate": 1e38, "training.gradient_clip_norm": 0},
+    )
+    assert result.returncode == 2
+    assert "was not finite at step" in result.stderr
+    prefix = tf.train.latest_checkpoint(out / "checkpoints" / "last")
+    if prefix:
+        for name, value in last_weights(out).items():
+            assert np.all(np.isfinite(value)), name
+
+
+def test_two_workers_end_as_one(files, whole, tmp_path):
+    """MultiWorkerMirroredStrategy, two processes of this machine."""
+    out = tmp_path / "workers"
+    ports = [f"localhost:{20000 + os.getpid() % 20000 + i}" for i in range(2)]
+    processes = []
+    for index in range(2):
+        environment = {
+            **os.environ,
+            "TF_CONFIG": json.dumps(
+                {
+                    "cluster": {"worker": ports},
+                    "task": {"type": "worker", "index": index},
+                }
+            ),
+        }
+        processes.append(
+            subprocess.Popen(
+                [
+                    *command(
+                        files,
+                        out,
+                        **{
+                            "encoder.dropout": 0,
+                            "encoder.attention_dropout": 0,
+                            "training.num_steps": 10,
+                        },
+                    ),
+                    "--distribution=multi_worker",
+                ],
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+        )
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert [p.returncode for p in processes] == [0, 0], "\n".join(errors)
+    alone = run(
+        files,
+        tmp_path / "alone",
+        **{
+            "encoder.dropout": 0,
+            "encoder.attention_dropout": 0,
+            "training.num_steps": 10,
+        },
+    )
+    assert alone.returncode == 0, alone.stderr
+    expected = last_weights(tmp_path / "alone")
+    weights = last_weights(out)
+    for name, value in expected.items():
+        np.testing.assert_allclose(weights[name], value, atol=1e-5)
