@@ -6,6 +6,7 @@ The process imports nothing of the model's code before its last checks, so
 that a SavedModel which needs that code does not pass.
 """
 
+import logging
 import os
 import pathlib
 import subprocess
@@ -94,6 +95,8 @@ def main() -> None:
     """The new process."""
     from export import all_checks
 
+    # Advice on retracing and deprecation, between the lines of the checks.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.exit(run_checks(all_checks.checks(pathlib.Path(sys.argv[1]))))
 
 

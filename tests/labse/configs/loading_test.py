@@ -1,0 +1,98 @@
+import dataclasses
+
+import pytest
+
+from labse.configs import loading
+from labse.configs.schema import ExperimentConfig
+from labse.errors import InputError
+
+
+def test_the_base_preset_has_the_papers_numbers():
+    config = loading.load("labse_base")
+    encoder, training = config.encoder, config.training
+    assert (encoder.num_layers, encoder.num_heads) == (12, 12)
+    assert (encoder.hidden_size, encoder.vocab_size) == (768, 501_153)
+    assert (config.loss.logit_scale, config.loss.margin) == (10.0, 0.3)
+    assert (training.global_batch_size, training.num_steps) == (4096, 50_000)
+    assert training.learning_rate == 1e-3
+    assert config.tokenizer.max_length == 128
+
+
+def test_large_and_mbert_presets_differ_where_they_should():
+    base = loading.load("labse_base")
+    large = loading.load("labse_large")
+    assert loading.differences(base, large) == [
+        "encoder.num_layers: 12 -> 24",
+        "encoder.num_heads: 12 -> 16",
+        "encoder.hidden_size: 768 -> 1024",
+        "encoder.intermediate_size: 3072 -> 4096",
+    ]
+    mbert = loading.load("labse_base_mbert_vocab")
+    assert loading.differences(base, mbert) == [
+        "encoder.vocab_size: 501153 -> 119547"
+    ]
+
+
+@pytest.mark.parametrize("name", loading.preset_names())
+def test_every_preset_survives_saving(name, tmp_path):
+    config = loading.load(name)
+    path = tmp_path / "config.yaml"
+    path.write_text(loading.to_yaml(config))
+    assert loading.load(str(path)) == config
+
+
+def test_overrides_are_typed():
+    config = loading.load(
+        "labse_tiny",
+        [
+            "training.learning_rate=1e-4",
+            "data.length_buckets=[8,16]",
+            "loss.bidirectional=false",
+            "encoder.dropout=0",
+        ],
+    )
+    assert config.training.learning_rate == 1e-4
+    assert config.data.length_buckets == (8, 16)
+    assert config.loss.bidirectional is False
+    assert config.encoder.dropout == 0.0
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.num_step=3", r"Did you mean training\.num_steps\?"),
+        ("trainin.num_steps=3", r"Did you mean training\?"),
+        ("training.num_steps=x", r"num_steps must be a int. Received: 'x'"),
+        ("training.num_steps=1.5", r"must be a int. Received: 1.5 \(float\)"),
+        ("training.deterministic=1", r"must be a bool"),
+        ("loss.margin=true", r"loss.margin must be a float"),
+        ("data.length_buckets=8", r"must be a list of int"),
+        ("data.length_buckets=[16,8]", r"must rise"),
+        ("data.length_buckets=[8,999]", r"at most tokenizer.max_length"),
+        ("encoder=3", r"section.key=value"),
+        ("loss.margin", r"section.key=value"),
+        ("encoder.pooling=max", r"cls, cls_tanh, mean. Received: 'max'"),
+        ("encoder.num_heads=5", r"a multiple of encoder.num_heads"),
+        ("tokenizer.max_length=600", r"at most encoder.max_positions"),
+        ("training.warmup_steps=90000", r"less than training.num_steps"),
+        ("training.steps_per_execution=7", r"must be a multiple of"),
+    ],
+)
+def test_what_does_not_fit_is_refused(override, message):
+    with pytest.raises(InputError, match=message):
+        loading.load("labse_tiny", [override])
+
+
+def test_what_is_no_preset_and_no_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="labse_base.*Received: 'nothing'"):
+        loading.load("nothing")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [")
+    with pytest.raises(InputError, match="is not a YAML file"):
+        loading.load(str(broken))
+
+
+def test_defaults_are_not_shared():
+    assert ExperimentConfig().encoder is not ExperimentConfig().encoder
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ExperimentConfig().encoder.num_layers = 3
