@@ -17,14 +17,14 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+import numpy as np
+import tensorflow as tf
 
-from labse.configs.schema import EncoderConfig, TrainingConfig  # noqa: E402
-from labse.features import MODEL_INPUTS  # noqa: E402
-from labse.modeling.dual_encoder import DualEncoder  # noqa: E402
-from labse.modeling.sentence_encoder import SentenceEncoder  # noqa: E402
-from labse.training.optimizer import make_optimizer  # noqa: E402
+from labse.configs.schema import EncoderConfig, TrainingConfig
+from labse.features import MODEL_INPUTS
+from labse.modeling.dual_encoder import DualEncoder
+from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.training.optimizer import make_optimizer
 
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 

@@ -12,7 +12,7 @@ _LAZY = {
     "DualEncoder": "labse.modeling.dual_encoder",
     "SentenceEncoder": "labse.modeling.sentence_encoder",
     "additive_margin_softmax": "labse.losses.additive_margin_softmax",
-    "load": "labse.inference",
+    "load": "labse.inference.loading",
 }
 
 __all__ = ["__version__", *_LAZY]

@@ -70,7 +70,7 @@ def test_imports_go_one_way(path):
     for name in imports(path):
         package, _, rest = name.partition(".")
         assert package not in ("tests", "examples", "benchmarks")
-        if package not in PACKAGES or name == "labse.version.__version__":
+        if package not in PACKAGES or not rest:
             continue
         if parts[0] == "labse":
             assert package == "labse", f"{path} imports {name}"
@@ -79,7 +79,7 @@ def test_imports_go_one_way(path):
             own, other = LEVEL[parts[1]], LEVEL[rest.split(".")[0]]
             same_folder = parts[1] == rest.split(".")[0]
             assert other < own or same_folder, f"{path} imports {name}"
-        elif package == "labse" and rest:
+        elif package == "labse":
             is_program = name_of(path) in PROGRAM_FILES
             if is_program and rest.startswith("bin.program"):
                 continue
@@ -140,7 +140,8 @@ from labse.bin import cli, program
 for name, (module, _) in cli.PROGRAMS.items():
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
-        assert program.run(importlib.import_module(module), ["--help"], name) == 0
+        code = program.run(importlib.import_module(module), ["--help"], name)
+    assert code == 0
     assert "--" in text.getvalue(), name
 assert "tensorflow" not in sys.modules
 """

@@ -60,7 +60,7 @@ def main(flag_values: flags.FlagValues) -> None:
     """Loads the model and encodes the file."""
     # TensorFlow takes seconds to import; --help and a wrong flag need none.
     import labse
-    from labse.encode_file import check_output, encode_file
+    from labse.inference.encode_file import check_output, encode_file
 
     # Before a model is loaded for minutes.
     check_output(pathlib.Path(flag_values.out))

@@ -53,10 +53,19 @@ class SentenceEncoder(tf_keras.Model):
         Returns:
           float32 [batch, hidden_size], each row of length 1.
         """
-        return self.all_outputs(inputs, training, seed, blocks)["default"]
+        # Of the last block's output only [CLS] is asked for.
+        output_range = None if self.config.pooling == "mean" else 1
+        return self.all_outputs(inputs, training, seed, blocks, output_range)[
+            "default"
+        ]
 
     def all_outputs(
-        self, inputs, training=None, seed=None, blocks=None
+        self,
+        inputs,
+        training=None,
+        seed=None,
+        blocks=None,
+        output_range=None,
     ) -> dict:
         """The outputs of TF Hub's transformer encoder API.
 
@@ -67,7 +76,11 @@ class SentenceEncoder(tf_keras.Model):
         """
         inputs = {name: inputs[name] for name in MODEL_INPUTS}
         outputs = self.transformer(
-            inputs, training=training, seed=seed, blocks=blocks
+            inputs,
+            training=training,
+            seed=seed,
+            blocks=blocks,
+            output_range=output_range,
         )
         pooled = self._pool(outputs, inputs["input_mask"])
         return {

@@ -88,7 +88,14 @@ class TransformerEncoder(networks.BertEncoderV2):
             _block_weights(layer, dtype) for layer in self._transformer_layers
         ]
 
-    def call(self, inputs, training=None, seed=None, blocks=None):
+    def call(
+        self,
+        inputs,
+        training=None,
+        seed=None,
+        blocks=None,
+        output_range=None,
+    ):
         """Computes every output of the encoder.
 
         Args:
@@ -97,11 +104,14 @@ class TransformerEncoder(networks.BertEncoderV2):
           seed: int32 [2], from which dropout's masks follow; drawn at random
             if there is none.
           blocks: `block_weights()`, if they were made before.
+          output_range: if given, the last block is computed for the first so
+            many tokens only; there the others are keys and values. For [CLS]
+            alone that saves most of the block.
 
         Returns:
-          `sequence_output` float32 [batch, length, D], `pooled_output`
-          float32 [batch, D] (dense and tanh of [CLS]) and `encoder_outputs`,
-          each block's output.
+          `sequence_output` float32 [batch, length, D] (the first
+          `output_range` of length), `pooled_output` float32 [batch, D]
+          (dense and tanh of [CLS]) and `encoder_outputs`, each block's output.
         """
         if not training:
             seed = None
@@ -115,10 +125,15 @@ class TransformerEncoder(networks.BertEncoderV2):
         bias = (1.0 - tf.cast(mask[:, None, None, :], tf.float32)) * -1e9
         x = dropout(self._embed(inputs), self._config["output_dropout"])
         outputs = []
-        for weights in blocks:
-            x = self._block(x, weights, bias, shape, dropout)
-            outputs.append(tf.reshape(x, [shape[0], shape[1], x.shape[-1]]))
-            outputs[-1].set_shape([*mask.shape, x.shape[-1]])
+        for number, weights in enumerate(blocks, start=1):
+            tokens = output_range if number == len(blocks) else None
+            x = self._block(x, weights, bias, shape, dropout, tokens)
+            outputs.append(
+                tf.reshape(x, [shape[0], tokens or shape[1], x.shape[-1]])
+            )
+            outputs[-1].set_shape(
+                [mask.shape[0], tokens or mask.shape[1], None]
+            )
         pooler = self._pooler_layer
         pooled = tf.matmul(outputs[-1][:, 0], pooler.kernel) + pooler.bias
         return {
@@ -143,10 +158,20 @@ class TransformerEncoder(networks.BertEncoderV2):
         x = tf.reshape(x, [-1, types.shape[1]])
         return layer_norm(x, norm.gamma, norm.beta)
 
-    def _block(self, x, weights: BlockWeights, bias, shape, dropout):
-        """One post-norm transformer block; `x` float32 [batch * length, D]."""
+    def _block(
+        self, x, weights: BlockWeights, bias, shape, dropout, output_range
+    ):
+        """One post-norm transformer block; `x` float32 [batch * length, D].
+
+        With `output_range`, only so many tokens of each row come out.
+        """
         rate = self._config["output_dropout"]
-        attended = self._attend(x, weights, bias, shape, dropout)
+        attended = self._attend(x, weights, bias, shape, dropout, output_range)
+        if output_range:
+            x = tf.reshape(x, [shape[0], shape[1], x.shape[-1]])[
+                :, :output_range
+            ]
+            x = tf.reshape(x, [-1, x.shape[-1]])
         attended = tf.nn.bias_add(
             tf.matmul(attended, weights.attention_output),
             weights.attention_output_bias,
@@ -172,7 +197,9 @@ class TransformerEncoder(networks.BertEncoderV2):
             weights.output_norm_beta,
         )
 
-    def _attend(self, x, weights: BlockWeights, bias, shape, dropout):
+    def _attend(
+        self, x, weights: BlockWeights, bias, shape, dropout, output_range
+    ):
         """Self-attention before its output layer: [batch * length, D]."""
         heads = self._config["num_attention_heads"]
         dtype = weights.query_key_value.dtype
@@ -186,6 +213,7 @@ class TransformerEncoder(networks.BertEncoderV2):
         )
         # [3, batch, heads, length, D / heads]
         query, key, value = tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4]))
+        query = query[:, :, :output_range]
         query *= tf.cast((size // heads) ** -0.5, dtype)
         scores = tf.matmul(query, key, transpose_b=True)
         attention = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)

@@ -39,7 +39,7 @@ class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
 
 
 def make_optimizer(config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
-    """The optimizer; make it, and what it optimises, in the strategy's scope."""
+    """The optimizer; to be made in the scope of the strategy."""
     optimizer = tf_keras.optimizers.AdamW(
         learning_rate=WarmupLinearDecay(
             config.learning_rate, config.warmup_steps, config.num_steps

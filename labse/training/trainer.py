@@ -22,7 +22,7 @@ from labse.data.batches import batches
 from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
-from labse.inference import EncoderModel
+from labse.inference.encoder_model import EncoderModel
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import labse
-from labse import encode_file, text_lines
 from labse.bin import encode, program
 from labse.errors import InputError
+from labse.inference import encode_file, text_lines
 
 LINES = [f"hello {i} world добрый {'день ' * (i % 9)}" for i in range(300)]
 LINES[5] = ""

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-WORDS = "rot blau grün Haus Baum Hund Katze läuft schläft singt".split()
+WORDS = "rot blau grün Haus Baum Hund Katze läuft schläft singt"
+WORDS = WORDS.split(" ")
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 PIECES += [word.upper() for word in WORDS]
 SMALL = {

@@ -3,16 +3,13 @@
 import os
 import pathlib
 
-import numpy as np
-import tensorflow as tf
-
-from labse import fingerprint
 from labse.checkpoints import run_folder
 from labse.errors import InputError
-from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.inference import fingerprint
+from labse.inference.encoder_model import EncoderModel
+from labse.inference.sentence_model import SentenceModel
+from labse.inference.text_saved_model import TextSavedModel
 from labse.preprocessing.tokenizer import WordPieceTokenizer
-from labse.sentence_model import SentenceModel
-from labse.text_saved_model import TextSavedModel
 
 # The model's name for each precision that `load` takes.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -22,61 +19,6 @@ _TAKEN = (
     "(text/saved_model.pb inside), a SavedModel folder (saved_model.pb "
     "inside) that turns strings into vectors, or a TF Hub handle (URL) of one"
 )
-
-
-class EncoderModel(SentenceModel):
-    """An encoder of this process, with the weights that it has now."""
-
-    def __init__(
-        self,
-        encoder: SentenceEncoder,
-        tokenizer: WordPieceTokenizer,
-        max_length: int,
-        fingerprint: str = "",
-    ):
-        """Takes the weights as they are; training later changes nothing here.
-
-        Args:
-          encoder: a built encoder.
-          tokenizer: with the vocabulary of the encoder.
-          max_length: most tokens of a sentence, [CLS] and [SEP] included.
-          fingerprint: changes with the weights and the vocabulary.
-        """
-        self.dimension = encoder.config.hidden_size
-        self.max_length = max_length
-        self.fingerprint = fingerprint
-        # Eager tensors: captured by the graph they are neither cast again at
-        # each call nor copied into it.
-        blocks = encoder.transformer.block_weights()
-        pieces_spec = tf.TensorSpec([None], tf.int32)
-        integers = tf.TensorSpec([None], tf.int64)
-
-        @tf.function(
-            input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
-        )
-        def tokenize(texts):
-            pieces = tokenizer.tokenize(texts)[:, : self.max_length]
-            return pieces.values, pieces.row_splits
-
-        @tf.function(
-            input_signature=[pieces_spec, integers, integers], autograph=False
-        )
-        def embed(values, row_splits, rows):
-            pieces = tf.RaggedTensor.from_row_splits(
-                values, row_splits, validate=False
-            )
-            inputs = tokenizer.pack(tf.gather(pieces, rows), self.max_length)
-            return encoder(inputs, training=False, blocks=blocks)
-
-        self._tokenize, self._embed_rows = tokenize, embed
-
-    def _prepare(self, texts):
-        pieces = self._tokenize(tf.constant(texts, tf.string))
-        num_tokens = np.diff(pieces[1].numpy()) + 2  # [CLS] and [SEP]
-        return np.minimum(num_tokens, self.max_length), pieces
-
-    def _embed(self, prepared, rows):
-        return self._embed_rows(*prepared, tf.constant(rows)).numpy()
 
 
 def _load_run(path: str, precision: str) -> EncoderModel:

@@ -18,9 +18,8 @@ from labse.errors import InputError
 
 STANDARD_INPUT = "-"
 
-# A killed process loses at most one chunk: about half a minute's work of BERT
-# Base on two cores. Sorted by length, a larger chunk would save little
-# padding.
+# A killed process loses at most one chunk. Sorted by length, a larger chunk
+# would save little padding.
 CHUNK_LINES = 4096
 CHUNK_BYTES = 2**22
 # A file without line feeds must not fill the memory.

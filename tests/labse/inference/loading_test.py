@@ -7,9 +7,9 @@ import tensorflow as tf
 import tensorflow_hub as hub
 
 import labse
-from labse import inference, sentence_model
 from labse.checkpoints import run_folder
 from labse.errors import InputError
+from labse.inference import loading, sentence_model
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 # One sentence a script, the empty one, white space, one of unknown letters,
@@ -369,5 +369,5 @@ def test_what_cannot_be_loaded_is_named(tmp_path):
         tmp_path / "hf": "a Hugging Face folder .* not read yet",
     }.items():
         with pytest.raises(InputError, match=words) as error:
-            inference.load(path)
+            loading.load(path)
         assert "labse.load takes a run folder" in str(error.value)

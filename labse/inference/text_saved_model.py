@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_hub as hub
 
-from labse import fingerprint
 from labse.errors import InputError
 from labse.features import MODEL_INPUTS
-from labse.sentence_model import SentenceModel
+from labse.inference import fingerprint
+from labse.inference.sentence_model import SentenceModel
 
 
 class TextSavedModel(SentenceModel):

@@ -23,8 +23,8 @@ import tqdm
 
 from labse.checkpoints.run_folder import write_atomically
 from labse.errors import InputError
-from labse.sentence_model import SentenceModel
-from labse.text_lines import STANDARD_INPUT, Lines, open_lines
+from labse.inference.sentence_model import SentenceModel
+from labse.inference.text_lines import STANDARD_INPUT, Lines, open_lines
 
 
 @dataclasses.dataclass
