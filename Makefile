@@ -13,7 +13,6 @@ setup: $(VENV)/.ready
 # Made anew when what it is made from changes.
 $(VENV)/.ready: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart,test]'
 	touch $@
 
@@ -37,9 +36,19 @@ lint: setup
 	.venv-peer/bin/python -m pip install --quiet -r benchmarks/peer_requirements.txt
 	touch $@
 
-bench: setup .venv-peer/.ready
-	$(BIN)/python benchmarks/tokenizer.py --vocab=$(RUN)/vocab.txt --input=$(RUN)/data/pairs.tsv
-	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python
+# Tatoeba's sentences and mBERT's vocabulary where LABSE_DATA_DIR has them,
+# the quickstart's otherwise.
+ifndef LABSE_DATA_DIR
+TEXTS := --input=$(RUN)-data/sentences.txt --vocab=$(RUN)/vocab.txt
+endif
+
+$(RUN)-data/sentences.txt:
+	cut -f2 $(RUN)-data/pairs.tsv | tail -n +2 > $@
+
+bench: setup .venv-peer/.ready $(RUN)-data/sentences.txt
+	$(BIN)/python benchmarks/tokenizer.py --vocab=$(RUN)/vocab.txt --input=$(RUN)-data/pairs.tsv
+	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python $(TEXTS)
+	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python $(TEXTS) --memory
 	$(BIN)/python benchmarks/train_step.py --peer_python=.venv-peer/bin/python
 
 screenshots: setup

@@ -16,7 +16,7 @@ if [[ ! -f $data/heldout.tsv ]]; then
     --train_out="$data/train.tsv" --heldout_out="$data/heldout.tsv"
 fi
 [[ -f $data/vocab.txt ]] ||
-  step labse build-vocab --input="$data/train.tsv" --vocab_size=16000 --out="$data/vocab.txt"
+  step labse build-vocab --input="$data/train.tsv" --vocab_size=30000 --out="$data/vocab.txt"
 step labse train --config=labse_tiny --train="$data/train.tsv" \
   --vocab="$data/vocab.txt" --out="$run"
 step labse evaluate --model="$run" --task=pairs --data="$data/heldout.tsv" --out="$run"

@@ -26,7 +26,7 @@ INPUTS = dict(zip(MODEL_INPUTS, (IDS, MASK, np.zeros_like(IDS)), strict=True))
 
 @functools.lru_cache
 def make_encoder(pooling, precision="float32"):
-    tf.random.set_seed(0)
+    tf_keras.utils.set_random_seed(0)
     encoder = SentenceEncoder(
         dataclasses.replace(CONFIG, pooling=pooling), precision
     )
@@ -55,7 +55,7 @@ def test_poolings_are_those_of_numpy(pooling):
     expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
     np.testing.assert_allclose(outputs["default"], expected, atol=1e-6)
     embeddings = encoder(INPUTS)
-    np.testing.assert_array_equal(embeddings, outputs["default"])
+    np.testing.assert_allclose(embeddings, outputs["default"], atol=1e-6)
     assert embeddings.dtype == tf.float32
     np.testing.assert_allclose(
         np.linalg.norm(embeddings, axis=1), [1, 1], rtol=1e-6
@@ -99,18 +99,20 @@ def test_training_and_seed_reach_dropout():
     dropped = encoder(INPUTS, training=True, seed=[1, 1]).numpy()
     assert np.abs(plain - dropped).max() > 0.01
     again = encoder(INPUTS, training=True, seed=[1, 1])
-    np.testing.assert_array_equal(again, dropped)
+    np.testing.assert_allclose(again, dropped, atol=1e-6)
 
 
 def test_other_inputs_in_the_dict_are_left_alone():
     more = {**INPUTS, "language": np.zeros([2], np.int32)}
     encoder = make_encoder("cls")
-    np.testing.assert_array_equal(encoder(more), encoder(INPUTS))
+    np.testing.assert_allclose(encoder(more), encoder(INPUTS), atol=1e-6)
 
 
 def test_mixed_bfloat16_gives_float32_of_unit_length():
     encoder = make_encoder("cls_tanh", "mixed_bfloat16")
-    exact = make_encoder("cls_tanh")(INPUTS).numpy()
+    exact_encoder = make_encoder("cls_tanh")
+    encoder.set_weights(exact_encoder.get_weights())
+    exact = exact_encoder(INPUTS).numpy()
     embeddings = encoder(INPUTS)
     assert embeddings.dtype == tf.float32
     np.testing.assert_allclose(
@@ -133,4 +135,5 @@ def test_configuration_round_trip():
     assert again.precision == "mixed_bfloat16"
     again.build()
     again.set_weights(encoder.get_weights())
-    np.testing.assert_array_equal(again(INPUTS), encoder(INPUTS))
+    # A bfloat16 number that falls to the other side is off by 2^-8.
+    np.testing.assert_allclose(again(INPUTS), encoder(INPUTS), atol=0.02)

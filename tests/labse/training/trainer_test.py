@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ SMALL = {
     "training.log_every": 5,
     "training.checkpoint_every": 5,
     "training.validate_every": 20,
+    "data.language_exponent": 1.0,
     "training.learning_rate": 0.01,
 }
 
@@ -133,34 +135,40 @@ def test_a_run_leaves_what_load_needs_and_has_learned(whole):
     assert records[-1]["step"] == 60
 
 
-@pytest.mark.parametrize("kills", [(12, 31)])
-def test_killed_runs_end_with_the_same_bits(files, whole, tmp_path, kills):
-    out = tmp_path / "killed"
-    for step in kills:
-        code, _ = stop_after(files, out, step, signal.SIGKILL)
-        assert code == -signal.SIGKILL
-    assert max(history_steps(out)) < 60
+def test_killed_and_told_to_stop_it_ends_with_the_same_bits(
+    files, whole, tmp_path
+):
+    """Twice SIGKILL, once SIGTERM, each followed by the same command."""
+    out = tmp_path / "interrupted"
+    code, errors = stop_after(files, out, 12, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert "Goes on from step" not in errors
+    # Five steps more than were ever logged, so that it has surely begun.
+    more = max(history_steps(out)) + 5
+    code, errors = stop_after(files, out, more, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert "Goes on from step" in errors
+    more = max(history_steps(out)) + 5
+    assert more < 60
+    code, errors = stop_after(files, out, more, signal.SIGTERM)
+    assert code == 0
+    assert "Goes on from step" in errors
+    stopped_at = int(re.search(r"stop: saved at step (\d+)", errors)[1])
+    assert more <= stopped_at < 60
+    prefix = tf.train.latest_checkpoint(out / "checkpoints" / "last")
+    assert prefix.endswith(f"step-{stopped_at}")
     result = run(files, out)
     assert result.returncode == 0, result.stderr
-    assert "Goes on from step" in result.stderr
+    assert f"Goes on from step {stopped_at}." in result.stderr
     expected, weights = last_weights(whole), last_weights(out)
     assert expected.keys() == weights.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(weights[name], value, err_msg=name)
+    # SIGTERM may have logged one step more; the others are the whole run's.
     logged = history_steps(out)
     assert logged == sorted(logged)
-    assert logged == history_steps(whole)
-
-
-def test_sigterm_saves_exits_and_goes_on_bit_by_bit(files, whole, tmp_path):
-    out = tmp_path / "terminated"
-    code, errors = stop_after(files, out, 20, signal.SIGTERM)
-    assert code == 0
-    assert "Told to stop: saved at step" in errors
-    result = run(files, out)
-    assert result.returncode == 0, result.stderr
-    for name, value in last_weights(whole).items():
-        np.testing.assert_array_equal(last_weights(out)[name], value)
+    assert set(history_steps(whole)) <= set(logged)
+    assert set(logged) - set(history_steps(whole)) <= {stopped_at}
 
 
 def test_another_seed_gives_other_weights(files, whole, tmp_path):

@@ -1,0 +1,147 @@
+import types
+
+import pytest
+from absl import flags
+
+from labse.bin import program
+from labse.errors import InputError
+
+
+def make_program(main, **attributes):
+    """A program with one required flag and a number."""
+
+    def define_flags(flag_values):
+        flags.DEFINE_string(
+            "out", None, "Where to.", required=True, flag_values=flag_values
+        )
+        flags.DEFINE_integer("count", 3, "How many.", flag_values=flag_values)
+
+    return types.SimpleNamespace(
+        __doc__="Counts.\n\n    labse count --out=FILE\n",
+        define_flags=define_flags,
+        main=main,
+        **attributes,
+    )
+
+
+def returns(value):
+    return make_program(lambda flag_values: value)
+
+
+def raises(error):
+    def main(flag_values):
+        raise error
+
+    return make_program(main)
+
+
+@pytest.mark.parametrize("returned, code", [(None, 0), (0, 0), (3, 3)])
+def test_the_exit_code_is_what_main_returns(returned, code):
+    assert program.run(returns(returned), ["--out=x"], "labse count") == code
+
+
+def test_flags_reach_main():
+    seen = []
+    asked = make_program(lambda values: seen.append((values.out, values.count)))
+    program.run(asked, ["--out=a"], "labse count")
+    # Run again, it starts from the defaults.
+    program.run(asked, ["--count=5", "--out", "b"], "labse count")
+    program.run(asked, ["--out=c"], "labse count")
+    assert seen == [("a", 3), ("b", 5), ("c", 3)]
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "-help"])
+def test_help_shows_the_docstring_and_all_flags(flag, capsys):
+    asked = raises(AssertionError("main was called"))
+    assert program.run(asked, [flag], "labse count") == 0
+    shown, errors = capsys.readouterr()
+    assert shown.startswith(
+        "Counts.\n\n    labse count --out=FILE\n\nFlags of labse count:\n"
+    )
+    assert "--out: Where to." in shown
+    assert "--count: How many." in shown and "(default: '3')" in shown
+    assert errors == ""
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "--out must have a value other than None"),
+        (["--out=x", "--count=many"], "--count"),
+        (["--out=x", "--cuont=1"], "Unknown command line flag 'cuont'"),
+        (
+            ["--out=x", "more"],
+            "takes flags only (--name=value). Received:",
+        ),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_2(arguments, message, capsys):
+    asked = raises(AssertionError("main was called"))
+    assert program.run(asked, arguments, "labse count") == 2
+    shown, errors = capsys.readouterr()
+    assert shown == ""
+    assert errors.startswith("labse count: ")
+    assert message in errors
+    assert errors.endswith("See labse count --help.\n")
+    assert "Traceback" not in errors
+
+
+def test_bad_input_is_one_line_and_2(capsys):
+    asked = raises(InputError("p.tsv:3: a rule. Received: x."))
+    assert program.run(asked, ["--out=x"], "labse count") == 2
+    errors = capsys.readouterr().err
+    assert errors == "labse count: p.tsv:3: a rule. Received: x.\n"
+
+
+def test_trouble_of_the_machine_is_2_with_its_traceback(capsys):
+    asked = raises(OSError(28, "No space left on device", "vectors.npy"))
+    assert program.run(asked, ["--out=x"], "labse count") == 2
+    errors = capsys.readouterr().err
+    assert "Traceback" in errors
+    last = errors.splitlines()[-1]
+    assert last.startswith("labse count: [Errno 28] No space left on device")
+    assert "vectors.npy" in last
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        program.run(raises(ZeroDivisionError()), ["--out=x"], "labse count")
+
+
+def test_a_positional_argument_is_given_to_main():
+    seen = []
+    asked = make_program(
+        lambda values, folder: seen.append((values.out, folder)),
+        POSITIONAL="folder",
+    )
+    assert program.run(asked, ["--out=x", "here"], "labse count") == 0
+    assert seen == [("x", "here")]
+
+
+@pytest.mark.parametrize("rest", [[], ["one", "two"]])
+def test_one_positional_argument_is_needed(rest, capsys):
+    asked = make_program(lambda values, folder: 0, POSITIONAL="folder")
+    assert program.run(asked, ["--out=x", *rest], "labse count") == 2
+    message = f"takes one folder. Received {len(rest)}: {' '.join(rest)}. See"
+    assert message in capsys.readouterr().err
+
+
+def test_started_as_a_module_it_ends_the_process(monkeypatch):
+    asked = returns(4)
+    asked.__spec__ = types.SimpleNamespace(name="labse.bin.count")
+    monkeypatch.setitem(program.sys.modules, "__main__", asked)
+    monkeypatch.setattr(program.sys, "argv", ["count.py", "--out=x"])
+    with pytest.raises(SystemExit) as error:
+        program.main("__main__")
+    assert error.value.code == 4
+
+
+def test_the_name_of_a_module_is_in_its_messages(monkeypatch, capsys):
+    asked = returns(0)
+    asked.__spec__ = types.SimpleNamespace(name="labse.bin.count")
+    monkeypatch.setitem(program.sys.modules, "__main__", asked)
+    monkeypatch.setattr(program.sys, "argv", ["count.py"])
+    with pytest.raises(SystemExit) as error:
+        program.main("__main__")
+    assert error.value.code == 2
+    assert capsys.readouterr().err.startswith("python -m labse.bin.count: ")

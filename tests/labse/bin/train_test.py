@@ -1,0 +1,231 @@
+"""`labse train` in this process: what it reads and what it refuses."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labse.bin import program, train
+from labse.features import PAIR_COLUMNS
+from labse.training import trainer
+
+WORDS = ["rot", "blau", "Haus", "Hund"]
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+PIECES += [word.upper() for word in WORDS]
+SMALL = {
+    "encoder.num_layers": 1,
+    "encoder.num_heads": 1,
+    "encoder.hidden_size": 8,
+    "encoder.intermediate_size": 8,
+    "encoder.max_positions": 8,
+    "tokenizer.max_length": 8,
+    "data.length_buckets": "[]",
+    # A record is longer in one kind of file than in another.
+    "data.batches_sorted_together": 1,
+    "training.global_batch_size": 6,
+    "training.num_steps": 2,
+    "training.warmup_steps": 0,
+    "training.log_every": 1,
+    "training.validate_every": 2,
+    # It would hold for the whole process, and so for all later tests.
+    "training.deterministic": "false",
+}
+
+
+def make_pairs(count):
+    random = np.random.default_rng(0)
+    pairs = []
+    for _ in range(count):
+        words = random.choice(WORDS, size=random.integers(1, 6))
+        source = " ".join(words)
+        pairs.append((source, source.upper(), "de", "de-UPPER"))
+    return pairs
+
+
+PAIRS = make_pairs(18)
+
+
+def table(pairs):
+    rows = ["\t".join(row) for row in [PAIR_COLUMNS, *pairs]]
+    return ("\n".join(rows) + "\n").encode()
+
+
+def write_records(path, pairs):
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for pair in pairs:
+            features = {
+                name: tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[value.encode()])
+                )
+                for name, value in zip(PAIR_COLUMNS, pair, strict=True)
+            }
+            writer.write(
+                tf.train.Example(
+                    features=tf.train.Features(feature=features)
+                ).SerializeToString()
+            )
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    (tmp_path / "all.tsv").write_bytes(table(PAIRS))
+    (tmp_path / "mixed_1.tsv").write_bytes(table(PAIRS[:7]))
+    compressed = gzip.compress(table(PAIRS[7:12]))
+    (tmp_path / "mixed_2.tsv.gz").write_bytes(compressed)
+    write_records(tmp_path / "mixed_3.tfrecord", PAIRS[12:])
+    return tmp_path
+
+
+def run(files, *arguments, pairs="all.tsv", **overrides):
+    """Runs the program with usable flags; `arguments` come after them."""
+    values = {**SMALL, **overrides}
+    defaults = [
+        "--config=labse_tiny",
+        f"--train={files / pairs}",
+        f"--vocab={files / 'vocab.txt'}",
+        f"--out={files / 'run'}",
+        "--distribution=none",
+        *(f"--override={key}={value}" for key, value in values.items()),
+    ]
+    return program.run(train, [*defaults, *arguments], "labse train")
+
+
+def error_of(capsys):
+    """The message, which has to be one line without a traceback."""
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    lines = [line for line in errors.splitlines() if "labse train:" in line]
+    assert len(lines) == 1
+    assert errors.splitlines()[-1] == lines[0]
+    return lines[0].removeprefix("labse train: ")
+
+
+def test_files_of_all_kinds_together_train_as_one_tsv(files):
+    """The same pairs in the same order give the same losses."""
+    losses = []
+    for name, pairs in (("one", "all.tsv"), ("mixed", "mixed_*")):
+        out = files / name
+        assert run(files, f"--out={out}", pairs=pairs) == 0
+        records = [
+            json.loads(line)
+            for line in (out / "history.jsonl").read_text().splitlines()
+        ]
+        assert [record["step"] for record in records] == [1, 2]
+        losses.append([record["loss"] for record in records])
+        assert (out / "vocab.txt").is_file()
+        assert tf.train.latest_checkpoint(out / "checkpoints" / "last")
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+    # The control: another first pair in the batch would be seen.
+    assert losses[0][0] != pytest.approx(losses[0][1], rel=1e-3)
+
+
+def test_flags_reach_the_library(files, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        trainer, "train", lambda *args, **kwargs: calls.append((args, kwargs))
+    )
+    code = run(
+        files,
+        f"--train={files}/mixed_*",
+        "--init=other",
+        "--distribution=tpu",
+        "--tpu=local",
+        **{"training.learning_rate": "1e-4"},
+    )
+    assert code == 0
+    [((config, patterns, vocabulary, out), options)] = calls
+    assert config.training.learning_rate == 1e-4
+    assert config.encoder.hidden_size == 8
+    assert patterns == [f"{files}/all.tsv", f"{files}/mixed_*"]
+    assert (vocabulary, out) == (f"{files}/vocab.txt", f"{files}/run")
+    assert options == {
+        "init": "other",
+        "validate": None,
+        "distribution": "tpu",
+        "tpu": "local",
+    }
+
+
+def test_validation_judges_each_language(files, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        trainer, "train", lambda *args, **kwargs: calls.append(kwargs)
+    )
+    rows = [("rot", "ROT", "de", "xx"), ("blau", "BLAU", "de", "xx")]
+    (files / "v.tsv").write_bytes(table(rows))
+    assert run(files, f"--validation={files / 'v.tsv'}") == 0
+    vectors = {"rot": [1, 0], "ROT": [1, 0], "blau": [0, 1]}
+
+    def encode(texts):
+        # BLAU is nearer to rot than to blau.
+        return np.array([vectors.get(t, [0.8, 0.6]) for t in texts], "f4")
+
+    figures = calls[0]["validate"](encode)
+    assert figures["accuracy"] == 0.5
+    assert figures["languages"] == {"xx": 0.5}
+
+
+def test_malformed_lines_above_the_share_are_named(files, capsys):
+    with open(files / "all.tsv", "ab") as file:
+        file.write(b"only one column\nrot\t\tde\txx\n")
+    assert run(files) == 2
+    message = error_of(capsys)
+    assert message.startswith("2 of 20 lines are no pairs; ")
+    # A header and 18 pairs come before.
+    assert f"{files / 'all.tsv'}:20: " in message
+    assert f"{files / 'all.tsv'}:21: source or target is empty" in message
+    assert "data.max_malformed_share" in message
+
+
+@pytest.mark.parametrize("flag", ["train", "vocab", "out"])
+def test_a_missing_flag_is_named(flag, capsys):
+    arguments = [f"--{name}=x" for name in ("train", "vocab", "out")]
+    arguments.remove(f"--{flag}=x")
+    assert program.run(train, arguments, "labse train") == 2
+    message = error_of(capsys)
+    assert f"--{flag} must have a value other than None" in message
+    assert message.endswith("See labse train --help.")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--config=labse_tyni"], "A configuration is one of the presets"),
+        (["--override=training.steps=1"], "training.num_steps?"),
+        (["--override=training.num_steps=ten"], "must be a int"),
+        (["--override=num_steps=1"], "has the form section.key=value"),
+        (["--override=loss.logit_scale=0"], "greater than 0. Received: 0"),
+        (["--train=absent*"], "No file matches 'absent*'."),
+        (["--init=absent"], "--init takes a run folder or the prefix"),
+        (["--distribution=tpu"], "--distribution=tpu needs --tpu=NAME"),
+        (["--distribution=gpu"], "should be one of"),
+        (["more.tsv"], "takes flags only"),
+    ],
+)
+def test_mistakes_are_one_line(files, capsys, arguments, message):
+    assert run(files, *arguments) == 2
+    assert message in error_of(capsys)
+
+
+def test_a_missing_vocabulary_is_refused(files, capsys):
+    assert run(files, f"--vocab={files / 'absent.txt'}") == 2
+    assert "absent.txt" in error_of(capsys)
+    assert not (files / "run").exists()
+
+
+def test_a_batch_that_no_device_shares_evenly_is_refused(files, capsys):
+    """6 pairs on the four logical CPUs of the tests."""
+    assert run(files, "--distribution=mirrored") == 2
+    message = error_of(capsys)
+    assert "must be a multiple of the number of replicas" in message
+    assert "Received: 6 and 4." in message
+
+
+def test_a_mistake_in_the_validation_file_is_told_at_once(files, capsys):
+    (files / "v.tsv").write_text("no header\n")
+    assert run(files, f"--validation={files / 'v.tsv'}") == 2
+    assert f"{files / 'v.tsv'}" in error_of(capsys)
+    assert not (files / "run").exists()

@@ -1,0 +1,213 @@
+import dataclasses
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labse.checkpoints import run_folder
+from labse.configs.schema import EncoderConfig, ExperimentConfig
+from labse.configs.schema import TokenizerConfig as Tokenizer
+from labse.errors import InputError
+from labse.modeling.sentence_encoder import SentenceEncoder
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
+ENCODER = EncoderConfig(
+    vocab_size=len(PIECES),
+    num_layers=1,
+    num_heads=2,
+    hidden_size=4,
+    intermediate_size=8,
+    max_positions=8,
+)
+CONFIG = ExperimentConfig(encoder=ENCODER, tokenizer=Tokenizer(max_length=8))
+
+
+@pytest.fixture
+def vocabulary(tmp_path):
+    path = tmp_path / "pieces.txt"
+    path.write_text("\n".join(PIECES) + "\n")
+    return str(path)
+
+
+@pytest.fixture
+def run(tmp_path, vocabulary):
+    return run_folder.create(str(tmp_path / "run"), CONFIG, vocabulary)
+
+
+def refusal(function, *arguments):
+    with pytest.raises(InputError) as error:
+        function(*arguments)
+    return str(error.value)
+
+
+def replaced(**encoder):
+    return dataclasses.replace(
+        CONFIG, encoder=dataclasses.replace(ENCODER, **encoder)
+    )
+
+
+def save(encoder, folder, number):
+    encoder.build()
+    checkpoint = tf.train.Checkpoint(encoder=encoder)
+    manager = tf.train.CheckpointManager(checkpoint, str(folder), 1)
+    return manager.save(number)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_new_folder_holds_configuration_and_vocabulary(run, vocabulary):
+    assert run_folder.is_run_folder(str(run))
+    assert files(run) == ["config.yaml", "vocab.txt"]
+    copy = (run / "vocab.txt").read_bytes()
+    assert copy == pathlib.Path(vocabulary).read_bytes()
+    assert "hidden_size: 4" in (run / "config.yaml").read_text()
+
+
+def test_the_same_run_is_gone_on_with(run, vocabulary):
+    (run / "history.jsonl").write_text("kept")
+    assert run_folder.create(str(run), CONFIG, vocabulary) == run
+    assert files(run) == ["config.yaml", "history.jsonl", "vocab.txt"]
+
+
+def test_an_empty_folder_will_do(tmp_path, vocabulary):
+    (tmp_path / "empty").mkdir()
+    run = run_folder.create(str(tmp_path / "empty"), CONFIG, vocabulary)
+    assert run_folder.is_run_folder(str(run))
+
+
+def test_another_configuration_is_refused(run, vocabulary):
+    other = replaced(dropout=0.25, pooling="mean")
+    before = (run / "config.yaml").read_bytes()
+    assert refusal(run_folder.create, str(run), other, vocabulary) == (
+        f"{run} holds a run with another configuration. Choose another --out, "
+        "or the saved values: encoder.pooling: cls -> mean; encoder.dropout: "
+        "0.1 -> 0.25."
+    )
+    assert (run / "config.yaml").read_bytes() == before
+
+
+def test_another_vocabulary_is_refused(run, vocabulary):
+    with open(vocabulary, "a") as file:
+        file.write("b\n")
+    message = refusal(run_folder.create, str(run), CONFIG, vocabulary)
+    assert "holds a run with another vocabulary" in message
+    assert f"--vocab={run / 'vocab.txt'}" in message
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path, vocabulary):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "cat.jpg").write_bytes(b"1")
+    message = refusal(run_folder.create, str(folder), CONFIG, vocabulary)
+    assert message.startswith("--out must be a new folder or a run to go on")
+    assert "exists, is not empty and has no config.yaml" in message
+    assert files(folder) == ["cat.jpg"]
+
+
+def test_a_worker_waits_for_the_folder(run, tmp_path):
+    run_folder.wait_for(str(run), seconds=1)
+    message = refusal(run_folder.wait_for, str(tmp_path / "absent"), 0)
+    assert message.startswith("The first worker makes the run folder")
+    assert "not there after 0 seconds" in message
+
+
+def test_writing_leaves_no_temporary_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    run_folder.write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert files(tmp_path) == ["file"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError):
+        run_folder.write_atomically(path, "no bytes")
+    assert path.read_bytes() == b"old"
+
+
+def test_the_best_checkpoint_goes_before_the_last(run):
+    message = refusal(run_folder.best_or_last, run)
+    assert message.startswith(f"{run} has no checkpoint. Train it first")
+    last = save(SentenceEncoder(ENCODER), run / run_folder.LAST, 7)
+    assert run_folder.best_or_last(run) == last
+    best = save(SentenceEncoder(ENCODER), run / run_folder.BEST, 5)
+    assert best != last
+    assert run_folder.best_or_last(run) == best
+
+
+def test_a_loaded_encoder_has_every_weight(run):
+    encoder = SentenceEncoder(ENCODER)
+    save(encoder, run / run_folder.LAST, 1)
+    loaded, config, vocabulary = run_folder.load_encoder(str(run))
+    assert config == CONFIG
+    assert vocabulary.pieces == tuple(PIECES)
+    names = [variable.name for variable in encoder.variables]
+    assert [variable.name for variable in loaded.variables] == names
+    assert len(names) == 5 + 16 + 2
+    fresh = SentenceEncoder(ENCODER)
+    fresh.build()
+    for one, other in zip(encoder.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(one, other, err_msg=one.name)
+    # The control: another encoder's weights are others.
+    kernels = [
+        encoder.transformer.pooler_layer.kernel.numpy(),
+        fresh.transformer.pooler_layer.kernel.numpy(),
+    ]
+    assert np.any(kernels[0] != kernels[1])
+
+
+def test_a_built_encoder_is_filled_as_well(run):
+    encoder = SentenceEncoder(ENCODER)
+    prefix = save(encoder, run / run_folder.LAST, 1)
+    other = SentenceEncoder(ENCODER)
+    other.build()
+    run_folder.restore_encoder(other, prefix)
+    for one, two in zip(encoder.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(one, two, err_msg=one.name)
+
+
+def test_the_precision_is_the_callers(run):
+    save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
+    loaded, *_ = run_folder.load_encoder(str(run), "mixed_bfloat16")
+    assert loaded.transformer.compute_dtype == "bfloat16"
+    assert {variable.dtype for variable in loaded.variables} == {tf.float32}
+
+
+def test_no_run_is_no_model(tmp_path):
+    message = refusal(run_folder.load_encoder, str(tmp_path))
+    assert message == f"A run folder holds config.yaml. Received: {tmp_path}."
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_layers": 2}, {"hidden_size": 8}, {"vocab_size": 9}]
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(run, change):
+    prefix = save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
+    encoder = SentenceEncoder(replaced(**change).encoder)
+    encoder.build()
+    message = refusal(run_folder.restore_encoder, encoder, prefix)
+    assert message.startswith(
+        f"The checkpoint {prefix} does not fit its configuration, or is damaged"
+    )
+
+
+def test_a_damaged_checkpoint_is_refused(run):
+    prefix = save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
+    path = pathlib.Path(f"{prefix}.index")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    message = refusal(run_folder.load_encoder, str(run))
+    assert "or is damaged: " in message
+    assert prefix in message
+
+
+def test_a_run_folder_can_be_moved(run, tmp_path):
+    save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
+    shutil.move(run, tmp_path / "moved")
+    loaded, *_ = run_folder.load_encoder(str(tmp_path / "moved"))
+    assert len(loaded.variables) == 5 + 16 + 2

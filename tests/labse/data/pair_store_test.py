@@ -1,0 +1,321 @@
+import gzip
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labse.data import pair_store
+from labse.data.pair_store import PairStore, match
+from labse.errors import InputError
+
+HEADER = "source\ttarget\tsource_language\ttarget_language\n"
+PAIRS = [
+    ("a cat", "eine Katze", "en", "de"),
+    ("the dog barks", "der Hund bellt", "en", "de"),
+    ("слово", "คำ", "ru", "th"),
+    ("one\u2028line\x0b\x85only", "eine\u2029Zeile", "en", "de"),
+]
+
+
+def table(pairs, header=HEADER, end="\n"):
+    rows = ["\t".join(pair) for pair in pairs]
+    return "".join([header, *(row + end for row in rows)]).encode()
+
+
+def record(**features):
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                name: tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[value.encode()])
+                )
+                for name, value in features.items()
+            }
+        )
+    ).SerializeToString()
+
+
+def write_records(path, pairs):
+    names = HEADER.split()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for pair in pairs:
+            writer.write(record(**dict(zip(names, pair, strict=True))))
+    return path
+
+
+def write(path, content):
+    compressed = path.name.endswith(".gz")
+    path.write_bytes(gzip.compress(content) if compressed else content)
+    return path
+
+
+def store(tmp_path, *paths, **arguments):
+    return PairStore([str(path) for path in paths], tmp_path / "c", **arguments)
+
+
+def rows(pairs):
+    """All rows of a store, one by one, as (source, target, languages)."""
+    result = []
+    for index in range(len(pairs)):
+        (source,), (target,) = pairs.read(np.array([index]))
+        name = pairs.language_names[pairs.languages[index]]
+        result.append((source.decode(), target.decode(), str(name)))
+    return result
+
+
+def expected(pairs):
+    return [(pair[0], pair[1], f"{pair[2]}-{pair[3]}") for pair in pairs]
+
+
+def refusal(tmp_path, *paths, **arguments):
+    with pytest.raises(InputError) as error:
+        store(tmp_path, *paths, **arguments)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", ["p.tsv", "p.tsv.gz", "p.tfrecord"])
+def test_every_kind_of_file_gives_its_pairs(tmp_path, name):
+    path = tmp_path / name
+    if name == "p.tfrecord":
+        write_records(path, PAIRS)
+    else:
+        write(path, table(PAIRS))
+    pairs = store(tmp_path, path)
+    assert rows(pairs) == expected(PAIRS)
+    assert list(pairs.language_names) == ["en-de", "ru-th"]
+    assert pairs.languages.tolist() == [0, 0, 1, 0]
+
+
+def test_files_of_all_kinds_follow_one_another(tmp_path):
+    paths = [
+        write_records(tmp_path / "1.tfrecord", PAIRS[:2]),
+        write(tmp_path / "2.tsv.gz", table(PAIRS[2:3])),
+        write(tmp_path / "3.tsv", table(PAIRS[3:])),
+        write(tmp_path / "4.tsv", table([("x", "y", "aa", "bb")])),
+    ]
+    pairs = store(tmp_path, *paths)
+    assert rows(pairs) == [*expected(PAIRS), ("x", "y", "aa-bb")]
+    assert list(pairs.language_names) == ["aa-bb", "en-de", "ru-th"]
+
+
+def test_random_reads_give_the_rows_asked_for(tmp_path):
+    many = [(f"s{i}" * (i % 7 + 1), f"t{i}", "a", "b") for i in range(300)]
+    paths = [
+        write(tmp_path / "1.tsv", table(many[:120])),
+        write_records(tmp_path / "2.tfrecord", many[120:]),
+    ]
+    pairs = store(tmp_path, *paths)
+    chosen = np.random.default_rng(0).integers(0, 300, size=500)
+    sources, targets = pairs.read(chosen)
+    assert sources == [many[i][0].encode() for i in chosen]
+    assert targets == [many[i][1].encode() for i in chosen]
+    assert pairs.read(np.array([], np.int64)) == ([], [])
+
+
+def test_lengths_are_the_bytes_of_the_lines(tmp_path):
+    path = write(tmp_path / "p.tsv", table(PAIRS[:1] + PAIRS[2:3]))
+    # "a cat", "eine Katze" and two languages with three tabs: 5 + 10 + 4 + 3;
+    # five letters of two bytes, two of three, 4 + 3.
+    assert store(tmp_path, path).lengths.tolist() == [22, 23]
+
+
+def test_the_order_of_columns_is_free_and_more_are_ignored(tmp_path):
+    header = "note\ttarget_language\ttarget\tsource\tsource_language\n"
+    path = write(
+        tmp_path / "p.tsv",
+        table([("x", "de", "Haus", "house", "en")], header),
+    )
+    assert rows(store(tmp_path, path)) == [("house", "Haus", "en-de")]
+
+
+def test_without_languages_they_are_undetermined(tmp_path):
+    bare = write(
+        tmp_path / "p.tsv", table([("house", "Haus")], "source\ttarget\n")
+    )
+    empty = write(tmp_path / "q.tsv", table([("cat", "Katze", "", "de")]))
+    records = tmp_path / "r"
+    with tf.io.TFRecordWriter(str(records)) as writer:
+        writer.write(record(source="dog", target="Hund"))
+    assert rows(store(tmp_path, bare, empty, records)) == [
+        ("house", "Haus", "und-und"),
+        ("cat", "Katze", "und-de"),
+        ("dog", "Hund", "und-und"),
+    ]
+
+
+def test_windows_line_ends_belong_to_no_column(tmp_path):
+    header = HEADER.replace("\n", "\r\n")
+    path = write(tmp_path / "p.tsv", table(PAIRS, header, "\r\n"))
+    assert rows(store(tmp_path, path)) == expected(PAIRS)
+    # The text is the last column here.
+    header = "source\ttarget\r\n"
+    path = write(tmp_path / "q.tsv", table([("a", "b")], header, "\r\n"))
+    assert rows(store(tmp_path, path)) == [("a", "b", "und-und")]
+
+
+def test_a_last_line_without_an_end_is_a_pair(tmp_path):
+    path = write(tmp_path / "p.tsv", table(PAIRS).removesuffix(b"\n"))
+    assert rows(store(tmp_path, path)) == expected(PAIRS)
+
+
+BROKEN = b"only one column\n  \tempty source\ten\tde\n\xff\xfe\tb\ten\tde\n"
+
+
+@pytest.mark.parametrize("name", ["p.tsv", "p.tsv.gz"])
+def test_malformed_lines_are_refused_with_their_place(tmp_path, name):
+    path = write(tmp_path / name, table(PAIRS) + BROKEN)
+    message = refusal(tmp_path, path, max_malformed_share=0.42)
+    # 3 of 7 lines are 0.4286.
+    assert message.startswith("3 of 7 lines are no pairs; ")
+    assert f"{path}:6: " in message
+    assert f"{path}:7: source or target is empty" in message
+    assert f"{path}:8: " in message
+    assert "can't decode byte 0xff" in message
+    assert "At most a share of 0.42 is left out" in message
+    assert "data.max_malformed_share" in message
+
+
+def test_malformed_lines_below_the_share_are_left_out_and_told(
+    tmp_path, caplog
+):
+    path = write(tmp_path / "p.tsv", table(PAIRS[:2]) + BROKEN)
+    with open(path, "ab") as file:
+        file.write(table(PAIRS[2:], ""))
+    with caplog.at_level("WARNING", logger="absl"):
+        pairs = store(tmp_path, path, max_malformed_share=3 / 7)
+    assert rows(pairs) == expected(PAIRS)
+    assert "3 of 7 lines are no pairs" in caplog.text
+    assert f"{path}:4: " in caplog.text
+    # What was found is remembered with the index.
+    message = refusal(tmp_path, path, max_malformed_share=0.4)
+    assert f"{path}:4: " in message
+
+
+def test_only_the_first_five_malformed_lines_are_shown(tmp_path):
+    path = write(tmp_path / "p.tsv", table(PAIRS) + b"x\n" * 20)
+    message = refusal(tmp_path, path)
+    assert message.startswith("20 of 24 lines are no pairs; ")
+    assert f"{path}:10: " in message
+    assert f"{path}:11: " not in message
+
+
+def test_the_share_is_that_of_all_files(tmp_path):
+    good = write(tmp_path / "good.tsv", table(PAIRS * 5))
+    bad = write(tmp_path / "bad.tsv", table(PAIRS[:1]) + b"x\n")
+    # 1 of 22 in all, but 1 of 2 in the bad one.
+    assert len(store(tmp_path, good, bad, max_malformed_share=0.05)) == 21
+    assert "1 of 2 lines" in refusal(tmp_path, bad, max_malformed_share=0.05)
+
+
+def test_malformed_records_are_counted_as_well(tmp_path):
+    path = tmp_path / "p.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(record(source="a", target="b"))
+        writer.write(record(source="a"))
+        writer.write(b"no example at all")
+        writer.write(record(source="c", target="d"))
+    message = refusal(tmp_path, path)
+    assert message.startswith("2 of 4 lines are no pairs; ")
+    assert f"{path}: record " in message
+    assert "KeyError('target')" in message
+    pairs = store(tmp_path, path, max_malformed_share=0.5)
+    assert [row[:2] for row in rows(pairs)] == [("a", "b"), ("c", "d")]
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    path = write(tmp_path / "p.tsv", b"")
+    assert refusal(tmp_path, path) == f"{path} is empty."
+
+
+def test_files_without_a_pair_are_refused(tmp_path):
+    path = write(tmp_path / "p.tsv", HEADER.encode())
+    assert refusal(tmp_path, path) == f"There are no pairs in {path}."
+
+
+def test_a_missing_header_is_refused(tmp_path):
+    path = write(tmp_path / "p.tsv", b"a cat\teine Katze\n")
+    message = refusal(tmp_path, path)
+    assert message.startswith(f"{path}:1 must name its columns, tab-separated")
+    assert "source and target among them" in message
+    assert "Received: ('a cat', 'eine Katze')." in message
+
+
+def test_the_header_of_a_compressed_file_is_named_by_that_file(tmp_path):
+    path = write(tmp_path / "p.tsv.gz", b"a,b\n")
+    assert refusal(tmp_path, path).startswith(f"{path}:1 must name")
+
+
+def test_a_truncated_gz_is_refused_and_leaves_no_copy(tmp_path):
+    random = np.random.default_rng(0)
+    pairs = [(str(n), "t", "a", "b") for n in random.random(2000)]
+    path = write(tmp_path / "p.tsv.gz", table(pairs))
+    path.write_bytes(path.read_bytes()[:-2000])
+    assert f"{path} is not a whole gzip file: " in refusal(tmp_path, path)
+    assert not list((tmp_path / "c").glob("*.tsv"))
+    assert not list((tmp_path / "c").glob("*.npz"))
+    path.write_bytes(b"no gzip file")
+    assert f"{path} is not a whole gzip file: " in refusal(tmp_path, path)
+
+
+def test_another_compressed_file_is_refused(tmp_path):
+    path = write(tmp_path / "p.tfrecord.gz", b"")
+    message = refusal(tmp_path, path)
+    assert message.startswith("Of compressed files only .tsv.gz is read.")
+    assert f"Received: {path}." in message
+
+
+def test_a_truncated_tfrecord_is_refused(tmp_path):
+    path = write_records(tmp_path / "p.tfrecord", PAIRS)
+    path.write_bytes(path.read_bytes()[:-3])
+    message = refusal(tmp_path, path)
+    assert f"{path} is neither a .tsv, a .tsv.gz nor a whole" in message
+
+
+def test_a_text_file_with_another_name_is_refused(tmp_path):
+    path = write(tmp_path / "p.csv", table(PAIRS))
+    assert f"{path} is neither a .tsv" in refusal(tmp_path, path)
+
+
+def test_no_match_is_refused(tmp_path):
+    pattern = tmp_path / "*.tsv"
+    assert refusal(tmp_path, pattern) == f"No file matches {str(pattern)!r}."
+
+
+def test_patterns_match_each_file_once_sorted(tmp_path):
+    for name in ("b.tsv", "a.tsv", "c.tsv"):
+        write(tmp_path / name, table(PAIRS))
+    found = match([str(tmp_path / "b*"), str(tmp_path / "*.tsv")])
+    assert [os.path.basename(path) for path in found] == [
+        "b.tsv",
+        "a.tsv",
+        "c.tsv",
+    ]
+
+
+@pytest.mark.parametrize("name", ["p.tsv", "p.tsv.gz"])
+def test_the_index_is_made_once(tmp_path, monkeypatch, name):
+    path = write(tmp_path / name, table(PAIRS))
+    store(tmp_path, path)
+    made = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").iterdir()}
+
+    def forbidden(*arguments):
+        raise AssertionError("The file was indexed again.")
+
+    monkeypatch.setattr(pair_store, "_index_table", forbidden)
+    monkeypatch.setattr(pair_store, "_decompress", forbidden)
+    assert rows(store(tmp_path, path)) == expected(PAIRS)
+    again = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").iterdir()}
+    assert again == made
+    assert not [p for p in made if "tmp" in p.name]
+
+
+@pytest.mark.parametrize("name", ["p.tsv", "p.tsv.gz"])
+def test_a_changed_file_is_indexed_again(tmp_path, name):
+    path = write(tmp_path / name, table([("a", "b", "en", "de")]))
+    assert rows(store(tmp_path, path)) == [("a", "b", "en-de")]
+    times = path.stat()
+    write(path, table([("c", "d", "en", "de")]))
+    # Of the same size; the time alone tells.
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 10**9))
+    assert rows(store(tmp_path, path)) == [("c", "d", "en-de")]
