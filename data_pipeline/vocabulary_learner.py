@@ -231,13 +231,8 @@ def _train(
     words: Mapping[str, float], vocab_size: int, fixed: list[str]
 ) -> list[str]:
     """The pieces that are not in `fixed`, most useful first."""
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise InputError(
-            "Learning a vocabulary needs the package tokenizers. Install it: "
-            "pip install labse[data]."
-        ) from error
+    import tokenizers
+
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     trainer = tokenizers.trainers.WordPieceTrainer(

@@ -4,6 +4,7 @@
 # usage: examples/quickstart.sh [FOLDER]
 set -euo pipefail
 run=${1:-runs/quickstart}
+run=${run%/}
 data=$run-data
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$data"

@@ -8,7 +8,7 @@ from labse.configs.schema import ExperimentConfig
 from labse.modeling.sentence_encoder import SentenceEncoder
 
 METRICS = "metrics.json"
-VALIDATION = "validation.jsonl"
+HISTORY = "history.jsonl"
 
 _POOLINGS = {
     "cls": "the last block's [CLS]",
@@ -185,16 +185,22 @@ def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
 
 
 def _figures(run: pathlib.Path) -> str:
-    """What the run itself measured."""
+    """What the run itself measured: evaluation and the last validation."""
     parts = []
     if (run / METRICS).is_file():
         metrics = json.loads((run / METRICS).read_text(encoding="utf-8"))
-        parts.append(_table(f"From the run's `{METRICS}`:", metrics))
-    if (run / VALIDATION).is_file():
-        lines = (run / VALIDATION).read_text(encoding="utf-8").splitlines()
-        if lines:
-            last = json.loads(lines[-1])
-            parts.append(_table("The run's last validation:", last))
+        # Of each language there is a row in the file itself.
+        values = {k: v for k, v in metrics.items() if k != "languages"}
+        parts.append(_table(f"From the run's `{METRICS}`:", values))
+    if (run / HISTORY).is_file():
+        lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
+        records = [json.loads(line) for line in lines]
+        validations = [r for r in records if "validation" in r]
+        if validations:
+            last = validations[-1]
+            figures = {"step": last["step"], **last["validation"]}
+            figures.pop("languages", None)
+            parts.append(_table("The run's last validation:", figures))
     return "\n\n".join(parts) or "The run recorded none."
 
 

@@ -54,7 +54,7 @@ def verify(path: str) -> int:
         "PYTHONPATH": os.pathsep.join(entry or "." for entry in sys.path),
         "PYTHONUNBUFFERED": "1",
     }
-    command = [sys.executable, "-m", "export.verification", str(folder)]
+    command = [sys.executable, "-P", "-m", "export.verification", str(folder)]
     code = subprocess.run(command, env=environment).returncode
     if code not in (0, FAILED_EXIT_CODE):
         print(

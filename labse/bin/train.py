@@ -97,13 +97,16 @@ def _validation(path: str):
 
     pairs.read_pairs(path)  # A mistake in the file is told at once.
 
+    def name(each) -> str:
+        return f"{each.source_language}-{each.language}"
+
     def validate(encode) -> dict:
         result = pairs.evaluate(encode, path, min_pairs=1)
         return {
             "accuracy": result.macro_average()["target_to_source"],
             **result.macro_average(),
             "languages": {
-                each.language: each.accuracies["target_to_source"]
+                name(each): each.accuracies["target_to_source"]
                 for each in result.languages
             },
         }

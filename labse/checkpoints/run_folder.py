@@ -22,6 +22,7 @@ from labse.preprocessing.vocabulary import Vocabulary
 
 CONFIG = "config.yaml"
 VOCABULARY = "vocab.txt"
+INDEX = "index"
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
 
@@ -42,13 +43,20 @@ def create(
     """
     folder = pathlib.Path(path)
     vocabulary = pathlib.Path(vocabulary_path).read_bytes()
-    if is_run_folder(path):
-        _check_same_run(folder, config, vocabulary)
+    if is_run_folder(path) and tf.train.latest_checkpoint(folder / LAST):
+        check_same_run(path, config, vocabulary_path)
         return folder
-    if folder.exists() and any(folder.iterdir()):
+    # What a run that was killed before its first checkpoint leaves behind.
+    ours = {VOCABULARY, CONFIG, INDEX, "checkpoints", "logs"}
+    others = [
+        entry.name
+        for entry in (folder.iterdir() if folder.exists() else ())
+        if entry.name not in ours and not entry.name.endswith(".tmp")
+    ]
+    if others:
         raise InputError(
             f"--out must be a new folder or a run to go on with. {folder} "
-            f"exists, is not empty and has no {CONFIG}."
+            f"holds no checkpoint, but {', '.join(sorted(others)[:5])}."
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / VOCABULARY, vocabulary)
@@ -74,7 +82,12 @@ def wait_for(path: str, seconds: int = 120) -> None:
     )
 
 
-def _check_same_run(folder, config, vocabulary: bytes) -> None:
+def check_same_run(
+    path: str, config: ExperimentConfig, vocabulary_path: str
+) -> None:
+    """Raises `InputError` where the run folder holds another run."""
+    folder = pathlib.Path(path)
+    vocabulary = pathlib.Path(vocabulary_path).read_bytes()
     saved = loading.load(str(folder / CONFIG))
     differences = loading.differences(saved, config)
     if differences:

@@ -45,6 +45,8 @@ def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a YAML file: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold sections of keys and values.")
     for override in overrides:
         _apply(values, override)
     return from_dict(values)

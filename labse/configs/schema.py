@@ -153,6 +153,10 @@ class TrainingConfig:
             "checkpoint_every",
             "validate_every",
         )
+        if self.seed < 0:
+            raise InputError(
+                f"training.seed must be at least 0. Received: {self.seed}."
+            )
         for name in ("log_every", "checkpoint_every", "validate_every"):
             if getattr(self, name) % self.steps_per_execution:
                 raise InputError(

@@ -71,20 +71,30 @@ class PairStore:
         """
         cache = pathlib.Path(cache_folder)
         cache.mkdir(parents=True, exist_ok=True)
-        self._files = [_index(path, cache) for path in match(patterns)]
-        _check_malformed(self._files, max_malformed_share)
-        sizes = [len(file.offsets) for file in self._files]
+        files = [_index(path, cache) for path in match(patterns)]
+        _check_malformed(files, max_malformed_share)
+        sizes = [len(file.offsets) for file in files]
         if not sum(sizes):
             raise InputError(f"There are no pairs in {', '.join(patterns)}.")
         self.file_ids = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
-        self.offsets = np.concatenate([file.offsets for file in self._files])
-        self.lengths = np.concatenate([file.lengths for file in self._files])
+        self.offsets = np.concatenate([file.offsets for file in files])
+        self.lengths = np.concatenate([file.lengths for file in files])
         self.language_names, self.languages = np.unique(
-            np.concatenate([file.languages for file in self._files]),
+            np.concatenate([file.languages for file in files]),
             return_inverse=True,
         )
         self.languages = self.languages.astype(np.int32)
-        self._maps = [_map(file.path) for file in self._files]
+        self._columns = [file.columns for file in files]
+        self._maps = [_map(file.path) for file in files]
+
+    def identity(self) -> str:
+        """Changes with the pairs, their order, or where they begin."""
+        digest = hashlib.sha256()
+        for array in (self.file_ids, self.offsets, self.lengths):
+            digest.update(np.ascontiguousarray(array))
+        digest.update("\t".join(self.language_names).encode())
+        digest.update(np.ascontiguousarray(self.languages))
+        return digest.hexdigest()
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -96,7 +106,7 @@ class PairStore:
             file_id = self.file_ids[index]
             start = self.offsets[index]
             record = self._maps[file_id][start : start + self.lengths[index]]
-            source, target = _parse(record, self._files[file_id].columns)[:2]
+            source, target = _parse(record, self._columns[file_id])[:2]
             sources.append(source)
             targets.append(target)
         return sources, targets
@@ -121,9 +131,12 @@ def _map(path: str) -> mmap.mmap:
 def _parse(record: bytes, columns: tuple[str, ...]) -> tuple:
     """Source, target and the languages' name of one record."""
     if columns:
-        fields = dict(
-            zip(columns, record.rstrip(b"\r").split(b"\t"), strict=True)
-        )
+        values = record.rstrip(b"\r").split(b"\t")
+        if len(values) != len(columns):
+            raise ValueError(
+                f"{len(values)} columns, the header has {len(columns)}"
+            )
+        fields = dict(zip(columns, values, strict=True))
     else:
         example = tf.train.Example.FromString(record)
         fields = {
@@ -149,18 +162,21 @@ def _index(path: str, cache: pathlib.Path) -> FileIndex:
     identity = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
     name = hashlib.sha256(identity.encode()).hexdigest()[:16]
     saved = cache / f"{name}.npz"
+    plain = path
+    if path.endswith(".gz"):
+        plain = _decompress(path, cache / f"{name}.tsv")
     if not saved.exists():
-        plain = path
-        if path.endswith(".gz"):
-            plain = _decompress(path, cache / f"{name}.tsv")
         is_table = plain.endswith(".tsv")
         index = (_index_table if is_table else _index_records)(plain, path)
         temporary = cache / f"{name}.{os.getpid()}.tmp.npz"
-        np.savez(temporary, **index._asdict())
+        arrays = index._asdict()
+        # The folder may be moved; where its files are is known anew each time.
+        del arrays["path"]
+        np.savez(temporary, **arrays)
         temporary.replace(saved)
     with np.load(saved, allow_pickle=False) as arrays:
         return FileIndex(
-            path=str(arrays["path"]),
+            path=plain,
             columns=tuple(arrays["columns"].tolist()),
             offsets=arrays["offsets"],
             lengths=arrays["lengths"],
@@ -175,6 +191,8 @@ def _decompress(path: str, target: pathlib.Path) -> str:
         raise InputError(
             f"Of compressed files only .tsv.gz is read. Received: {path}."
         )
+    if target.exists():
+        return str(target)
     temporary = target.with_name(f"{target.stem}.{os.getpid()}.tmp")
     try:
         with gzip.open(path) as compressed, open(temporary, "wb") as plain:
@@ -190,10 +208,10 @@ def _decompress(path: str, target: pathlib.Path) -> str:
 def _index_table(path: str, shown_as: str) -> FileIndex:
     offsets, lengths, languages, malformed, shown = [], [], [], 0, []
     with open(path, "rb") as file:
-        header = next(file)
-        columns = tuple(
-            header.decode(errors="replace").rstrip("\r\n").split("\t")
-        )
+        header = file.readline()
+        # A file that went through Windows may begin with a byte order mark.
+        text = header.decode("utf-8-sig", errors="replace")
+        columns = tuple(text.rstrip("\r\n").split("\t"))
         if not {SOURCE, TARGET} <= set(columns):
             raise InputError(
                 f"{shown_as}:1 must name its columns, tab-separated, {SOURCE} "

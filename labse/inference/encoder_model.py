@@ -18,7 +18,7 @@ class EncoderModel(SentenceModel):
         max_length: int,
         fingerprint: str = "",
     ):
-        """Takes the weights as they are; training later changes nothing here.
+        """Prepares the weights; make a new one after further training.
 
         Args:
           encoder: a built encoder.

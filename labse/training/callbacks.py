@@ -9,18 +9,17 @@ import signal
 import time
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 import tf_keras
 from absl import logging
 from tqdm import tqdm
 
 from labse.errors import InputError
+from labse.modeling.dual_encoder import DualEncoder
 from labse.training import history
 
-# Validation returns its figures; this one chooses the best checkpoint.
+# Of validation's figures this one chooses the best checkpoint.
 ACCURACY = "accuracy"
-Validate = Callable[[Callable[[list[str]], np.ndarray]], dict]
 
 
 class _StepCallback(tf_keras.callbacks.Callback):
@@ -28,43 +27,28 @@ class _StepCallback(tf_keras.callbacks.Callback):
 
     _supports_tf_logs = True  # Keras then fetches no metric at each step.
 
+    def __init__(self, first_step: int):
+        super().__init__()
+        self._first_step = first_step
+
     def on_train_batch_end(self, batch, logs=None):
-        self.on_step(int(self.model.optimizer.iterations.numpy()))
+        # Counted, not read from the optimizer: that would wait for the step.
+        self.on_step(self._first_step + batch + 1)
 
     def on_step(self, step: int) -> None:
         raise NotImplementedError
 
 
-class StopAtNonFinite(_StepCallback):
-    """Stops a run whose loss or gradients are no longer finite.
-
-    It has to stand before the callback that saves, so that what is saved is
-    good.
-    """
-
-    def __init__(self, every: int):
-        super().__init__()
-        self._every = every
-
-    def on_step(self, step: int) -> None:
-        """Looks at every `every`-th step."""
-        if step % self._every == 0:
-            self.check()
-
-    def on_train_end(self, logs=None):
-        """Looks once more."""
-        self.check()
-
-    def check(self) -> None:
-        """Raises `InputError` with the step that was not finite."""
-        step = int(self.model.non_finite_step.numpy())
-        if step >= 0:
-            raise InputError(
-                f"The loss or a gradient was not finite at step {step}. The "
-                "last good checkpoint is kept. Lower training.learning_rate, "
-                "set training.gradient_clip_norm, or look at the pairs of "
-                "that step."
-            )
+def check_finite(model: DualEncoder) -> None:
+    """Raises `InputError` if a loss or gradient was not finite."""
+    step = int(model.non_finite_step.numpy())
+    if step >= 0:
+        raise InputError(
+            f"The loss or a gradient was not finite at step {step}. The last "
+            "good checkpoint is kept. Lower training.learning_rate or set "
+            "training.gradient_clip_norm in a new run, which --init can start "
+            "from this one."
+        )
 
 
 class LogProgress(_StepCallback):
@@ -76,14 +60,15 @@ class LogProgress(_StepCallback):
 
     def __init__(
         self,
-        folder: pathlib.Path,
-        num_steps: int,
         first_step: int,
+        folder: pathlib.Path,
+        writer: tf.summary.SummaryWriter,
+        num_steps: int,
         every: int,
         batch_size: int,
         writes: bool,
     ):
-        super().__init__()
+        super().__init__(first_step)
         self._folder = folder
         self._every = every
         self._batch_size = batch_size
@@ -94,9 +79,7 @@ class LogProgress(_StepCallback):
             unit="step",
             disable=not writes,
         )
-        self._writer = tf.summary.create_noop_writer()
-        if writes:
-            self._writer = tf.summary.create_file_writer(str(folder / "logs"))
+        self._writer = writer
         self._last = (first_step, time.monotonic())
         self._last_bar = first_step
 
@@ -115,6 +98,7 @@ class LogProgress(_StepCallback):
         self._bar.close()
 
     def _log(self, step: int) -> None:
+        check_finite(self.model)
         last_step, last_time = self._last
         now = time.monotonic()
         rate = (step - last_step) * self._batch_size / (now - last_time)
@@ -153,17 +137,22 @@ class SaveCheckpoints(_StepCallback):
     """Saves every so many steps, at SIGTERM and at the end."""
 
     def __init__(
-        self, save: Callable[[int], None], every: int, agree: Callable
+        self,
+        first_step: int,
+        save: Callable[[int], None],
+        every: int,
+        agree: Callable[[int, bool], bool],
     ):
         """Keeps what it needs.
 
         Args:
+          first_step: steps done before.
           save: saves everything that goes on from a step.
           every: steps between checkpoints.
           agree: takes whether this worker was told to stop and says whether
             any was; all workers call it at the same steps.
         """
-        super().__init__()
+        super().__init__(first_step)
         self._save = save
         self._every = every
         self._agree = agree
@@ -206,24 +195,27 @@ class ValidateRetrieval(_StepCallback):
 
     def __init__(
         self,
+        first_step: int,
         folder: pathlib.Path,
+        writer: tf.summary.SummaryWriter,
         validate: Callable[[], dict],
         save_best: Callable[[dict], None],
         every: int,
         num_steps: int,
     ):
-        super().__init__()
+        super().__init__(first_step)
         self._folder = folder
+        self._writer = writer
         self._validate = validate
         self._save_best = save_best
         self._every = every
         self._num_steps = num_steps
-        self._writer = tf.summary.create_file_writer(str(folder / "logs"))
 
     def on_step(self, step: int) -> None:
         """Validates at every `every`-th step and at the last."""
         if step % self._every and step != self._num_steps:
             return
+        check_finite(self.model)
         figures = self._validate()
         write_scalars(self._writer, figures, step, "validation/")
         history.append(self._folder, {"step": step, "validation": figures})

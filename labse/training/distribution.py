@@ -3,6 +3,7 @@
 import os
 
 import tensorflow as tf
+from absl import logging
 
 from labse.errors import InputError
 
@@ -36,7 +37,9 @@ def make_strategy(choice: str, tpu: str = "") -> tf.distribute.Strategy:
         # Looked up here and not above: to list logical devices starts
         # TensorFlow, and several workers have to be set up before that.
         devices = tf.config.list_logical_devices("GPU")
-        devices = devices or tf.config.list_logical_devices("CPU")
+        if not devices:
+            logging.warning("There is no GPU; the replicas share the CPU.")
+            devices = tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([d.name for d in devices])
     if choice == "multi_worker":
         if "TF_CONFIG" not in os.environ:

@@ -32,7 +32,6 @@ from labse.training.distribution import is_chief, make_strategy
 from labse.training.optimizer import make_optimizer
 
 _BEST_FIGURES = "best.json"
-_INDEX = "index"
 Encode = Callable[[list[str]], np.ndarray]
 
 
@@ -127,13 +126,19 @@ class Trainer:
                 ) from error
             logging.info("Goes on from step %d.", self.step)
         elif init:
-            run_folder.restore_encoder(self.model.encoder, _prefix(init))
+            prefix = _prefix(init, self._vocabulary)
+            run_folder.restore_encoder(self.model.encoder, prefix)
             logging.info("Starts from the encoder of %s.", init)
         if self._is_chief:
             history.truncate(self.folder, self.step)
 
     def save(self, step: int) -> None:
-        """Saves everything the run needs to go on from `step`."""
+        """Saves everything the run needs to go on from `step`.
+
+        Raises:
+          InputError: the weights are not good any more.
+        """
+        callbacks.check_finite(self.model)
         if self._is_chief:
             self._last.save(checkpoint_number=step)
 
@@ -218,14 +223,16 @@ class Trainer:
         return self.step >= training.num_steps
 
     def _callbacks(self, validate) -> list[tf_keras.callbacks.Callback]:
-        training = self.config.training
-        checks = min(training.log_every, training.checkpoint_every)
+        training, first_step = self.config.training, self.step
+        writer = tf.summary.create_noop_writer()
+        if self._is_chief:
+            writer = tf.summary.create_file_writer(str(self.folder / "logs"))
         result = [
-            callbacks.StopAtNonFinite(checks),
             callbacks.LogProgress(
+                first_step,
                 self.folder,
+                writer,
                 training.num_steps,
-                self.step,
                 training.log_every,
                 training.global_batch_size,
                 writes=self._is_chief,
@@ -234,7 +241,9 @@ class Trainer:
         if self._is_chief and validate:
             result.append(
                 callbacks.ValidateRetrieval(
+                    first_step,
                     self.folder,
+                    writer,
                     lambda: validate(self.encode_model().encode),
                     self.save_best,
                     training.validate_every,
@@ -243,7 +252,10 @@ class Trainer:
             )
         result.append(
             callbacks.SaveCheckpoints(
-                self.save, training.checkpoint_every, self._agree_to_stop
+                first_step,
+                self.save,
+                training.checkpoint_every,
+                self._agree_to_stop,
             )
         )
         return result
@@ -262,9 +274,16 @@ class Trainer:
         )
 
 
-def _prefix(init: str) -> str:
+def _prefix(init: str, vocabulary: Vocabulary) -> str:
     """The checkpoint that `--init` means: a run folder or a prefix."""
     if run_folder.is_run_folder(init):
+        theirs = Vocabulary.read(pathlib.Path(init) / run_folder.VOCABULARY)
+        if theirs.pieces != vocabulary.pieces:
+            raise InputError(
+                f"--init={init} has another vocabulary, so its embeddings "
+                "would stand for other pieces. Give --vocab="
+                f"{pathlib.Path(init) / run_folder.VOCABULARY}."
+            )
         return run_folder.best_or_last(pathlib.Path(init))
     if pathlib.Path(init + ".index").exists():
         return init
@@ -307,9 +326,14 @@ def train(
         run_folder.create(out, config, vocabulary_path)
     else:
         run_folder.wait_for(out)
+        run_folder.check_same_run(out, config, vocabulary_path)
     store = PairStore(
-        train_patterns, folder / _INDEX, config.data.max_malformed_share
+        train_patterns,
+        folder / run_folder.INDEX,
+        config.data.max_malformed_share,
     )
+    if is_chief(strategy):
+        _check_same_pairs(folder, store)
     logging.info(
         "%d pairs in %d pairs of languages, %d replicas.",
         len(store),
@@ -318,3 +342,18 @@ def train(
     )
     trainer = Trainer(config, folder, store, vocabulary, strategy, init)
     return trainer.train(validate)
+
+
+def _check_same_pairs(folder: pathlib.Path, store: PairStore) -> None:
+    """Raises `InputError` where a run would go on with other pairs."""
+    path = folder / run_folder.INDEX / "identity"
+    identity = store.identity().encode()
+    known = path.read_bytes() if path.exists() else identity
+    begun = tf.train.latest_checkpoint(folder / run_folder.LAST)
+    if begun and known != identity:
+        raise InputError(
+            f"The training pairs are not those that {folder} began with, so "
+            "the order of the data would be another one. Give the same files, "
+            f"or begin a new run with --init={folder}."
+        )
+    run_folder.write_atomically(path, identity)

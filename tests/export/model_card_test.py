@@ -35,12 +35,21 @@ def test_card_quotes_what_the_run_measured(run, loaded, tmp_path):
     encoder, config = loaded
     copy = pathlib.Path(shutil.copytree(run, tmp_path / "measured"))
     (copy / "metrics.json").write_text(
-        json.dumps({"tatoeba": {"accuracy": 0.95012, "pairs": 1000}})
+        json.dumps(
+            {
+                "task": "tatoeba",
+                "macro_average": {"target_to_source": 0.95012},
+                "languages": [{"language": "de", "target_to_source": 0.9}],
+            }
+        )
     )
-    (copy / "validation.jsonl").write_text(
-        '{"step": 100, "loss": 2.5}\n{"step": 200, "loss": 1.25}\n'
+    (copy / "history.jsonl").write_text(
+        '{"step": 100, "validation": {"accuracy": 0.25}}\n'
+        '{"step": 200, "validation": {"accuracy": 0.5, "languages": {}}}\n'
+        '{"step": 210, "loss": 2.5}\n'
     )
     card = model_card.render(copy, "checkpoints/best/ckpt-2", config, encoder)
-    assert "| tatoeba.accuracy | 0.9501 |\n| tatoeba.pairs | 1000 |" in card
-    assert "| step | 200 |\n| loss | 1.25 |" in card
+    assert "| macro_average.target_to_source | 0.9501 |" in card
+    assert "| step | 200 |\n| accuracy | 0.5 |" in card
+    assert "language" not in card.partition("metrics.json")[2][:200]
     assert "The run recorded none." not in card

@@ -129,7 +129,7 @@ def test_a_run_leaves_what_load_needs_and_has_learned(whole):
     assert losses[-1] < losses[0] / 2
     validations = [r["validation"] for r in records if "validation" in r]
     assert [r["step"] for r in records if "validation" in r] == [20, 40, 60]
-    assert validations[-1]["languages"]["de-UPPER"] > 0.5
+    assert validations[-1]["languages"]["de-de-UPPER"] > 0.5
     best = json.loads((whole / "checkpoints" / "best.json").read_text())
     assert best["accuracy"] == max(v["accuracy"] for v in validations)
     assert records[-1]["step"] == 60
