@@ -165,7 +165,7 @@ def test_validation_judges_each_language(files, monkeypatch):
 
     figures = calls[0]["validate"](encode)
     assert figures["accuracy"] == 0.5
-    assert figures["languages"] == {"xx": 0.5}
+    assert figures["languages"] == {"de-xx": 0.5}
 
 
 def test_malformed_lines_above_the_share_are_named(files, capsys):

@@ -36,6 +36,13 @@ def run(tmp_path, vocabulary):
     return run_folder.create(str(tmp_path / "run"), CONFIG, vocabulary)
 
 
+@pytest.fixture
+def begun(run):
+    """A run with a checkpoint, which must not be mixed with another."""
+    save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
+    return run
+
+
 def refusal(function, *arguments):
     with pytest.raises(InputError) as error:
         function(*arguments)
@@ -67,10 +74,18 @@ def test_a_new_folder_holds_configuration_and_vocabulary(run, vocabulary):
     assert "hidden_size: 4" in (run / "config.yaml").read_text()
 
 
-def test_the_same_run_is_gone_on_with(run, vocabulary):
-    (run / "history.jsonl").write_text("kept")
-    assert run_folder.create(str(run), CONFIG, vocabulary) == run
-    assert files(run) == ["config.yaml", "history.jsonl", "vocab.txt"]
+def test_the_same_run_is_gone_on_with(begun, vocabulary):
+    (begun / "history.jsonl").write_text("kept")
+    assert run_folder.create(str(begun), CONFIG, vocabulary) == begun
+    kept = ["checkpoints", "config.yaml", "history.jsonl", "vocab.txt"]
+    assert files(begun) == kept
+
+
+def test_a_run_without_a_checkpoint_may_begin_differently(run, vocabulary):
+    """As after a mistake that was found before the first step."""
+    (run / "vocab.txt.tmp").write_text("of a process that was killed")
+    run_folder.create(str(run), replaced(dropout=0.25), vocabulary)
+    assert "dropout: 0.25" in (run / "config.yaml").read_text()
 
 
 def test_an_empty_folder_will_do(tmp_path, vocabulary):
@@ -79,23 +94,23 @@ def test_an_empty_folder_will_do(tmp_path, vocabulary):
     assert run_folder.is_run_folder(str(run))
 
 
-def test_another_configuration_is_refused(run, vocabulary):
+def test_another_configuration_is_refused(begun, vocabulary):
     other = replaced(dropout=0.25, pooling="mean")
-    before = (run / "config.yaml").read_bytes()
-    assert refusal(run_folder.create, str(run), other, vocabulary) == (
-        f"{run} holds a run with another configuration. Choose another --out, "
-        "or the saved values: encoder.pooling: cls -> mean; encoder.dropout: "
-        "0.1 -> 0.25."
+    before = (begun / "config.yaml").read_bytes()
+    assert refusal(run_folder.create, str(begun), other, vocabulary) == (
+        f"{begun} holds a run with another configuration. Choose another "
+        "--out, or the saved values: encoder.pooling: cls -> mean; "
+        "encoder.dropout: 0.1 -> 0.25."
     )
-    assert (run / "config.yaml").read_bytes() == before
+    assert (begun / "config.yaml").read_bytes() == before
 
 
-def test_another_vocabulary_is_refused(run, vocabulary):
+def test_another_vocabulary_is_refused(begun, vocabulary):
     with open(vocabulary, "a") as file:
         file.write("b\n")
-    message = refusal(run_folder.create, str(run), CONFIG, vocabulary)
+    message = refusal(run_folder.create, str(begun), CONFIG, vocabulary)
     assert "holds a run with another vocabulary" in message
-    assert f"--vocab={run / 'vocab.txt'}" in message
+    assert f"--vocab={begun / 'vocab.txt'}" in message
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path, vocabulary):
@@ -104,7 +119,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path, vocabulary):
     (folder / "cat.jpg").write_bytes(b"1")
     message = refusal(run_folder.create, str(folder), CONFIG, vocabulary)
     assert message.startswith("--out must be a new folder or a run to go on")
-    assert "exists, is not empty and has no config.yaml" in message
+    assert message.endswith("holds no checkpoint, but cat.jpg.")
     assert files(folder) == ["cat.jpg"]
 
 

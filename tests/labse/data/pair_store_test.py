@@ -168,7 +168,7 @@ def test_malformed_lines_are_refused_with_their_place(tmp_path, name):
     message = refusal(tmp_path, path, max_malformed_share=0.42)
     # 3 of 7 lines are 0.4286.
     assert message.startswith("3 of 7 lines are no pairs; ")
-    assert f"{path}:6: " in message
+    assert f"{path}:6: 1 columns, the header has 4; " in message
     assert f"{path}:7: source or target is empty" in message
     assert f"{path}:8: " in message
     assert "can't decode byte 0xff" in message
@@ -303,7 +303,7 @@ def test_the_index_is_made_once(tmp_path, monkeypatch, name):
         raise AssertionError("The file was indexed again.")
 
     monkeypatch.setattr(pair_store, "_index_table", forbidden)
-    monkeypatch.setattr(pair_store, "_decompress", forbidden)
+    monkeypatch.setattr(pair_store.gzip, "open", forbidden)
     assert rows(store(tmp_path, path)) == expected(PAIRS)
     again = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").iterdir()}
     assert again == made
@@ -319,3 +319,37 @@ def test_a_changed_file_is_indexed_again(tmp_path, name):
     # Of the same size; the time alone tells.
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns + 10**9))
     assert rows(store(tmp_path, path)) == [("c", "d", "en-de")]
+
+
+def test_an_empty_compressed_file_is_refused(tmp_path):
+    path = write(tmp_path / "p.tsv.gz", b"")
+    assert refusal(tmp_path, path).startswith(f"{path}:1 must name its columns")
+
+
+def test_a_byte_order_mark_belongs_to_no_column(tmp_path):
+    path = write(tmp_path / "p.tsv", b"\xef\xbb\xbf" + table(PAIRS))
+    assert rows(store(tmp_path, path)) == expected(PAIRS)
+
+
+@pytest.mark.parametrize("name", ["p.tsv", "p.tsv.gz"])
+def test_a_run_may_go_on_from_another_folder(tmp_path, monkeypatch, name):
+    """The index is found by the absolute path, and so must be the file."""
+    path = write(tmp_path / name, table(PAIRS))
+    monkeypatch.chdir(tmp_path)
+    assert rows(PairStore([name], "c")) == expected(PAIRS)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    # A file of the same name that must not be read instead.
+    write(tmp_path / "other" / name, table(PAIRS).upper())
+    assert rows(PairStore([str(path)], "../c")) == expected(PAIRS)
+
+
+def test_the_identity_tells_other_pairs_from_the_same(tmp_path):
+    one = write(tmp_path / "1.tsv", table(PAIRS[:2]))
+    two = write(tmp_path / "2.tsv", table(PAIRS[2:]))
+    whole = write(tmp_path / "3.tsv", table(PAIRS[:2] + PAIRS[3:]))
+    identity = store(tmp_path, one, two).identity()
+    assert store(tmp_path, one, two).identity() == identity
+    others = [[two, one], [one], [one, whole]]
+    for paths in others:
+        assert store(tmp_path, *paths).identity() != identity

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -265,3 +266,34 @@ def test_two_workers_end_as_one(files, whole, tmp_path):
     weights = last_weights(out)
     for name, value in expected.items():
         np.testing.assert_allclose(weights[name], value, atol=1e-5)
+
+
+def test_a_run_that_would_go_on_with_other_pairs_is_refused(
+    files, whole, tmp_path
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    changed = tmp_path / "changed"
+    shutil.copytree(files, changed)
+    with open(changed / "pairs.tsv", "a") as file:
+        file.write("rot\tROT\tde\tde-UPPER\n")
+    result = run(changed, copy)
+    assert result.returncode == 2
+    assert "not those that" in result.stderr
+
+
+def test_init_starts_from_another_runs_encoder(files, whole, tmp_path):
+    out = tmp_path / "continued"
+    steps = {"training.num_steps": 6, "training.warmup_steps": 0}
+    process = subprocess.run(
+        [*command(files, out, **steps), f"--init={whole}"],
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr
+
+    def first_loss(folder):
+        line = (folder / "history.jsonl").read_text().splitlines()[0]
+        return json.loads(line)["loss"]
+
+    assert first_loss(out) < first_loss(whole) / 2
