@@ -25,6 +25,8 @@ VOCABULARY = "vocab.txt"
 INDEX = "index"
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
+# What TensorFlow raises for a checkpoint of other variables, or damaged.
+UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
 
 
 def is_run_folder(path: str) -> bool:
@@ -151,7 +153,8 @@ def restore_encoder(encoder: SentenceEncoder, prefix: str) -> None:
     checkpoint's values, so that the weights are never in memory twice.
 
     Raises:
-      InputError: a variable is missing in the checkpoint or has another shape.
+      InputError: the checkpoint holds a variable less or more, or one of
+        another shape, or is damaged.
     """
     try:
         # To expect only a part is to leave out the optimizer, not a weight:
@@ -160,8 +163,31 @@ def restore_encoder(encoder: SentenceEncoder, prefix: str) -> None:
         status.expect_partial()
         encoder.build()
         status.assert_existing_objects_matched()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        _check_variables(encoder, prefix)
+    except UNREADABLE as error:
         raise InputError(
             f"The checkpoint {prefix} does not fit its configuration, or is "
             f"damaged: {error}"
         ) from error
+
+
+def _check_variables(encoder: SentenceEncoder, prefix: str) -> None:
+    """Raises ValueError where the checkpoint holds another encoder.
+
+    TensorFlow leaves out variables that it does not need, and gives one that
+    is not built yet the checkpoint's value, whatever its shape.
+    """
+    saved = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    count = sum(name.startswith("encoder/") for name in saved)
+    if count != len(encoder.variables):
+        raise ValueError(
+            f"it holds {count} variables of an encoder, the configuration "
+            f"means {len(encoder.variables)}"
+        )
+    for variable in encoder.variables:
+        received = variable.read_value().shape
+        if received != variable.shape:
+            raise ValueError(
+                f"{variable.name} has the shape {received}, the configuration "
+                f"means {variable.shape}"
+            )

@@ -116,10 +116,10 @@ def match(patterns: list[str]) -> list[str]:
     """The files that match, each once, sorted within a pattern."""
     paths = []
     for pattern in patterns:
-        found = sorted(path for path in glob.glob(pattern) if path not in paths)
+        found = sorted(glob.glob(pattern))
         if not found:
             raise InputError(f"No file matches {pattern!r}.")
-        paths += found
+        paths += [path for path in found if path not in paths]
     return paths
 
 
@@ -156,6 +156,8 @@ def _parse(record: bytes, columns: tuple[str, ...]) -> tuple:
 
 
 def _index(path: str, cache: pathlib.Path) -> FileIndex:
+    if os.path.isdir(path):
+        raise InputError(f"Pairs are read from files. {path} is a folder.")
     status = os.stat(path)
     if not status.st_size:
         raise InputError(f"{path} is empty.")

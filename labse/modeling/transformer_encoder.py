@@ -17,6 +17,7 @@ from official.modeling import activations
 from official.nlp.modeling import networks
 
 from labse.configs.schema import EncoderConfig
+from labse.errors import InputError
 from labse.features import MODEL_INPUTS
 
 LAYER_NORM_EPSILON = 1e-12  # BERT.
@@ -112,7 +113,12 @@ class TransformerEncoder(networks.BertEncoderV2):
           `sequence_output` float32 [batch, length, D] (the first
           `output_range` of length), `pooled_output` float32 [batch, D]
           (dense and tanh of [CLS]) and `encoder_outputs`, each block's output.
+
+        Raises:
+          InputError: the inputs are longer than there are positions (told
+            where their length is static).
         """
+        self._check_length(inputs["input_mask"].shape[1])
         if not training:
             seed = None
         elif seed is None:
@@ -141,6 +147,14 @@ class TransformerEncoder(networks.BertEncoderV2):
             "pooled_output": tf.tanh(pooled),
             "encoder_outputs": outputs,
         }
+
+    def _check_length(self, length: int | None) -> None:
+        longest = self._config["max_sequence_length"]
+        if length is not None and length > longest:
+            raise InputError(
+                f"The encoder has {longest} positions (encoder.max_positions). "
+                f"Received inputs of length {length}. Cut them."
+            )
 
     def _embed(self, inputs) -> tf.Tensor:
         """Word, position and type, normalised: float32 [batch * length, D]."""

@@ -119,7 +119,7 @@ class Trainer:
             try:
                 status = self._last.checkpoint.restore(latest)
                 status.assert_existing_objects_matched()
-            except (AssertionError, ValueError, tf.errors.OpError) as error:
+            except run_folder.UNREADABLE as error:
                 raise InputError(
                     f"The checkpoint {latest} is damaged or of another "
                     f"program: {error}"

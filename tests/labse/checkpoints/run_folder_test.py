@@ -200,21 +200,44 @@ def test_no_run_is_no_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"num_layers": 2}, {"hidden_size": 8}, {"vocab_size": 9}]
+    "change",
+    [
+        {"num_layers": 2},
+        {"hidden_size": 8},
+        {"vocab_size": 9},
+        {"num_heads": 1},
+        {"intermediate_size": 4},
+        {"max_positions": 9},
+    ],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused(run, change):
+@pytest.mark.parametrize("built", [False, True])
+def test_a_checkpoint_that_does_not_fit_is_refused(run, change, built):
     prefix = save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
     encoder = SentenceEncoder(replaced(**change).encoder)
-    encoder.build()
+    if built:
+        encoder.build()
     message = refusal(run_folder.restore_encoder, encoder, prefix)
     assert message.startswith(
         f"The checkpoint {prefix} does not fit its configuration, or is damaged"
     )
 
 
-def test_a_damaged_checkpoint_is_refused(run):
+@pytest.mark.parametrize("built", [False, True])
+def test_a_checkpoint_of_more_blocks_is_refused(run, built):
+    deep = SentenceEncoder(replaced(num_layers=2).encoder)
+    prefix = save(deep, run / run_folder.LAST, 1)
+    encoder = SentenceEncoder(ENCODER)
+    if built:
+        encoder.build()
+    message = refusal(run_folder.restore_encoder, encoder, prefix)
+    assert "it holds 39 variables of an encoder" in message
+    assert "the configuration means 23" in message
+
+
+@pytest.mark.parametrize("part", ["data-00000-of-00001", "index"])
+def test_a_damaged_checkpoint_is_refused(run, part):
     prefix = save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
-    path = pathlib.Path(f"{prefix}.index")
+    path = pathlib.Path(f"{prefix}.{part}")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     message = refusal(run_folder.load_encoder, str(run))
     assert "or is damaged: " in message

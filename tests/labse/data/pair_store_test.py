@@ -353,3 +353,13 @@ def test_the_identity_tells_other_pairs_from_the_same(tmp_path):
     others = [[two, one], [one], [one, whole]]
     for paths in others:
         assert store(tmp_path, *paths).identity() != identity
+
+
+def test_a_folder_is_refused(tmp_path):
+    (tmp_path / "f.tsv").mkdir()
+    assert "is a folder" in refusal(tmp_path, tmp_path / "f.tsv")
+
+
+def test_a_pattern_of_files_matched_before_is_no_mistake(tmp_path):
+    path = write(tmp_path / "p.tsv", table(PAIRS))
+    assert match([str(path), str(tmp_path / "*.tsv")]) == [str(path)]

@@ -10,6 +10,7 @@ import tf_keras
 from official.nlp.modeling import networks
 
 from labse.configs.schema import EncoderConfig
+from labse.errors import InputError
 from labse.features import MODEL_INPUTS
 from labse.modeling.transformer_encoder import (
     _Dropout,
@@ -283,6 +284,14 @@ def test_as_many_tokens_as_there_are_positions():
     np.testing.assert_allclose(
         ours["sequence_output"], theirs["sequence_output"], atol=1e-5
     )
+
+
+def test_more_tokens_than_positions_are_refused():
+    ids = tf.ones([1, CONFIG.max_positions + 1], tf.int32)
+    with pytest.raises(InputError) as error:
+        cached_encoder()(dict.fromkeys(MODEL_INPUTS, ids))
+    assert "The encoder has 12 positions" in str(error.value)
+    assert "Received inputs of length 13." in str(error.value)
 
 
 def test_a_graph_for_any_length_gives_the_same():
