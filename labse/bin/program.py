@@ -5,6 +5,7 @@ A program is a module with a docstring, `define_flags(flag_values)` and
 global one, so that many programs can be imported in one process.
 """
 
+import os
 import sys
 import traceback
 from types import ModuleType
@@ -25,6 +26,8 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
       name: how the user called it, for messages.
     """
     logging.set_verbosity(logging.INFO)
+    # TensorFlow reads it when it is imported: errors are shown, not advice.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     flag_values = flags.FlagValues()
     program.define_flags(flag_values)
     if any(argument in ("--help", "-h", "-help") for argument in arguments):

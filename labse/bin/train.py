@@ -8,8 +8,6 @@ source_language, target_language). Started again with the same command, a run
 goes on from its last checkpoint.
 """
 
-import os
-
 from absl import flags
 
 from labse.bin import program
@@ -73,7 +71,6 @@ def main(flag_values: flags.FlagValues) -> int:
     from labse.configs import loading
 
     config = loading.load(flag_values.config, flag_values.override)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     from labse.training import trainer
 
     trainer.train(
