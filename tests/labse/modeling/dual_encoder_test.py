@@ -230,7 +230,7 @@ def test_mixed_bfloat16_is_close_and_nothing_falls_back():
 
 
 def test_the_step_obeys_tpu_rules():
-    """Static shapes, no strings, no 64-bit integers but the step."""
+    """Static shapes and no strings."""
     model = make_model(length_buckets=(4,))
     specs = tf.nest.map_structure(
         lambda ids: tf.TensorSpec(ids.shape, tf.int32), batch(0)
@@ -243,6 +243,8 @@ def test_the_step_obeys_tpu_rules():
     for operation in graph.get_operations():
         for output in operation.outputs:
             assert output.dtype != tf.string, operation.name
+            if output.dtype.is_floating:
+                assert output.shape.is_fully_defined(), operation
 
 
 def test_buckets_change_the_time_and_not_the_loss():
