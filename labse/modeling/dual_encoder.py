@@ -24,6 +24,7 @@ from labse.modeling.cross_replica import (
     replica_id,
 )
 from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.modeling.transformer_encoder import WORD_EMBEDDINGS
 
 
 @tf_keras.utils.register_keras_serializable(package="labse")
@@ -95,8 +96,15 @@ class DualEncoder(tf_keras.Model):
         if not buckets or length is None:
             return self.encoder(inputs, training=training, seed=seed)
 
+        # Looked up at full length: the gradient of a lookup inside would have
+        # another number of rows in each branch, which XLA does not take.
+        words = self.encoder.transformer.word_embeddings(
+            inputs["input_word_ids"]
+        )
+        whole = {**inputs, WORD_EMBEDDINGS: words}
+
         def encode_at(bucket):
-            cut = {name: ids[:, :bucket] for name, ids in inputs.items()}
+            cut = {name: part[:, :bucket] for name, part in whole.items()}
             return self.encoder(cut, training=training, seed=seed)
 
         longest = tf.reduce_max(tf.reduce_sum(inputs["input_mask"], axis=1))

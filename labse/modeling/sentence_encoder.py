@@ -6,7 +6,6 @@ import tensorflow as tf
 import tf_keras
 
 from labse.configs.schema import EncoderConfig
-from labse.features import MODEL_INPUTS
 from labse.modeling.transformer_encoder import build_transformer_encoder
 
 
@@ -74,7 +73,6 @@ class SentenceEncoder(tf_keras.Model):
           the same before normalisation; `sequence_output` float32 [batch,
           length, hidden_size]; `encoder_outputs`, one such for each block.
         """
-        inputs = {name: inputs[name] for name in MODEL_INPUTS}
         outputs = self.transformer(
             inputs,
             training=training,

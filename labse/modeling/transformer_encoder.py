@@ -21,6 +21,7 @@ from labse.errors import InputError
 from labse.features import MODEL_INPUTS
 
 LAYER_NORM_EPSILON = 1e-12  # BERT.
+WORD_EMBEDDINGS = "input_word_embeddings"  # Model Garden's name.
 
 _ACTIVATIONS = {
     "gelu": tf_keras.activations.gelu,
@@ -100,7 +101,9 @@ class TransformerEncoder(networks.BertEncoderV2):
         """Computes every output of the encoder.
 
         Args:
-          inputs: dict of `MODEL_INPUTS`, int32 [batch, length].
+          inputs: dict of `MODEL_INPUTS`, int32 [batch, length]; with Model
+            Garden's `input_word_embeddings`, float32 [batch, length, D], the
+            table is not looked up.
           training: whether dropout is on.
           seed: int32 [2], from which dropout's masks follow; drawn at random
             if there is none.
@@ -156,10 +159,16 @@ class TransformerEncoder(networks.BertEncoderV2):
                 f"Received inputs of length {length}. Cut them."
             )
 
+    def word_embeddings(self, word_ids: tf.Tensor) -> tf.Tensor:
+        """The table's rows for int32 [batch, length] pieces."""
+        return tf.gather(self._embedding_layer.embeddings, word_ids)
+
     def _embed(self, inputs) -> tf.Tensor:
         """Word, position and type, normalised: float32 [batch * length, D]."""
         word_ids = inputs["input_word_ids"]
-        words = tf.gather(self._embedding_layer.embeddings, word_ids)
+        words = inputs.get(WORD_EMBEDDINGS)
+        if words is None:
+            words = self.word_embeddings(word_ids)
         table = self._position_embedding_layer._position_embeddings
         length = tf.shape(word_ids)[1]
         positions = table[:length]
