@@ -297,3 +297,12 @@ def test_init_starts_from_another_runs_encoder(files, whole, tmp_path):
         return json.loads(line)["loss"]
 
     assert first_loss(out) < first_loss(whole) / 2
+
+
+def test_steps_per_execution_change_no_bit(files, whole, tmp_path):
+    out = tmp_path / "executions"
+    result = run(files, out, **{"training.steps_per_execution": 5})
+    assert result.returncode == 0, result.stderr
+    for name, value in last_weights(whole).items():
+        np.testing.assert_array_equal(last_weights(out)[name], value)
+    assert history_steps(out) == history_steps(whole)
