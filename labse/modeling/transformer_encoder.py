@@ -4,9 +4,9 @@ The variables, their names, the configuration and so the checkpoints are those
 of `official.nlp.modeling.networks.BertEncoderV2`. What differs is how the
 same function is computed: one matmul for query, key and value, two-dimensional
 matmuls for all dense layers, layer normalisation and softmax in float32, and
-stateless dropout, whose masks are a pure function of a seed. On CPU this graph
-runs at about twice the speed of the layer-by-layer one in bfloat16
-(`benchmarks/train_step.py`), and a run can be resumed bit by bit.
+stateless dropout, whose masks are a pure function of a seed. That is faster on
+CPU, most of all in bfloat16 (BUILD_NOTES.md), and lets a run be resumed bit by
+bit.
 """
 
 from typing import NamedTuple
