@@ -1,0 +1,338 @@
+"""TensorFlow's checkpoint files, read and written without holding tensors.
+
+TensorFlow reads a tensor into memory and writes it from memory; LaBSE's table
+of word embeddings alone is 1.5 GB. Here a tensor is found in the file, and
+written block by block.
+
+The format: PREFIX.index is a sorted string table (LevelDB's, not compressed)
+from names to `BundleEntryProto`; PREFIX.data-00000-of-0000N hold the bytes.
+https://github.com/tensorflow/tensorflow/blob/v2.20.0/tensorflow/core/util/tensor_bundle/tensor_bundle.h
+https://github.com/google/leveldb/blob/main/doc/table_format.md
+"""
+
+import pathlib
+import re
+import struct
+from collections.abc import Iterator, Mapping
+
+import google_crc32c
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import (
+    tensor_bundle_pb2,
+    trackable_object_graph_pb2,
+)
+
+from labse.checkpoints.stored_tensor import StoredTensor
+from labse.errors import InputError
+
+_MAGIC = 0xDB4775248B80FB57
+_FOOTER_BYTES = 48
+_BLOCK_TRAILER_BYTES = 5  # One of compression, four of the checksum.
+_MAX_INDEX_BYTES = 2**28
+_MAX_SHARDS = 2**16
+_ALIGNMENT = 64
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_OPTIMIZER = re.compile(r"(^|/)_?optimizer/|\.OPTIMIZER_SLOT/")
+# What may stand before the names that `weights.py` has.
+_OUTER_NAMES = re.compile(
+    r"^.*/(?=(word_embeddings|position_embedding|type_embeddings)/embeddings$"
+    r"|embeddings/layer_norm/|transformer/layer_\d+/|pooler_transform/)"
+)
+
+
+def read_header(prefix: str | pathlib.Path) -> dict[str, StoredTensor]:
+    """Where each numeric tensor of a checkpoint lies.
+
+    Raises:
+      InputError: there is no such checkpoint, it is damaged or cut off, or it
+        holds a variable in several parts.
+    """
+    entries = dict(_read_index(prefix))
+    header = tensor_bundle_pb2.BundleHeaderProto.FromString(
+        entries.pop("", b"")
+    )
+    if header.endianness != tensor_bundle_pb2.BundleHeaderProto.LITTLE:
+        raise InputError(f"{prefix} is big-endian, which is not read.")
+    if header.num_shards not in range(1, _MAX_SHARDS):
+        raise InputError(f"{prefix}.index is damaged: it counts no files.")
+    shards = [
+        pathlib.Path(f"{prefix}.data-{i:05}-of-{header.num_shards:05}")
+        for i in range(header.num_shards)
+    ]
+    missing = [shard for shard in shards if not shard.is_file()]
+    if missing:
+        raise InputError(
+            f"The checkpoint {prefix} lacks its file {missing[0]}. Copy every "
+            "file whose name begins with the checkpoint's."
+        )
+    sizes = [shard.stat().st_size for shard in shards]
+    tensors = {}
+    for name, value in entries.items():
+        entry = _entry(prefix, name, value)
+        dtype = tf.as_dtype(entry.dtype)
+        numeric = dtype.is_floating or dtype.is_integer or dtype.is_bool
+        if entry.shard_id not in range(header.num_shards):
+            raise InputError(f"{prefix}.index is damaged at {name}.")
+        tensor = StoredTensor(
+            shards[entry.shard_id],
+            entry.offset,
+            np.dtype(dtype.as_numpy_dtype if numeric else np.uint8),
+            tuple(dim.size for dim in entry.shape.dim)
+            if numeric
+            else (entry.size,),
+        )
+        tensor.check_in_file(name, sizes[entry.shard_id])
+        if tensor.num_bytes != entry.size:
+            raise InputError(f"{prefix}.index is damaged at {name}.")
+        if numeric:
+            tensors[name] = tensor
+    return tensors
+
+
+def read_variables(
+    prefix: str | pathlib.Path,
+) -> dict[str, tuple[str, StoredTensor]]:
+    """The variables of an object-based checkpoint, optimizers' left out.
+
+    Returns:
+      from a variable's name, without the names of the models around it, to
+      its key in the checkpoint and where it lies.
+
+    Raises:
+      InputError: see `read_header`; it is of another kind; or two variables
+        have one name.
+    """
+    tensors = read_header(prefix)
+    variables = {}
+    for node in _object_graph(prefix).nodes:
+        for attribute in node.attributes:
+            key = attribute.checkpoint_key
+            if key not in tensors or _OPTIMIZER.search(key):
+                continue
+            name = _OUTER_NAMES.sub("", attribute.full_name)
+            if variables.get(name, (key,))[0] != key:
+                if name != attribute.full_name or _OUTER_NAMES.match(
+                    "/" + name
+                ):
+                    raise InputError(
+                        f"{prefix} holds two encoders: {name} is both {key} "
+                        f"and {variables[name][0]}. One can be read."
+                    )
+                name = key  # A name such as "Variable" says nothing.
+            variables[name] = (key, tensors[key])
+    return variables
+
+
+def _object_graph(prefix):
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        if not reader.has_tensor(_OBJECT_GRAPH):
+            raise InputError(
+                f"{prefix} holds no graph of objects, so it is no checkpoint "
+                "of TensorFlow 2."
+            )
+        return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+            reader.get_tensor(_OBJECT_GRAPH)
+        )
+    except (ValueError, DecodeError, tf.errors.OpError) as error:
+        raise InputError(f"{prefix} is damaged: {error}") from error
+
+
+def _entry(prefix, name: str, value: bytes):
+    try:
+        entry = tensor_bundle_pb2.BundleEntryProto.FromString(value)
+        tf.as_dtype(entry.dtype)
+    except (DecodeError, TypeError) as error:
+        raise InputError(f"{prefix}.index is damaged at {name}.") from error
+    if entry.slices:
+        raise InputError(
+            f"{prefix} holds {name} in {len(entry.slices)} parts (a "
+            "partitioned variable), which is not read. Save it as one."
+        )
+    return entry
+
+
+def _read_index(prefix) -> Iterator[tuple[str, bytes]]:
+    """Names and values of the sorted string table."""
+    path = pathlib.Path(f"{prefix}.index")
+    if not path.is_file():
+        raise InputError(
+            f"There is no checkpoint {prefix}: its file {path} is missing."
+        )
+    if path.stat().st_size > _MAX_INDEX_BYTES:
+        raise InputError(f"{path} is no index of a checkpoint: it is too big.")
+    content = path.read_bytes()
+    try:
+        yield from _table_entries(content)
+    except (IndexError, ValueError, struct.error) as error:
+        raise InputError(
+            f"{path} is damaged or no index of a TensorFlow checkpoint: "
+            f"{error}. Fetch it again."
+        ) from error
+
+
+def _table_entries(content: bytes) -> Iterator[tuple[str, bytes]]:
+    footer = content[-_FOOTER_BYTES:]
+    if len(footer) < _FOOTER_BYTES or footer[-8:] != struct.pack("<Q", _MAGIC):
+        raise ValueError("its last bytes are not a table's")
+    position = 0
+    handle = []  # Offset and size: of the meta index, then of the index.
+    for _ in range(4):
+        number, position = _read_varint(footer, position)
+        handle.append(number)
+    for _, value in _block_entries(_block(content, *handle[2:])):
+        offset, position = _read_varint(value, 0)
+        size, _ = _read_varint(value, position)
+        for key, entry in _block_entries(_block(content, offset, size)):
+            yield key.decode(errors="backslashreplace"), entry
+
+
+def _block(content: bytes, offset: int, size: int) -> bytes:
+    block = content[offset : offset + size + 1]
+    trailer = content[offset + size : offset + size + _BLOCK_TRAILER_BYTES]
+    if len(trailer) < _BLOCK_TRAILER_BYTES:
+        raise ValueError("it was cut off")
+    if struct.unpack("<I", trailer[1:])[0] != _mask(google_crc32c.value(block)):
+        raise ValueError("a checksum does not fit")
+    if trailer[0]:
+        raise ValueError("it is compressed, which TensorFlow's are not")
+    return block[:-1]
+
+
+def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and values; a key is stored as what differs from the last one."""
+    num_restarts = struct.unpack("<I", block[-4:])[0]
+    end = len(block) - 4 * (num_restarts + 1)
+    position, key = 0, b""
+    while position < end:
+        shared, position = _read_varint(block, position)
+        unshared, position = _read_varint(block, position)
+        size, position = _read_varint(block, position)
+        key = key[:shared] + block[position : position + unshared]
+        position += unshared
+        yield key, block[position : position + size]
+        position += size
+
+
+def _read_varint(content: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = content[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position
+        shift += 7
+
+
+def write(
+    prefix: str | pathlib.Path,
+    tensors: Mapping,
+    template: str | pathlib.Path,
+) -> None:
+    """Writes a checkpoint, a block of rows at a time.
+
+    Args:
+      prefix: of the files to be; the index, without which there is no
+        checkpoint, is written last, to a temporary name and renamed.
+      tensors: from names to objects with `shape` and `row_blocks()`, which
+        yields float32 arrays.
+      template: prefix of a checkpoint of the same names (the shapes may
+        differ), from which everything else is copied: TensorFlow's graph of
+        the objects and the save counter.
+    """
+    entries = dict(_read_index(template))
+    values = {"": _header()}
+    data_path = pathlib.Path(f"{prefix}.data-00000-of-00001")
+    with open(data_path, "wb") as data:
+        for name in sorted(entries.keys() - {""}):
+            data.write(bytes(-data.tell() % _ALIGNMENT))
+            entry = _entry(template, name, entries[name])
+            if name in tensors:
+                values[name] = _write_tensor(data, name, tensors[name])
+            else:
+                values[name] = _copy_tensor(data, entry, template)
+    missing = tensors.keys() - values.keys()
+    if missing:
+        raise ValueError(f"Not in the template: {sorted(missing)}.")
+    index = pathlib.Path(f"{prefix}.index")
+    temporary = index.with_name(index.name + ".tmp")
+    temporary.write_bytes(_table(values))
+    temporary.replace(index)
+
+
+def _header() -> bytes:
+    header = tensor_bundle_pb2.BundleHeaderProto(num_shards=1)
+    header.version.producer = 1
+    return header.SerializeToString()
+
+
+def _write_tensor(data, name: str, tensor) -> bytes:
+    entry = tensor_bundle_pb2.BundleEntryProto(
+        dtype=tf.float32.as_datatype_enum, offset=data.tell()
+    )
+    for size in tensor.shape:
+        entry.shape.dim.add(size=size)
+    checksum = 0
+    for block in tensor.row_blocks():
+        content = np.ascontiguousarray(block, "<f4").tobytes()
+        checksum = google_crc32c.extend(checksum, content)
+        data.write(content)
+    entry.size = data.tell() - entry.offset
+    if entry.size != 4 * int(np.prod(tensor.shape, dtype=np.int64)):
+        raise ValueError(f"{name} {tensor.shape}: {entry.size} bytes came.")
+    entry.crc32c = _mask(checksum)
+    return entry.SerializeToString()
+
+
+def _copy_tensor(data, entry, template) -> bytes:
+    path = f"{template}.data-{entry.shard_id:05}-of-00001"
+    with open(path, "rb") as file:
+        file.seek(entry.offset)
+        entry.offset, entry.shard_id = data.tell(), 0
+        data.write(file.read(entry.size))
+    return entry.SerializeToString()
+
+
+def _table(values: dict[str, bytes]) -> bytes:
+    """A sorted string table with one block of data."""
+    keys = sorted(key.encode() for key in values)
+    data = _make_block([(key, values[key.decode()]) for key in keys])
+    meta = _make_block([])
+    handle = _varint(0) + _varint(len(data) - _BLOCK_TRAILER_BYTES)
+    index = _make_block([(keys[-1], handle)])
+    footer = (
+        _varint(len(data))
+        + _varint(len(meta) - _BLOCK_TRAILER_BYTES)
+        + _varint(len(data) + len(meta))
+        + _varint(len(index) - _BLOCK_TRAILER_BYTES)
+    )
+    footer = footer.ljust(_FOOTER_BYTES - 8, b"\0") + struct.pack("<Q", _MAGIC)
+    return data + meta + index + footer
+
+
+def _make_block(entries: list[tuple[bytes, bytes]]) -> bytes:
+    block, restarts = b"", []
+    for key, value in entries:
+        restarts.append(len(block))
+        block += b"\0" + _varint(len(key)) + _varint(len(value)) + key + value
+    restarts = restarts or [0]
+    block += struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))
+    block += b"\0"  # Not compressed.
+    return block + struct.pack("<I", _mask(google_crc32c.value(block)))
+
+
+def _varint(number: int) -> bytes:
+    content = b""
+    while number >= 0x80:
+        content += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return content + bytes([number])
+
+
+def _mask(checksum: int) -> int:
+    """The form in which TensorFlow stores a CRC-32C."""
+    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
+    return (rotated + 0xA282EAD8) & 0xFFFFFFFF
