@@ -34,9 +34,9 @@ class SentenceEncoder(tf_keras.Model):
         # part of the embedding.
         self.transformer.pooler_layer.trainable = config.pooling == "cls_tanh"
 
-    def build(self, input_shape=None):
-        """Creates every variable."""
-        self.transformer.build()
+    def build(self, input_shape=None, word_table: bool = True):
+        """Creates every variable; the table of words only if asked to."""
+        self.transformer.build(word_table=word_table)
         self.built = True
 
     def call(self, inputs, training=None, seed=None, blocks=None):

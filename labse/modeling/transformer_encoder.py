@@ -73,15 +73,31 @@ class TransformerEncoder(networks.BertEncoderV2):
     variables.
     """
 
-    def build(self, input_shape=None):
-        """Creates every variable, by tracing Model Garden's own `call`."""
+    def __init__(self, **kwargs):
+        """Takes `BertEncoderV2`'s arguments."""
+        super().__init__(**kwargs)
+        # Keras would round `input_word_embeddings` to bfloat16.
+        self._autocast = False
+
+    def build(self, input_shape=None, word_table: bool = True):
+        """Creates every variable, by tracing Model Garden's own `call`.
+
+        Args:
+          input_shape: not used; Keras' own.
+          word_table: whether to create the table of word embeddings; without
+            it every call has to give `input_word_embeddings`.
+        """
         if self.built:
             return
         self.built = True
         ids = tf.TensorSpec([1, 3], tf.int32)
+        inputs = dict.fromkeys(MODEL_INPUTS, ids)
+        if not word_table:
+            size = self._config["hidden_size"]
+            inputs[WORD_EMBEDDINGS] = tf.TensorSpec([1, 3, size])
         parent_call = networks.BertEncoderV2.call
         trace = tf.function(lambda inputs: parent_call(self, inputs))
-        trace.get_concrete_function(dict.fromkeys(MODEL_INPUTS, ids))
+        trace.get_concrete_function(inputs)
 
     def block_weights(self) -> list[BlockWeights]:
         """The blocks' weights in the compute dtype, ready for `call`."""

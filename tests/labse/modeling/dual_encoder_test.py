@@ -267,6 +267,16 @@ def test_buckets_change_the_time_and_not_the_loss():
     assert_same_gradients(bucketed, weights)
 
 
+def test_buckets_change_nothing_in_bfloat16_either():
+    losses = {}
+    for buckets in ((), (4, 8)):
+        model = make_model(precision="mixed_bfloat16", length_buckets=buckets)
+        model.compile(optimizer=tf_keras.optimizers.SGD(0.0))
+        losses[buckets] = model.train_on_batch(batch(0))
+    # Words that were rounded to bfloat16 on their way would differ by 1e-3.
+    assert losses[(4, 8)] == pytest.approx(losses[()], rel=1e-5)
+
+
 def test_plain_keras_fit_learns():
     model = make_model(optimizer=lambda: tf_keras.optimizers.Adam(0.01))
     dataset = tf.data.Dataset.from_tensors(batch(0)).repeat()
