@@ -13,19 +13,26 @@ setup: $(VENV)/.ready
 # Made anew when what it is made from changes.
 $(VENV)/.ready: setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart,test]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart]'
+	touch $@
+
+# What tests, lint and benchmarks need beyond that. PyTorch first and by itself:
+# see "The parity extra" in BUILD_NOTES.md.
+$(VENV)/.test-ready: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart,test,parity]'
 	touch $@
 
 run: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/quickstart.sh $(RUN)
 
-test: setup
+test: $(VENV)/.test-ready
 	$(BIN)/python -m pytest -m "not slow"
 
-test-slow: setup
+test-slow: $(VENV)/.test-ready
 	$(BIN)/python -m pytest -m slow
 
-lint: setup
+lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
@@ -45,7 +52,7 @@ endif
 $(RUN)-data/sentences.txt:
 	cut -f2 $(RUN)-data/pairs.tsv | tail -n +2 > $@
 
-bench: setup .venv-peer/.ready $(RUN)-data/sentences.txt
+bench: $(VENV)/.test-ready .venv-peer/.ready $(RUN)-data/sentences.txt
 	$(BIN)/python benchmarks/tokenizer.py --vocab=$(RUN)/vocab.txt --input=$(RUN)-data/pairs.tsv
 	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python $(TEXTS)
 	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python $(TEXTS) --memory

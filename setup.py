@@ -12,6 +12,8 @@ exec((ROOT / "labse" / "version.py").read_text(), VERSION)
 # tested together stand in constraints.txt.
 REQUIRED = [
     "absl-py>=1.4",
+    "google-crc32c>=1.5",
+    "ml-dtypes>=0.5",
     "numpy>=1.26",
     "polib>=1.2",
     "PyYAML>=6",
@@ -26,6 +28,12 @@ REQUIRED = [
 EXTRAS = {
     "beam": ["apache-beam>=2.77", "protobuf>=6.31,<7", "pyarrow<26"],
     "mining": ["faiss-cpu>=1.9"],
+    "parity": [
+        "safetensors>=0.5",
+        "sentence-transformers>=5",
+        "torch>=2.6",
+        "transformers>=4.51",
+    ],
     "quickstart": ["Django>=5.2,<5.3"],
     "test": [
         "build>=1",

@@ -38,6 +38,15 @@ def data_dir() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def torch():
+    """PyTorch, the peer of parity tests; they are skipped without it."""
+    return pytest.importorskip(
+        "torch",
+        reason="torch is not installed: pip install 'labse[parity]'",
+    )
+
+
+@pytest.fixture(scope="session")
 def small_pieces() -> list[str]:
     """A vocabulary that can write every letter of `_SCRIPTS`."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
