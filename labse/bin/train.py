@@ -51,7 +51,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "init",
         "",
-        "Run folder or checkpoint whose encoder a new run starts from.",
+        "Model of any kind (see labse convert) whose encoder a new run starts "
+        "from.",
         flag_values=flag_values,
     )
     flags.DEFINE_enum(

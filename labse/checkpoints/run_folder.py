@@ -14,6 +14,14 @@ import time
 
 import tensorflow as tf
 
+from labse.checkpoints import model_source, tensor_bundle
+from labse.checkpoints.model_source import (
+    ModelSource,
+    Stated,
+    check_vocabulary,
+    resolve,
+)
+from labse.checkpoints.weights import match
 from labse.configs import loading
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
@@ -23,6 +31,7 @@ from labse.preprocessing.vocabulary import Vocabulary
 CONFIG = "config.yaml"
 VOCABULARY = "vocab.txt"
 INDEX = "index"
+SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
@@ -48,6 +57,11 @@ def create(
     if is_run_folder(path) and tf.train.latest_checkpoint(folder / LAST):
         check_same_run(path, config, vocabulary_path)
         return folder
+    if (folder / SOURCE_RECORD).exists():
+        raise InputError(
+            f"{folder} holds a converted model, not a run to go on with. "
+            f"Start from it: --init={folder} and another --out."
+        )
     # What a run that was killed before its first checkpoint leaves behind.
     ours = {VOCABULARY, CONFIG, INDEX, "checkpoints", "logs"}
     others = [
@@ -127,10 +141,8 @@ def best_or_last(folder: pathlib.Path) -> str:
     )
 
 
-def load_encoder(
-    path: str, precision: str = "float32"
-) -> tuple[SentenceEncoder, ExperimentConfig, Vocabulary]:
-    """The trained encoder of a run, with its configuration and vocabulary.
+def open_source(path: str, stated: Stated | None = None) -> ModelSource:
+    """The trained encoder of a run as a model on disk.
 
     Raises:
       InputError: this is no run, or its checkpoint does not fit its
@@ -139,55 +151,41 @@ def load_encoder(
     folder = pathlib.Path(path)
     if not is_run_folder(path):
         raise InputError(f"A run folder holds {CONFIG}. Received: {path}.")
-    config = loading.load(str(folder / CONFIG))
+    saved = loading.load(str(folder / CONFIG))
+    recorded = model_source.record(saved)
+    config, notes = resolve(recorded, stated or Stated(), {}, path, saved)
     vocabulary = Vocabulary.read(str(folder / VOCABULARY))
-    encoder = SentenceEncoder(config.encoder, precision)
-    restore_encoder(encoder, best_or_last(folder))
-    return encoder, config, vocabulary
+    check_vocabulary(vocabulary, config.encoder.vocab_size, path)
+    prefix = best_or_last(folder)
+    found = {
+        name: tensor
+        for name, (key, tensor) in tensor_bundle.read_variables(prefix).items()
+        if key.startswith("encoder/")
+    }
+    return ModelSource(
+        kind="run folder",
+        path=path,
+        config=config,
+        recorded=recorded,
+        vocabulary=vocabulary,
+        weights=match(found, config.encoder, "name", (), prefix),
+        files=(
+            folder / CONFIG,
+            folder / VOCABULARY,
+            pathlib.Path(f"{prefix}.index"),
+        ),
+        notes=notes,
+    )
 
 
-def restore_encoder(encoder: SentenceEncoder, prefix: str) -> None:
-    """Fills every variable of `encoder` from a checkpoint.
-
-    An encoder that is not built yet gets its variables made from the
-    checkpoint's values, so that the weights are never in memory twice.
+def load_encoder(
+    path: str, precision: str = "float32"
+) -> tuple[SentenceEncoder, ExperimentConfig, Vocabulary]:
+    """The trained encoder of a run, with its configuration and vocabulary.
 
     Raises:
-      InputError: the checkpoint holds a variable less or more, or one of
-        another shape, or is damaged.
+      InputError: see `open_source`.
     """
-    try:
-        # To expect only a part is to leave out the optimizer, not a weight:
-        # every existing variable must be found.
-        status = tf.train.Checkpoint(encoder=encoder).read(prefix)
-        status.expect_partial()
-        encoder.build()
-        status.assert_existing_objects_matched()
-        _check_variables(encoder, prefix)
-    except UNREADABLE as error:
-        raise InputError(
-            f"The checkpoint {prefix} does not fit its configuration, or is "
-            f"damaged: {error}"
-        ) from error
-
-
-def _check_variables(encoder: SentenceEncoder, prefix: str) -> None:
-    """Raises ValueError where the checkpoint holds another encoder.
-
-    TensorFlow leaves out variables that it does not need, and gives one that
-    is not built yet the checkpoint's value, whatever its shape.
-    """
-    saved = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
-    count = sum(name.startswith("encoder/") for name in saved)
-    if count != len(encoder.variables):
-        raise ValueError(
-            f"it holds {count} variables of an encoder, the configuration "
-            f"means {len(encoder.variables)}"
-        )
-    for variable in encoder.variables:
-        received = variable.read_value().shape
-        if received != variable.shape:
-            raise ValueError(
-                f"{variable.name} has the shape {received}, the configuration "
-                f"means {variable.shape}"
-            )
+    source = open_source(path)
+    encoder = model_source.load_encoder(source, precision)
+    return encoder, source.config, source.vocabulary

@@ -10,6 +10,7 @@ from labse.errors import InputError
 
 POOLINGS = ("cls", "cls_tanh", "mean")
 ACTIVATIONS = ("gelu", "gelu_tanh")
+TOKENIZER_IDS = ("hugging_face", "tensorflow_hub")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
@@ -67,8 +68,14 @@ class TokenizerConfig:
     # Long words of Thai, Khmer, Lao and Burmese stay words; 100 characters,
     # Hugging Face's limit, are at most 400 bytes.
     max_bytes_per_word: int = 400
+    # Uncased BERT: lower case, accents stripped. LaBSE is cased.
+    lower_case: bool = False
+    # Whose tokenizer's ids: Hugging Face's, or those of the preprocessors on
+    # TF Hub, which differ in control characters, spaces and long words.
+    ids: str = "hugging_face"
 
     def __post_init__(self):
+        _choice(self, "ids", TOKENIZER_IDS)
         _positive(self, "max_bytes_per_word")
         if self.max_length < 3:
             raise InputError(

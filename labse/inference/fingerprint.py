@@ -1,21 +1,22 @@
-"""What tells one model from another, without reading its weights."""
+"""What tells one model from another."""
 
 import hashlib
 import pathlib
 
-from labse.checkpoints import run_folder
+from labse.checkpoints.model_source import ModelSource
+from labse.configs import loading
+
+_BLOCK_BYTES = 2**24
 
 
-def of_run(path: str, precision: str) -> str:
-    """Hexadecimal digest of a run's configuration, vocabulary and weights.
+def of_source(source: ModelSource, precision: str) -> str:
+    """Hexadecimal digest of a model's configuration and files.
 
-    The index of a TensorFlow checkpoint holds a checksum of every tensor, so
-    it stands for the weights.
+    Of a TensorFlow checkpoint the index is read, which holds a checksum of
+    every tensor; of others every weight.
     """
-    folder = pathlib.Path(path)
-    index = pathlib.Path(run_folder.best_or_last(folder) + ".index")
-    files = [folder / run_folder.CONFIG, folder / run_folder.VOCABULARY, index]
-    return _digest(files, precision)
+    settings = loading.to_yaml(source.config) + precision
+    return _digest(list(source.files), settings)
 
 
 def of_saved_model(path: str) -> str:
@@ -26,10 +27,12 @@ def of_saved_model(path: str) -> str:
     return _digest([file for file in files if file.is_file()], "")
 
 
-def _digest(files: list[pathlib.Path], setting: str) -> str:
-    digest = hashlib.sha256(setting.encode())
-    for file in files:
+def _digest(paths: list[pathlib.Path], settings: str) -> str:
+    digest = hashlib.sha256(settings.encode())
+    for path in paths:
         # The length keeps apart where one file ends and the next begins.
-        digest.update(file.stat().st_size.to_bytes(8, "little"))
-        digest.update(file.read_bytes())
+        digest.update(path.stat().st_size.to_bytes(8, "little"))
+        with open(path, "rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
     return digest.hexdigest()

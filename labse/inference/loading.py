@@ -3,50 +3,51 @@
 import os
 import pathlib
 
-from labse.checkpoints import run_folder
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from labse.checkpoints import model_source, recognition, tensorflow_source
+from labse.checkpoints.model_source import ModelSource, Stated
 from labse.errors import InputError
-from labse.inference import fingerprint
+from labse.features import MODEL_INPUTS
+from labse.inference import fingerprint, text_saved_model
 from labse.inference.encoder_model import EncoderModel
 from labse.inference.sentence_model import SentenceModel
-from labse.inference.text_saved_model import TextSavedModel
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 # The model's name for each precision that `load` takes.
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
-_TAKEN = (
-    "labse.load takes a run folder (config.yaml inside), an export folder "
-    "(text/saved_model.pb inside), a SavedModel folder (saved_model.pb "
-    "inside) that turns strings into vectors, or a TF Hub handle (URL) of one"
-)
 
-
-def _load_run(path: str, precision: str) -> EncoderModel:
-    encoder, config, vocabulary = run_folder.load_encoder(
-        path, PRECISIONS[precision]
-    )
-    return EncoderModel(
-        encoder,
-        WordPieceTokenizer(vocabulary, config.tokenizer.max_bytes_per_word),
-        config.tokenizer.max_length,
-        fingerprint.of_run(path, precision),
-    )
-
-
-def load(path: str | os.PathLike, precision: str = "float32") -> SentenceModel:
+def load(
+    path: str | os.PathLike, precision: str = "float32", **stated
+) -> SentenceModel:
     """Loads a model that turns sentences into vectors.
 
+    No code of the model's author runs, with one exception: a SavedModel that
+    takes strings is a program, which TensorFlow runs. Load such a one only
+    from where you would run a program from.
+
     Args:
-      path: a run folder; an export folder, or the SavedModel folder inside
-        that takes strings; a TF Hub handle of a model that takes strings.
+      path: a run folder; an export folder, or a SavedModel inside; a
+        sentence-transformers folder; a Hugging Face BERT folder; a SavedModel
+        of an encoder such as google/LaBSE/2; a BERT checkpoint of TensorFlow
+        1 or Model Garden (its prefix or folder); a SavedModel that takes
+        strings; a TF Hub handle (URL) of one of the SavedModels.
       precision: of the matmuls, "float32" or "bfloat16". Vectors are float32
         either way. In bfloat16 an untrained BERT Base was 0.0043 away from
         its float32 vectors (Euclidean, at most, 150 sentences of Tatoeba),
         and a vector moved by as much, 0.0041, with the size of its batch. A
-        SavedModel has the precision that it was saved with.
+        SavedModel that takes strings has the precision it was saved with.
+      **stated: what the files do not record, or what is to be otherwise:
+        `vocabulary`, `pooling`, `activation`, `max_length`, `lower_case`,
+        `ids`; see `labse.checkpoints.model_source.Stated`.
 
     Returns:
-      the model: ask it with `encode`.
+      the model: ask it with `encode`. Its `dimension`, `max_length` and
+      `fingerprint` tell about it; `source`, where it came from a file of
+      weights, tells what was found there.
 
     Raises:
       InputError: `path` is none of these, or not sound.
@@ -58,41 +59,74 @@ def load(path: str | os.PathLike, precision: str = "float32") -> SentenceModel:
         )
     if not isinstance(path, str | os.PathLike):
         raise InputError(
-            f"{_TAKEN}. Received an object of type {type(path).__name__}."
+            f"A model is {recognition.KINDS}. Received an object of type "
+            f"{type(path).__name__}."
         )
     path = os.fspath(path)
-    if run_folder.is_run_folder(path):
-        return _load_run(path, precision)
-    saved_model = _saved_model_path(path)
-    if precision != "float32":
+    folder = text_saved_model.resolve(path) if "://" in path else path
+    text_folder = _text_saved_model(folder)
+    if text_folder is None:
+        source = recognition.open_source(folder, _stated(stated))
+        return _load_source(source, precision)
+    if precision != "float32" or stated:
         raise InputError(
-            "A SavedModel computes in the precision that it was saved with. "
-            f"Received precision={precision!r} for {path}. Load the run "
-            "folder it was exported from, or leave out the precision."
+            "A SavedModel that takes strings computes as it was saved. "
+            f"Received precision={precision!r}"
+            + "".join(f", {name}={said!r}" for name, said in stated.items())
+            + f" for {path}. Load the run folder it was exported from, or "
+            "leave these out."
         )
-    return TextSavedModel(saved_model)
+    return text_saved_model.TextSavedModel(text_folder, path)
 
 
-def _saved_model_path(path: str) -> str:
-    """The SavedModel's folder or handle that `path` stands for."""
-    if "://" in path:
-        return path
+def _stated(stated: dict) -> Stated:
+    try:
+        return Stated(**stated)
+    except TypeError:
+        names = ", ".join(set(Stated.__annotations__) - {"as_default"})
+        raise InputError(
+            f"labse.load takes path, precision, {names}. Received: "
+            f"{', '.join(stated)}."
+        ) from None
+
+
+def _load_source(source: ModelSource, precision: str) -> EncoderModel:
+    tokenizer = source.config.tokenizer
+    model = EncoderModel(
+        model_source.load_encoder(
+            source, PRECISIONS[precision], word_table=False
+        ),
+        WordPieceTokenizer.from_config(source.vocabulary, tokenizer),
+        tokenizer.max_length,
+        lambda: fingerprint.of_source(source, precision),
+        model_source.map_word_table(source),
+    )
+    model.source = source
+    return model
+
+
+def _text_saved_model(path: str) -> str | None:
+    """The SavedModel of `path` that takes strings, None where there is none."""
     folder = pathlib.Path(path)
     for candidate in (folder / "text", folder):
-        if (candidate / "saved_model.pb").is_file():
+        file = candidate / tensorflow_source.SAVED_MODEL
+        if file.is_file() and not _takes_model_inputs(file):
             return str(candidate)
-    if not folder.exists():
-        raise InputError(f"{_TAKEN}. Received {path!r}, which does not exist.")
-    if not folder.is_dir():
-        raise InputError(f"{_TAKEN}. Received the file {path!r}.")
-    if (folder / "config.json").is_file():
+    return None
+
+
+def _takes_model_inputs(path: pathlib.Path) -> bool:
+    """Whether a SavedModel is called with ids; its graph is not run."""
+    try:
+        model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    except DecodeError as error:
         raise InputError(
-            f"{_TAKEN}. Received {path!r}, which looks like a Hugging Face "
-            "folder (config.json inside); these are not read yet."
-        )
-    names = sorted(entry.name for entry in folder.iterdir())
-    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    raise InputError(
-        f"{_TAKEN}. Received the folder {path!r}, which holds "
-        f"{shown or 'nothing'}."
+            f"{path.parent} is no SavedModel that can be loaded: {path.name} "
+            "is damaged."
+        ) from error
+    key = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+    return any(
+        set(graph.signature_def[key].inputs) == set(MODEL_INPUTS)
+        for graph in model.meta_graphs
+        if key in graph.signature_def
     )

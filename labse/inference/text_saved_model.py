@@ -19,11 +19,12 @@ class TextSavedModel(SentenceModel):
     `labse export` writes it, or called with strings, as TF Hub's models are.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, folder: str, path: str):
         """Loads the SavedModel.
 
         Args:
-          path: its folder, or a TF Hub handle.
+          folder: where it lies.
+          path: what the user called it, for messages.
 
         Raises:
           InputError: there is none, or it does not take strings.
@@ -31,7 +32,6 @@ class TextSavedModel(SentenceModel):
         # Registers the ops that tokenizers in SavedModels are made of.
         import tensorflow_text  # noqa: F401
 
-        folder = _resolve(path)
         self._model = _load_saved_model(folder, path)
         self._function = _text_function(self._model, path)
         self.max_length = _longest(self._model)
@@ -50,7 +50,12 @@ class TextSavedModel(SentenceModel):
         return tf.math.l2_normalize(tf.cast(vectors, tf.float32), -1).numpy()
 
 
-def _resolve(path: str) -> str:
+def resolve(path: str) -> str:
+    """The local folder of a TF Hub handle; a folder is its own.
+
+    Raises:
+      InputError: it could not be fetched.
+    """
     try:
         return hub.resolve(path)
     except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:

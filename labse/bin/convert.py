@@ -1,0 +1,142 @@
+"""Moves a model from one format to another, exactly.
+
+    labse convert --input=sentence-transformers/LaBSE --out=runs/labse
+    labse convert --input=runs/mine --out=my-model --to=huggingface
+
+What --input is, its files tell: a run folder, an export folder, a
+sentence-transformers or Hugging Face folder, a SavedModel of an encoder such
+as google/LaBSE/2, or a BERT checkpoint of TensorFlow 1 or Model Garden. No
+code of the model's author runs. Every weight must be found, in the right
+shape, and none may be left over but those of pre-training heads.
+
+--to=labse writes a run folder: ask it, export it, or train on from it with
+`labse train --init`. --to=huggingface writes a sentence-transformers folder,
+which SentenceTransformer(path) loads and which gives the same vectors.
+"""
+
+import sys
+import time
+
+from absl import flags
+
+from labse.bin import program
+
+FORMATS = ("labse", "huggingface")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of `labse convert`."""
+    flags.DEFINE_string(
+        "input",
+        None,
+        "The model: a folder, a checkpoint's prefix, or a TF Hub handle.",
+        required=True,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "out", None, "The new folder.", required=True, flag_values=flag_values
+    )
+    flags.DEFINE_enum(
+        "to", "labse", FORMATS, "What to write.", flag_values=flag_values
+    )
+    define_stated(flag_values)
+
+
+def define_stated(flag_values: flags.FlagValues) -> None:
+    """Defines what a user may say about a model of any kind."""
+    flags.DEFINE_string(
+        "vocabulary",
+        None,
+        "vocab.txt, where none is with the model.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "pooling",
+        None,
+        ("cls", "cls_tanh", "mean"),
+        "How pieces become a sentence, where the model does not record it or "
+        "should pool otherwise.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "activation",
+        None,
+        ("gelu", "gelu_tanh"),
+        "Exact gelu (Hugging Face) or its approximation (Google), where the "
+        "model does not record it.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "max_length",
+        None,
+        "Most tokens of a sentence, if not the recorded.",
+        lower_bound=3,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_boolean(
+        "lower_case",
+        None,
+        "Whether the vocabulary is uncased, where the model does not record "
+        "it.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "ids",
+        None,
+        ("hugging_face", "tensorflow_hub"),
+        "Whose tokenizer's ids. A model from TF Hub gets Hugging Face's unless "
+        "told otherwise: with TF Hub's, long words of Thai, Lao or Khmer are "
+        "lost.",
+        flag_values=flag_values,
+    )
+
+
+def stated(flag_values: flags.FlagValues):
+    """What the user says, as `model_source.Stated`."""
+    from labse.checkpoints.model_source import Stated
+
+    names = set(Stated.__annotations__) - {"as_default"}
+    return Stated(**{name: flag_values[name].value for name in names})
+
+
+def main(flag_values: flags.FlagValues) -> None:
+    """Opens, checks, writes, says what was done."""
+    from labse.checkpoints import converted_run, recognition
+    from labse.inference import text_saved_model
+
+    converted_run.check_target(flag_values.out)
+    start = time.monotonic()
+    path = flag_values.input
+    folder = text_saved_model.resolve(path) if "://" in path else path
+    source = recognition.open_source(folder, stated(flag_values))
+    encoder = source.config.encoder
+    _say(
+        f"{path}: {source.kind}; {encoder.num_layers} blocks of "
+        f"{encoder.hidden_size}, {encoder.num_heads} heads, "
+        f"{encoder.vocab_size:,} pieces, {encoder.max_positions} positions, "
+        f"{encoder.activation}, pooling {encoder.pooling}"
+    )
+    for note in source.notes:
+        _say(f"note: {note}")
+    if flag_values.to == "labse":
+        converted_run.write(
+            flag_values.out,
+            source.config,
+            source.vocabulary,
+            source.weights,
+            converted_run.describe(source),
+        )
+    else:
+        from labse.checkpoints import huggingface_folder
+
+        huggingface_folder.write(source, flag_values.out)
+    seconds = time.monotonic() - start
+    _say(f"wrote {flag_values.out} in {seconds:.1f} s")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    program.main(__name__)

@@ -1,0 +1,130 @@
+"""Writes a model of any kind as a run folder, a block of rows at a time.
+
+RUN/config.yaml, RUN/vocab.txt     as in every run folder
+RUN/checkpoints/best/step-0.*      the encoder
+RUN/source.json                    what it was made from
+"""
+
+import json
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from labse.checkpoints import run_folder, tensor_bundle
+from labse.checkpoints.model_source import ModelSource
+from labse.configs import loading
+from labse.configs.schema import EncoderConfig, ExperimentConfig
+from labse.errors import InputError
+from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.preprocessing.vocabulary import Vocabulary
+
+_CHECKPOINT = "step-0"
+
+
+def check_target(out: str) -> None:
+    """Raises `InputError` where `out` holds something already."""
+    folder = pathlib.Path(out)
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() or folder.is_symlink():
+        raise InputError(
+            f"--out must be a new folder; nothing is written over. {out} "
+            "exists. Choose another name, or remove it first."
+        )
+
+
+def write(
+    out: str,
+    config: ExperimentConfig,
+    vocabulary: Vocabulary,
+    weights: Mapping,
+    record: dict,
+) -> None:
+    """Writes a run folder; it is whole or not there.
+
+    Args:
+      out: the new folder.
+      config: of the run; its encoder has the weights' shapes.
+      vocabulary: as long as the table of word embeddings.
+      weights: by the names of `weights.py`, objects with `shape` and
+        `row_blocks()`.
+      record: what `source.json` is to say.
+
+    Raises:
+      InputError: `out` exists and is not empty.
+    """
+    check_target(out)
+    target = pathlib.Path(out)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = pathlib.Path(
+        tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)
+    )
+    try:
+        folder.chmod(0o755)
+        pieces = "".join(f"{piece}\n" for piece in vocabulary.pieces)
+        (folder / run_folder.VOCABULARY).write_bytes(pieces.encode())
+        (folder / run_folder.BEST).mkdir(parents=True)
+        _write_checkpoint(folder / run_folder.BEST, config.encoder, weights)
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        (folder / run_folder.SOURCE_RECORD).write_text(text, "utf-8")
+        config_text = loading.to_yaml(config)
+        (folder / run_folder.CONFIG).write_text(config_text, "utf-8")
+        folder.replace(target)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def describe(source: ModelSource) -> dict:
+    """What `source.json` says of a converted model."""
+    return {
+        "made_from": source.kind,
+        "path": source.path,
+        "recorded": source.recorded,
+        "notes": list(source.notes),
+    }
+
+
+def _write_checkpoint(
+    folder: pathlib.Path, config: EncoderConfig, weights: Mapping
+) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        template = _template(config, scratch)
+        keys = {
+            name: key
+            for name, (key, _) in tensor_bundle.read_variables(template).items()
+        }
+        tensor_bundle.write(
+            folder / _CHECKPOINT,
+            {keys[name]: weight for name, weight in weights.items()},
+            template,
+        )
+    # What tf.train.latest_checkpoint reads.
+    (folder / "checkpoint").write_text(
+        f'model_checkpoint_path: "{_CHECKPOINT}"\n'
+        f'all_model_checkpoint_paths: "{_CHECKPOINT}"\n'
+    )
+
+
+def _template(config: EncoderConfig, folder: str) -> str:
+    """A checkpoint of an encoder with as many blocks, all else tiny.
+
+    The names of a checkpoint's tensors and its graph of objects depend on
+    nothing but the number of blocks.
+    """
+    twin = SentenceEncoder(
+        EncoderConfig(
+            vocab_size=1,
+            num_layers=config.num_layers,
+            num_heads=1,
+            hidden_size=1,
+            intermediate_size=1,
+            max_positions=3,
+            type_vocab_size=1,
+        )
+    )
+    twin.build()
+    return tf.train.Checkpoint(encoder=twin).save(f"{folder}/template")

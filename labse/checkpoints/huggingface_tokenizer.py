@@ -1,0 +1,303 @@
+"""The tokenizer in a Hugging Face folder: BERT's, cased or uncased.
+
+What `transformers` runs depends on `tokenizer_class`. Its BertTokenizer takes
+the vocabulary from tokenizer.json (without one from vocab.txt), but casing
+from tokenizer_config.json, lower case where that says nothing, whatever the
+normalizer in tokenizer.json is. Its general class takes tokenizer.json as it
+stands. Both were tried with version 5.23.
+"""
+
+import pathlib
+import re
+from typing import NamedTuple
+
+from labse.checkpoints import json_file
+from labse.checkpoints.json_file import JsonObject
+from labse.checkpoints.weight_file import shown
+from labse.errors import InputError
+from labse.preprocessing.vocabulary import (
+    BERT_MAX_CHARACTERS_PER_WORD,
+    CLS,
+    MASK,
+    PAD,
+    SEP,
+    SPECIAL_PIECES,
+    SUFFIX_PREFIX,
+    UNK,
+    Vocabulary,
+)
+
+VOCABULARY = "vocab.txt"
+TOKENIZER = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
+SPECIAL_TOKENS = "special_tokens_map.json"
+ADDED_TOKENS = "added_tokens.json"
+
+_BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
+_GENERAL_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
+_SPECIAL_NAMES = {
+    "unk_token": UNK,
+    "sep_token": SEP,
+    "pad_token": PAD,
+    "cls_token": CLS,
+    "mask_token": MASK,
+}
+_SUPPORTED = (
+    "Supported are BERT's tokenizers alone: WordPiece, cased (accents kept) "
+    "or uncased (accents stripped), Chinese characters apart"
+)
+
+
+class Tokenizer(NamedTuple):
+    """What is known of a tokenizer.
+
+    Attributes:
+      vocabulary: its pieces.
+      lower_case: whether it is uncased; None where no file says.
+      max_length: the longest input it allows, if a file says.
+      notes: what a user should know.
+      files: what was read.
+    """
+
+    vocabulary: Vocabulary
+    lower_case: bool | None
+    max_length: float | None
+    notes: tuple[str, ...]
+    files: tuple[pathlib.Path, ...]
+
+
+def read(
+    folder: pathlib.Path, model: JsonObject, stated_vocabulary: str | None
+) -> Tokenizer:
+    """Reads a folder's tokenizer files.
+
+    Args:
+      folder: of the files.
+      model: config.json, which may name the tokenizer's class, too.
+      stated_vocabulary: path of a vocab.txt, where the folder has none.
+
+    Raises:
+      InputError: there is no vocabulary, files are unsound or contradict one
+        another, or the tokenizer is not BERT's.
+    """
+    config = json_file.read_optional(folder / CONFIG)
+    tokenizer = json_file.read_optional(
+        folder / TOKENIZER, json_file.MAX_TOKENIZER_BYTES
+    )
+    special = json_file.read_optional(folder / SPECIAL_TOKENS)
+    added = json_file.read_optional(folder / ADDED_TOKENS)
+    _check_config(config, model)
+    _check_special_tokens(config)
+    _check_special_tokens(special)
+    _check_added(added.path, added.values)
+    if tokenizer.values:
+        _check_tokenizer(tokenizer)
+    vocabulary, origin = _vocabulary(folder, tokenizer, stated_vocabulary)
+    general = _class_of(config, model) in _GENERAL_CLASSES
+    lower_case, notes = _lower_case(config, tokenizer, general)
+    if lower_case is None and _has_capitals(vocabulary):
+        # Nothing but the vocabulary is there, and it is a cased one.
+        lower_case = False
+    files = (config.path, tokenizer.path, special.path, added.path, origin)
+    return Tokenizer(
+        vocabulary=vocabulary,
+        lower_case=lower_case,
+        max_length=config.number("model_max_length"),
+        notes=notes,
+        files=tuple(dict.fromkeys(file for file in files if file.is_file())),
+    )
+
+
+def _has_capitals(vocabulary: Vocabulary) -> bool:
+    return any(
+        re.search("[A-Z]", piece)
+        for piece in vocabulary.pieces
+        if not piece.startswith("[")
+    )
+
+
+def _class_of(config: JsonObject, model: JsonObject) -> str | None:
+    return config.text("tokenizer_class", None) or model.text(
+        "tokenizer_class", None
+    )
+
+
+def _check_config(config: JsonObject, model: JsonObject) -> None:
+    for where in (config, model):
+        # E.g. BertJapaneseTokenizer, which has a vocab.txt as well.
+        where.must_be("tokenizer_class", *_BERT_CLASSES, *_GENERAL_CLASSES)
+    config.must_be("auto_map")
+    config.must_be("tokenize_chinese_chars", True)
+    config.must_be("do_basic_tokenize", True)
+    config.must_be("padding_side", "right")
+    config.must_be("truncation_side", "right")
+    config.must_be("never_split")
+    config.must_be("additional_special_tokens")
+    config.must_be("extra_special_tokens")
+    added = config.child("added_tokens_decoder")
+    for number in added.values:
+        token = added.child(number)
+        _check_added(config.path, [token.text("content")])
+
+
+def _check_special_tokens(names: JsonObject) -> None:
+    """They are strings, or objects with `content`."""
+    for key, piece in _SPECIAL_NAMES.items():
+        value = names.values.get(key)
+        if isinstance(value, dict):
+            names.child(key).must_be("content", piece)
+        else:
+            names.must_be(key, piece)
+    names.must_be("additional_special_tokens")
+
+
+def _check_added(path: pathlib.Path, tokens) -> None:
+    """Tokens beside WordPiece would be found anywhere in a text."""
+    others = [token for token in tokens if token not in SPECIAL_PIECES]
+    if others:
+        raise InputError(
+            f"{path} adds the tokens {shown(others)} to the vocabulary, which "
+            "is not supported."
+        )
+
+
+def _check_tokenizer(tokenizer: JsonObject) -> None:
+    """Everything in tokenizer.json but the vocabulary and casing."""
+    model = tokenizer.child("model")
+    # Old files do not say it.
+    model.must_be("type", "WordPiece")
+    if "unk_token" not in model.values:
+        raise InputError(f"{tokenizer.path} has no WordPiece model.")
+    model.must_be("unk_token", UNK)
+    model.must_be("continuing_subword_prefix", SUFFIX_PREFIX)
+    model.must_be("max_input_chars_per_word", BERT_MAX_CHARACTERS_PER_WORD)
+    tokenizer.child("pre_tokenizer").must_be("type", "BertPreTokenizer")
+    for part in ("normalizer", "pre_tokenizer", "post_processor"):
+        if "type" not in tokenizer.child(part).values:
+            raise InputError(f"{tokenizer.path} has no {part}. {_SUPPORTED}.")
+    normalizer = tokenizer.child("normalizer")
+    normalizer.must_be("type", "BertNormalizer")
+    normalizer.must_be("clean_text", True)
+    normalizer.must_be("handle_chinese_chars", True)
+    _check_post_processor(tokenizer.child("post_processor"))
+    added = tokenizer.values.get("added_tokens") or []
+    if not isinstance(added, list) or not all(
+        isinstance(token, dict) and isinstance(token.get("content"), str)
+        for token in added
+    ):
+        raise tokenizer.wrong("added_tokens", "a list of tokens")
+    _check_added(tokenizer.path, [token["content"] for token in added])
+
+
+def _check_post_processor(processor: JsonObject) -> None:
+    processor.must_be("type", "TemplateProcessing", "BertProcessing")
+    if processor.values["type"] == "TemplateProcessing":
+        processor.must_be(
+            "single",
+            [
+                {"SpecialToken": {"id": CLS, "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+                {"SpecialToken": {"id": SEP, "type_id": 0}},
+            ],
+        )
+
+
+def _lower_case(
+    config: JsonObject, tokenizer: JsonObject, general: bool
+) -> tuple[bool | None, tuple[str, ...]]:
+    """Casing as `transformers` takes it, and notes on contradictions."""
+    normalizer = tokenizer.child("normalizer")
+    fast = normalizer.flag("lowercase")
+    said = config.flag("do_lower_case")
+    if general:
+        if fast is None:
+            raise InputError(
+                f"{config.path.parent} names a tokenizer class that needs "
+                f"{TOKENIZER} with a normalizer that says whether it is lower "
+                "case."
+            )
+        _check_accents(normalizer, fast)
+        return fast, _contradiction(said, fast, TOKENIZER, tokenizer.path)
+    if said is None and fast is None:
+        return None, ()
+    # BertTokenizer's default is lower case.
+    chosen = True if said is None else said
+    _check_accents(config, chosen)
+    if fast is None or fast == chosen:
+        return chosen, ()
+    return chosen, _contradiction(fast, chosen, CONFIG, config.path)
+
+
+def _check_accents(where: JsonObject, lower_case: bool) -> None:
+    strip = where.flag("strip_accents")
+    if strip is not None and strip != lower_case:
+        raise InputError(
+            f"{where.path}: {where.where}strip_accents must be absent or as "
+            f"lower case is, {shown(lower_case)}. Received: {strip}. "
+            f"{_SUPPORTED}."
+        )
+
+
+def _contradiction(
+    other: bool | None, chosen: bool, winner: str, path: pathlib.Path
+) -> tuple[str, ...]:
+    if other is None or other == chosen:
+        return ()
+    return (
+        f"{TOKENIZER} and {CONFIG} in {path.parent} contradict each other on "
+        f"lower case; {winner} is what transformers follows: {chosen}",
+    )
+
+
+def _vocabulary(
+    folder: pathlib.Path, tokenizer: JsonObject, stated: str | None
+) -> tuple[Vocabulary, pathlib.Path]:
+    """The pieces, and the file they came from (with `tokenizer`)."""
+    path = folder / VOCABULARY
+    if stated and pathlib.Path(stated).resolve() != path.resolve():
+        if path.is_file() or tokenizer.values:
+            raise InputError(
+                f"{folder} has its own vocabulary. Received another, "
+                f"{stated}. Leave it out."
+            )
+        path = pathlib.Path(stated)
+    if not tokenizer.values:
+        if not path.is_file():
+            raise InputError(
+                f"{folder} has no vocabulary: neither {VOCABULARY} nor "
+                f"{TOKENIZER}. Fetch it, or state the path of a vocab.txt."
+            )
+        return Vocabulary.read(str(path)), path
+    pieces = _pieces(tokenizer)
+    if path.is_file():
+        in_file = Vocabulary.read(str(path))
+        if list(in_file.pieces) != pieces:
+            raise InputError(
+                f"{path} and {tokenizer.path} hold different vocabularies "
+                f"({len(in_file):,} and {len(pieces):,} pieces). Fetch both "
+                "from the same place again."
+            )
+        return in_file, path
+    return Vocabulary(pieces, str(tokenizer.path)), tokenizer.path
+
+
+def _pieces(tokenizer: JsonObject) -> list[str]:
+    """tokenizer.json's pieces in the order of their ids."""
+    ids = tokenizer.child("model").child("vocab").values
+    by_id = {
+        number: piece for piece, number in ids.items() if type(number) is int
+    }
+    if not ids or by_id.keys() != set(range(len(ids))):
+        raise InputError(
+            f"{tokenizer.path}: model.vocab must give {len(ids):,} pieces the "
+            f"ids from 0 to {len(ids) - 1:,}, each once. It does not."
+        )
+    pieces = [by_id[number] for number in range(len(ids))]
+    for piece in pieces:
+        # A lone surrogate, or an end of line in a vocab.txt to be written.
+        if "\n" in piece or any("\ud800" <= c <= "\udfff" for c in piece):
+            raise InputError(
+                f"{tokenizer.path}: a piece must be one line of text. "
+                f"Received: {shown(piece)}."
+            )
+    return pieces

@@ -1,0 +1,252 @@
+"""A model as it lies on disk, whatever the format: known, not yet read."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight
+from labse.configs import loading
+from labse.configs.schema import ExperimentConfig
+from labse.errors import InputError
+from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.preprocessing.vocabulary import Vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class Stated:
+    """What the user says about a model; None: nothing.
+
+    Formats differ in what they record. Where one does not record something,
+    the user has to say it. What it does record may be changed where that is a
+    choice, not where the weights would be wrong with it (casing).
+
+    Attributes:
+      vocabulary: path of a vocab.txt, where the model has none with it.
+      pooling: one of `schema.POOLINGS`.
+      activation: one of `schema.ACTIVATIONS`.
+      max_length: most tokens of a sentence, [CLS] and [SEP] included.
+      lower_case: whether the vocabulary is uncased.
+      ids: whose tokenizer's ids: "hugging_face" or "tensorflow_hub".
+      as_default: all this counts only for what the files do not record.
+    """
+
+    vocabulary: str | None = None
+    pooling: str | None = None
+    activation: str | None = None
+    max_length: int | None = None
+    lower_case: bool | None = None
+    ids: str | None = None
+    as_default: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSource:
+    """A model whose files are known to be complete and to fit together.
+
+    Attributes:
+      kind: what it is, in words, e.g. "Hugging Face folder".
+      path: where.
+      config: everything about the encoder and the tokenizer.
+      recorded: what its files say, as `section.key` of the configuration.
+      vocabulary: as long as the table of word embeddings.
+      weights: every weight of the encoder by the names of `weights.py`.
+      files: the files that it was read from.
+      notes: what a user should know: what was left out, chosen or differs.
+    """
+
+    kind: str
+    path: str
+    config: ExperimentConfig
+    recorded: dict[str, object]
+    vocabulary: Vocabulary
+    weights: dict[str, Weight]
+    files: tuple[pathlib.Path, ...]
+    notes: tuple[str, ...] = ()
+
+
+# tensorflow_text.BertTokenizer's default, which TF Hub's preprocessors have.
+HUB_MAX_BYTES_PER_WORD = 100
+
+# What a user may change although the model's files say something else.
+_CHOICES = ("encoder.pooling", "tokenizer.max_length", "tokenizer.ids")
+
+
+def resolve(
+    recorded: dict[str, object],
+    stated: Stated,
+    assumed: dict[str, object],
+    origin: str,
+    base: ExperimentConfig | None = None,
+) -> tuple[ExperimentConfig, tuple[str, ...]]:
+    """The configuration of a model on disk.
+
+    Args:
+      recorded: what the model's files say, as `section.key`.
+      stated: what the user says.
+      assumed: what holds where nobody says anything.
+      origin: the model, for messages.
+      base: has the sections that are not about the model; the defaults.
+
+    Returns:
+      the configuration, and a note for each value that was chosen or assumed.
+
+    Raises:
+      InputError: nobody says something that is needed, or the user says what
+        the files contradict.
+    """
+    values, notes = dict(recorded), []
+    for key, said in _stated_values(stated).items():
+        known = recorded.get(key)
+        if said is None or said == known:
+            continue
+        if known is not None and stated.as_default:
+            continue
+        if known is not None and key not in _CHOICES:
+            raise InputError(
+                f"{origin} records {key} {known}. Received: {said}. Leave it "
+                "out."
+            )
+        values[key] = said
+        notes.append(
+            f"{key}: {said}, as asked"
+            + (f"; recorded is {known}" if known is not None else "")
+        )
+    for key, value in assumed.items():
+        if key not in values:
+            values[key] = value
+            notes.append(f"{key}: {value}, as nothing records another")
+    if values.get("tokenizer.ids") == "tensorflow_hub":
+        values["tokenizer.max_bytes_per_word"] = HUB_MAX_BYTES_PER_WORD
+    missing = [key for key in _stated_values(stated) if key not in values]
+    if missing:
+        names = [key.partition(".")[2] for key in missing]
+        raise InputError(
+            f"{origin} does not record its {' and '.join(names)}. State it, "
+            f"as in labse.load(path, {names[0]}=...) or labse convert "
+            f"--{names[0]}=... ({_HINTS[missing[0]]})."
+        )
+    config = loading.from_dict(_sections(values))
+    if base is not None:
+        config = dataclasses.replace(
+            base, encoder=config.encoder, tokenizer=config.tokenizer
+        )
+    return config, tuple(notes)
+
+
+_HINTS = {
+    "encoder.pooling": "cls_tanh: BERT's pooler over [CLS], as the published "
+    "LaBSE has it; cls: [CLS] itself; mean: the mean over the pieces",
+    "encoder.activation": "gelu: the exact one of Hugging Face; gelu_tanh: "
+    "Google's approximation",
+    "tokenizer.max_length": "most tokens of a sentence",
+    "tokenizer.lower_case": "true for an uncased vocabulary",
+    "tokenizer.ids": "hugging_face or tensorflow_hub",
+}
+
+
+def _stated_values(stated: Stated) -> dict[str, object]:
+    return {
+        "encoder.pooling": stated.pooling,
+        "encoder.activation": stated.activation,
+        "tokenizer.max_length": stated.max_length,
+        "tokenizer.lower_case": stated.lower_case,
+        "tokenizer.ids": stated.ids,
+    }
+
+
+def _sections(values: dict[str, object]) -> dict[str, dict]:
+    sections = {}
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        sections.setdefault(section, {})[name] = value
+    return sections
+
+
+def record(config: ExperimentConfig) -> dict[str, object]:
+    """A whole configuration's encoder and tokenizer as `section.key`."""
+    return {
+        f"{section}.{key}": value
+        for section in ("encoder", "tokenizer")
+        for key, value in dataclasses.asdict(getattr(config, section)).items()
+    }
+
+
+def check_vocabulary(
+    vocabulary: Vocabulary, vocab_size: int, origin: str
+) -> None:
+    """Raises `InputError` where the table has another number of rows."""
+    if len(vocabulary) != vocab_size:
+        raise InputError(
+            f"{origin}: the vocabulary and the table of word embeddings must "
+            f"be equally long. Received {len(vocabulary):,} pieces and "
+            f"{vocab_size:,} rows. Is this the model's own vocab.txt?"
+        )
+
+
+def load_encoder(
+    source: ModelSource, precision: str = "float32", word_table: bool = True
+) -> SentenceEncoder:
+    """The encoder with the source's weights.
+
+    Args:
+      source: the model.
+      precision: "float32" or "mixed_bfloat16".
+      word_table: whether to make the table of word embeddings. Without it
+        the encoder has to be given `input_word_embeddings`.
+    """
+    encoder = SentenceEncoder(source.config.encoder, precision)
+    encoder.build(word_table=word_table)
+    assign(encoder, source, in_blocks=True)
+    return encoder
+
+
+def assign(
+    encoder: SentenceEncoder, source: ModelSource, in_blocks: bool = False
+) -> None:
+    """Gives a built encoder the source's weights.
+
+    Args:
+      encoder: of the source's shapes.
+      source: the model.
+      in_blocks: whether the table is copied a block of rows at a time. Not
+        under a strategy: TensorFlow gives a part of a variable to the first
+        replica only.
+    """
+    for variable in encoder.variables:
+        name = variable.name.removesuffix(":0")
+        # Inside of another model the name has that model's as a prefix.
+        weight = next(
+            (
+                source.weights[name[start:]]
+                for start in _name_starts(name)
+                if name[start:] in source.weights
+            ),
+            None,
+        )
+        if weight is None or tuple(variable.shape) != weight.shape:
+            raise ValueError(f"{name} {variable.shape} has no weight.")
+        if in_blocks and name.endswith(WORD_EMBEDDINGS):
+            _assign_rows(variable, weight)
+        else:
+            variable.assign(weight.read())
+
+
+def _name_starts(name: str) -> list[int]:
+    return [0] + [i + 1 for i, letter in enumerate(name) if letter == "/"]
+
+
+def _assign_rows(variable, weight: Weight) -> None:
+    start = 0
+    for block in weight.row_blocks():
+        variable[start : start + len(block)].assign(block)
+        start += len(block)
+
+
+def map_word_table(source: ModelSource) -> np.ndarray:
+    """The table of word embeddings, read-only, left on the disk.
+
+    Returns:
+      [vocab_size, hidden_size] in the stored floating-point type.
+    """
+    return source.weights[WORD_EMBEDDINGS].map()

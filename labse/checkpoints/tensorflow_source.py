@@ -1,0 +1,308 @@
+"""Models of the TensorFlow world, known from their files alone.
+
+TensorFlow 1's BERT checkpoints, Model Garden's encoders and pre-trainers,
+SavedModels of the google/LaBSE/2 kind and our own exports. No graph is loaded
+and no code of the model's author runs: the weights are found in the files.
+"""
+
+import pathlib
+import re
+
+from labse.checkpoints import json_file, model_source, tensor_bundle
+from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints.stored_tensor import StoredTensor
+from labse.checkpoints.weights import WORD_EMBEDDINGS, match
+from labse.configs import loading
+from labse.configs.schema import ExperimentConfig
+from labse.errors import InputError
+from labse.preprocessing.vocabulary import Vocabulary
+
+BERT_CONFIG = "bert_config.json"
+EXPORT_RECORD = "export.json"
+SAVED_MODEL = "saved_model.pb"
+_VARIABLES = pathlib.Path("variables", "variables")
+
+# What pre-training leaves in a checkpoint beside the encoder.
+_HEADS_1 = (
+    r"cls/.*",
+    r"global_step",
+    r".*/(adam|lamb)_[mv]",
+    r".*/(Adam|LAMB|AdamWeightDecayOptimizer)(_\d+)?",
+)
+_HEADS_2 = (
+    r"(.*/)?cls/predictions/.*",
+    r"(.*/)?next_sentence/.*",
+    r"save_counter",
+    r"global_step|Variable|iter|.*/\.ATTRIBUTES/VARIABLE_VALUE",
+)
+
+# TF Hub's preprocessors cut there: https://tfhub.dev/google/LaBSE/2
+_HUB_MAX_LENGTH = 128
+
+# What google-research/bert calls gelu is the tanh approximation.
+_ACTIVATIONS = {"gelu": "gelu_tanh"}
+
+
+def open_saved_model(path: str, stated: Stated) -> ModelSource:
+    """A SavedModel of an encoder, such as google/LaBSE/2.
+
+    Raises:
+      InputError: it does not hold BERT's weights and a vocabulary, or nobody
+        says what it does not record.
+    """
+    if is_export(str(pathlib.Path(path).parent)):
+        # The SavedModel alone does not say how it pools.
+        return open_export(str(pathlib.Path(path).parent), stated)
+    prefix = pathlib.Path(path) / _VARIABLES
+    variables = tensor_bundle.read_variables(prefix)
+    found = _by_name(variables)
+    recorded = _encoder_from_shapes(found, path)
+    flag = next(
+        (
+            tensor
+            for key, tensor in variables.values()
+            if key.startswith("do_lower_case/")
+        ),
+        None,
+    )
+    if flag is not None:
+        recorded["tokenizer.lower_case"] = bool(flag.read())
+    assumed = {
+        "encoder.activation": "gelu_tanh",  # Model Garden's.
+        "tokenizer.max_length": min(
+            _HUB_MAX_LENGTH, recorded["encoder.max_positions"]
+        ),
+    }
+    if "save_counter" not in variables:
+        # A Keras model as Model Garden exports it: "default" is the pooler's
+        # output. Ours have a counter, and other poolings.
+        assumed["encoder.pooling"] = "cls_tanh"
+    assets = sorted((pathlib.Path(path) / "assets").glob("*vocab*.txt"))
+    return _source(
+        "SavedModel of an encoder",
+        path,
+        prefix,
+        found,
+        ("name", _HEADS_2),
+        recorded,
+        assumed,
+        stated,
+        assets,
+    )
+
+
+def is_export(path: str) -> bool:
+    """Whether `path` is an export folder of ours."""
+    return (pathlib.Path(path) / EXPORT_RECORD).is_file()
+
+
+def open_export(path: str, stated: Stated) -> ModelSource:
+    """An export folder of ours; its record says everything.
+
+    Raises:
+      InputError: it is not whole, or the record does not fit the weights.
+    """
+    folder = pathlib.Path(path)
+    record = json_file.read(folder / EXPORT_RECORD)
+    config = loading.from_dict(record.child("config").values)
+    prefix = folder / "encode" / _VARIABLES
+    return _source(
+        "export folder",
+        path,
+        prefix,
+        _by_name(tensor_bundle.read_variables(prefix)),
+        ("name", _HEADS_2),
+        model_source.record(config),
+        {},
+        stated,
+        sorted((folder / "encode" / "assets").glob("*vocab*.txt")),
+        config,
+    )
+
+
+def checkpoint_prefix(path: str) -> str | None:
+    """The checkpoint that `path` names: a prefix, or a folder with one.
+
+    Raises:
+      InputError: the folder holds several.
+    """
+    if pathlib.Path(f"{path}.index").is_file():
+        return path
+    found = sorted(pathlib.Path(path).glob("*.index"))
+    if len(found) > 1:
+        names = ", ".join(each.name.removesuffix(".index") for each in found)
+        raise InputError(
+            f"{path} holds several checkpoints: {names}. Name one, e.g. "
+            f"{str(found[-1]).removesuffix('.index')}."
+        )
+    return str(found[0]).removesuffix(".index") if found else None
+
+
+def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
+    """A BERT checkpoint of TensorFlow 1 or of Model Garden (TensorFlow 2).
+
+    Beside it bert_config.json (TensorFlow 1 needs it) and vocab.txt are read.
+
+    Raises:
+      InputError: see `weights.match` and `model_source.resolve`.
+    """
+    folder = pathlib.Path(prefix).parent
+    found = tensor_bundle.read_header(prefix)
+    recorded = {}
+    if (folder / BERT_CONFIG).is_file():
+        recorded = _read_bert_config(folder / BERT_CONFIG)
+    if "bert/embeddings/word_embeddings" in found:
+        kind, naming = "TensorFlow 1 checkpoint", ("tensorflow_1", _HEADS_1)
+        if not recorded:
+            raise InputError(
+                f"A checkpoint of TensorFlow 1 needs {BERT_CONFIG} beside it, "
+                f"which says how many heads there are. {folder} has none."
+            )
+    else:
+        kind, naming = "Model Garden checkpoint", ("name", _HEADS_2)
+        if WORD_EMBEDDINGS not in found:  # By objects, not by names.
+            found = _by_name(tensor_bundle.read_variables(prefix))
+        recorded |= _encoder_from_shapes(found, prefix)
+    assumed = {
+        "encoder.activation": "gelu_tanh",
+        "tokenizer.max_length": recorded.get("encoder.max_positions", 512),
+    }
+    vocabularies = sorted(folder.glob("*vocab*.txt"))
+    return _source(
+        kind,
+        prefix,
+        pathlib.Path(prefix),
+        found,
+        naming,
+        recorded,
+        assumed,
+        stated,
+        vocabularies,
+    )
+
+
+def _source(
+    kind: str,
+    path: str,
+    prefix: pathlib.Path,
+    found: dict[str, StoredTensor],
+    naming: tuple[str, tuple[str, ...]],
+    recorded: dict[str, object],
+    assumed: dict[str, object],
+    stated: Stated,
+    vocabularies: list[pathlib.Path],
+    base: ExperimentConfig | None = None,
+) -> ModelSource:
+    vocabulary_path = _vocabulary_path(path, vocabularies, stated)
+    vocabulary = Vocabulary.read(vocabulary_path)
+    if "tokenizer.lower_case" not in recorded and _has_capitals(vocabulary):
+        recorded = recorded | {"tokenizer.lower_case": False}
+    assumed = assumed | {"tokenizer.ids": "hugging_face"}
+    config, notes = model_source.resolve(recorded, stated, assumed, path, base)
+    model_source.check_vocabulary(vocabulary, config.encoder.vocab_size, path)
+    weights = match(found, config.encoder, naming[0], naming[1], str(prefix))
+    left_out = len(found) - len(weights)
+    if left_out:
+        notes += (f"left out: {left_out} variables beside the encoder",)
+    return ModelSource(
+        kind=kind,
+        path=path,
+        config=config,
+        recorded=recorded,
+        vocabulary=vocabulary,
+        weights=weights,
+        files=(vocabulary_path, pathlib.Path(f"{prefix}.index")),
+        notes=notes,
+    )
+
+
+def _vocabulary_path(
+    path: str, found: list[pathlib.Path], stated: Stated
+) -> pathlib.Path:
+    asked = stated.vocabulary and not (stated.as_default and found)
+    if asked:
+        return pathlib.Path(stated.vocabulary)
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(each.name for each in found) or "none"
+    raise InputError(
+        f"{path} must come with one vocabulary (vocab.txt). Found: {names}. "
+        "State its path."
+    )
+
+
+def _has_capitals(vocabulary: Vocabulary) -> bool:
+    """Whether the vocabulary can only be a cased one."""
+    return any(
+        re.search("[A-Z]", piece) and not piece.startswith("[")
+        for piece in vocabulary.pieces
+    )
+
+
+def _by_name(
+    variables: dict[str, tuple[str, StoredTensor]],
+) -> dict[str, StoredTensor]:
+    return {name: tensor for name, (_, tensor) in variables.items()}
+
+
+def _encoder_from_shapes(
+    found: dict[str, StoredTensor], origin: str
+) -> dict[str, object]:
+    """The encoder's configuration as the shapes of its variables tell it."""
+    shapes = {name: tensor.shape for name, tensor in found.items()}
+    layers = {
+        int(found[1])
+        for found in map(re.compile(r"transformer/layer_(\d+)/").match, shapes)
+        if found
+    }
+    first = "transformer/layer_0/"
+    try:
+        vocab_size, hidden_size = shapes[WORD_EMBEDDINGS]
+        max_positions, _ = shapes["position_embedding/embeddings"]
+        type_vocab_size, _ = shapes["type_embeddings/embeddings"]
+        _, num_heads, _ = shapes[f"{first}self_attention/query/kernel"]
+        _, intermediate_size = shapes[f"{first}intermediate/kernel"]
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{origin} holds no BERT encoder by Model Garden's names: {error}. "
+            f"It holds {len(shapes)} variables, the first: "
+            f"{', '.join(list(shapes)[:5]) or 'none'}."
+        ) from error
+    return {
+        "encoder.vocab_size": vocab_size,
+        "encoder.hidden_size": hidden_size,
+        "encoder.num_layers": len(layers),
+        "encoder.num_heads": num_heads,
+        "encoder.intermediate_size": intermediate_size,
+        "encoder.max_positions": max_positions,
+        "encoder.type_vocab_size": type_vocab_size,
+    }
+
+
+_BERT_CONFIG_KEYS = {
+    "vocab_size": "encoder.vocab_size",
+    "hidden_size": "encoder.hidden_size",
+    "num_hidden_layers": "encoder.num_layers",
+    "num_attention_heads": "encoder.num_heads",
+    "intermediate_size": "encoder.intermediate_size",
+    "max_position_embeddings": "encoder.max_positions",
+    "type_vocab_size": "encoder.type_vocab_size",
+    "hidden_dropout_prob": "encoder.dropout",
+    "attention_probs_dropout_prob": "encoder.attention_dropout",
+    "initializer_range": "encoder.initializer_range",
+}
+
+
+def _read_bert_config(path: pathlib.Path) -> dict[str, object]:
+    """google-research/bert's configuration as `section.key`."""
+    values = json_file.read(path).values
+    missing = [key for key in _BERT_CONFIG_KEYS if key not in values]
+    if missing:
+        raise InputError(f"{path} lacks {', '.join(missing)}.")
+    activation = values.get("hidden_act")
+    if activation not in _ACTIVATIONS:
+        raise InputError(
+            f"{path}: hidden_act must be one of {', '.join(_ACTIVATIONS)}. "
+            f"Received: {activation!r}."
+        )
+    return {ours: values[key] for key, ours in _BERT_CONFIG_KEYS.items()}

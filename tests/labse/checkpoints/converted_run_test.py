@@ -1,0 +1,235 @@
+"""What `labse convert` writes, read by TensorFlow and by the trainer."""
+
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import labse
+from labse.bin import cli, program
+from labse.checkpoints import (
+    model_source,
+    recognition,
+    run_folder,
+)
+from labse.checkpoints.model_source import Stated
+from labse.configs import loading
+from labse.errors import InputError
+from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.training.trainer import open_init
+
+SENTENCES = ["hello world", "мир", "", "こんにちは 世界", "the ing en"]
+
+
+def convert(*arguments):
+    from labse.bin import convert
+
+    return program.run(convert, list(arguments), "labse convert")
+
+
+@pytest.fixture
+def converted(small_run, tmp_path):
+    out = tmp_path / "converted"
+    assert convert(f"--input={small_run}", f"--out={out}") == 0
+    return out
+
+
+def files(folder):
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in pathlib.Path(folder).rglob("*")
+        if path.is_file()
+    )
+
+
+def refusal(function, *arguments):
+    with pytest.raises(InputError) as error:
+        function(*arguments)
+    return str(error.value)
+
+
+def test_a_run_converted_is_the_same_model(small_run, converted):
+    assert files(converted) == [
+        "checkpoints/best/checkpoint",
+        "checkpoints/best/step-0.data-00000-of-00001",
+        "checkpoints/best/step-0.index",
+        "config.yaml",
+        "source.json",
+        "vocab.txt",
+    ]
+    one = (small_run / "vocab.txt").read_bytes()
+    assert (converted / "vocab.txt").read_bytes() == one
+    assert loading.load(str(converted / "config.yaml")) == loading.load(
+        str(small_run / "config.yaml")
+    )
+    np.testing.assert_array_equal(
+        labse.load(converted).encode(SENTENCES),
+        labse.load(small_run).encode(SENTENCES),
+    )
+    record = json.loads((converted / "source.json").read_text())
+    assert record["made_from"] == "run folder"
+    assert record["recorded"]["encoder.num_layers"] == 2
+
+
+def test_tensorflow_restores_it_by_objects(small_run, converted):
+    source = run_folder.open_source(str(small_run))
+    encoder = SentenceEncoder(source.config.encoder)
+    encoder.build()
+    checkpoint = tf.train.Checkpoint(encoder=encoder)
+    folder = converted / "checkpoints" / "best"
+    prefix = tf.train.latest_checkpoint(folder)
+    status = checkpoint.restore(prefix)
+    status.assert_consumed()
+    for variable in encoder.variables:
+        name = variable.name.removesuffix(":0")
+        np.testing.assert_array_equal(
+            variable, source.weights[name].read(), name
+        )
+
+
+def test_no_training_goes_on_in_a_converted_folder(small_run, converted):
+    config = loading.load(str(converted / "config.yaml"))
+    vocabulary = str(converted / "vocab.txt")
+    message = refusal(run_folder.create, str(converted), config, vocabulary)
+    assert "holds a converted model, not a run to go on with" in message
+    assert f"--init={converted}" in message
+
+
+def test_a_run_starts_from_it(converted):
+    config = loading.load(str(converted / "config.yaml"))
+    source = open_init(str(converted), config, converted / "vocab.txt")
+    assert source.kind == "run folder"
+
+
+def test_a_run_of_another_shape_or_pooling_does_not(converted):
+    config = loading.load(str(converted / "config.yaml"))
+    encoder = dataclasses.replace(
+        config.encoder, pooling="mean", num_layers=3, dropout=0.5
+    )
+    other = dataclasses.replace(config, encoder=encoder)
+    message = refusal(open_init, str(converted), other, converted / "vocab.txt")
+    assert (
+        "Add --override=encoder.num_layers=2 --override=encoder.pooling=cls, or"
+    ) in message
+
+
+def test_a_run_with_another_vocabulary_does_not(converted, tmp_path):
+    config = loading.load(str(converted / "config.yaml"))
+    pieces = (converted / "vocab.txt").read_text("utf-8").split("\n")[:-1]
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join([*pieces[:-1], "new"]) + "\n", "utf-8")
+    message = refusal(open_init, str(converted), config, other)
+    assert "has another vocabulary" in message
+
+
+def test_every_replica_gets_every_weight(small_run):
+    source = run_folder.open_source(str(small_run))
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
+    with strategy.scope():
+        encoder = SentenceEncoder(source.config.encoder)
+        encoder.build()
+    model_source.assign(encoder, source)
+    for variable in encoder.variables:
+        name = variable.name.removesuffix(":0")
+        for part in strategy.experimental_local_results(variable):
+            np.testing.assert_array_equal(part, source.weights[name].read())
+
+
+def test_pooling_and_length_by_choice(small_run, tmp_path, capsys):
+    out = tmp_path / "mean"
+    arguments = (f"--input={small_run}", f"--out={out}")
+    assert convert(*arguments, "--pooling=mean", "--max_length=7") == 0
+    error = capsys.readouterr().err
+    assert "run folder; 2 blocks of 32, 4 heads" in error
+    assert "note: encoder.pooling: mean, as asked; recorded is cls" in error
+    model = labse.load(out)
+    assert model.max_length == 7
+    expected = labse.load(small_run, pooling="mean", max_length=7)
+    np.testing.assert_array_equal(
+        model.encode(SENTENCES), expected.encode(SENTENCES)
+    )
+    assert not np.array_equal(
+        model.encode(SENTENCES), labse.load(small_run).encode(SENTENCES)
+    )
+
+
+def test_nothing_is_written_over(small_run, converted, capsys):
+    before = (converted / "source.json").read_bytes()
+    assert convert(f"--input={small_run}", f"--out={converted}") == 2
+    assert "--out must be a new folder" in capsys.readouterr().err
+    assert (converted / "source.json").read_bytes() == before
+
+
+def test_what_fails_leaves_nothing(small_run, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("labse.checkpoints.tensor_bundle._write_tensor", full)
+    out = tmp_path / "out"
+    assert convert(f"--input={small_run}", f"--out={out}") == 2
+    assert files(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", ["", "/encode", "/text"])
+def test_an_export_comes_back(small_run, tmp_path, suffix):
+    export = pytest.importorskip("export.export_folder")
+    export.write(str(small_run), str(tmp_path / "export"))
+    out = tmp_path / "back"
+    path = f"{tmp_path / 'export'}{suffix}"
+    assert convert(f"--input={path}", f"--out={out}") == 0
+    np.testing.assert_array_equal(
+        labse.load(out).encode(SENTENCES),
+        labse.load(small_run).encode(SENTENCES),
+    )
+    assert loading.load(str(out / "config.yaml")) == loading.load(
+        str(small_run / "config.yaml")
+    )
+
+
+def test_every_kind_is_named_for_what_is_none(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    message = refusal(recognition.open_source, str(tmp_path))
+    for kind in ("config.yaml", "export.json", "modules.json", "config.json"):
+        assert kind in message
+    assert message.endswith("which holds notes.txt.")
+
+
+def test_choices_of_the_command_are_those_of_the_schema():
+    from absl import flags
+
+    from labse.bin import convert
+    from labse.configs import schema
+
+    values = flags.FlagValues()
+    convert.define_flags(values)
+    assert tuple(values["pooling"].parser.enum_values) == schema.POOLINGS
+    assert tuple(values["activation"].parser.enum_values) == (
+        schema.ACTIVATIONS
+    )
+    assert tuple(values["ids"].parser.enum_values) == schema.TOKENIZER_IDS
+    assert "convert" in cli.PROGRAMS
+    assert set(Stated.__annotations__) - {"as_default"} <= set(values)
+
+
+def test_a_map_of_the_table_gives_the_same_vectors(small_run):
+    source = run_folder.open_source(str(small_run))
+    table = model_source.map_word_table(source)
+    assert isinstance(table, np.memmap)
+    encoder = model_source.load_encoder(source, word_table=False)
+    names = [variable.name for variable in encoder.variables]
+    assert not any("word_embeddings" in name for name in names)
+    whole = model_source.load_encoder(source)
+    ids = tf.constant([[2, 7, 9, 3]])
+    inputs = dict.fromkeys(
+        ("input_word_ids", "input_mask"), tf.ones_like(ids)
+    ) | {"input_word_ids": ids, "input_type_ids": tf.zeros_like(ids)}
+    expected = whole(inputs)
+    words = {"input_word_embeddings": tf.constant(table[ids.numpy()])}
+    np.testing.assert_array_equal(encoder({**inputs, **words}), expected)
