@@ -130,12 +130,15 @@ def _some(names: list[str]) -> str:
 
 
 def vocabulary(subject: Subject) -> str:
-    """All three hold the vocabulary as an asset, and none lower-cases."""
+    """All three hold the vocabulary as an asset, and its casing is told."""
     encode = subject.model(layout.ENCODE)
-    if bool(encode.do_lower_case.numpy()):
+    lower_case = subject.lower_case
+    casing = "uncased" if lower_case else "cased"
+    told = bool(encode.do_lower_case.numpy())
+    if told != lower_case:
         raise Difference(
-            "casing: encode/ has do_lower_case = True, the run's vocabulary "
-            "is cased"
+            f"casing: encode/ has do_lower_case = {told}, the run's vocabulary "
+            f"is {casing}"
         )
     digests = {}
     for model in layout.MODELS:
@@ -162,7 +165,7 @@ def vocabulary(subject: Subject) -> str:
     }
     if found != wanted:
         raise Difference(f"special pieces: {found}, the asset has {wanted}")
-    return f"{len(pieces):,} pieces, cased"
+    return f"{len(pieces):,} pieces, {casing}"
 
 
 def pooling(subject: Subject) -> str:

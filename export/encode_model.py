@@ -16,13 +16,14 @@ SIGNATURE_OUTPUTS = ("default", "pooled_output", "sequence_output")
 
 
 def build(
-    encoder: SentenceEncoder, vocabulary_path: str
+    encoder: SentenceEncoder, vocabulary_path: str, lower_case: bool = False
 ) -> tuple[tf.train.Checkpoint, dict]:
     """The object to save, and its signatures.
 
     Args:
       encoder: a float32 encoder with its weights.
       vocabulary_path: the file that becomes the asset `vocab_file`.
+      lower_case: what `do_lower_case` says of the vocabulary.
 
     Returns:
       root: callable with a dict of `MODEL_INPUTS` (int32 or int64 [batch,
@@ -38,7 +39,9 @@ def build(
     track_variables(root, encoder)
     root.regularization_losses = []
     root.vocab_file = tf.saved_model.Asset(vocabulary_path)
-    root.do_lower_case = tf.Variable(False, trainable=False, name="Variable")
+    root.do_lower_case = tf.Variable(
+        lower_case, trainable=False, name="Variable"
+    )
     root.variables.append(root.do_lower_case)
 
     @tf.function(

@@ -57,7 +57,7 @@ def load_run(path: str) -> Run:
         checkpoint.relative_to(folder).as_posix(),
         encoder,
         config,
-        WordPieceTokenizer(vocabulary, config.tokenizer.max_bytes_per_word),
+        WordPieceTokenizer.from_config(vocabulary, config.tokenizer),
     )
 
 
@@ -123,7 +123,9 @@ def _write_models(run: Run, folder: pathlib.Path) -> None:
             layout.PREPROCESS: lambda: preprocess_model.build(
                 run.tokenizer, asset, max_length
             ),
-            layout.ENCODE: lambda: encode_model.build(run.encoder, asset),
+            layout.ENCODE: lambda: encode_model.build(
+                run.encoder, asset, run.config.tokenizer.lower_case
+            ),
         }
         for name, build in models.items():
             root, signatures = build()

@@ -16,6 +16,13 @@ _POOLINGS = {
     "mean": "the mean of the last block's states",
 }
 
+_IDS = {
+    "hugging_face": "Hugging Face's BERT tokenizer",
+    "tensorflow_hub": (
+        "TF Hub's preprocessors (`tensorflow_text.BertTokenizer`)"
+    ),
+}
+
 _CARD = """\
 # {name}
 
@@ -157,6 +164,7 @@ def render(
 
 def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
     shape, training = config.encoder, config.training
+    casing = "uncased" if config.tokenizer.lower_case else "cased"
     sizes = {v.name: v.shape.num_elements() for v in encoder.variables}
     table = sizes["word_embeddings/embeddings:0"]
     total = sum(sizes.values())
@@ -167,7 +175,8 @@ def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
             f"{shape.num_heads} heads, intermediate size "
             f"{shape.intermediate_size}"
         ),
-        "vocabulary": f"{shape.vocab_size:,} cased WordPiece pieces",
+        "vocabulary": f"{shape.vocab_size:,} {casing} WordPiece pieces",
+        "ids": f"those of {_IDS[config.tokenizer.ids]}",
         "sentence embedding": (
             f"{_POOLINGS[shape.pooling]} (`{shape.pooling}`), l2-normalised"
         ),

@@ -35,6 +35,12 @@ class Subject:
         """Most tokens of a text."""
         return self.config["tokenizer"]["max_length"]
 
+    @property
+    def lower_case(self) -> bool:
+        """Whether the run's tokenizer lower-cases."""
+        # Older exports have no such key; they are cased.
+        return self.config["tokenizer"].get("lower_case", False)
+
     def path(self, model: str) -> str:
         """The path of a SavedModel."""
         return str(self.folder / model)

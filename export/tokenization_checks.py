@@ -86,6 +86,8 @@ def _compare(subject: Subject, outputs, rows, model) -> None:
 
 def _cause(subject: Subject, model, rows) -> str:
     """A word on the casing, if that explains the difference."""
+    if subject.lower_case:
+        return ""
     texts = [subject.golden.texts[row] for row in rows]
     lower = [text.lower() for text in texts]
     changed = [text != other for text, other in zip(texts, lower, strict=True)]

@@ -112,6 +112,11 @@ def _text_saved_model(path: str) -> str | None:
         file = candidate / tensorflow_source.SAVED_MODEL
         if file.is_file() and not _takes_model_inputs(file):
             return str(candidate)
+    if tensorflow_source.is_export(path):
+        raise InputError(
+            f"{path} is an export that lacks text/saved_model.pb. Export the "
+            "run again, or copy the export whole."
+        )
     return None
 
 

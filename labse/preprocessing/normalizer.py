@@ -11,6 +11,9 @@ moves to a newer Unicode.
 
 import tensorflow as tf
 
+from labse.preprocessing.lower_case import lower
+from labse.preprocessing.rare_characters import change_rows, character_class
+
 # Removed, so that the characters around them join: control and format
 # characters, private use, U+FFFD. Newer format characters (U+0890, U+08E2,
 # U+110CD, U+13430...) are letters to the reference.
@@ -48,30 +51,24 @@ _CJK = (
     "2B920-2CEAF 2F800-2FA1F"
 )
 
-
-def _ranges(table: str) -> str:
-    """The inside of an RE2 character class for a table of code points."""
-    return "".join(
-        "-".join(rf"\x{{{code}}}" for code in item.split("-"))
-        for item in table.split()
-    )
-
-
 _ORDINARY = "[^" + "".join(
-    _ranges(table)
+    character_class(table)
     for table in (_REMOVED, _SPACES, _LETTERS, _SEPARATORS, _SURROGATES)
 ) + "]*"  # fmt: skip
 
 _ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
-_WORD_BREAK = rf"([{_ASCII_PUNCTUATION}\p{{P}}{_ranges(_CJK)}])"
+_WORD_BREAK = rf"([{_ASCII_PUNCTUATION}\p{{P}}{character_class(_CJK)}])"
 # Some of the separators, enough to see quickly that a text has no long word.
-_COMMON_BREAKS = rf" {_ASCII_PUNCTUATION}" + _ranges(
+_COMMON_BREAKS = rf" {_ASCII_PUNCTUATION}" + character_class(
     "2010-2027 3001-3003 3008-3011 4E00-9FFF FF01-FF03 FF05-FF0A FF0C-FF0F"
 )
 
 
 def normalize(
-    texts: tf.Tensor, unknown_word: str, max_characters_per_word: int | None
+    texts: tf.Tensor,
+    unknown_word: str,
+    max_characters_per_word: int | None,
+    lower_case: bool = False,
 ) -> tf.Tensor:
     """Rewrites what the two tokenizers treat differently.
 
@@ -84,20 +81,24 @@ def normalize(
         characters that no vocabulary has, and for a word that is too long.
       max_characters_per_word: longer words become `unknown_word`; None for no
         limit.
+      lower_case: whether to lower-case and strip accents, for the ids of the
+        uncased tokenizer.
 
     Returns:
       string [n], valid UTF-8.
     """
     ordinary = tf.strings.regex_full_match(texts, _ORDINARY)
-    texts = _change_rows(
+    texts = change_rows(
         texts, ~ordinary, lambda rows: _clean(rows, unknown_word)
     )
+    if lower_case:
+        texts = lower(texts)
     if max_characters_per_word is None:
         return texts
     too_long = f"{{{max_characters_per_word + 1},}}"
     # A character has at least one byte.
     rows = tf.strings.length(texts) > max_characters_per_word
-    return _change_rows(
+    return change_rows(
         texts, rows, lambda rows: _hide_long_words(rows, unknown_word, too_long)
     )
 
@@ -116,13 +117,6 @@ def split_words(texts: tf.Tensor) -> tf.RaggedTensor:
     )
 
 
-def _change_rows(texts: tf.Tensor, mask: tf.Tensor, change) -> tf.Tensor:
-    """Applies `change` to the rows under `mask`: few, and it is costly."""
-    rows = tf.where(mask)  # [k, 1]
-    changed = change(tf.gather_nd(texts, rows))  # [k]
-    return tf.tensor_scatter_nd_update(texts, rows, changed)
-
-
 def _clean(texts: tf.Tensor, unknown_word: str) -> tf.Tensor:
     # Broken bytes become U+FFFD, which is removed below.
     texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")
@@ -133,7 +127,7 @@ def _clean(texts: tf.Tensor, unknown_word: str) -> tf.Tensor:
         (_SEPARATORS, r" \0 "),
     ):
         texts = tf.strings.regex_replace(
-            texts, f"[{_ranges(table)}]", replacement
+            texts, f"[{character_class(table)}]", replacement
         )
     return texts
 
@@ -150,4 +144,4 @@ def _hide_long_words(
         texts = tf.strings.regex_replace(texts, _WORD_BREAK, r" \1 ")
         return tf.strings.regex_replace(texts, f"[^ ]{too_long}", unknown_word)
 
-    return _change_rows(texts, suspect, hide)
+    return change_rows(texts, suspect, hide)

@@ -1,5 +1,7 @@
 """Text to WordPiece ids, all in the graph."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
@@ -7,8 +9,9 @@ from tensorflow_text.core.pybinds import (
     pywrap_fast_wordpiece_tokenizer_model_builder as model_builder,
 )
 
+from labse.configs.schema import TOKENIZER_IDS, TokenizerConfig
 from labse.errors import InputError
-from labse.preprocessing import normalizer, packing
+from labse.preprocessing import hub_normalizer, normalizer, packing
 from labse.preprocessing.vocabulary import (
     BERT_MAX_CHARACTERS_PER_WORD,
     SUFFIX_PREFIX,
@@ -16,16 +19,23 @@ from labse.preprocessing.vocabulary import (
     Vocabulary,
 )
 
-_PRIVATE_USE = range(0xE000, 0xF900)
-
 
 class WordPieceTokenizer(tf.Module):
-    """Cased WordPiece with the ids of BERT's tokenizer, 109 languages alike.
+    """WordPiece with the ids of a published BERT tokenizer, id for id.
 
-    Equal, id for id, to `tokenizers`' BERT tokenizer with
-    `do_lower_case=False`, on every text in which no special piece is written
-    out: "[MASK]" in a text is four ordinary words here, so that a text cannot
-    smuggle special pieces in. Bytes that are not UTF-8 are dropped.
+    Which one, `ids` and `lower_case` say:
+
+    - "hugging_face" (cased: LaBSE's and mBERT's tokenizer): the BERT
+      tokenizer of `tokenizers` with `do_lower_case` as `lower_case`, and
+      `strip_accents=None`. Bytes that are not UTF-8 are dropped.
+    - "tensorflow_hub": `tensorflow_text.BertTokenizer`, which is what TF
+      Hub's preprocessors are. A control or format character ends a word; a
+      no-break or an ideographic space is a letter, and so is a broken byte,
+      with which the word is [UNK].
+
+    Equal on every text in which no special piece is written out: "[MASK]" in
+    a text is four ordinary words here, so that a text cannot smuggle special
+    pieces in. (`BertTokenizer` does the same, `tokenizers` does not.)
 
     It holds no Python state and works in `tf.data`, in a SavedModel, under
     TensorFlow 1's loader, and on an empty batch. What is slow is `__init__`
@@ -37,24 +47,49 @@ class WordPieceTokenizer(tf.Module):
         vocabulary: Vocabulary,
         max_bytes_per_word: int = 400,
         max_characters_per_word: int | None = BERT_MAX_CHARACTERS_PER_WORD,
+        lower_case: bool = False,
+        ids: str = "hugging_face",
     ):
         """Builds the WordPiece model.
 
         Args:
           vocabulary: the pieces.
           max_bytes_per_word: a word with more bytes becomes [UNK]. TensorFlow
-            Text's default of 100 bytes loses words of 34 Thai letters.
+            Text's default of 100 bytes loses words of 34 Thai letters; the
+            ids of TF Hub's preprocessors are with it.
           max_characters_per_word: a word with more characters becomes [UNK];
-            100 is BERT's limit. None leaves only the limit in bytes.
+            100 is BERT's limit. None leaves only the limit in bytes, which
+            "tensorflow_hub" has alone in any case.
+          lower_case: whether to lower-case and strip accents, for uncased
+            vocabularies.
+          ids: whose ids, "hugging_face" or "tensorflow_hub".
         """
         super().__init__(name="wordpiece_tokenizer")
         _check_limits(max_bytes_per_word, max_characters_per_word)
+        if ids not in TOKENIZER_IDS:
+            raise InputError(
+                f"ids must be one of {', '.join(TOKENIZER_IDS)}. Received: "
+                f"{ids!r}."
+            )
         self.vocabulary = vocabulary
         self.max_bytes_per_word = max_bytes_per_word
         self.max_characters_per_word = max_characters_per_word
-        self._unknown_word = _unused_character(vocabulary)
+        self.lower_case = lower_case
+        self.ids = ids
+        self._unknown_word = _unused_character(
+            vocabulary,
+            range(0xE000, 0xF900),
+            "one private-use character (U+E000 to U+F8FF)",
+        )
+        # Not a dict: tf.Module would track it.
+        self._stand_ins = ()
+        if ids == "tensorflow_hub":
+            found = hub_normalizer.stand_ins(
+                vocabulary.pieces, self._unknown_word
+            )
+            self._stand_ins = tuple(found.items())
         buffer = model_builder.build_fast_wordpiece_model(
-            list(vocabulary.pieces),
+            _searchable(vocabulary, dict(self._stand_ins)),
             max_bytes_per_word,
             SUFFIX_PREFIX,
             UNK,
@@ -71,11 +106,23 @@ class WordPieceTokenizer(tf.Module):
             model_buffer=model, token_out_type=tf.int32
         )
 
+    @classmethod
+    def from_config(
+        cls, vocabulary: Vocabulary, config: TokenizerConfig
+    ) -> "WordPieceTokenizer":
+        """The tokenizer that a configuration describes."""
+        return cls(
+            vocabulary,
+            max_bytes_per_word=config.max_bytes_per_word,
+            lower_case=config.lower_case,
+            ids=config.ids,
+        )
+
     def normalize(self, texts: tf.Tensor) -> tf.Tensor:
-        """Rewrites texts so that their words are those of BERT's tokenizer.
+        """Rewrites texts so that their words are those of the tokenizer meant.
 
         Args:
-          texts: string [n]; bytes that are no UTF-8 are removed.
+          texts: string [n].
 
         Returns:
           string [n].
@@ -86,8 +133,18 @@ class WordPieceTokenizer(tf.Module):
                 "Texts are a string tensor of shape [n]. Received shape "
                 f"{texts.shape}. Reshape it to [-1]."
             )
+        if self.ids == "tensorflow_hub":
+            return hub_normalizer.normalize(
+                texts,
+                self._unknown_word,
+                dict(self._stand_ins),
+                self.lower_case,
+            )
         return normalizer.normalize(
-            texts, self._unknown_word, self.max_characters_per_word
+            texts,
+            self._unknown_word,
+            self.max_characters_per_word,
+            self.lower_case,
         )
 
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
@@ -152,13 +209,35 @@ def _check_limits(
         )
 
 
-def _unused_character(vocabulary: Vocabulary) -> str:
-    """A private-use character that no piece has."""
+def _searchable(vocabulary: Vocabulary, stand_ins: dict[str, str]) -> list[str]:
+    r"""The pieces as the WordPiece model is to find them.
+
+    No word has a space, but the model would find one with a space in a piece
+    of the vocabulary; and it cannot be built with a piece "\x11", which it
+    uses itself. Control characters are in no normalised text.
+    """
     used = set().union(*vocabulary.pieces)
-    for code in _PRIVATE_USE:
+    replacements = dict(stand_ins)
+    if used & set(" \x11"):
+        nowhere = _unused_character(
+            vocabulary, range(1, 0x11), "one of U+0001 to U+0010"
+        )
+        # Two, for "a b" and "a\x11b" are two pieces.
+        replacements[" "], replacements["\x11"] = nowhere, 2 * nowhere
+    if not replacements:
+        return list(vocabulary.pieces)
+    table = str.maketrans(replacements)
+    return [piece.translate(table) for piece in vocabulary.pieces]
+
+
+def _unused_character(
+    vocabulary: Vocabulary, codes: Iterable[int], name: str
+) -> str:
+    """The first of the characters that no piece has."""
+    used = set().union(*vocabulary.pieces)
+    for code in codes:
         if chr(code) not in used:
             return chr(code)
     raise InputError(
-        "The vocabulary leaves one private-use character (U+E000 to U+F8FF) "
-        "free. Received one with all of them."
+        f"The vocabulary leaves {name} free. Received one with all of them."
     )

@@ -16,7 +16,8 @@ import tensorflow as tf
 import tf_keras
 from absl import logging
 
-from labse.checkpoints import run_folder
+from labse.checkpoints import model_source, recognition, run_folder
+from labse.checkpoints.model_source import ModelSource, Stated
 from labse.configs.schema import ExperimentConfig
 from labse.data.batches import batches
 from labse.data.example_order import ExampleOrder
@@ -55,7 +56,7 @@ class Trainer:
           store: the training pairs.
           vocabulary: the pieces.
           strategy: the devices.
-          init: a run folder or checkpoint whose encoder a new run starts from.
+          init: a model of any kind, from whose encoder a new run starts.
 
         Raises:
           InputError: the global batch does not divide by the replicas, or a
@@ -126,9 +127,10 @@ class Trainer:
                 ) from error
             logging.info("Goes on from step %d.", self.step)
         elif init:
-            prefix = _prefix(init, self._vocabulary)
-            run_folder.restore_encoder(self.model.encoder, prefix)
-            logging.info("Starts from the encoder of %s.", init)
+            vocabulary_path = self.folder / run_folder.VOCABULARY
+            source = open_init(init, self.config, vocabulary_path)
+            model_source.assign(self.model.encoder, source)
+            logging.info("Starts from %s, a %s.", init, source.kind)
         if self._is_chief:
             history.truncate(self.folder, self.step)
 
@@ -161,7 +163,7 @@ class Trainer:
         tokenizer = self.config.tokenizer
         return EncoderModel(
             self.model.encoder,
-            WordPieceTokenizer(self._vocabulary, tokenizer.max_bytes_per_word),
+            WordPieceTokenizer.from_config(self._vocabulary, tokenizer),
             tokenizer.max_length,
         )
 
@@ -176,8 +178,8 @@ class Trainer:
             config.data.language_exponent,
             config.data.batches_sorted_together,
         )
-        tokenizer = WordPieceTokenizer(
-            self._vocabulary, config.tokenizer.max_bytes_per_word
+        tokenizer = WordPieceTokenizer.from_config(
+            self._vocabulary, config.tokenizer
         )
         total = self._strategy.num_replicas_in_sync
 
@@ -274,23 +276,64 @@ class Trainer:
         )
 
 
-def _prefix(init: str, vocabulary: Vocabulary) -> str:
-    """The checkpoint that `--init` means: a run folder or a prefix."""
-    if run_folder.is_run_folder(init):
-        theirs = Vocabulary.read(pathlib.Path(init) / run_folder.VOCABULARY)
-        if theirs.pieces != vocabulary.pieces:
-            raise InputError(
-                f"--init={init} has another vocabulary, so its embeddings "
-                "would stand for other pieces. Give --vocab="
-                f"{pathlib.Path(init) / run_folder.VOCABULARY}."
-            )
-        return run_folder.best_or_last(pathlib.Path(init))
-    if pathlib.Path(init + ".index").exists():
-        return init
-    raise InputError(
-        "--init takes a run folder or the prefix of a checkpoint (what "
-        f"stands before .index). Received: {init}."
+# Of these the weights of an encoder depend; the rest is training's choice.
+_INIT_MUST_EQUAL = (
+    "encoder.num_layers",
+    "encoder.num_heads",
+    "encoder.hidden_size",
+    "encoder.intermediate_size",
+    "encoder.max_positions",
+    "encoder.type_vocab_size",
+    "encoder.activation",
+    "encoder.pooling",
+    "tokenizer.lower_case",
+    "tokenizer.ids",
+)
+
+
+def open_init(
+    path: str, config: ExperimentConfig, vocabulary_path: pathlib.Path
+) -> ModelSource:
+    """The model that `--init` names, if the run can start from it.
+
+    Args:
+      path: a model of any kind that `labse convert` takes.
+      config: the run's; it also holds for what the model does not record.
+      vocabulary_path: the run's, also for a model that comes without one.
+
+    Raises:
+      InputError: it is no model, or the run is configured otherwise.
+    """
+    stated = Stated(
+        vocabulary=str(vocabulary_path),
+        pooling=config.encoder.pooling,
+        activation=config.encoder.activation,
+        lower_case=config.tokenizer.lower_case,
+        ids=config.tokenizer.ids,
+        as_default=True,
     )
+    source = recognition.open_source(path, stated)
+    vocabulary = Vocabulary.read(vocabulary_path)
+    if source.vocabulary.pieces != vocabulary.pieces:
+        raise InputError(
+            f"--init={path} has another vocabulary, so its embeddings "
+            "would stand for other pieces. Give --vocab the model's own: the "
+            "vocab.txt of its folder, or of what labse convert makes of it."
+        )
+    wanted = model_source.record(config)
+    differences = [
+        f"{key}={value}"
+        for key, value in source.recorded.items()
+        if key in _INIT_MUST_EQUAL and wanted[key] != value
+    ]
+    if differences:
+        raise InputError(
+            f"--init={path} is another encoder than the configuration "
+            "describes. Add "
+            + " ".join(f"--override={each}" for each in differences)
+            + ", or change the model with labse convert."
+        )
+    return source
 
 
 def train(

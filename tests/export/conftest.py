@@ -25,7 +25,7 @@ WORDS = ["the", "bus", "was", "Die", "die", "##er", "##ing", "walk", "##ed"]
 def make_run(tmp_path_factory):
     """A function that makes a run folder with random weights."""
 
-    def make(pooling="cls", precision="float32", seed=1) -> str:
+    def make(pooling="cls", precision="float32", seed=1, tokenizer=None) -> str:
         folder = tmp_path_factory.mktemp("run")
         vocabulary = folder / "vocab.txt"
         letters = sorted(set("".join(golden.read_sentences()[0])))
@@ -46,7 +46,7 @@ def make_run(tmp_path_factory):
                 # Large enough for every piece to move the vector.
                 initializer_range=0.3,
             ),
-            tokenizer=TokenizerConfig(max_length=48),
+            tokenizer=tokenizer or TokenizerConfig(max_length=48),
             training=TrainingConfig(precision=precision),
         )
         path = folder / "tiny"

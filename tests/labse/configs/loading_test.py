@@ -74,6 +74,8 @@ def test_overrides_are_typed():
         ("encoder.pooling=max", r"cls, cls_tanh, mean. Received: 'max'"),
         ("encoder.num_heads=5", r"a multiple of encoder.num_heads"),
         ("tokenizer.max_length=600", r"at most encoder.max_positions"),
+        ("tokenizer.ids=tf", r"hugging_face, tensorflow_hub. Received: 'tf'"),
+        ("tokenizer.lower_case=1", r"lower_case must be a bool"),
         ("training.warmup_steps=90000", r"less than training.num_steps"),
         ("training.steps_per_execution=7", r"must be a multiple of"),
     ],
@@ -81,6 +83,13 @@ def test_overrides_are_typed():
 def test_what_does_not_fit_is_refused(override, message):
     with pytest.raises(InputError, match=message):
         loading.load("labse_tiny", [override])
+
+
+def test_a_configuration_of_before_the_tokenizer_s_kinds_means_labse_s():
+    values = {"tokenizer": {"max_length": 64, "max_bytes_per_word": 400}}
+    tokenizer = loading.from_dict(values).tokenizer
+    assert tokenizer.max_length == 64
+    assert (tokenizer.lower_case, tokenizer.ids) == (False, "hugging_face")
 
 
 def test_what_is_no_preset_and_no_file_is_refused(tmp_path):

@@ -281,6 +281,12 @@ def test_limits_of_a_word_can_be_changed():
     assert lengths(max_bytes_per_word=99) == [1, 1, 1, 1]
 
 
+def test_pieces_that_no_word_can_be_are_never_found():
+    pieces = [*SPECIAL, "a", "##a", "b", "a b", "## b", "\x11", "a\x11b"]
+    texts = ["a b", "a\x11b", "\x11", "a a b", "b\x01a"]
+    assert differences(pieces, texts) == []
+
+
 def test_random_mixtures_equal_the_peer():
     rng = random.Random(3)
     special = "\0\t\n \u00a0\u200c\u200d\u00ad\u0301\ufe0f👩中\U0002b820\u166d"
