@@ -16,6 +16,7 @@ from absl import flags
 from data_pipeline import vocabulary_learner, word_counts
 from labse.bin import program
 from labse.errors import InputError
+from labse.preprocessing import text_files
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -77,11 +78,11 @@ def main(flag_values: flags.FlagValues) -> None:
             f"--out must be in a folder that exists. Received: "
             f"{flag_values.out}. Make the folder {folder} first."
         )
-    files = word_counts.find_files(flag_values.input)
+    files = text_files.find_files(flag_values.input)
     counts = word_counts.count_words(
         text
         for path in files
-        for text in word_counts.read_texts(path, flag_values.language)
+        for text in text_files.read_texts(path, flag_values.language)
     )
     exponent = flag_values.smoothing_exponent
     print(vocabulary_learner.describe_languages(counts, exponent))

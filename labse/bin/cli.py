@@ -10,6 +10,15 @@ PROGRAMS = {
     "train": ("labse.bin.train", "train a dual encoder on pairs"),
     "encode": ("labse.bin.encode", "text file -> vectors (.npy)"),
     "evaluate": ("labse.bin.evaluate", "judge a model on a task"),
+    "convert": ("labse.bin.convert", "a model of any format -> another"),
+    "prune-vocab": (
+        "labse.bin.prune_vocab",
+        "keep the pieces that a text needs: a smaller model, same vectors",
+    ),
+    "grow-vocab": (
+        "labse.bin.grow_vocab",
+        "add pieces for a language; each starts from those it replaces",
+    ),
     "export": ("export.export_program", "run folder -> SavedModels"),
     "verify": ("export.verify_program", "prove that an export works"),
     "extract-gettext": (

@@ -1,0 +1,63 @@
+"""Adds pieces to a model's vocabulary, for a new language or a domain.
+
+    labse build-vocab --input=swahili.txt --language=sw --vocab_size=2000
+                      --out=new.txt
+    labse grow-vocab --model=M --pieces=new.txt --report_text=swahili.txt
+                     --language=sw --out=RUN
+    labse train --init=RUN --vocab=RUN/vocab.txt ...
+
+Every piece of the file that the model lacks is appended; special pieces and
+[unused...] are passed over. The row of a new piece starts as the mean of the
+rows of the pieces that its letters are read as without it: of [UNK]'s, where
+they cannot be read. Then it has to be trained.
+
+WordPiece takes the longest piece that fits, so a new piece changes how words
+are read that hold it, in every language. Texts in which no new piece comes up
+keep their vectors, in the same batch to the last bit.
+
+RUN is a run folder. RUN/grow_report.json and the table on standard output say
+what changed; with --report_text also, for each language, the share of words
+that are [UNK] and pieces per word, before and after. Text is .tsv with a
+header or .txt with a text a line, as for `labse prune-vocab`.
+"""
+
+import time
+
+from absl import flags
+
+from labse.bin import program, prune_vocab
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of `labse grow-vocab`."""
+    flags.DEFINE_string(
+        "pieces",
+        None,
+        "The new pieces, one a line; labse build-vocab makes such a file.",
+        required=True,
+        flag_values=flag_values,
+    )
+    prune_vocab.define_model_and_report(flag_values)
+
+
+def main(flag_values: flags.FlagValues) -> None:
+    """Opens the model, grows it, prints the report."""
+    from labse.checkpoints import vocabulary_surgery
+
+    start = time.monotonic()
+    report_text = prune_vocab.find_texts(flag_values, flag_values.report_text)
+    report = vocabulary_surgery.grow(
+        prune_vocab.open_model(flag_values),
+        flag_values.pieces,
+        flag_values.out,
+        report_text,
+    )
+    print(
+        f"{report['added']:,} pieces added, {report['from_unknown']:,} of them "
+        f"start from [UNK]; {report['known']:,} were there already"
+    )
+    prune_vocab.print_report(report, flag_values.out, start)
+
+
+if __name__ == "__main__":
+    program.main(__name__)

@@ -1,0 +1,138 @@
+"""Cuts a model's vocabulary to what a text needs: smaller, same vectors.
+
+    labse prune-vocab --model=M --text='corpus/*.tsv.gz' --out=RUN
+    labse prune-vocab --model=M --text=deutsch.txt --language=de --out=RUN
+
+Kept are the pieces that the model's own tokenizer gives for the text and every
+single character in it. A text that needs no other piece is read as before, and
+its vector is the same to the last bit. Take as much text as there is: a piece
+that it lacks is gone for later texts, which are then spelled in shorter ones.
+
+RUN is a run folder of the same model with a smaller table of embeddings: ask
+it, export it, convert it, or train on from it with
+`labse train --init=RUN --vocab=RUN/vocab.txt`. RUN/prune_report.json and the
+table on standard output say what changed, for each language: the share of
+words that are [UNK] and pieces per word, before and after.
+
+Text is .tsv with a header (source, target, source_language and
+target_language: both sides count; or text and language) or .txt, one text a
+line, in the language of --language; .gz may follow.
+"""
+
+import sys
+import time
+
+from absl import flags
+
+from labse.bin import convert, program
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of `labse prune-vocab`."""
+    flags.DEFINE_multi_string(
+        "text",
+        None,
+        "File or glob: .tsv, .txt, also with .gz. Give it again for more.",
+        required=True,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "min_count",
+        1,
+        "Pieces of several characters that come up less often go too. With "
+        "more than 1 some words of the text are read otherwise.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    define_model_and_report(flag_values)
+
+
+def define_model_and_report(flag_values: flags.FlagValues) -> None:
+    """Defines what pruning and growing have in common."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "The model, of any kind that labse convert takes.",
+        required=True,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "out", None, "The new run.", required=True, flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "language",
+        None,
+        "Language of the .txt files.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_list(
+        "languages",
+        [],
+        "Only texts of these languages, as in en,de; by default all.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "report_text",
+        [],
+        "File or glob of the text that the report is about, such as one that "
+        "was held out.",
+        flag_values=flag_values,
+    )
+    convert.define_stated(flag_values)
+
+
+def main(flag_values: flags.FlagValues) -> None:
+    """Opens the model, prunes it, prints the report."""
+    from labse.checkpoints import vocabulary_surgery
+
+    start = time.monotonic()
+    text = find_texts(flag_values, flag_values.text)
+    report_text = find_texts(flag_values, flag_values.report_text)
+    report = vocabulary_surgery.prune(
+        open_model(flag_values),
+        text,
+        flag_values.out,
+        flag_values.min_count,
+        report_text,
+    )
+    print_report(report, flag_values.out, start)
+
+
+def find_texts(flag_values: flags.FlagValues, patterns: list[str]):
+    """The `text_files.Texts` of globs; None if there are none."""
+    from labse.preprocessing.text_files import Texts
+
+    if not patterns:
+        return None
+    return Texts(patterns, flag_values.language, flag_values.languages)
+
+
+def open_model(flag_values: flags.FlagValues):
+    """The `ModelSource` that --model names, --out being free."""
+    from labse.checkpoints import converted_run, recognition
+    from labse.inference import text_saved_model
+
+    converted_run.check_target(flag_values.out)
+    path = flag_values.model
+    folder = text_saved_model.resolve(path) if "://" in path else path
+    source = recognition.open_source(folder, convert.stated(flag_values))
+    print(
+        f"{path}: {source.kind}, {len(source.vocabulary):,} pieces",
+        file=sys.stderr,
+    )
+    for note in source.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return source
+
+
+def print_report(report: dict, out: str, start: float) -> None:
+    """Prints the table, and where the run is."""
+    from labse.checkpoints import vocabulary_report
+
+    print(vocabulary_report.table(report))
+    seconds = time.monotonic() - start
+    print(f"wrote {out} in {seconds:.1f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    program.main(__name__)
