@@ -184,8 +184,8 @@ def machine() -> str:
     return name
 
 
-def measure(scratch: str, large: bool) -> None:
-    """Makes, moves, loads; prints a table."""
+def measure(scratch: str, large: bool) -> bool:
+    """Makes, moves, loads; prints a table; returns whether all is good."""
     run, folder, back, saved, from_saved = (
         f"{scratch}/{name}"
         for name in ("run", "folder", "back", "saved_model", "from_saved")
@@ -211,11 +211,13 @@ def measure(scratch: str, large: bool) -> None:
             f"{result['peak'] / 1e9:9.2f}{share:7.2f}"
         )
     digests = {table_digest(path) for path in (run, folder, back, from_saved)}
+    good &= len(digests) == 1
     print(f"tables equal, bit by bit: {len(digests) == 1}")
     vectors = []
     for path in (run, folder, saved):
         result = run_job("load", path)
         vectors.append(result["vector"])
+        good &= result["peak"] <= MAX_SHARE * files_size(path)
         print(
             f"{'labse.load(' + pathlib.Path(path).name + ')':<38}"
             f"{files_size(path) / 1e9:6.2f}{result['loading']:9.1f}"
@@ -224,7 +226,9 @@ def measure(scratch: str, large: bool) -> None:
         )
     spread = float(np.ptp(np.array(vectors), axis=0).max())
     print(f"largest difference of their vectors: {spread:.1e}")
+    good &= spread < 1e-5
     print(f"within {MAX_SECONDS} s and {MAX_SHARE} of the size: {good}")
+    return good
 
 
 def main() -> None:
@@ -239,7 +243,8 @@ def main() -> None:
         print(json.dumps({**result, "peak": peak_memory()}))
         return
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-        measure(scratch, options.large)
+        if not measure(scratch, options.large):
+            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -95,20 +95,18 @@ def stated(flag_values: flags.FlagValues):
     """What the user says, as `model_source.Stated`."""
     from labse.checkpoints.model_source import Stated
 
-    names = set(Stated.__annotations__) - {"as_default"}
+    names = set(Stated.__annotations__) - {"fallback"}
     return Stated(**{name: flag_values[name].value for name in names})
 
 
 def main(flag_values: flags.FlagValues) -> None:
     """Opens, checks, writes, says what was done."""
-    from labse.checkpoints import converted_run, recognition
-    from labse.inference import text_saved_model
+    from labse.checkpoints import converted_run, new_folder, recognition
 
-    converted_run.check_target(flag_values.out)
+    new_folder.check(flag_values.out)
     start = time.monotonic()
     path = flag_values.input
-    folder = text_saved_model.resolve(path) if "://" in path else path
-    source = recognition.open_source(folder, stated(flag_values))
+    source = recognition.open_source(path, stated(flag_values))
     encoder = source.config.encoder
     _say(
         f"{path}: {source.kind}; {encoder.num_layers} blocks of "

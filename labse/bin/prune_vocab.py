@@ -109,13 +109,11 @@ def find_texts(flag_values: flags.FlagValues, patterns: list[str]):
 
 def open_model(flag_values: flags.FlagValues):
     """The `ModelSource` that --model names, --out being free."""
-    from labse.checkpoints import converted_run, recognition
-    from labse.inference import text_saved_model
+    from labse.checkpoints import new_folder, recognition
 
-    converted_run.check_target(flag_values.out)
+    new_folder.check(flag_values.out)
     path = flag_values.model
-    folder = text_saved_model.resolve(path) if "://" in path else path
-    source = recognition.open_source(folder, convert.stated(flag_values))
+    source = recognition.open_source(path, convert.stated(flag_values))
     print(
         f"{path}: {source.kind}, {len(source.vocabulary):,} pieces",
         file=sys.stderr,

@@ -7,7 +7,6 @@ RUN/source.json                    what it was made from
 
 import json
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Mapping
 
@@ -15,25 +14,13 @@ import tensorflow as tf
 
 from labse.checkpoints import run_folder, tensor_bundle
 from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints.new_folder import new_folder
 from labse.configs import loading
 from labse.configs.schema import EncoderConfig, ExperimentConfig
-from labse.errors import InputError
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
 
 _CHECKPOINT = "step-0"
-
-
-def check_target(out: str) -> None:
-    """Raises `InputError` where `out` holds something already."""
-    folder = pathlib.Path(out)
-    if folder.is_dir() and not any(folder.iterdir()):
-        return
-    if folder.exists() or folder.is_symlink():
-        raise InputError(
-            f"--out must be a new folder; nothing is written over. {out} "
-            "exists. Choose another name, or remove it first."
-        )
 
 
 def write(
@@ -41,7 +28,7 @@ def write(
     config: ExperimentConfig,
     vocabulary: Vocabulary,
     weights: Mapping,
-    record: dict,
+    records: dict[str, dict],
 ) -> None:
     """Writes a run folder; it is whole or not there.
 
@@ -51,40 +38,32 @@ def write(
       vocabulary: as long as the table of word embeddings.
       weights: by the names of `weights.py`, objects with `shape` and
         `row_blocks()`.
-      record: what `source.json` is to say.
+      records: JSON files by their names, `source.json` among them.
 
     Raises:
       InputError: `out` exists and is not empty.
     """
-    check_target(out)
-    target = pathlib.Path(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(
-        tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)
-    )
-    try:
-        folder.chmod(0o755)
+    with new_folder(out) as folder:
         pieces = "".join(f"{piece}\n" for piece in vocabulary.pieces)
         (folder / run_folder.VOCABULARY).write_bytes(pieces.encode())
         (folder / run_folder.BEST).mkdir(parents=True)
         _write_checkpoint(folder / run_folder.BEST, config.encoder, weights)
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        (folder / run_folder.SOURCE_RECORD).write_text(text, "utf-8")
+        for name, record in records.items():
+            text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+            (folder / name).write_text(text, "utf-8")
         config_text = loading.to_yaml(config)
         (folder / run_folder.CONFIG).write_text(config_text, "utf-8")
-        folder.replace(target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
-def describe(source: ModelSource) -> dict:
-    """What `source.json` says of a converted model."""
+def describe(source: ModelSource, *notes: str) -> dict[str, dict]:
+    """`source.json`: what a model was made from, and how."""
     return {
-        "made_from": source.kind,
-        "path": source.path,
-        "recorded": source.recorded,
-        "notes": list(source.notes),
+        run_folder.SOURCE_RECORD: {
+            "made_from": source.kind,
+            "path": source.path,
+            "recorded": source.recorded,
+            "notes": [*source.notes, *notes],
+        }
     }
 
 

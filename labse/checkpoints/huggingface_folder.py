@@ -8,9 +8,7 @@ it, too. Weights are copied a block of rows at a time.
 
 import dataclasses
 import json
-import os
 import pathlib
-import shutil
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,13 +16,13 @@ import tokenizers
 from tokenizers import decoders, normalizers, pre_tokenizers, processors
 
 from labse.checkpoints import (
-    converted_run,
     huggingface_source,
     huggingface_tokenizer,
     safetensors_file,
     sentence_transformers_modules,
 )
 from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints.new_folder import new_folder
 from labse.checkpoints.weights import (
     POOLER,
     Weight,
@@ -89,21 +87,12 @@ def write(source: ModelSource, out: str) -> None:
     Raises:
       InputError: `out` holds something, or the tokenizer cannot be had there.
     """
-    folder = pathlib.Path(out).absolute()
-    converted_run.check_target(out)
     _check_tokenizer(source)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    temporary.mkdir()
-    try:
-        _write_bert(source, temporary)
-        _write_tokenizer(source, temporary)
-        _write_modules(source, temporary)
-        (temporary / "README.md").write_text(_model_card(source), "utf-8")
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    with new_folder(out) as folder:
+        _write_bert(source, folder)
+        _write_tokenizer(source, folder)
+        _write_modules(source, folder)
+        (folder / "README.md").write_text(_model_card(source), "utf-8")
 
 
 def _check_tokenizer(source: ModelSource) -> None:

@@ -71,6 +71,7 @@ def open_source(path: str, stated: Stated) -> ModelSource:
     bert = modules.transformer if modules else folder
     config = _read_config(bert)
     tokenizer = huggingface_tokenizer.read(bert, config, stated.vocabulary)
+    model_source.own_or_stated_vocabulary(tokenizer.vocabulary, stated, path)
     recorded, notes = _recorded(config, tokenizer, modules)
     found = _read_names(bert)
     _check_layers(config, found)

@@ -8,7 +8,6 @@ stands. Both were tried with version 5.23.
 """
 
 import pathlib
-import re
 from typing import NamedTuple
 
 from labse.checkpoints import json_file
@@ -95,7 +94,7 @@ def read(
     vocabulary, origin = _vocabulary(folder, tokenizer, stated_vocabulary)
     general = _class_of(config, model) in _GENERAL_CLASSES
     lower_case, notes = _lower_case(config, tokenizer, general)
-    if lower_case is None and _has_capitals(vocabulary):
+    if lower_case is None and vocabulary.has_capitals:
         # Nothing but the vocabulary is there, and it is a cased one.
         lower_case = False
     files = (config.path, tokenizer.path, special.path, added.path, origin)
@@ -105,14 +104,6 @@ def read(
         max_length=config.number("model_max_length"),
         notes=notes,
         files=tuple(dict.fromkeys(file for file in files if file.is_file())),
-    )
-
-
-def _has_capitals(vocabulary: Vocabulary) -> bool:
-    return any(
-        re.search("[A-Z]", piece)
-        for piece in vocabulary.pieces
-        if not piece.startswith("[")
     )
 
 
@@ -179,7 +170,9 @@ def _check_tokenizer(tokenizer: JsonObject) -> None:
     normalizer.must_be("type", "BertNormalizer")
     normalizer.must_be("clean_text", True)
     normalizer.must_be("handle_chinese_chars", True)
-    _check_post_processor(tokenizer.child("post_processor"))
+    _check_post_processor(
+        tokenizer.child("post_processor"), model.child("vocab").values
+    )
     added = tokenizer.values.get("added_tokens") or []
     if not isinstance(added, list) or not all(
         isinstance(token, dict) and isinstance(token.get("content"), str)
@@ -189,8 +182,14 @@ def _check_tokenizer(tokenizer: JsonObject) -> None:
     _check_added(tokenizer.path, [token["content"] for token in added])
 
 
-def _check_post_processor(processor: JsonObject) -> None:
+def _check_post_processor(processor: JsonObject, ids: dict) -> None:
     processor.must_be("type", "TemplateProcessing", "BertProcessing")
+    for name, key in ((CLS, "cls"), (SEP, "sep")):
+        if processor.values["type"] == "BertProcessing":
+            processor.must_be(key, [name, ids.get(name)])
+        else:
+            special = processor.child("special_tokens").child(name)
+            special.must_be("ids", [ids.get(name)])
     if processor.values["type"] == "TemplateProcessing":
         processor.must_be(
             "single",
@@ -254,15 +253,10 @@ def _vocabulary(
 ) -> tuple[Vocabulary, pathlib.Path]:
     """The pieces, and the file they came from (with `tokenizer`)."""
     path = folder / VOCABULARY
-    if stated and pathlib.Path(stated).resolve() != path.resolve():
-        if path.is_file() or tokenizer.values:
-            raise InputError(
-                f"{folder} has its own vocabulary. Received another, "
-                f"{stated}. Leave it out."
-            )
-        path = pathlib.Path(stated)
     if not tokenizer.values:
         if not path.is_file():
+            if stated:
+                return Vocabulary.read(stated), pathlib.Path(stated)
             raise InputError(
                 f"{folder} has no vocabulary: neither {VOCABULARY} nor "
                 f"{TOKENIZER}. Fetch it, or state the path of a vocab.txt."

@@ -7,7 +7,7 @@ import numpy as np
 
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight
 from labse.configs import loading
-from labse.configs.schema import ExperimentConfig
+from labse.configs.schema import MAX_BYTES_PER_WORD, ExperimentConfig
 from labse.errors import InputError
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
@@ -28,7 +28,8 @@ class Stated:
       max_length: most tokens of a sentence, [CLS] and [SEP] included.
       lower_case: whether the vocabulary is uncased.
       ids: whose tokenizer's ids: "hugging_face" or "tensorflow_hub".
-      as_default: all this counts only for what the files do not record.
+      fallback: what holds where neither the files nor their format say
+        anything.
     """
 
     vocabulary: str | None = None
@@ -37,7 +38,16 @@ class Stated:
     max_length: int | None = None
     lower_case: bool | None = None
     ids: str | None = None
-    as_default: bool = False
+    fallback: ExperimentConfig | None = None
+
+    def said(self) -> str:
+        """What is stated, for a message."""
+        values = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) is not None
+        ]
+        return ", ".join(values) or "nothing"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +74,6 @@ class ModelSource:
     files: tuple[pathlib.Path, ...]
     notes: tuple[str, ...] = ()
 
-
-# tensorflow_text.BertTokenizer's default, which TF Hub's preprocessors have.
-HUB_MAX_BYTES_PER_WORD = 100
 
 # What a user may change although the model's files say something else.
 _CHOICES = ("encoder.pooling", "tokenizer.max_length", "tokenizer.ids")
@@ -100,8 +107,6 @@ def resolve(
         known = recorded.get(key)
         if said is None or said == known:
             continue
-        if known is not None and stated.as_default:
-            continue
         if known is not None and key not in _CHOICES:
             raise InputError(
                 f"{origin} records {key} {known}. Received: {said}. Leave it "
@@ -116,8 +121,16 @@ def resolve(
         if key not in values:
             values[key] = value
             notes.append(f"{key}: {value}, as nothing records another")
-    if values.get("tokenizer.ids") == "tensorflow_hub":
-        values["tokenizer.max_bytes_per_word"] = HUB_MAX_BYTES_PER_WORD
+    if stated.fallback is not None:
+        for key, value in record(stated.fallback).items():
+            if key in _stated_values(stated) and key not in values:
+                values[key] = value
+                notes.append(f"{key}: {value}, as configured")
+    if values.get("tokenizer.ids") != recorded.get("tokenizer.ids"):
+        # The longest word is part of whose ids they are.
+        values["tokenizer.max_bytes_per_word"] = MAX_BYTES_PER_WORD[
+            values["tokenizer.ids"]
+        ]
     missing = [key for key in _stated_values(stated) if key not in values]
     if missing:
         names = [key.partition(".")[2] for key in missing]
@@ -170,6 +183,32 @@ def record(config: ExperimentConfig) -> dict[str, object]:
         for section in ("encoder", "tokenizer")
         for key, value in dataclasses.asdict(getattr(config, section)).items()
     }
+
+
+def own_or_stated_vocabulary(
+    own: Vocabulary | None, stated: Stated, origin: str
+) -> Vocabulary:
+    """The vocabulary of a model, which the user may have to name.
+
+    Raises:
+      InputError: there is none, or the user names another than the model's.
+    """
+    if stated.vocabulary is None:
+        if own is None:
+            raise InputError(
+                f"{origin} comes without a vocabulary. State the path of its "
+                "vocab.txt."
+            )
+        return own
+    said = Vocabulary.read(stated.vocabulary)
+    if own is not None and own.pieces != said.pieces:
+        raise InputError(
+            f"{origin} has its own vocabulary of {len(own):,} pieces, and "
+            f"{stated.vocabulary} is another, of {len(said):,}: its embeddings "
+            "would stand for other pieces. Use the model's own: the vocab.txt "
+            "of its folder, or of what labse convert makes of it."
+        )
+    return said
 
 
 def check_vocabulary(

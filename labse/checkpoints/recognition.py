@@ -2,6 +2,9 @@
 
 import pathlib
 
+import tensorflow as tf
+import tensorflow_hub as hub
+
 from labse.checkpoints import (
     huggingface_source,
     run_folder,
@@ -11,12 +14,37 @@ from labse.checkpoints.model_source import ModelSource, Stated
 from labse.errors import InputError
 
 KINDS = (
-    "a run folder (config.yaml inside), an export folder (export.json), a "
-    "sentence-transformers folder (modules.json), a Hugging Face BERT folder "
-    "(config.json), a SavedModel of an encoder such as google/LaBSE/2 "
-    "(saved_model.pb), or a BERT checkpoint of TensorFlow 1 or Model Garden "
-    "(its prefix, or the folder with bert_model.ckpt.index)"
+    "a run folder (config.yaml inside), a sentence-transformers folder "
+    "(modules.json), a Hugging Face BERT folder (config.json), an export "
+    "folder (export.json), a SavedModel (saved_model.pb) of an encoder such "
+    "as google/LaBSE/2, a BERT checkpoint of TensorFlow 1 or Model Garden "
+    "(its prefix, or the folder with bert_model.ckpt.index), or a TF Hub "
+    "handle (URL)"
 )
+
+
+def resolve(path: str) -> str:
+    """The local folder of a TF Hub handle; a path is its own.
+
+    Raises:
+      InputError: it could not be fetched.
+    """
+    if "://" not in path:
+        return path
+    try:
+        return hub.resolve(path)
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise InputError(
+            f"The TF Hub handle {path} could not be fetched: {error}"
+        ) from error
+
+
+def holds_weights(path: str) -> bool:
+    """Whether a folder says by itself that it is a model to be read.
+
+    Such a folder is never run, whatever SavedModel may lie beside.
+    """
+    return run_folder.is_run_folder(path) or huggingface_source.is_folder(path)
 
 
 def open_source(path: str, stated: Stated | None = None) -> ModelSource:
@@ -31,17 +59,22 @@ def open_source(path: str, stated: Stated | None = None) -> ModelSource:
         something that nobody states.
     """
     stated = stated or Stated()
+    path = resolve(path)
     folder = pathlib.Path(path)
     if run_folder.is_run_folder(path):
         return run_folder.open_source(path, stated)
-    if tensorflow_source.is_export(path):
-        return tensorflow_source.open_export(path, stated)
     if huggingface_source.is_folder(path):
         return huggingface_source.open_source(path, stated)
+    if tensorflow_source.is_export(path):
+        return tensorflow_source.open_export(path, stated)
     if (folder / tensorflow_source.SAVED_MODEL).is_file():
         return tensorflow_source.open_saved_model(path, stated)
     prefix = tensorflow_source.checkpoint_prefix(path)
     if prefix:
+        # RUN/checkpoints/best/step-1
+        run = pathlib.Path(prefix).absolute().parent.parent.parent
+        if run_folder.is_run_folder(str(run)):
+            return run_folder.open_source(str(run), stated, prefix)
         return tensorflow_source.open_checkpoint(prefix, stated)
     if not folder.exists():
         raise InputError(f"A model is {KINDS}. {path!r} does not exist.")

@@ -19,6 +19,7 @@ from labse.checkpoints.model_source import (
     ModelSource,
     Stated,
     check_vocabulary,
+    own_or_stated_vocabulary,
     resolve,
 )
 from labse.checkpoints.weights import match
@@ -141,8 +142,15 @@ def best_or_last(folder: pathlib.Path) -> str:
     )
 
 
-def open_source(path: str, stated: Stated | None = None) -> ModelSource:
+def open_source(
+    path: str, stated: Stated | None = None, prefix: str | None = None
+) -> ModelSource:
     """The trained encoder of a run as a model on disk.
+
+    Args:
+      path: the run folder.
+      stated: what the user says about it.
+      prefix: of the checkpoint; by default the best one, else the last.
 
     Raises:
       InputError: this is no run, or its checkpoint does not fit its
@@ -153,10 +161,12 @@ def open_source(path: str, stated: Stated | None = None) -> ModelSource:
         raise InputError(f"A run folder holds {CONFIG}. Received: {path}.")
     saved = loading.load(str(folder / CONFIG))
     recorded = model_source.record(saved)
-    config, notes = resolve(recorded, stated or Stated(), {}, path, saved)
-    vocabulary = Vocabulary.read(str(folder / VOCABULARY))
+    stated = stated or Stated()
+    config, notes = resolve(recorded, stated, {}, path, saved)
+    own = Vocabulary.read(str(folder / VOCABULARY))
+    vocabulary = own_or_stated_vocabulary(own, stated, path)
     check_vocabulary(vocabulary, config.encoder.vocab_size, path)
-    prefix = best_or_last(folder)
+    prefix = prefix or best_or_last(folder)
     found = {
         name: tensor
         for name, (key, tensor) in tensor_bundle.read_variables(prefix).items()

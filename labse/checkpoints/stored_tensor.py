@@ -11,6 +11,7 @@ import math
 import pathlib
 from collections.abc import Iterator
 
+import google_crc32c
 import numpy as np
 
 from labse.errors import InputError
@@ -28,12 +29,14 @@ class StoredTensor:
       offset: of its first byte; need not be a multiple of anything.
       dtype: the stored type, little-endian.
       shape: its dimensions.
+      crc32c: checksum of its bytes, where the format has one.
     """
 
     path: pathlib.Path
     offset: int
     dtype: np.dtype
     shape: tuple[int, ...]
+    crc32c: int | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -67,10 +70,15 @@ class StoredTensor:
         """The rows in blocks of about `BLOCK_BYTES`, read as they are asked.
 
         Not through a map: its pages would count as this process's memory.
+
+        Raises:
+          InputError: the file ends before the tensor, or, told after the last
+            block, the checksum does not fit.
         """
         shape = self.shape or (1,)
         row_bytes = self.dtype.itemsize * math.prod(shape[1:])
         rows = max(1, BLOCK_BYTES // max(1, row_bytes))
+        checksum = 0
         with open(self.path, "rb") as file:
             file.seek(self.offset)
             for start in range(0, max(1, shape[0]), rows):
@@ -80,6 +88,12 @@ class StoredTensor:
                     raise InputError(
                         f"{self.path} ended while it was read. Fetch it again."
                     )
+                checksum = google_crc32c.extend(checksum, content)
                 yield np.frombuffer(content, self.dtype).reshape(
                     size, *shape[1:]
                 )
+        if self.crc32c not in (None, checksum):
+            raise InputError(
+                f"{self.path} is damaged: the checksum of the bytes from "
+                f"{self.offset:,} on does not fit. Fetch or make it again."
+            )

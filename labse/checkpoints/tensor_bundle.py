@@ -32,6 +32,9 @@ _FOOTER_BYTES = 48
 _BLOCK_TRAILER_BYTES = 5  # One of compression, four of the checksum.
 _MAX_INDEX_BYTES = 2**28
 _MAX_SHARDS = 2**16
+_MAX_KEY_BYTES = 2**12
+_MAX_KEYS_BYTES = 2**28
+_MAX_VARINT_BYTES = 10
 _ALIGNMENT = 64
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _OPTIMIZER = re.compile(r"(^|/)_?optimizer/|\.OPTIMIZER_SLOT/")
@@ -82,6 +85,7 @@ def read_header(prefix: str | pathlib.Path) -> dict[str, StoredTensor]:
             tuple(dim.size for dim in entry.shape.dim)
             if numeric
             else (entry.size,),
+            _unmask(entry.crc32c),
         )
         tensor.check_in_file(name, sizes[entry.shard_id])
         if tensor.num_bytes != entry.size:
@@ -205,26 +209,29 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values; a key is stored as what differs from the last one."""
     num_restarts = struct.unpack("<I", block[-4:])[0]
     end = len(block) - 4 * (num_restarts + 1)
-    position, key = 0, b""
+    position, key, total = 0, b"", 0
     while position < end:
         shared, position = _read_varint(block, position)
         unshared, position = _read_varint(block, position)
         size, position = _read_varint(block, position)
         key = key[:shared] + block[position : position + unshared]
         position += unshared
+        total += len(key)
+        if len(key) > _MAX_KEY_BYTES or total > _MAX_KEYS_BYTES:
+            raise ValueError("its names are too long")
         yield key, block[position : position + size]
         position += size
 
 
 def _read_varint(content: bytes, position: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = content[position]
-        position += 1
-        number |= (byte & 0x7F) << shift
+    number = 0
+    for index, byte in enumerate(
+        content[position : position + _MAX_VARINT_BYTES]
+    ):
+        number |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
-            return number, position
-        shift += 7
+            return number, position + index + 1
+    raise ValueError("a number in it has no end")
 
 
 def write(
@@ -336,3 +343,8 @@ def _mask(checksum: int) -> int:
     """The form in which TensorFlow stores a CRC-32C."""
     rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
     return (rotated + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _unmask(stored: int) -> int:
+    rotated = (stored - 0xA282EAD8) & 0xFFFFFFFF
+    return (rotated >> 17 | rotated << 15) & 0xFFFFFFFF

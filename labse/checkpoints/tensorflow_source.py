@@ -8,7 +8,12 @@ and no code of the model's author runs: the weights are found in the files.
 import pathlib
 import re
 
-from labse.checkpoints import json_file, model_source, tensor_bundle
+from labse.checkpoints import (
+    json_file,
+    model_source,
+    saved_model_graph,
+    tensor_bundle,
+)
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.checkpoints.weights import WORD_EMBEDDINGS, match
@@ -20,21 +25,20 @@ from labse.preprocessing.vocabulary import Vocabulary
 BERT_CONFIG = "bert_config.json"
 EXPORT_RECORD = "export.json"
 SAVED_MODEL = "saved_model.pb"
+EXPORTED = ("text", "encode")  # Those of an export's that hold weights.
 _VARIABLES = pathlib.Path("variables", "variables")
 
-# What pre-training leaves in a checkpoint beside the encoder.
-_HEADS_1 = (
+# What training leaves in a checkpoint beside the encoder.
+_EXPECTED_1 = (
     r"cls/.*",
     r"global_step",
     r".*/(adam|lamb)_[mv]",
     r".*/(Adam|LAMB|AdamWeightDecayOptimizer)(_\d+)?",
 )
-_HEADS_2 = (
-    r"(.*/)?cls/predictions/.*",
-    r"(.*/)?next_sentence/.*",
-    r"save_counter",
-    r"global_step|Variable|iter|.*/\.ATTRIBUTES/VARIABLE_VALUE",
-)
+_EXPECTED_2 = (r"(.*/)?cls/predictions/.*", r"(.*/)?next_sentence/.*")
+# Keys of TensorFlow 2's checkpoints that are no weights; the variables' own
+# names say nothing ("Variable").
+_COUNTERS = re.compile(r"(save_counter|global_step|do_lower_case)(/|$)")
 
 # TF Hub's preprocessors cut there: https://tfhub.dev/google/LaBSE/2
 _HUB_MAX_LENGTH = 128
@@ -50,9 +54,11 @@ def open_saved_model(path: str, stated: Stated) -> ModelSource:
       InputError: it does not hold BERT's weights and a vocabulary, or nobody
         says what it does not record.
     """
-    if is_export(str(pathlib.Path(path).parent)):
+    folder = pathlib.Path(path).absolute()
+    if folder.name in EXPORTED and is_export(str(folder.parent)):
         # The SavedModel alone does not say how it pools.
-        return open_export(str(pathlib.Path(path).parent), stated)
+        return open_export(str(folder.parent), stated)
+    graph = saved_model_graph.read(folder)
     prefix = pathlib.Path(path) / _VARIABLES
     variables = tensor_bundle.read_variables(prefix)
     found = _by_name(variables)
@@ -67,15 +73,16 @@ def open_saved_model(path: str, stated: Stated) -> ModelSource:
     )
     if flag is not None:
         recorded["tokenizer.lower_case"] = bool(flag.read())
+    if graph.activation is not None:
+        recorded["encoder.activation"] = graph.activation
     assumed = {
         "encoder.activation": "gelu_tanh",  # Model Garden's.
         "tokenizer.max_length": min(
             _HUB_MAX_LENGTH, recorded["encoder.max_positions"]
         ),
     }
-    if "save_counter" not in variables:
-        # A Keras model as Model Garden exports it: "default" is the pooler's
-        # output. Ours have a counter, and other poolings.
+    if graph.is_keras_model:
+        # As Model Garden exports it: "default" is the pooler's output.
         assumed["encoder.pooling"] = "cls_tanh"
     assets = sorted((pathlib.Path(path) / "assets").glob("*vocab*.txt"))
     return _source(
@@ -83,7 +90,7 @@ def open_saved_model(path: str, stated: Stated) -> ModelSource:
         path,
         prefix,
         found,
-        ("name", _HEADS_2),
+        ("name", _EXPECTED_2),
         recorded,
         assumed,
         stated,
@@ -111,7 +118,7 @@ def open_export(path: str, stated: Stated) -> ModelSource:
         path,
         prefix,
         _by_name(tensor_bundle.read_variables(prefix)),
-        ("name", _HEADS_2),
+        ("name", _EXPECTED_2),
         model_source.record(config),
         {},
         stated,
@@ -152,14 +159,14 @@ def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
     if (folder / BERT_CONFIG).is_file():
         recorded = _read_bert_config(folder / BERT_CONFIG)
     if "bert/embeddings/word_embeddings" in found:
-        kind, naming = "TensorFlow 1 checkpoint", ("tensorflow_1", _HEADS_1)
+        kind, naming = "TensorFlow 1 checkpoint", ("tensorflow_1", _EXPECTED_1)
         if not recorded:
             raise InputError(
                 f"A checkpoint of TensorFlow 1 needs {BERT_CONFIG} beside it, "
                 f"which says how many heads there are. {folder} has none."
             )
     else:
-        kind, naming = "Model Garden checkpoint", ("name", _HEADS_2)
+        kind, naming = "Model Garden checkpoint", ("name", _EXPECTED_2)
         if WORD_EMBEDDINGS not in found:  # By objects, not by names.
             found = _by_name(tensor_bundle.read_variables(prefix))
         recorded |= _encoder_from_shapes(found, prefix)
@@ -193,9 +200,9 @@ def _source(
     vocabularies: list[pathlib.Path],
     base: ExperimentConfig | None = None,
 ) -> ModelSource:
-    vocabulary_path = _vocabulary_path(path, vocabularies, stated)
-    vocabulary = Vocabulary.read(vocabulary_path)
-    if "tokenizer.lower_case" not in recorded and _has_capitals(vocabulary):
+    own = _own_vocabulary(path, vocabularies, stated)
+    vocabulary = model_source.own_or_stated_vocabulary(own, stated, path)
+    if "tokenizer.lower_case" not in recorded and vocabulary.has_capitals:
         recorded = recorded | {"tokenizer.lower_case": False}
     assumed = assumed | {"tokenizer.ids": "hugging_face"}
     config, notes = model_source.resolve(recorded, stated, assumed, path, base)
@@ -211,38 +218,33 @@ def _source(
         recorded=recorded,
         vocabulary=vocabulary,
         weights=weights,
-        files=(vocabulary_path, pathlib.Path(f"{prefix}.index")),
+        files=(*vocabularies, pathlib.Path(f"{prefix}.index")),
         notes=notes,
     )
 
 
-def _vocabulary_path(
+def _own_vocabulary(
     path: str, found: list[pathlib.Path], stated: Stated
-) -> pathlib.Path:
-    asked = stated.vocabulary and not (stated.as_default and found)
-    if asked:
-        return pathlib.Path(stated.vocabulary)
+) -> Vocabulary | None:
     if len(found) == 1:
-        return found[0]
-    names = ", ".join(each.name for each in found) or "none"
-    raise InputError(
-        f"{path} must come with one vocabulary (vocab.txt). Found: {names}. "
-        "State its path."
-    )
-
-
-def _has_capitals(vocabulary: Vocabulary) -> bool:
-    """Whether the vocabulary can only be a cased one."""
-    return any(
-        re.search("[A-Z]", piece) and not piece.startswith("[")
-        for piece in vocabulary.pieces
-    )
+        return Vocabulary.read(found[0])
+    if found and stated.vocabulary is None:
+        names = ", ".join(each.name for each in found)
+        raise InputError(
+            f"{path} comes with several vocabularies: {names}. State the path "
+            "of the one."
+        )
+    return None
 
 
 def _by_name(
     variables: dict[str, tuple[str, StoredTensor]],
 ) -> dict[str, StoredTensor]:
-    return {name: tensor for name, (_, tensor) in variables.items()}
+    return {
+        name: tensor
+        for name, (key, tensor) in variables.items()
+        if not _COUNTERS.match(key)
+    }
 
 
 def _encoder_from_shapes(

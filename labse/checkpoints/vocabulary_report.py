@@ -18,12 +18,9 @@ last three keys are missing.
 """
 
 import dataclasses
-import json
 import math
-import pathlib
 from collections.abc import Mapping, Sequence
 
-from labse.checkpoints.run_folder import write_atomically
 from labse.preprocessing.piece_counts import Figures, PieceCounter
 
 _HEAD = (
@@ -82,12 +79,6 @@ def table(report: dict) -> str:
             rows.append(("all", report["all"]))
         lines += [_HEAD, *(_line(name, row) for name, row in rows)]
     return "\n".join(lines)
-
-
-def write(path: pathlib.Path, report: dict) -> None:
-    """Writes the report as JSON, the whole of it or nothing."""
-    text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
-    write_atomically(path, text.encode())
 
 
 def _line(name: str, row: dict) -> str:

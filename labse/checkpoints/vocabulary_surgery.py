@@ -18,12 +18,11 @@ are read as before and keep their vectors, in the same batch to the last bit.
 """
 
 import dataclasses
-import pathlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from labse.checkpoints import converted_run, vocabulary_report
+from labse.checkpoints import converted_run, new_folder, vocabulary_report
 from labse.checkpoints.model_source import ModelSource
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
@@ -138,7 +137,7 @@ def prune(
     Raises:
       InputError: `out` exists, or the text breaks a rule, or needs no piece.
     """
-    converted_run.check_target(out)
+    new_folder.check(out)
     tokenizer = _tokenizer(source, source.vocabulary)
     counter = PieceCounter(tokenizer, UnknownWords(tokenizer))
     piece_counts.count([counter], texts, "counting pieces")
@@ -159,12 +158,10 @@ def prune(
         counter = PieceCounter(tokenizer)
         piece_counts.count([counter, new], report_texts, "reporting")
     table = SelectedRows(source.weights[WORD_EMBEDDINGS], rows)
-    report = _write(source, vocabulary, table, out, "pruned")
-    report |= vocabulary_report.figures(
+    figures = vocabulary_report.figures(
         counter, new, (report_texts or texts).files
     )
-    vocabulary_report.write(pathlib.Path(out, PRUNE_REPORT), report)
-    return report
+    return _write(source, vocabulary, table, out, PRUNE_REPORT, figures)
 
 
 def needed_rows(counter: PieceCounter, min_count: int) -> np.ndarray:
@@ -216,7 +213,7 @@ def grow(
       InputError: `out` exists, or the file has a piece that the tokenizer can
         never give, or nothing that is new.
     """
-    converted_run.check_target(out)
+    new_folder.check(out)
     new, known = read_new_pieces(pieces_path, source.vocabulary)
     check_pieces(new, pieces_path, source.config.tokenizer)
     vocabulary = Vocabulary(
@@ -229,20 +226,16 @@ def grow(
         rows, complete = piece_counts.read_word(word, ids, word != piece)
         parts.append(tuple(rows) if complete else (source.vocabulary.unk_id,))
         from_unknown += not complete
-    figures = {}
+    found = {"added": len(new), "known": known, "from_unknown": from_unknown}
     if report_texts is not None:
         counters = [
             PieceCounter(_tokenizer(source, pieces))
             for pieces in (source.vocabulary, vocabulary)
         ]
         piece_counts.count(counters, report_texts, "reporting")
-        figures = vocabulary_report.figures(*counters, report_texts.files)
+        found |= vocabulary_report.figures(*counters, report_texts.files)
     table = AppendedRows(source.weights[WORD_EMBEDDINGS], tuple(parts))
-    report = _write(source, vocabulary, table, out, "grown")
-    report |= {"added": len(new), "known": known, "from_unknown": from_unknown}
-    report |= figures
-    vocabulary_report.write(pathlib.Path(out, GROW_REPORT), report)
-    return report
+    return _write(source, vocabulary, table, out, GROW_REPORT, found)
 
 
 def _tokenizer(
@@ -256,23 +249,23 @@ def _write(
     vocabulary: Vocabulary,
     table: object,
     out: str,
-    what: str,
+    report_name: str,
+    found: dict,
 ) -> dict:
-    """Writes the run; returns the report's sizes."""
+    """Writes the run with its report; returns the report."""
     weights: Mapping = {**source.weights, WORD_EMBEDDINGS: table}
     encoder = dataclasses.replace(
         source.config.encoder, vocab_size=len(vocabulary)
     )
     counts = (len(source.vocabulary), len(vocabulary))
-    record = converted_run.describe(source)
-    record["notes"].append(
-        f"vocabulary {what}: {counts[0]} pieces before, {counts[1]} after"
-    )
+    sizes = vocabulary_report.sizes(source.weights, weights, counts)
+    report = {**sizes, **found}
+    note = f"vocabulary: {counts[0]} pieces before, {counts[1]} after"
     converted_run.write(
         out,
         dataclasses.replace(source.config, encoder=encoder),
         vocabulary,
         weights,
-        record,
+        {**converted_run.describe(source, note), report_name: report},
     )
-    return vocabulary_report.sizes(source.weights, weights, counts)
+    return report

@@ -186,15 +186,32 @@ class Weight:
         """The weight in memory: float32, of `shape`."""
         value = self.stored.read()
         value = value.T if self.transposed else value
-        return np.reshape(value, self.shape).astype(np.float32)
+        return self._finite(np.reshape(value, self.shape))
 
     def row_blocks(self) -> Iterator[np.ndarray]:
         """The weight in float32 blocks of rows."""
         if self.stored.shape == self.shape and not self.transposed:
-            for block in self.stored.row_blocks():
-                yield block.astype(np.float32)
+            yield from map(self._finite, self.stored.row_blocks())
         else:
             yield self.read()
+
+    def check(self) -> None:
+        """Reads the weight once, for what is wrong with it.
+
+        Raises:
+          InputError: a checksum does not fit, or a number is not finite.
+        """
+        for _ in self.row_blocks():
+            pass
+
+    def _finite(self, values: np.ndarray) -> np.ndarray:
+        values = values.astype(np.float32)
+        if not np.isfinite(values).all():
+            raise InputError(
+                f"{self.stored.path} holds a weight {self.shape} with numbers "
+                "that are not finite. Its training broke, or it is damaged."
+            )
+        return values
 
     def map(self) -> np.ndarray:
         """The numbers as they are stored; only where the layout is ours."""
@@ -247,6 +264,11 @@ def match(
         neither a weight nor expected.
     """
     weights, missing, wrong = {}, [], []
+    if len(found) < config.num_layers:  # Before a table of them is made.
+        raise InputError(
+            f"{origin} holds {len(found)} tensors, which cannot be those of "
+            f"the {config.num_layers} blocks that its configuration describes."
+        )
     names = weight_names(config)
     absent = [row for row in names if row.name in optional]
     if any(getattr(row, naming) in found for row in absent):

@@ -10,7 +10,11 @@ from labse.errors import InputError
 
 POOLINGS = ("cls", "cls_tanh", "mean")
 ACTIVATIONS = ("gelu", "gelu_tanh")
-TOKENIZER_IDS = ("hugging_face", "tensorflow_hub")
+# Whose ids, and the most bytes of a word that is not [UNK] there: 100
+# characters of up to 4 bytes for Hugging Face, tensorflow_text.BertTokenizer's
+# default for TF Hub.
+MAX_BYTES_PER_WORD = {"hugging_face": 400, "tensorflow_hub": 100}
+TOKENIZER_IDS = tuple(MAX_BYTES_PER_WORD)
 PRECISIONS = ("float32", "mixed_bfloat16")
 
 
@@ -77,6 +81,13 @@ class TokenizerConfig:
     def __post_init__(self):
         _choice(self, "ids", TOKENIZER_IDS)
         _positive(self, "max_bytes_per_word")
+        most = MAX_BYTES_PER_WORD[self.ids]
+        if self.ids == "tensorflow_hub" and self.max_bytes_per_word != most:
+            raise InputError(
+                "tokenizer.ids=tensorflow_hub are ids with "
+                f"tokenizer.max_bytes_per_word={most}. Received: "
+                f"{self.max_bytes_per_word}. Set both."
+            )
         if self.max_length < 3:
             raise InputError(
                 "tokenizer.max_length counts [CLS] and [SEP], so it must be "

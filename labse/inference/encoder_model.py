@@ -1,8 +1,5 @@
 """A `SentenceEncoder` and its tokenizer as a model that is asked."""
 
-import functools
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
@@ -21,7 +18,7 @@ class EncoderModel(SentenceModel):
         encoder: SentenceEncoder,
         tokenizer: WordPieceTokenizer,
         max_length: int,
-        fingerprint: Callable[[], str] = str,
+        fingerprint: str = "",
         word_table: np.ndarray | None = None,
     ):
         """Prepares the weights; make a new one after further training.
@@ -30,15 +27,14 @@ class EncoderModel(SentenceModel):
           encoder: a built encoder.
           tokenizer: with the vocabulary of the encoder.
           max_length: most tokens of a sentence, [CLS] and [SEP] included.
-          fingerprint: gives what changes with the weights and the vocabulary;
-            called when it is first asked for.
+          fingerprint: changes with the weights and the vocabulary.
           word_table: [vocab_size, hidden_size] of any floating-point type,
             for an encoder built without its table. A map of a file costs the
             memory of the rows that are used: the table is 82 % of LaBSE.
         """
         self.dimension = encoder.config.hidden_size
         self.max_length = max_length
-        self._make_fingerprint = fingerprint
+        self.fingerprint = fingerprint
         self._word_table = word_table
         # Eager tensors: captured by the graph they are neither cast again at
         # each call nor copied into it.
@@ -75,11 +71,6 @@ class EncoderModel(SentenceModel):
             return encoder(inputs, training=False, blocks=blocks)
 
         self._tokenize, self._pack, self._embed_inputs = tokenize, pack, embed
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Changes with the weights, the vocabulary and the precision."""
-        return self._make_fingerprint()
 
     def _prepare(self, texts):
         pieces = self._tokenize(tf.constant(texts, tf.string))

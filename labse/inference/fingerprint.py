@@ -13,7 +13,7 @@ def of_source(source: ModelSource, precision: str) -> str:
     """Hexadecimal digest of a model's configuration and files.
 
     Of a TensorFlow checkpoint the index is read, which holds a checksum of
-    every tensor; of others every weight.
+    every tensor; of others the files of weights.
     """
     settings = loading.to_yaml(source.config) + precision
     return _digest(list(source.files), settings)

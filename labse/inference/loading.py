@@ -3,14 +3,15 @@
 import os
 import pathlib
 
-import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
-
-from labse.checkpoints import model_source, recognition, tensorflow_source
+from labse.checkpoints import (
+    model_source,
+    recognition,
+    saved_model_graph,
+    tensorflow_source,
+)
 from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
-from labse.features import MODEL_INPUTS
 from labse.inference import fingerprint, text_saved_model
 from labse.inference.encoder_model import EncoderModel
 from labse.inference.sentence_model import SentenceModel
@@ -21,7 +22,15 @@ PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def load(
-    path: str | os.PathLike, precision: str = "float32", **stated
+    path: str | os.PathLike,
+    precision: str = "float32",
+    *,
+    vocabulary: str | None = None,
+    pooling: str | None = None,
+    activation: str | None = None,
+    max_length: int | None = None,
+    lower_case: bool | None = None,
+    ids: str | None = None,
 ) -> SentenceModel:
     """Loads a model that turns sentences into vectors.
 
@@ -40,9 +49,9 @@ def load(
         its float32 vectors (Euclidean, at most, 150 sentences of Tatoeba),
         and a vector moved by as much, 0.0041, with the size of its batch. A
         SavedModel that takes strings has the precision it was saved with.
-      **stated: what the files do not record, or what is to be otherwise:
-        `vocabulary`, `pooling`, `activation`, `max_length`, `lower_case`,
-        `ids`; see `labse.checkpoints.model_source.Stated`.
+      vocabulary, pooling, activation, max_length, lower_case, ids: what the
+        files do not record, or what is to be otherwise; see
+        `labse.checkpoints.model_source.Stated`.
 
     Returns:
       the model: ask it with `encode`. Its `dimension`, `max_length` and
@@ -63,42 +72,34 @@ def load(
             f"{type(path).__name__}."
         )
     path = os.fspath(path)
-    folder = text_saved_model.resolve(path) if "://" in path else path
+    stated = Stated(
+        vocabulary, pooling, activation, max_length, lower_case, ids
+    )
+    folder = recognition.resolve(path)
     text_folder = _text_saved_model(folder)
     if text_folder is None:
-        source = recognition.open_source(folder, _stated(stated))
+        source = recognition.open_source(folder, stated)
         return _load_source(source, precision)
-    if precision != "float32" or stated:
+    if precision != "float32" or stated != Stated():
         raise InputError(
             "A SavedModel that takes strings computes as it was saved. "
-            f"Received precision={precision!r}"
-            + "".join(f", {name}={said!r}" for name, said in stated.items())
-            + f" for {path}. Load the run folder it was exported from, or "
-            "leave these out."
+            f"Received precision={precision!r} for {path}, or what is said "
+            f"about files of weights ({stated.said()}). Load the run folder "
+            "it was exported from, or leave these out."
         )
     return text_saved_model.TextSavedModel(text_folder, path)
 
 
-def _stated(stated: dict) -> Stated:
-    try:
-        return Stated(**stated)
-    except TypeError:
-        names = ", ".join(set(Stated.__annotations__) - {"as_default"})
-        raise InputError(
-            f"labse.load takes path, precision, {names}. Received: "
-            f"{', '.join(stated)}."
-        ) from None
-
-
 def _load_source(source: ModelSource, precision: str) -> EncoderModel:
     tokenizer = source.config.tokenizer
+    source.weights[WORD_EMBEDDINGS].check()
     model = EncoderModel(
         model_source.load_encoder(
             source, PRECISIONS[precision], word_table=False
         ),
         WordPieceTokenizer.from_config(source.vocabulary, tokenizer),
         tokenizer.max_length,
-        lambda: fingerprint.of_source(source, precision),
+        fingerprint.of_source(source, precision),
         model_source.map_word_table(source),
     )
     model.source = source
@@ -106,32 +107,22 @@ def _load_source(source: ModelSource, precision: str) -> EncoderModel:
 
 
 def _text_saved_model(path: str) -> str | None:
-    """The SavedModel of `path` that takes strings, None where there is none."""
+    """The SavedModel of `path` that takes strings, None where there is none.
+
+    Raises:
+      InputError: an export has lost it.
+    """
+    if recognition.holds_weights(path):
+        return None
     folder = pathlib.Path(path)
-    for candidate in (folder / "text", folder):
-        file = candidate / tensorflow_source.SAVED_MODEL
-        if file.is_file() and not _takes_model_inputs(file):
-            return str(candidate)
     if tensorflow_source.is_export(path):
-        raise InputError(
-            f"{path} is an export that lacks text/saved_model.pb. Export the "
-            "run again, or copy the export whole."
-        )
-    return None
-
-
-def _takes_model_inputs(path: pathlib.Path) -> bool:
-    """Whether a SavedModel is called with ids; its graph is not run."""
-    try:
-        model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    except DecodeError as error:
-        raise InputError(
-            f"{path.parent} is no SavedModel that can be loaded: {path.name} "
-            "is damaged."
-        ) from error
-    key = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
-    return any(
-        set(graph.signature_def[key].inputs) == set(MODEL_INPUTS)
-        for graph in model.meta_graphs
-        if key in graph.signature_def
-    )
+        folder /= "text"
+        if not (folder / tensorflow_source.SAVED_MODEL).is_file():
+            raise InputError(
+                f"{path} is an export that lacks text/saved_model.pb. Export "
+                "the run again, or copy the export whole."
+            )
+    if not (folder / tensorflow_source.SAVED_MODEL).is_file():
+        return None
+    graph = saved_model_graph.read(folder)
+    return None if graph.takes_model_inputs else str(folder)

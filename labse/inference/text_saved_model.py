@@ -50,20 +50,6 @@ class TextSavedModel(SentenceModel):
         return tf.math.l2_normalize(tf.cast(vectors, tf.float32), -1).numpy()
 
 
-def resolve(path: str) -> str:
-    """The local folder of a TF Hub handle; a folder is its own.
-
-    Raises:
-      InputError: it could not be fetched.
-    """
-    try:
-        return hub.resolve(path)
-    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise InputError(
-            f"The TF Hub handle {path} could not be fetched: {error}"
-        ) from error
-
-
 def _load_saved_model(folder: str, path: str):
     try:
         return hub.load(folder)

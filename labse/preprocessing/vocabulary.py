@@ -7,6 +7,7 @@ nothing is ever stripped.
 
 import collections
 import os
+import re
 from collections.abc import Iterable
 
 from labse.errors import InputError
@@ -92,6 +93,14 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+    @property
+    def has_capitals(self) -> bool:
+        """Whether it can only be a cased one."""
+        return any(
+            re.search("[A-Z]", piece) and not piece.startswith("[")
+            for piece in self.pieces
+        )
 
     def _check(self, origin: str) -> None:
         if len(self.pieces) > MAX_PIECES:

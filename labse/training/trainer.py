@@ -46,7 +46,7 @@ class Trainer:
         store: PairStore,
         vocabulary: Vocabulary,
         strategy: tf.distribute.Strategy,
-        init: str = "",
+        init: ModelSource | None = None,
     ):
         """Makes the model, restored from the run's last checkpoint if any.
 
@@ -56,7 +56,7 @@ class Trainer:
           store: the training pairs.
           vocabulary: the pieces.
           strategy: the devices.
-          init: a model of any kind, from whose encoder a new run starts.
+          init: from whose encoder a new run starts.
 
         Raises:
           InputError: the global batch does not divide by the replicas, or a
@@ -114,7 +114,7 @@ class Trainer:
             checkpoint_name="step",
         )
 
-    def _start(self, init: str) -> None:
+    def _start(self, init: ModelSource | None) -> None:
         latest = self._last.latest_checkpoint
         if latest:
             try:
@@ -126,11 +126,9 @@ class Trainer:
                     f"program: {error}"
                 ) from error
             logging.info("Goes on from step %d.", self.step)
-        elif init:
-            vocabulary_path = self.folder / run_folder.VOCABULARY
-            source = open_init(init, self.config, vocabulary_path)
-            model_source.assign(self.model.encoder, source)
-            logging.info("Starts from %s, a %s.", init, source.kind)
+        elif init is not None:
+            model_source.assign(self.model.encoder, init)
+            logging.info("Starts from %s, a %s.", init.path, init.kind)
         if self._is_chief:
             history.truncate(self.folder, self.step)
 
@@ -276,7 +274,7 @@ class Trainer:
         )
 
 
-# Of these the weights of an encoder depend; the rest is training's choice.
+# On these an encoder's vectors depend; the rest is training's choice.
 _INIT_MUST_EQUAL = (
     "encoder.num_layers",
     "encoder.num_heads",
@@ -288,11 +286,12 @@ _INIT_MUST_EQUAL = (
     "encoder.pooling",
     "tokenizer.lower_case",
     "tokenizer.ids",
+    "tokenizer.max_bytes_per_word",
 )
 
 
 def open_init(
-    path: str, config: ExperimentConfig, vocabulary_path: pathlib.Path
+    path: str, config: ExperimentConfig, vocabulary_path: str
 ) -> ModelSource:
     """The model that `--init` names, if the run can start from it.
 
@@ -304,35 +303,30 @@ def open_init(
     Raises:
       InputError: it is no model, or the run is configured otherwise.
     """
-    stated = Stated(
-        vocabulary=str(vocabulary_path),
-        pooling=config.encoder.pooling,
-        activation=config.encoder.activation,
-        lower_case=config.tokenizer.lower_case,
-        ids=config.tokenizer.ids,
-        as_default=True,
+    stated = Stated(vocabulary=vocabulary_path, fallback=config)
+    try:
+        source = recognition.open_source(path, stated)
+    except InputError as error:
+        raise InputError(f"--init={path}: {error}") from error
+    for note in source.notes:
+        logging.info("--init: %s", note)
+    theirs, ours = (
+        model_source.record(each) for each in (source.config, config)
     )
-    source = recognition.open_source(path, stated)
-    vocabulary = Vocabulary.read(vocabulary_path)
-    if source.vocabulary.pieces != vocabulary.pieces:
-        raise InputError(
-            f"--init={path} has another vocabulary, so its embeddings "
-            "would stand for other pieces. Give --vocab the model's own: the "
-            "vocab.txt of its folder, or of what labse convert makes of it."
-        )
-    wanted = model_source.record(config)
     differences = [
-        f"{key}={value}"
-        for key, value in source.recorded.items()
-        if key in _INIT_MUST_EQUAL and wanted[key] != value
+        f"--override={key}={theirs[key]}"
+        for key in _INIT_MUST_EQUAL
+        if theirs[key] != ours[key]
     ]
     if differences:
         raise InputError(
             f"--init={path} is another encoder than the configuration "
-            "describes. Add "
-            + " ".join(f"--override={each}" for each in differences)
-            + ", or change the model with labse convert."
+            f"describes. Add {' '.join(differences)}, or change the model with "
+            "labse convert."
         )
+    lengths = (theirs["tokenizer.max_length"], ours["tokenizer.max_length"])
+    if lengths[0] != lengths[1]:
+        logging.info("--init: max_length %d there, %d here.", *lengths)
     return source
 
 
@@ -365,6 +359,7 @@ def train(
         ),
     )
     folder = pathlib.Path(out)
+    source = open_init(init, config, vocabulary_path) if init else None
     if is_chief(strategy):
         run_folder.create(out, config, vocabulary_path)
     else:
@@ -383,7 +378,7 @@ def train(
         len(store.language_names),
         strategy.num_replicas_in_sync,
     )
-    trainer = Trainer(config, folder, store, vocabulary, strategy, init)
+    trainer = Trainer(config, folder, store, vocabulary, strategy, source)
     return trainer.train(validate)
 
 

@@ -100,7 +100,7 @@ def test_no_training_goes_on_in_a_converted_folder(small_run, converted):
 
 def test_a_run_starts_from_it(converted):
     config = loading.load(str(converted / "config.yaml"))
-    source = open_init(str(converted), config, converted / "vocab.txt")
+    source = open_init(str(converted), config, str(converted / "vocab.txt"))
     assert source.kind == "run folder"
 
 
@@ -121,8 +121,125 @@ def test_a_run_with_another_vocabulary_does_not(converted, tmp_path):
     pieces = (converted / "vocab.txt").read_text("utf-8").split("\n")[:-1]
     other = tmp_path / "other.txt"
     other.write_text("\n".join([*pieces[:-1], "new"]) + "\n", "utf-8")
-    message = refusal(open_init, str(converted), config, other)
-    assert "has another vocabulary" in message
+    message = refusal(open_init, str(converted), config, str(other))
+    assert "has its own vocabulary of" in message
+
+
+def test_a_run_starts_from_a_sentence_transformers_folder(small_run, tmp_path):
+    folder = tmp_path / "folder"
+    arguments = (f"--input={small_run}", f"--out={folder}")
+    assert convert(*arguments, "--to=huggingface") == 0
+    config = loading.load(str(small_run / "config.yaml"))
+    vocabulary = str(small_run / "vocab.txt")
+    source = open_init(str(folder), config, vocabulary)
+    assert source.kind == "sentence-transformers folder"
+    expected = run_folder.open_source(str(small_run)).weights
+    for name, weight in source.weights.items():
+        if not name.startswith("pooler"):
+            np.testing.assert_array_equal(weight.read(), expected[name].read())
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("encoder", {"activation": "gelu"}),
+        ("tokenizer", {"lower_case": True}),
+        (
+            "tokenizer",
+            {"ids": "tensorflow_hub", "max_bytes_per_word": 100},
+        ),
+        ("tokenizer", {"max_bytes_per_word": 100}),
+    ],
+)
+def test_a_run_that_would_read_otherwise_does_not_start(
+    converted, section, change
+):
+    config = loading.load(str(converted / "config.yaml"))
+    part = dataclasses.replace(getattr(config, section), **change)
+    other = dataclasses.replace(config, **{section: part})
+    message = refusal(
+        open_init, str(converted), other, str(converted / "vocab.txt")
+    )
+    for key in change:
+        saved = getattr(getattr(config, section), key)
+        assert f"--override={section}.{key}={saved}" in message
+
+
+def test_a_checkpoint_below_a_run_is_that_runs(converted):
+    prefix = str(converted / "checkpoints" / "best" / "step-0")
+    source = recognition.open_source(prefix)
+    assert source.config.encoder.pooling == "cls"
+    assert source.kind == "run folder"
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.9])
+def test_a_flipped_bit_is_noticed(converted, place, tmp_path):
+    [data] = (converted / "checkpoints" / "best").glob("*.data-*")
+    content = bytearray(data.read_bytes())
+    content[int(len(content) * place)] ^= 64
+    data.write_bytes(content)
+    message = refusal(labse.load, converted)
+    assert f"{data} is damaged: the checksum" in message
+    out = tmp_path / "again"
+    assert convert(f"--input={converted}", f"--out={out}") == 2
+    assert not out.exists()
+
+
+def test_a_weight_that_is_not_finite_is_refused(small_run, tmp_path):
+    source = run_folder.open_source(str(small_run))
+    encoder = model_source.load_encoder(source)
+    encoder.transformer.pooler_layer.bias[3].assign(np.nan)
+    copy = run_folder.create(
+        str(tmp_path / "run"), source.config, str(small_run / "vocab.txt")
+    )
+    checkpoint = tf.train.Checkpoint(encoder=encoder)
+    folder = str(copy / run_folder.LAST)
+    tf.train.CheckpointManager(checkpoint, folder, max_to_keep=1).save()
+    assert "numbers that are not finite" in refusal(labse.load, copy)
+
+
+def test_a_program_beside_the_weights_is_not_run(converted, monkeypatch):
+    (converted / "saved_model.pb").write_bytes(b"a program")
+    (converted / "text").mkdir()
+    (converted / "text" / "saved_model.pb").write_bytes(b"a program")
+    assert labse.load(converted).source.kind == "run folder"
+
+
+def test_whose_ids_says_how_long_a_word_may_be(small_run):
+    there = run_folder.open_source(
+        str(small_run), Stated(ids="tensorflow_hub")
+    ).config.tokenizer
+    assert (there.ids, there.max_bytes_per_word) == ("tensorflow_hub", 100)
+    again = model_source.resolve(
+        model_source.record(
+            dataclasses.replace(
+                run_folder.open_source(str(small_run)).config, tokenizer=there
+            )
+        ),
+        Stated(ids="hugging_face"),
+        {},
+        "model",
+    )[0].tokenizer
+    assert (again.ids, again.max_bytes_per_word) == ("hugging_face", 400)
+
+
+def test_a_vocabulary_of_another_model_is_refused(small_run, tmp_path):
+    pieces = (small_run / "vocab.txt").read_text("utf-8").split("\n")[:-1]
+    permuted = tmp_path / "permuted.txt"
+    permuted.write_text("\n".join([*pieces[:-2], *pieces[:-3:-1]]), "utf-8")
+    stated = Stated(vocabulary=str(permuted))
+    message = refusal(recognition.open_source, str(small_run), stated)
+    assert "has its own vocabulary of" in message
+    stated = Stated(vocabulary=str(small_run / "vocab.txt"))
+    assert recognition.open_source(str(small_run), stated)
+
+
+def test_a_link_is_no_new_folder(small_run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    arguments = (f"--input={small_run}", f"--out={tmp_path / 'link'}")
+    assert convert(*arguments) == 2
+    assert convert(*arguments, "--to=huggingface") == 2
 
 
 def test_every_replica_gets_every_weight(small_run):
@@ -215,7 +332,7 @@ def test_choices_of_the_command_are_those_of_the_schema():
     )
     assert tuple(values["ids"].parser.enum_values) == schema.TOKENIZER_IDS
     assert "convert" in cli.PROGRAMS
-    assert set(Stated.__annotations__) - {"as_default"} <= set(values)
+    assert set(Stated.__annotations__) - {"fallback"} <= set(values)
 
 
 def test_a_map_of_the_table_gives_the_same_vectors(small_run):

@@ -224,7 +224,9 @@ def test_lower_case_is_in_both_tokenizer_files(out):
     ("tokenizer", "expected"),
     [
         (
-            TokenizerConfig(max_length=9, ids="tensorflow_hub"),
+            TokenizerConfig(
+                max_length=9, ids="tensorflow_hub", max_bytes_per_word=100
+            ),
             "the ids of TF Hub's preprocessor",
         ),
         (

@@ -516,11 +516,13 @@ def test_stated_casing_must_not_contradict_the_files(bert):
     assert "records tokenizer.lower_case False. Received: True" in message
 
 
-def test_a_vocabulary_is_stated_only_where_there_is_none(bert, tmp_path):
+def test_a_stated_vocabulary_must_be_the_folders_own(bert, tmp_path):
     other = tmp_path / "other.txt"
-    other.write_bytes((bert / "vocab.txt").read_bytes())
     stated = Stated(pooling="mean", vocabulary=str(other))
+    other.write_text("\n".join([*PIECES[:-1], "other"]) + "\n")
     assert "has its own vocabulary" in refusal(bert, stated)
+    other.write_bytes((bert / "vocab.txt").read_bytes())
+    assert opened(bert, stated).vocabulary.pieces == tuple(PIECES)
     (bert / "vocab.txt").unlink()
     assert "has no vocabulary: neither vocab.txt nor" in refusal(bert)
     source = opened(bert, stated)

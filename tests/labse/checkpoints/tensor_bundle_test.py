@@ -232,3 +232,31 @@ def test_sizes_are_checked_before_memory_is_taken(tmp_path):
         tensor = StoredTensor(path, 0, np.dtype(np.float32), shape)
         with pytest.raises(InputError, match="table .* needs the bytes"):
             tensor.check_in_file("table", 100)
+
+
+def test_names_that_grow_without_bound():
+    # Each key repeats the whole one before it: a few bytes become many.
+    varint = tensor_bundle._varint
+    entry = b""
+    length = 0
+    for _ in range(100):
+        entry += varint(length) + varint(100) + varint(0) + b"a" * 100
+        length += 100
+    block = entry + (0).to_bytes(4, "little") * 1 + (1).to_bytes(4, "little")
+    with pytest.raises(ValueError, match="names are too long"):
+        list(tensor_bundle._block_entries(block))
+
+
+def test_a_number_without_an_end():
+    with pytest.raises(ValueError, match="has no end"):
+        tensor_bundle._read_varint(b"\xff" * 100, 0)
+
+
+def test_a_flipped_bit_of_data(tmp_path, tensors):
+    prefix = save(tmp_path / "ckpt", tensors)
+    tensor = tensor_bundle.read_header(prefix)["a/float32"]
+    content = bytearray(tensor.path.read_bytes())
+    content[tensor.offset + 5] ^= 1
+    tensor.path.write_bytes(content)
+    with pytest.raises(InputError, match="the checksum of the bytes"):
+        tensor.read()

@@ -227,7 +227,8 @@ def test_pruned_vectors_are_the_same_to_the_last_bit(
         source.vocabulary,
         source.weights[WORD_EMBEDDINGS],
         str(tmp_path / "same"),
-        "kept",
+        "report.json",
+        {},
     )
     old, new = labse.load(tmp_path / "same"), labse.load(tmp_path / "small")
     assert new.source.config.tokenizer == tokenizer
@@ -269,7 +270,7 @@ def test_a_pruned_run_and_its_report(source, texts, tmp_path):
     assert row["before"]["unknown_rate"] == 3 / 26
     notes = json.loads((out / "source.json").read_text())["notes"]
     assert notes[-1] == (
-        f"vocabulary pruned: {len(before)} pieces before, {len(after)} after"
+        f"vocabulary: {len(before)} pieces before, {len(after)} after"
     )
 
 
