@@ -1,6 +1,6 @@
 """Exact nearest neighbours and how often they are the translation.
 
-NumPy only. The encoder is an `encode_fn`: list of n texts -> float32 [n, dim].
+The encoder is an `encode_fn`: list of n texts -> float32 [n, dim].
 
 What counts as right. A task names the pairs it holds, and the nearest
 candidate is right if the file holds it as a translation of the query: texts
@@ -16,13 +16,10 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from labse.errors import InputError
+from labse.mining.directions import Directions, check_embeddings
+from labse.mining.exact_search import exact_search
 
 EncodeFn = Callable[[list[str]], np.ndarray]
-
-# A block of scores is at most this many rows by this many columns: 2048 * 4096
-# float64 is 64 MiB, whatever the number of texts.
-QUERY_BLOCK = 2048
-CANDIDATE_BLOCK = 4096
 
 
 def nearest(
@@ -30,10 +27,8 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k candidates of highest cosine for each query, best first.
 
-    Exact, in memory that does not grow with queries times candidates. Among
-    equal scores the lowest index comes first. To make that hold for equal
-    vectors, products are summed in float64 and rounded to float32: their last
-    bits depend on where in the matrix BLAS computes them.
+    `labse.mining.exact_search.exact_search`: exact, in bounded memory, and
+    among equal scores the lowest index comes first.
 
     Args:
       queries: float [n, dim], of any length but zero.
@@ -47,97 +42,7 @@ def nearest(
       InputError: a vector is not finite or is zero (the row is named), the
         shapes do not fit, or there are fewer than k candidates.
     """
-    queries = check_embeddings(queries, "query")
-    candidates = check_embeddings(candidates, "candidate")
-    if queries.shape[1] != candidates.shape[1]:
-        raise InputError(
-            "Queries and candidates must come from the same encoder. Received "
-            f"{queries.shape[1]} and {candidates.shape[1]} dimensions."
-        )
-    if not 1 <= k <= len(candidates):
-        raise InputError(
-            f"k must be between 1 and the number of candidates, "
-            f"{len(candidates)}. Received: {k}."
-        )
-    indices = np.empty((len(queries), k), np.int64)
-    scores = np.empty((len(queries), k), np.float32)
-    for start in range(0, len(queries), QUERY_BLOCK):
-        rows = slice(start, start + QUERY_BLOCK)
-        indices[rows], scores[rows] = _nearest_of_block(
-            queries[rows], candidates, k
-        )
-    return indices, scores
-
-
-def check_embeddings(embeddings: np.ndarray, name: str) -> np.ndarray:
-    """Returns the embeddings as an array [n, dim] with a direction per row.
-
-    Args:
-      embeddings: float [n, dim].
-      name: what the rows are, for the message.
-
-    Raises:
-      InputError: the rank is not 2, or a row is not finite or is zero.
-    """
-    embeddings = np.asarray(embeddings)
-    if embeddings.ndim != 2:
-        raise InputError(
-            f"Embeddings must be [n, dim]. Received for the {name} embeddings: "
-            f"shape {list(embeddings.shape)}."
-        )
-    largest = np.abs(embeddings).max(axis=1, initial=0)
-    bad = np.flatnonzero(~np.isfinite(largest) | (largest == 0))
-    if bad.size:
-        what = "zero" if largest[bad[0]] == 0 else "not finite"
-        raise InputError(
-            "Every embedding must be finite and not zero. Received: row "
-            f"{bad[0]} of the {name} embeddings is {what} ({bad.size} of "
-            f"{len(embeddings)} rows are so). Look at the training loss: a "
-            "model whose loss was once NaN gives such vectors."
-        )
-    return embeddings
-
-
-def _nearest_of_block(
-    queries: np.ndarray, candidates: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    queries = _normalize(queries)
-    best_indices = np.empty((len(queries), 0), np.int64)
-    best_scores = np.empty((len(queries), 0), np.float32)
-    for start in range(0, len(candidates), CANDIDATE_BLOCK):
-        block = _normalize(candidates[start : start + CANDIDATE_BLOCK])
-        scores = (queries @ block.T).astype(np.float32)  # [n, block]
-        indices = _largest(scores, min(k, len(block)))
-        # The winners so far stand first: theirs are the lower indices.
-        best_scores = np.concatenate(
-            [best_scores, np.take_along_axis(scores, indices, 1)], axis=1
-        )
-        best_indices = np.concatenate([best_indices, indices + start], axis=1)
-        kept = _largest(best_scores, min(k, best_scores.shape[1]))
-        best_scores = np.take_along_axis(best_scores, kept, 1)
-        best_indices = np.take_along_axis(best_indices, kept, 1)
-    return best_indices, best_scores
-
-
-def _normalize(embeddings: np.ndarray) -> np.ndarray:
-    embeddings = embeddings.astype(np.float64)
-    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-
-
-def _largest(scores: np.ndarray, k: int) -> np.ndarray:
-    """Columns of the k largest, in order: int64 [n, k]; k is small.
-
-    `argmax` gives the first of equal values, which a partition does not.
-    """
-    remaining = scores if k == 1 else scores.copy()
-    columns = np.empty((len(scores), k), np.int64)
-    for rank in range(k):
-        columns[:, rank] = remaining.argmax(axis=1)
-        if rank + 1 < k:
-            np.put_along_axis(
-                remaining, columns[:, rank : rank + 1], -np.inf, 1
-            )
-    return columns
+    return exact_search(queries, candidates, k)
 
 
 class TextEmbeddings:
@@ -163,7 +68,7 @@ class TextEmbeddings:
                 "encode_fn must return one vector for each text. Received "
                 f"{len(self._vectors)} vectors for {len(distinct)} texts."
             )
-        check_embeddings(self._vectors, "text")
+        check_embeddings(self._vectors, "text", distinct)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """float32 [n, dim]: the vectors of the n texts."""
@@ -213,8 +118,9 @@ def match(
         text if text in right[query] else next(iter(right[query]))
         for query, text in zip(queries, found, strict=True)
     ]
-    expected_scores = np.sum(
-        _normalize(embeddings(queries)) * _normalize(embeddings(expected)), 1
+    rows = np.arange(len(queries))
+    expected_scores = Directions(embeddings(queries), "query").cosines(
+        rows, Directions(embeddings(expected), "candidate"), rows
     )
     columns = (queries, found, indices[:, 0], scores[:, 0], expected)
     return [

@@ -4,6 +4,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from labse.errors import InputError
 from labse.evaluation import retrieval
+from labse.mining import exact_search
 
 
 def _planted(vectors: dict[str, list[float]]):
@@ -24,8 +25,8 @@ def test_nearest_worked_by_hand():
 @pytest.mark.parametrize("k", [1, 5])
 @pytest.mark.parametrize("blocks", [(7, 11), (1, 3), (2048, 4096)])
 def test_nearest_equals_brute_force_whatever_the_blocks(monkeypatch, k, blocks):
-    monkeypatch.setattr(retrieval, "QUERY_BLOCK", blocks[0])
-    monkeypatch.setattr(retrieval, "CANDIDATE_BLOCK", blocks[1])
+    monkeypatch.setattr(exact_search, "QUERY_BLOCK", blocks[0])
+    monkeypatch.setattr(exact_search, "CANDIDATE_BLOCK", blocks[1])
     generator = np.random.default_rng(5)
     queries = generator.normal(size=(40, 16)).astype(np.float32)
     candidates = generator.normal(size=(101, 16)).astype(np.float32)
@@ -38,7 +39,7 @@ def test_nearest_equals_brute_force_whatever_the_blocks(monkeypatch, k, blocks):
 
 @pytest.mark.parametrize("block", [2, 5, 4096])
 def test_among_equal_scores_the_lowest_index_comes_first(monkeypatch, block):
-    monkeypatch.setattr(retrieval, "CANDIDATE_BLOCK", block)
+    monkeypatch.setattr(exact_search, "CANDIDATE_BLOCK", block)
     generator = np.random.default_rng(6)
     distinct = generator.normal(size=(9, 33)).astype(np.float32)
     candidates = np.concatenate([distinct, distinct, distinct])
