@@ -6,7 +6,7 @@ the rounding of a float32 matmul (1e-5).
 """
 
 import abc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import tqdm
@@ -17,6 +17,9 @@ from labse.errors import InputError
 # sentences and characters, so that a stream of any length fits in memory.
 CHUNK_SENTENCES = 2**16
 CHUNK_CHARACTERS = 2**25
+
+# https://github.com/embeddings-benchmark/mteb, EncoderProtocol.encode.
+_MTEB_ARGUMENTS = {"task_metadata", "hf_split", "hf_subset", "prompt_type"}
 
 # Tokens in a batch, padding included, unless the caller gives a batch size.
 TOKENS_PER_BATCH = 2048
@@ -42,28 +45,41 @@ class SentenceModel(abc.ABC):
         sentences: str | Iterable[str],
         batch_size: int | None = None,
         show_progress_bar: bool = False,
+        **task,
     ) -> np.ndarray:
         """Embeds sentences.
 
         Args:
           sentences: any iterable of strings: a list, an array, a generator,
-            an open text file. One string alone gives one vector alone.
+            an open text file. One string alone gives one vector alone. Or of
+            MTEB's batches, dicts whose "text" is a list of strings.
           batch_size: sentences in a batch; by default as many as have about
             `TOKENS_PER_BATCH` tokens. Speed and memory depend on it, the
             vectors do not.
           show_progress_bar: a bar with rate and time left, on stderr.
+          **task: what MTEB says about its task; the vectors do not depend on
+            it.
 
         Returns:
           float32 [n, dimension], rows of length 1 in the order of
           `sentences`; [dimension] for one string alone.
 
         Raises:
-          InputError: an item is no string, or batch_size is under 1.
+          InputError: an item is no string, batch_size is under 1, or an
+            argument is unknown.
         """
+        unknown = task.keys() - _MTEB_ARGUMENTS
+        if unknown:
+            raise InputError(
+                "encode takes sentences, batch_size and show_progress_bar. "
+                f"Received: {', '.join(sorted(unknown))}."
+            )
         if isinstance(sentences, str):
             return self.encode([sentences])[0]
         _check_batch_size(batch_size)
-        total = len(sentences) if hasattr(sentences, "__len__") else None
+        # MTEB's batches have a length too, but theirs.
+        counted = hasattr(sentences, "__len__") and not task
+        total = len(sentences) if counted else None
         vectors = []
         with tqdm.tqdm(
             total=total, unit=" sentences", disable=not show_progress_bar
@@ -76,6 +92,31 @@ class SentenceModel(abc.ABC):
             return vectors[0]
         return np.concatenate(
             [np.zeros([0, self.dimension], np.float32), *vectors]
+        )
+
+    def similarity(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Cosines of all pairs of `encode`'s vectors: [n, m]."""
+        return np.asarray(one) @ np.asarray(other).T
+
+    def similarity_pairwise(
+        self, one: np.ndarray, other: np.ndarray
+    ) -> np.ndarray:
+        """Cosines of the vectors row by row: [n]."""
+        return np.sum(np.asarray(one) * np.asarray(other), axis=-1)
+
+    @property
+    def mteb_model_meta(self):
+        """What MTEB asks a model for; needs the package `mteb`."""
+        from mteb.models.model_meta import ModelMeta
+
+        return ModelMeta.create_empty(
+            {
+                "name": "labse/model",
+                "revision": self.fingerprint,
+                "embed_dim": self.dimension,
+                "max_tokens": self.max_length,
+                "similarity_fn_name": "cosine",
+            }
         )
 
     def _encode_chunk(
@@ -117,7 +158,7 @@ def _chunks(sentences: Iterable[str]) -> Iterator[list[bytes]]:
             f"{type(sentences).__name__}."
         ) from None
     chunk, characters = [], 0
-    for index, text in enumerate(items):
+    for index, text in enumerate(_flatten(items)):
         if not isinstance(text, str):
             raise InputError(
                 "encode takes a string or an iterable of strings. Received "
@@ -131,6 +172,15 @@ def _chunks(sentences: Iterable[str]) -> Iterator[list[bytes]]:
             chunk, characters = [], 0
     if chunk:
         yield chunk
+
+
+def _flatten(items: Iterator) -> Iterator:
+    """The texts of MTEB's batches; anything else as it is."""
+    for item in items:
+        if isinstance(item, Mapping) and "text" in item:
+            yield from item["text"]
+        else:
+            yield item
 
 
 def _batches(
