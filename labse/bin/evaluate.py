@@ -1,15 +1,33 @@
-"""Judges a model: how often is the nearest sentence the translation?
+"""Judges models: every table of the paper, one task at a time.
 
   labse evaluate --model=RUN --task=pairs --data=heldout.tsv --out=RUN
   labse evaluate --model=RUN --task=tatoeba --data=tatoeba/v1 --out=DIR
+  labse evaluate --model=A --model=B --task=n_way --data=un --pivot=en --out=DIR
 
---task=pairs takes a TSV of held-out pairs (source, target, source_language,
-target_language), --task=tatoeba LASER's folder of test files. Writes
-metrics.json (every number) and report.html (the same for the eye, with
-examples and, where the model is a run folder, the training curve) to --out,
-and prints the averages.
+  --task     --data                                               paper
+  tatoeba    LASER's folder of tatoeba.xxx-eng.*                  Table 5
+  n_way      folder of aligned files, one a language (UN, FLORES) Table 2
+  bucc       folder of xx-en.*.xx, .en and .gold                  Table 3
+  senteval   SentEval's folder of data sets                       Table 4
+  sts        sts-*.csv of the STS benchmark                       Table 6
+  pairs      TSV of held-out pairs (source, target, source_language,
+             target_language)
+  python:module.function    your own: function(encode_fn, data) ->
+             labse.evaluation.results.TaskResult
+
+--model is whatever labse.load takes, or python:module.function: a function
+from a list of n strings to float32 [n, dim], for any other encoder. With
+several models the report has them side by side, and each is compared with the
+first by a paired test.
+
+Writes metrics.json (every number) and report.html (the same for the eye) to
+--out, and prints the averages. Embeddings are kept in --cache by model and
+text: what was killed goes on, and the next task does not encode a text again.
 """
 
+import importlib
+import os
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -17,32 +35,31 @@ from absl import flags
 from labse.bin import program
 from labse.errors import InputError
 
-TASKS = ("tatoeba", "pairs")
+TASKS = ("tatoeba", "n_way", "bucc", "senteval", "sts", "pairs")
+PYTHON = "python:"
 HISTORY_NAME = "history.jsonl"
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the flags of this program on `flag_values`."""
-    flags.DEFINE_string(
+    flags.DEFINE_multi_string(
         "model",
         None,
-        "Run folder, export folder, SavedModel folder or TF Hub handle.",
+        "What labse.load takes, or python:module.function; repeatable.",
         flag_values=flag_values,
         required=True,
     )
-    flags.DEFINE_enum(
+    flags.DEFINE_string(
         "task",
         None,
-        TASKS,
-        "What to judge the model on.",
+        f"One of {', '.join(TASKS)}, or python:module.function.",
         flag_values=flag_values,
         required=True,
     )
     flags.DEFINE_string(
         "data",
         None,
-        "tatoeba: folder with tatoeba.xxx-eng.xxx and tatoeba.xxx-eng.eng. "
-        "pairs: a .tsv or .tsv.gz of held-out pairs.",
+        "What the task reads; see above.",
         flag_values=flag_values,
         required=True,
     )
@@ -53,10 +70,16 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
         required=True,
     )
+    flags.DEFINE_string(
+        "cache",
+        None,
+        "Folder of embeddings by model and text. Default: OUT/embeddings.",
+        flag_values=flag_values,
+    )
     flags.DEFINE_list(
         "languages",
         [],
-        "Judge only these, as the data names them. Default: all.",
+        "tatoeba, pairs, n_way: judge only these, as the data names them.",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
@@ -65,6 +88,18 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "pairs: a language counts in the average from so many distinct "
         "strings on.",
         lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "pivot",
+        None,
+        "n_way: judge only pairs with this language.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "pool",
+        [],
+        "n_way: LANGUAGE=FILE, lines that are further candidates; repeatable.",
         flag_values=flag_values,
     )
     flags.DEFINE_enum(
@@ -78,56 +113,122 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "history",
         None,
         f"Training history for the report's curve. Default: {HISTORY_NAME} "
-        "in the --model folder, where there is one.",
+        "in the first --model's folder, where there is one.",
         flag_values=flag_values,
     )
 
 
 def main(flag_values: flags.FlagValues) -> None:
-    """Judges the model and writes what was found."""
+    """Judges the models and writes what was found."""
     # Imported here so that --help does not wait for it.
     from labse.evaluation import report, results
 
-    history = _read_history(flag_values.model, flag_values.history)
+    task = _task(flag_values)
+    models = flag_values.model
+    if len(set(models)) != len(models):
+        raise InputError(f"--model names one twice: {', '.join(models)}.")
+    if len(models) > report.MAX_MODELS:
+        raise InputError(
+            f"At most {report.MAX_MODELS} models fit in one report. Received: "
+            f"{len(models)}."
+        )
+    history = _read_history(models[0], flag_values.history)
     out = _make_folder(flag_values.out)
-    _check_data(flag_values.data)
-    result = _judge(flag_values)
-    results.write_metrics(
-        out / "metrics.json",
-        result.metrics(flag_values.model, flag_values.data),
-    )
-    report.write(
-        out / "report.html",
-        result,
-        flag_values.model,
-        flag_values.data,
-        history,
-    )
-    print(results.summary(result))
+    if not Path(flag_values.data).exists():
+        raise InputError(f"--data must be there. Received: {flag_values.data}.")
+    judged = {
+        model: task(_encode_fn(model, flag_values), flag_values.data)
+        for model in models
+    }
+    results.write_metrics(out / "metrics.json", flag_values.data, judged)
+    report.write(out / "report.html", judged, flag_values.data, history)
+    for model, result in judged.items():
+        print(model)
+        print(results.summary(result))
     print(f"Wrote {out / 'metrics.json'} and {out / 'report.html'}.")
 
 
-def _judge(flag_values: flags.FlagValues):
-    from labse.evaluation import pairs, tatoeba
-
-    def encode_fn(texts):
-        # A task asks once, after it has read its data: a mistake in a file is
-        # told before TensorFlow and the model have been loaded.
-        import labse
-
-        model = labse.load(flag_values.model, flag_values.precision)
-        return model.encode(texts, show_progress_bar=True)
-
-    if flag_values.task == tatoeba.TASK:
-        return tatoeba.evaluate(
-            encode_fn, flag_values.data, flag_values.languages
+def _task(flag_values: flags.FlagValues):
+    """The task as a function (encode_fn, data) -> TaskResult."""
+    name = flag_values.task
+    if name.startswith(PYTHON):
+        return _import_function(name, "--task")
+    if name not in TASKS:
+        raise InputError(
+            f"--task must be one of {', '.join(TASKS)}, or {PYTHON}"
+            f"module.function. Received: {name}."
         )
-    return pairs.evaluate(
-        encode_fn,
-        flag_values.data,
-        flag_values.languages,
-        flag_values.min_pairs,
-    )
+    options = {
+        "tatoeba": {"languages": flag_values.languages},
+        "n_way": {
+            "languages": flag_values.languages,
+            "pivot": flag_values.pivot,
+            "pools": _pools(flag_values.pool),
+        },
+        "pairs": {
+            "languages": flag_values.languages,
+            "min_pairs": flag_values.min_pairs,
+        },
+    }.get(name, {})
+    evaluate = importlib.import_module(f"labse.evaluation.{name}").evaluate
+    return lambda encode_fn, data: evaluate(encode_fn, data, **options)
+
+
+def _pools(values: list[str]) -> dict[str, str]:
+    """--pool as a dict."""
+    pools = {}
+    for value in values:
+        language, equals, path = value.partition("=")
+        if not (language and equals and path):
+            raise InputError(
+                f"--pool has the form LANGUAGE=FILE. Received: {value}."
+            )
+        pools[language] = path
+    return pools
+
+
+def _import_function(name: str, flag: str):
+    """The function that python:module.function names."""
+    module, dot, function = name.removeprefix(PYTHON).rpartition(".")
+    if not dot:
+        raise InputError(
+            f"{flag} has the form {PYTHON}module.function. Received: {name}."
+        )
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"{flag}={name} could not be imported: {error}. It is looked for "
+            "in the current folder and where Python looks."
+        ) from error
+    finally:
+        sys.path.pop(0)
+    return found
+
+
+def _encode_fn(model: str, flag_values: flags.FlagValues):
+    """A task asks once, after it has read its data.
+
+    So a mistake in a file is told before TensorFlow and the model have been
+    loaded.
+    """
+    if model.startswith(PYTHON):
+        return _import_function(model, "--model")
+
+    def encode(texts):
+        import labse
+        from labse.evaluation.embedding_cache import cached
+
+        loaded = labse.load(model, flag_values.precision)
+        folder = flag_values.cache or Path(flag_values.out) / "embeddings"
+
+        def ask(some):
+            return loaded.encode(some, show_progress_bar=True)
+
+        return cached(ask, folder, loaded.fingerprint)(texts)
+
+    return encode
 
 
 def _read_history(model: str, history: str | None) -> list[dict]:
@@ -150,11 +251,6 @@ def _make_folder(path: str) -> Path:
         raise InputError(f"--out must be a folder. Received a file: {path}.")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _check_data(path: str) -> None:
-    if not Path(path).exists():
-        raise InputError(f"--data must be there. Received: {path}.")
 
 
 if __name__ == "__main__":

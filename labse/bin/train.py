@@ -95,17 +95,14 @@ def _validation(path: str):
 
     pairs.read_pairs(path)  # A mistake in the file is told at once.
 
-    def name(each) -> str:
-        return f"{each.source_language}-{each.language}"
-
     def validate(encode) -> dict:
         result = pairs.evaluate(encode, path, min_pairs=1)
+        averages = result.macro_average()
         return {
-            "accuracy": result.macro_average()["target_to_source"],
-            **result.macro_average(),
+            "accuracy": averages[result.main],
+            **averages,
             "languages": {
-                name(each): each.accuracies["target_to_source"]
-                for each in result.languages
+                row.name: row.figures[result.main].value for row in result.rows
             },
         }
 

@@ -21,7 +21,10 @@ class Line:
 
 
 def draw(
-    title: str, lines: Sequence[Line], maximum: float | None = None
+    title: str,
+    lines: Sequence[Line],
+    maximum: float | None = None,
+    powers: bool = False,
 ) -> ElementTree.Element:
     """Draws the lines over a common axis that starts at 0.
 
@@ -29,7 +32,16 @@ def draw(
       title: stands above the chart.
       lines: points that are not finite are left out.
       maximum: top of the vertical axis; default a round number above all.
+      powers: whether the horizontal axis is logarithmic, and starts at 1.
     """
+    if powers:
+        lines = [
+            dataclasses.replace(
+                line,
+                points=[(math.log10(max(x, 1)), y) for x, y in line.points],
+            )
+            for line in lines
+        ]
     lines = [
         dataclasses.replace(line, points=_thin(line.points)) for line in lines
     ]
@@ -55,7 +67,10 @@ def draw(
         _text(svg, LEFT - 6, y + 4, f"{top * part / 4:g}", "end")
     for part in range(5):
         x = last_x * part / 4
-        _text(svg, _x(x, last_x), HEIGHT - 10, f"{x:,.0f}", "middle")
+        value = 10**x if powers else x
+        digits = 2 if last_x <= 2 and not powers else 0  # A cosine, say.
+        label = f"{value:,.{digits}f}"
+        _text(svg, _x(x, last_x), HEIGHT - 10, label, "middle")
     for number, line in enumerate(lines):
         _draw_line(svg, line, last_x, top)
         if len(lines) > 1:

@@ -1,7 +1,7 @@
 """Held-out pairs: find each string's translation among all those held out.
 
 The data is a TSV (or .tsv.gz) with the header source, target, source_language,
-target_language. For each pair of languages:
+target_language. The row "en-de" is of a pair of languages:
 
 - `target_to_source`: the candidates are ALL distinct source strings of that
   source language in the file, whatever language they were translated into;
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from labse import features
 from labse.errors import InputError
-from labse.evaluation import results, retrieval
+from labse.evaluation import results, retrieval, statistics
 
 TASK = "pairs"
 MIN_PAIRS = 30
@@ -72,18 +72,19 @@ def evaluate(
             *(target for rows in judged.values() for _, target in rows),
         ],
     )
+    found = [
+        _judge(embeddings, key, rows, candidates[key[0]], min_pairs)
+        for key, rows in sorted(judged.items(), key=lambda item: item[0][::-1])
+    ]
     return results.TaskResult(
         TASK,
         "Each held-out string must find its translation: among all held-out "
         f"source strings ({sum(map(len, candidates.values())):,}), and back "
         "among the held-out strings of its language.",
-        [
-            _judge(embeddings, key, rows, candidates[key[0]], min_pairs)
-            for key, rows in sorted(
-                judged.items(), key=lambda item: item[0][::-1]
-            )
-        ],
-        results.find_neighbours(
+        [row for row, _ in found],
+        "target_to_source",
+        mistakes=[mistake for _, mistakes in found for mistake in mistakes],
+        neighbours=results.find_neighbours(
             embeddings,
             [
                 (source, target, language)
@@ -100,22 +101,27 @@ def _judge(
     pairs: list[Pair],
     sources: dict[str, None],
     min_pairs: int,
-) -> results.LanguageResult:
-    source_language, language = key
+) -> tuple[results.Row, list[results.Mistake]]:
+    name = "-".join(key)
     to_source = retrieval.match_distinct(
         embeddings, retrieval.backwards(pairs), sources
     )
     to_target = retrieval.match_distinct(embeddings, pairs)
-    return results.LanguageResult(
-        language,
-        source_language,
+    row = results.Row(
+        name,
         {
-            "target_to_source": retrieval.precision_at_1(to_source),
-            "source_to_target": retrieval.precision_at_1(to_target),
+            "target_to_source": _accuracy(to_source),
+            "source_to_target": _accuracy(to_target),
         },
-        to_source,
+        len(to_source),
         counted=len(to_source) >= min_pairs,
+        details={"source_language": key[0], "target_language": key[1]},
     )
+    return row, results.retrieval_mistakes(name, to_source)
+
+
+def _accuracy(matches: Sequence[retrieval.Match]) -> statistics.Figure:
+    return statistics.mean([match.is_right for match in matches])
 
 
 def read_pairs(path: str | Path) -> dict[tuple[str, str], list[Pair]]:

@@ -1,24 +1,29 @@
 """report.html: what a task found, on one page that needs nothing else.
 
-No script, no network, no file beside it.
+No script, no network, no file beside it. Several models stand side by side.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 from labse.errors import InputError
-from labse.evaluation import line_chart, page, results, retrieval
+from labse.evaluation import line_chart, page, results
+from labse.evaluation.results import ALL, TaskResult
+from labse.evaluation.statistics import Figure
 
 MAX_MISTAKES = 30
-BLUE, ORANGE, GREEN = "#2459c4", "#d06a12", "#1d8a5f"
+MAX_MODELS = 4
+MAX_CURVES = 12
+BLUE, ORANGE, GREEN, VIOLET = "#2459c4", "#d06a12", "#1d8a5f", "#7a3fb0"
+COLORS = (BLUE, ORANGE, GREEN, VIOLET)
 
 
 def write(
     path: str | Path,
-    result: results.TaskResult,
-    model: str,
+    judged: dict[str, TaskResult],
     data: str,
     history: Sequence[dict] = (),
 ) -> None:
@@ -26,28 +31,32 @@ def write(
 
     Args:
       path: a file, replaced if it is there.
-      result: what the task found.
-      model: the model as the user named it.
-      data: the data, likewise.
+      judged: what the task found, by the name of the model; examples are of
+        the first.
+      data: the data as the user named it.
       history: the training history, see `read_history`; none, no curve.
     """
+    first = next(iter(judged.values()))
+    models = " and ".join(judged)
     main = page.element(
         "main",
-        page.element("h1", f"Finding translations: {result.task}"),
-        page.element(
-            "p", f"Model {model}, judged on {data}. {result.explanation}"
-        ),
-        _cards(result, history),
+        page.element("h1", f"{first.task}: {models}"),
+        page.element("p", f"Judged on {data}. {first.explanation}"),
+        _cards(first, history),
         *([_training(history)] if history else []),
-        _languages(result),
-        _neighbours(result.neighbours),
-        _mistakes(result),
-        _table(result),
+        _groups(judged),
+        _bars(judged),
+        *([_curves(judged)] if first.curves else []),
+        *([_neighbours(first.neighbours)] if first.neighbours else []),
+        *([_mistakes(first)] if first.mistakes else []),
+        *(_table(model, result, first) for model, result in judged.items()),
         page.element(
-            "footer", "Made by labse evaluate. The same in metrics.json."
+            "footer",
+            "Made by labse evaluate. The same in metrics.json. Ranges are "
+            "95 % bootstrap intervals.",
         ),
     )
-    results.write_text(path, page.render(f"labse: {result.task}", main))
+    results.write_text(path, page.render(f"labse: {first.task}", main))
 
 
 def read_history(path: str | Path) -> list[dict]:
@@ -78,25 +87,27 @@ def read_history(path: str | Path) -> list[dict]:
     return entries
 
 
-def _cards(
-    result: results.TaskResult, history: Sequence[dict]
-) -> ElementTree.Element:
-    average = result.macro_average()
-    source = result.source_name
+def _title(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _percent(figure: Figure) -> str:
+    return f"{100 * figure.value:.1f}"
+
+
+def _interval(figure: Figure) -> str:
+    return f"{100 * figure.low:.1f} to {100 * figure.high:.1f}"
+
+
+def _cards(result: TaskResult, history: Sequence[dict]) -> ElementTree.Element:
+    average = result.averages().get(ALL, {})
     figures = [
-        (
-            page.percent(average["target_to_source"]),
-            f"P@1, language → {source}",
-        ),
-        (
-            page.percent(average["source_to_target"]),
-            f"P@1, {source} → language",
-        ),
-        (str(len(result.counted)), "languages in the mean"),
-        (
-            f"{sum(len(found.matches) for found in result.languages):,}",
-            "strings looked up",
-        ),
+        (page.percent(figure.value), f"{_title(name)}, {_interval(figure)}")
+        for name, figure in list(average.items())[:3]
+    ]
+    figures += [
+        (str(len(result.members(ALL))), "rows in the mean"),
+        (f"{sum(row.num_items for row in result.rows):,}", "items judged"),
     ]
     if history:
         figures.append((f"{history[-1]['step']:,}", "training steps"))
@@ -157,40 +168,130 @@ def _points(history: Sequence[dict], name: str) -> list[tuple[float, float]]:
     ]
 
 
-def _languages(result: results.TaskResult) -> ElementTree.Element:
-    source = result.source_name
-    few = len(result.counted) < len(result.languages)
-    key = page.element(
-        "p",
-        "P@1 ",
-        page.element("span", f"language → {source}", class_="key to"),
-        " (the number) and ",
-        page.element("span", f"{source} → language", class_="key from"),
-        "." + " Pale: too few strings to count in the mean." * few,
-    )
+def _groups(judged: dict[str, TaskResult]) -> ElementTree.Element:
+    """Each model's averages of the main figure, and published ones."""
+    first = next(iter(judged.values()))
+    averages = {model: each.averages() for model, each in judged.items()}
+    groups = list(next(iter(averages.values())))
+    rows = [
+        [
+            page.text_cell(model),
+            *(
+                page.number(
+                    f"{_percent(each[group][first.main])} "
+                    f"({_interval(each[group][first.main])})"
+                    if group in each
+                    else "–"
+                )
+                for group in groups
+            ),
+        ]
+        for model, each in averages.items()
+    ]
+    rows += [
+        [
+            page.text_cell(source, "code"),
+            *(
+                page.number(
+                    f"{100 * known[group]:.1f}" if group in known else "–"
+                )
+                for group in groups
+            ),
+        ]
+        for source, known in first.published.items()
+    ]
+    titles = [f"{group}: {len(first.members(group))}" for group in groups]
     return page.element(
         "section",
-        page.element("h2", "Accuracy by language"),
+        page.element("h2", f"Averages of {_title(first.main)}"),
+        page.element(
+            "p",
+            "In percent, each row of a group weighing the same, with the 95 % "
+            "interval. A heading names the group and how many rows it has.",
+        ),
+        page.table(["model", *titles], rows),
+    )
+
+
+def _bars(judged: dict[str, TaskResult]) -> ElementTree.Element:
+    """A bar for each row: of one model its first two figures, else models'."""
+    first = next(iter(judged.values()))
+    several = len(judged) > 1
+    names = [first.main] if several else list(first.rows[0].figures)[:2]
+    series = [
+        (model if several else _title(name), result, name)
+        for model, result in judged.items()
+        for name in names
+    ]
+    key = page.element(
+        "p",
+        *(
+            page.element(
+                "span", f"{label} ", class_="key", style=f"color:{color}"
+            )
+            for (label, _, _), color in zip(series, COLORS, strict=False)
+        ),
+        "The number is the first. Pale: too few items to count in the mean.",
+    )
+    values = [
+        {row.name: row.figures[name].value for row in result.rows}
+        for _, result, name in series
+    ]
+    return page.element(
+        "section",
+        page.element("h2", f"{_title(first.main)} by row"),
         key,
         page.element(
-            "div", *(_bar(found) for found in result.ranked), class_="bars"
+            "div",
+            *(
+                _bar(row, [series_of[row.name] for series_of in values])
+                for row in first.ranked
+            ),
+            class_="bars",
         ),
     )
 
 
-def _bar(found: results.LanguageResult) -> ElementTree.Element:
-    widths = [
-        f"width:{100 * found.accuracies[name]:.1f}%"
-        for name in ("target_to_source", "source_to_target")
-    ]
+def _bar(row: results.Row, values: Sequence[float]) -> ElementTree.Element:
     return page.element(
         "div",
-        page.element("span", found.language),
+        page.element("span", row.name),
         page.element(
-            "div", *(page.element("i", style=width) for width in widths)
+            "div",
+            *(
+                page.element(
+                    "i",
+                    style=f"width:{100 * max(0, value):.1f}%;"
+                    f"background:{color}",
+                )
+                for value, color in zip(values, COLORS, strict=False)
+            ),
         ),
-        page.element("em", f"{100 * found.accuracies['target_to_source']:.1f}"),
-        class_="bar" if found.counted else "bar few",
+        page.element("em", f"{100 * values[0]:.1f}"),
+        class_="bar" if row.counted else "bar few",
+    )
+
+
+def _curves(judged: dict[str, TaskResult]) -> ElementTree.Element:
+    first = next(iter(judged.values()))
+    charts = [
+        line_chart.draw(
+            f"{curve.title}, by {curve.horizontal}",
+            [
+                line_chart.Line(name, points, color)
+                for (name, points), color in zip(
+                    curve.lines.items(), COLORS, strict=False
+                )
+            ],
+            maximum=1,
+            powers=curve.powers,
+        )
+        for curve in first.curves[:MAX_CURVES]
+    ]
+    return page.element(
+        "section",
+        page.element("h2", "Curves"),
+        page.element("div", *charts, class_="charts"),
     )
 
 
@@ -235,66 +336,72 @@ def _neighbour_row(
     )
 
 
-def _mistakes(result: results.TaskResult) -> ElementTree.Element:
-    """The surest mistakes, at most one a language, so that all have a say."""
-    rows: list[tuple[results.LanguageResult, retrieval.Match]] = []
-    for found in result.languages:
-        wrong = [match for match in found.matches if not match.is_right]
-        if wrong:
-            rows.append((found, max(wrong, key=lambda match: match.score)))
-    rows.sort(key=lambda row: -row[1].score)
+def _mistakes(result: TaskResult) -> ElementTree.Element:
+    """The surest mistakes, few a row, so that all have a say."""
+    most = max(1, MAX_MISTAKES // len(result.rows))
+    surest: list[results.Mistake] = []
+    counts: dict[str, int] = {}
+    for mistake in sorted(result.mistakes, key=lambda each: -each.score):
+        counts[mistake.row] = counts.get(mistake.row, 0) + 1
+        if counts[mistake.row] <= most:
+            surest.append(mistake)
     return page.element(
         "section",
         page.element("h2", "Wrong matches"),
         page.element(
-            "p",
-            "Each language's mistake with the highest score, the surest first.",
+            "p", "Each row's mistakes of the highest scores, the surest first."
         ),
         page.table(
             ["", "string", "found", "score", "right", "score"],
             [
                 [
-                    page.element("td", found.language, class_="code"),
-                    page.text_cell(match.query),
-                    page.text_cell(match.found, "wrong"),
-                    page.number(f"{match.score:.3f}"),
-                    page.text_cell(match.expected),
-                    page.number(f"{match.expected_score:.3f}"),
+                    page.element("td", mistake.row, class_="code"),
+                    page.text_cell(mistake.query),
+                    page.text_cell(mistake.found, "wrong"),
+                    page.number(_cosine(mistake.score)),
+                    page.text_cell(mistake.expected),
+                    page.number(_cosine(mistake.expected_score)),
                 ]
-                for found, match in rows[:MAX_MISTAKES]
+                for mistake in surest[:MAX_MISTAKES]
             ],
             class_="mistakes",
         ),
     )
 
 
-def _table(result: results.TaskResult) -> ElementTree.Element:
-    names = list(result.languages[0].accuracies)
+def _cosine(score: float) -> str:
+    return "–" if math.isnan(score) else f"{score:.3f}"
+
+
+def _table(
+    model: str, result: TaskResult, first: TaskResult
+) -> ElementTree.Element:
+    """Every figure of a model, and how it compares with the first one."""
+    names = list(result.rows[0].figures)
+    compared = {} if result is first else results.p_values(first, result)
     rows = [
         [
-            page.element("td", f"{found.language} ({found.source_language})"),
-            page.number(f"{len(found.matches):,}"),
+            page.element("td", row.name),
+            page.number(f"{row.num_items:,}"),
             *(
-                page.number(page.percent(found.accuracies[name]))
-                for name in names
+                page.number(f"{_percent(figure)} ({_interval(figure)})")
+                for figure in row.figures.values()
+            ),
+            *(
+                [page.number(f"{compared[row.name]:.2g}")]
+                if row.name in compared
+                else []
             ),
         ]
-        for found in result.languages
+        for row in result.rows
     ]
-    average = result.macro_average()
-    rows.append(
-        [
-            page.element("td", page.element("b", "mean")),
-            page.number(f"{len(result.counted)} languages"),
-            *(page.number(page.percent(average[name])) for name in names),
-        ]
-    )
-    titles = [name.replace("_", " ") for name in names]
+    titles = ["", "items", *map(_title, names)]
+    titles += ["p against the first model"] * bool(compared)
     return page.element(
         "section",
         page.element(
             "details",
-            page.element("summary", "All numbers"),
-            page.table(["language (source)", "strings", *titles], rows),
+            page.element("summary", f"All numbers of {model}"),
+            page.table(titles, rows),
         ),
     )

@@ -1,10 +1,13 @@
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
 
 import labse
 from labse.bin import evaluate, program
+from labse.evaluation import results, statistics
 
 _TABLE = """source\ttarget\tsource_language\ttarget_language
 dog\tHund\ten\tde
@@ -18,6 +21,8 @@ _VECTORS = {
 
 
 class _Model:
+    fingerprint = "f" * 64
+
     def encode(self, texts, show_progress_bar=False):
         assert show_progress_bar
         return np.array([_VECTORS[text] for text in texts], np.float32)
@@ -60,15 +65,15 @@ def test_pairs_of_a_run_with_its_curve(asked, table, tmp_path, capsys):
     assert asked == [(str(run), "bfloat16")]
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["task"] == "pairs" and metrics["data"] == str(table)
-    assert metrics["macro_average"] == {
-        "target_to_source": 1.0,
-        "source_to_target": 1.0,
-        "num_languages": 1,  # French has one string
-    }
+    [mine] = metrics["models"]
+    assert mine["model"] == str(run)
+    average = mine["averages"]["all"]
+    assert average["num_rows"] == 1  # French has one string
+    assert average["target_to_source"]["value"] == 1.0
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "<svg" in page and ">77<" in page
     out = capsys.readouterr().out
-    assert "pairs: mean over 1 languages" in out
+    assert "pairs, all: mean over 1" in out
     assert f"Wrote {run / 'metrics.json'} and {run / 'report.html'}." in out
 
 
@@ -82,8 +87,9 @@ def test_tatoeba_of_a_model_without_history(asked, tmp_path):
     )
     assert code == 0
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["languages"][0]["language"] == "deu"
-    assert metrics["macro_average"]["text_aware_target_to_source"] == 1.0
+    [row] = metrics["models"][0]["rows"]
+    assert row["name"] == "deu"
+    assert row["figures"]["text_aware_target_to_source"]["value"] == 1.0
     assert "<svg" not in (out / "report.html").read_text(encoding="utf-8")
 
 
@@ -107,7 +113,9 @@ def test_mistakes_are_found_before_a_model_is_loaded(
         ([*good, f"--out={table}"], "--out must be a folder. Received a file"),
         ([*good, "--data=absent.tsv"], "--data must be there"),
         ([*good, "--history=absent"], "--history must be a run's history"),
-        ([*good, "--task=bucc"], "should be one of <tatoeba|pairs>"),
+        ([*good, "--task=mteb"], "--task must be one of tatoeba, n_way"),
+        ([*good, "--task=python:nowhere.f"], "could not be imported"),
+        ([*good, "--model=m"], "--model names one twice: m, m"),
         (good[1:], "--model"),
     ]
     for arguments, message in cases:
@@ -125,3 +133,51 @@ def test_error_of_the_data_is_one_line(asked, table, capsys, tmp_path):
     assert line.startswith("labse evaluate: ") and "lower --min_pairs" in line
     assert asked == []
     assert not (tmp_path / "metrics.json").exists()
+
+
+def own_encoder(texts):
+    """An encoder that labse does not know."""
+    return np.array([_VECTORS[text][::-1] for text in texts], np.float32)
+
+
+def own_task(encode_fn, data):
+    """A task that labse does not know."""
+    vectors = encode_fn(["dog", "cat"])
+    figure = statistics.mean(vectors[:, 0])
+    return results.TaskResult(
+        "mine", data, [results.Row("row", {"first": figure}, 2)], "first"
+    )
+
+
+def test_an_encoder_and_a_task_of_ones_own(asked, table, tmp_path, monkeypatch):
+    module = types.ModuleType("own_module")
+    module.encoder, module.task = own_encoder, own_task
+    monkeypatch.setitem(sys.modules, "own_module", module)
+    code = _run(
+        *("--model=m", "--model=python:own_module.encoder"),
+        *("--task=python:own_module.task", f"--data={table}"),
+        f"--out={tmp_path / 'out'}",
+    )
+    assert code == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    values = [
+        model["averages"]["all"]["first"]["value"]
+        for model in metrics["models"]
+    ]
+    assert values == [0.5, 0.5]
+    assert asked == [("m", "float32")]
+
+
+def test_embeddings_are_kept(asked, table, tmp_path, monkeypatch):
+    arguments = [
+        *("--model=m", "--task=pairs", f"--data={table}", "--min_pairs=1"),
+        *(f"--out={tmp_path / 'out'}", f"--cache={tmp_path / 'cache'}"),
+    ]
+    assert _run(*arguments) == 0
+
+    def refuse(*_, **__):
+        raise AssertionError("A text was encoded twice.")
+
+    monkeypatch.setattr(_Model, "encode", refuse)
+    assert _run(*arguments) == 0
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["f" * 32]

@@ -25,6 +25,10 @@ def _encode(texts):
     return np.array([_VECTORS[text] for text in texts], np.float32)
 
 
+def _values(row) -> dict[str, float]:
+    return {name: figure.value for name, figure in row.figures.items()}
+
+
 @pytest.fixture
 def table(tmp_path):
     path = tmp_path / "heldout.tsv"
@@ -34,20 +38,24 @@ def table(tmp_path):
 
 def test_planted_answers(table):
     result = pairs.evaluate(_encode, table, min_pairs=1)
-    german, french = result.languages
-    assert (german.language, german.source_language) == ("de", "en")
+    german, french = result.rows
+    assert (german.name, german.num_items) == ("en-de", 2)
+    assert german.details == {"source_language": "en", "target_language": "de"}
     # "Hund" finds "cow", a source string of another language's pairs (cosine
     # 0.99 against 0.74 for "dog"); "Katze" finds "kitty", one of its two.
-    assert [(match.query, match.found) for match in german.matches] == [
-        ("Hund", "cow"),
-        ("Katze", "kitty"),
-    ]
+    assert [
+        (each.row, each.query, each.found, each.expected)
+        for each in result.mistakes
+    ] == [("en-de", "Hund", "cow", "dog")]
+    assert result.mistakes[0].score == pytest.approx(
+        1.7 / np.sqrt(1.81 * 1.64), abs=1e-6
+    )
     # Back, the candidates are the two German strings: all three are right.
-    assert german.accuracies == {
+    assert _values(german) == {
         "target_to_source": 0.5,
         "source_to_target": 1.0,
     }
-    assert french.accuracies == {
+    assert _values(french) == {
         "target_to_source": 1.0,
         "source_to_target": 1.0,
     }
@@ -59,8 +67,8 @@ def test_planted_answers(table):
 
 def test_sources_of_other_languages_stay_candidates(table):
     result = pairs.evaluate(_encode, table, ["de"], min_pairs=1)
-    [german] = result.languages
-    assert german.matches[0].found == "cow"
+    assert [row.name for row in result.rows] == ["en-de"]
+    assert [each.found for each in result.mistakes] == ["cow"]
     with pytest.raises(InputError, match="Received: it. There are: de, fr"):
         pairs.evaluate(_encode, table, ["it"], min_pairs=1)
 
@@ -68,9 +76,9 @@ def test_sources_of_other_languages_stay_candidates(table):
 def test_languages_with_few_strings_are_shown_but_not_counted(table):
     # German has two distinct strings, though three pairs.
     result = pairs.evaluate(_encode, table, min_pairs=2)
-    assert [(found.language, found.counted) for found in result.languages] == [
-        ("de", True),
-        ("fr", False),
+    assert [(row.name, row.counted) for row in result.rows] == [
+        ("en-de", True),
+        ("en-fr", False),
     ]
     assert result.macro_average()["target_to_source"] == 0.5
     with pytest.raises(InputError, match="at most 2. Hold out more pairs"):
@@ -90,10 +98,8 @@ def test_source_languages_do_not_mix(tmp_path):
         min_pairs=1,
     )
     assert [
-        (found.source_language, found.accuracies["target_to_source"])
-        for found in result.languages
-    ] == [("en", 1.0), ("fr", 1.0)]
-    assert result.source_name == "source"
+        (row.name, _values(row)["target_to_source"]) for row in result.rows
+    ] == [("en-de", 1.0), ("fr-de", 1.0)]
 
 
 def test_columns_in_any_order_gzip_and_strange_characters(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import html.parser
 import math
 import re
@@ -5,7 +6,7 @@ import re
 import pytest
 
 from labse.errors import InputError
-from labse.evaluation import line_chart, report, results, retrieval
+from labse.evaluation import line_chart, report, results, statistics
 
 _VOID = {"meta"}
 _NASTY = '<script>alert("1")</script> & \' </td>'
@@ -34,28 +35,31 @@ class _Reader(html.parser.HTMLParser):
         self.texts.append(text)
 
 
-def _result(query="Hund", language="de"):
-    wrong = retrieval.Match(query, _NASTY, 1, 0.91, "dog", 0.12)
-    right = retrieval.Match("Katze", "cat", 0, 0.95, "cat", 0.95)
+def _row(name, there, back, counted=True):
+    return results.Row(
+        name,
+        {
+            "target_to_source": statistics.mean(there),
+            "source_to_target": statistics.mean(back),
+        },
+        len(there),
+        counted,
+    )
+
+
+def _result(query="Hund", there=(1, 0, 1, 0)):
     return results.TaskResult(
         "pairs",
         "What was asked.",
         [
-            results.LanguageResult(
-                language,
-                "en",
-                {"target_to_source": 0.5, "source_to_target": 0.25},
-                [wrong, right],
-            ),
-            results.LanguageResult(
-                "fr",
-                "en",
-                {"target_to_source": 1.0, "source_to_target": 1.0},
-                [right],
-                counted=False,
-            ),
+            _row("de", there, [1, 0, 0, 0]),
+            _row("fr", [1], [1], counted=False),
         ],
-        [results.Neighbours(_NASTY, [(_HEBREW, "he", 0.875, True)])],
+        "target_to_source",
+        groups={"some": ["de"]},
+        mistakes=[results.Mistake("de", query, _NASTY, 0.91, "dog", 0.12)],
+        neighbours=[results.Neighbours(_NASTY, [(_HEBREW, "he", 0.875, True)])],
+        published={"LaBSE (paper)": {"some": 0.837}},
     )
 
 
@@ -74,7 +78,7 @@ _HISTORY = [
 @pytest.fixture
 def page(tmp_path):
     path = tmp_path / "report.html"
-    report.write(path, _result(), "runs/mine", _NASTY, _HISTORY)
+    report.write(path, {"runs/mine": _result()}, _NASTY, _HISTORY)
     return path.read_text(encoding="utf-8")
 
 
@@ -83,11 +87,12 @@ def test_page_is_well_formed_and_says_its_figures(page):
     assert page.startswith('<!DOCTYPE html>\n<html lang="en">')
     text = "|".join(reader.texts)
     # Of two languages one counts: the mean is German's.
-    assert "|50.0 %|P@1, language → en|25.0 %|P@1, en → language|1|" in text
+    assert "|50.0 %|target to source, 0.0 to 100.0|25.0 %|" in text
+    assert "|LaBSE (paper)|83.7|–|" in text
     assert "|1,500|training steps|" in text
     assert "|Hund|" in text and "|0.910|dog|0.120|" in text
     assert "✓" in reader.texts and "0.875" in reader.texts
-    assert "Pale: too few strings" in text
+    assert "Pale: too few items" in text
 
 
 def test_texts_of_the_data_cannot_become_markup(page):
@@ -112,7 +117,7 @@ def test_texts_choose_their_own_direction(page):
 
 def test_very_long_texts_are_cut(tmp_path):
     path = tmp_path / "report.html"
-    report.write(path, _result(query="x" * 159 + "yzz"), "m", "d")
+    report.write(path, {"m": _result(query="x" * 159 + "yzz")}, "d")
     text = path.read_text(encoding="utf-8")
     assert ">" + "x" * 159 + "…<" in text and "yzz" not in text
 
@@ -120,7 +125,8 @@ def test_very_long_texts_are_cut(tmp_path):
 def test_bars_are_sorted_and_as_wide_as_the_accuracy(page):
     bars = re.findall(
         r'class="bar(?: few)?"><span>(\w+)</span><div>'
-        r'<i style="width:([\d.]+)%"></i><i style="width:([\d.]+)%">',
+        r'<i style="width:([\d.]+)%;background:#\w+"></i>'
+        r'<i style="width:([\d.]+)%;background:#\w+">',
         page,
     )
     assert bars == [("fr", "100.0", "100.0"), ("de", "50.0", "25.0")]
@@ -128,27 +134,57 @@ def test_bars_are_sorted_and_as_wide_as_the_accuracy(page):
 
 def test_without_a_history_there_is_no_curve(tmp_path):
     path = tmp_path / "report.html"
-    report.write(path, _result(), "m", "d")
+    report.write(path, {"m": _result()}, "d")
     text = path.read_text(encoding="utf-8")
     assert "<svg" not in text and "training steps" not in text
     _Reader(text)
 
 
-def test_each_language_has_its_surest_mistake(tmp_path):
-    sure = retrieval.Match("sure", "wrong1", 0, 0.9, "r", 0.1)
-    unsure = retrieval.Match("unsure", "wrong2", 0, 0.2, "r", 0.1)
-    accuracies = {"target_to_source": 0.0, "source_to_target": 0.0}
-    languages = [
-        results.LanguageResult("aa", "en", accuracies, [unsure]),
-        results.LanguageResult("bb", "en", accuracies, [unsure, sure]),
+def test_each_row_has_its_surest_mistake(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "MAX_MISTAKES", 2)  # One a row.
+    mistakes = [
+        results.Mistake("aa", "unsure", "wrong2", 0.2, "r", math.nan),
+        results.Mistake("bb", "unsure", "wrong2", 0.2, "r", 0.1),
+        results.Mistake("bb", "sure", "wrong1", 0.9, "r", 0.1),
     ]
+    result = dataclasses.replace(_result(), mistakes=mistakes)
     path = tmp_path / "report.html"
-    report.write(path, results.TaskResult("t", "", languages, []), "m", "d")
+    report.write(path, {"m": result}, "d")
     text = path.read_text(encoding="utf-8")
     assert re.findall(r">(\w+)</td><td dir=\"auto\">(\w+)<", text) == [
         ("bb", "sure"),
         ("aa", "unsure"),
     ]
+
+
+def test_models_stand_side_by_side(tmp_path):
+    judged = {"m": _result(), "better": _result(there=(1, 1, 1, 1))}
+    path = tmp_path / "report.html"
+    report.write(path, judged, "d")
+    text = path.read_text(encoding="utf-8")
+    reader = _Reader(text)
+    bars = re.findall(
+        r"<span>(\w+)</span><div><i style=\"width:([\d.]+)%", text
+    )
+    assert bars == [("fr", "100.0"), ("de", "50.0")]
+    assert "width:100.0%;background:#d06a12" in text
+    # Two items differ: McNemar's exact p is 0.5.
+    assert "p against the first model" in reader.texts
+    assert "0.5" in reader.texts
+    assert text.count("All numbers of") == 2
+
+
+def test_curves_are_drawn(tmp_path):
+    curve = results.Curve(
+        "de", "pool size", {"accuracy": [(1, 1.0), (1000, 0.5)]}, powers=True
+    )
+    path = tmp_path / "report.html"
+    report.write(
+        path, {"m": dataclasses.replace(_result(), curves=[curve])}, "d"
+    )
+    text = path.read_text(encoding="utf-8")
+    assert "de, by pool size" in text
+    assert ">1,000<" in text and ">32<" in text  # 10 ** 1.5
 
 
 def test_line_chart_by_hand():

@@ -1,70 +1,93 @@
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
-from labse.evaluation import results, retrieval
+from labse.evaluation import results, retrieval, statistics
 
 
-def _match(is_right=True):
-    found = "a" if is_right else "b"
-    return retrieval.Match("q", found, 0, 0.5, "a", 0.5)
-
-
-def _language(language, there, back, strings=2, counted=True):
-    accuracies = {"target_to_source": there, "source_to_target": back}
-    return results.LanguageResult(
-        language, "en", accuracies, [_match()] * strings, counted
+def _row(name, there, back, items=4, counted=True):
+    """A row of `items` items, so many of them right."""
+    return results.Row(
+        name,
+        {
+            "target_to_source": statistics.mean(
+                [1.0] * there + [0.0] * (items - there)
+            ),
+            "source_to_target": statistics.mean(
+                [1.0] * back + [0.0] * (items - back)
+            ),
+        },
+        items,
+        counted,
     )
 
 
 @pytest.fixture
 def result():
-    languages = [
-        _language("de", 0.5, 0.25, strings=40),
-        _language("fr", 1.0, 0.75, strings=60),
-        _language("yi", 0.0, 0.0, strings=3, counted=False),
+    rows = [
+        _row("de", 2, 1),
+        _row("fr", 4, 3),
+        _row("yi", 0, 0, items=1, counted=False),
     ]
-    return results.TaskResult("pairs", "What was asked.", languages, [])
+    return results.TaskResult(
+        "pairs",
+        "What was asked.",
+        rows,
+        "target_to_source",
+        groups={"big": ["de"]},
+    )
 
 
 def test_metrics_have_the_documented_schema(result, tmp_path):
     path = tmp_path / "metrics.json"
-    results.write_metrics(path, result.metrics("runs/mine", "heldout.tsv"))
-    assert json.loads(path.read_text(encoding="utf-8")) == {
-        "schema_version": 1,
-        "task": "pairs",
-        "model": "runs/mine",
-        "data": "heldout.tsv",
-        "macro_average": {
-            "target_to_source": 0.75,  # (0.5 + 1.0) / 2, yi left out
-            "source_to_target": 0.5,
-            "num_languages": 2,
-        },
-        "languages": [
-            {
-                "language": language,
-                "source_language": "en",
-                "num_strings": strings,
-                "counted": counted,
-                "target_to_source": there,
-                "source_to_target": back,
-            }
-            for language, strings, counted, there, back in [
-                ("de", 40, True, 0.5, 0.25),
-                ("fr", 60, True, 1.0, 0.75),
-                ("yi", 3, False, 0.0, 0.0),
-            ]
-        ],
-    }
+    better = dataclasses.replace(
+        result, rows=[_row("de", 4, 4), *result.rows[1:]]
+    )
+    judged = {"runs/mine": result, "runs/better": better}
+    results.write_metrics(path, "heldout.tsv", judged)
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    assert metrics["schema_version"] == 2
+    assert (metrics["task"], metrics["data"]) == ("pairs", "heldout.tsv")
+    mine, other = metrics["models"]
+    assert mine["model"] == "runs/mine" and "p_values" not in mine
+    # 2 items differ, both for the second: 2 * 1 / 2**2.
+    assert other["p_values"] == {"de": 0.5, "fr": 1.0, "yi": 1.0}
+    averages = mine["averages"]
+    # (0.5 + 1.0) / 2, yi left out.
+    assert averages["all"]["target_to_source"]["value"] == 0.75
+    assert averages["all"]["num_rows"] == 2
+    assert averages["big"]["source_to_target"]["value"] == 0.25
+    german, _, yiddish = mine["rows"]
+    assert german["name"] == "de" and german["num_items"] == 4
+    assert german["counted"] and not yiddish["counted"]
+    assert german["figures"]["target_to_source"]["low"] == 0.0
+    assert german["figures"]["target_to_source"]["high"] == 1.0
     assert [entry.name for entry in tmp_path.iterdir()] == ["metrics.json"]
 
 
 def test_every_name_of_the_schema_is_documented(result):
-    metrics = result.metrics("m", "d")
-    names = {*metrics, *metrics["macro_average"], *metrics["languages"][0]}
+    judged = {"m": result, "n": dataclasses.replace(result)}
+    metrics = results.metrics("d", judged)
+    names = {*metrics, *metrics["models"][1], *metrics["models"][0]["rows"][0]}
+    names |= {"num_rows", "value", "low", "high", "details"}
     undocumented = [name for name in names if name not in results.__doc__]
     assert not undocumented
+
+
+def test_a_group_without_rows_is_left_out(result):
+    result = dataclasses.replace(result, groups={"none": ["xx"]})
+    assert list(result.averages()) == ["all"]
+
+
+def test_mistakes_are_the_surest_wrong_matches():
+    def match(score, found):
+        return retrieval.Match("q", found, 0, score, "right", 0.1)
+
+    matches = [match(0.2, "b"), match(0.9, "right"), match(0.8, "c")]
+    found = results.retrieval_mistakes("de", matches, most=1)
+    assert found == [results.Mistake("de", "q", "c", 0.8, "right", 0.1)]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -77,13 +100,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_summary(result):
-    assert results.summary(result).splitlines() == [
-        "pairs: mean over 2 languages",
-        "  target_to_source                75.0 %",
-        "  source_to_target                50.0 %",
-        "  best target_to_source          fr 100.0, de 50.0",
-        "  worst target_to_source         fr 100.0, de 50.0",
-    ]
+    lines = results.summary(result).splitlines()
+    assert lines[0] == "pairs, big: mean over 1"
+    assert lines[3] == "pairs, all: mean over 2"
+    assert lines[4].startswith("  target_to_source                75.0 (")
+    assert lines[-2] == "  best target_to_source          fr 100.0, de 50.0"
+    assert lines[-1] == "  worst target_to_source         fr 100.0, de 50.0"
 
 
 def test_neighbours_of_a_phrase():

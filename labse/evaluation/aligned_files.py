@@ -1,0 +1,98 @@
+"""Text files whose lines belong together: line N of one and of the others.
+
+Only line feeds end a line, and a carriage return before one belongs to it:
+Unicode's other line separators stand within sentences of real test sets.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from labse.errors import InputError
+from labse.languages import language_tag
+
+# Parts of file names that have the form of a language's code and are none.
+_NO_LANGUAGES = ("csv", "gz", "ids", "md", "tsv", "txt", "xz", "zip")
+
+
+def find_files(folder: str | Path) -> dict[str, Path]:
+    """The files of the set, by language, in the order of their names.
+
+    Raises:
+      InputError: the folder holds no set, or more than one.
+    """
+    folder = Path(folder)
+    sets: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.iterdir() if folder.is_dir() else []):
+        parts = path.name.split(".")
+        for place, part in enumerate(parts):
+            if part in _NO_LANGUAGES or not language_tag(part):
+                continue
+            rest = [*parts[:place], "*", *parts[place + 1 :]]
+            # NTREX tells the original from its translations.
+            name = ".".join(rest).replace("-src.", "-ref.")
+            if path.is_file():
+                sets.setdefault(name, {}).setdefault(part, path)
+    most = max(map(len, sets.values()), default=0)
+    chosen = [name for name, files in sets.items() if len(files) == most]
+    if most < 2 or len(chosen) > 1:
+        raise InputError(
+            "An n-way set is a folder of aligned files, one a language, whose "
+            "names differ only in the language's code between dots: "
+            "UNv1.0.devset.en, eng_Latn.devtest, newstest2019-ref.fra.txt. "
+            f"Received: {folder}, "
+            + (
+                "not a folder."
+                if not folder.is_dir()
+                else "without two such files."
+                if most < 2
+                else f"with several sets: {', '.join(chosen)}. Put one into a "
+                "folder of its own."
+            )
+        )
+    return dict(sorted(sets[chosen[0]].items()))
+
+
+def read_aligned(paths: Iterable[str | Path]) -> list[list[str]]:
+    """The lines of each file; line N of one belongs to line N of the others.
+
+    Raises:
+      InputError: as `read_lines`, or files differ in their number of lines.
+    """
+    paths = list(paths)
+    files = [read_lines(path) for path in paths]
+    for path, lines in zip(paths, files, strict=True):
+        if len(lines) != len(files[0]):
+            raise InputError(
+                "Line N of one file must translate line N of the other. "
+                f"Received: {paths[0]} has {len(files[0])} lines and {path} "
+                f"has {len(lines)}. Fetch both again, and split lines only on "
+                "\\n."
+            )
+    return files
+
+
+def read_lines(path: str | Path) -> list[str]:
+    r"""The lines of a text file, split on \n only; a \r before it goes.
+
+    Raises:
+      InputError: it is no file, is empty, holds an empty line or is not UTF-8.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} must be a text file. There is none.")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: the text must be UTF-8. {error}.") from error
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise InputError(f"{path} is empty: it must hold a sentence a line.")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise InputError(
+                f"{path}, line {number}: a line must hold a sentence. "
+                "Received: an empty line. Take it out of all aligned files."
+            )
+    return lines

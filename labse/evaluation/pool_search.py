@@ -1,0 +1,190 @@
+"""Nearest neighbours of texts among many, and how it is to find one of fewer.
+
+Exact. A block of vectors is copied at a time and a block of scores computed,
+so that memory beside the vectors grows neither with their number nor with its
+square: they may be mapped from a file.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from labse.evaluation import retrieval
+
+# So many texts' vectors are copied at a time.
+BLOCK = 65_536
+# A block of scores in `accuracy_by_size`: 64 MiB.
+SCORE_ROWS, SCORE_COLUMNS = 2048, 4096
+
+
+def nearest(
+    embeddings: retrieval.TextEmbeddings,
+    queries: Sequence[str],
+    candidates: Sequence[str],
+    k: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k candidates of highest cosine for each query, best first.
+
+    Among equal cosines the lowest index comes first, as `retrieval.nearest`
+    has it. Equal candidates stay neighbours of their own.
+
+    Args:
+      embeddings: holds every text.
+      queries: n texts, at least one.
+      candidates: m texts, at least one.
+      k: all m candidates are found where there are fewer.
+
+    Returns:
+      indices int64 [n, min(k, m)] into the candidates, and cosines float32
+      [n, min(k, m)].
+    """
+    found = [
+        _nearest_of_block(embeddings, some, candidates, k)
+        for some in _blocks(queries, BLOCK)
+    ]
+    return (
+        np.concatenate([indices for indices, _ in found]),
+        np.concatenate([scores for _, scores in found]),
+    )
+
+
+def _nearest_of_block(
+    embeddings: retrieval.TextEmbeddings,
+    queries: Sequence[str],
+    candidates: Sequence[str],
+    k: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    vectors = embeddings(queries)
+    indices = np.empty((len(queries), 0), np.int64)
+    scores = np.empty((len(queries), 0), np.float32)
+    offset = 0
+    for part in _blocks(candidates, BLOCK):
+        more, more_scores = retrieval.nearest(
+            vectors, embeddings(part), min(k, len(part))
+        )
+        indices = np.concatenate([indices, more + offset], axis=1)
+        scores = np.concatenate([scores, more_scores], axis=1)
+        offset += len(part)
+        # Stable: of equal cosines the lower index stands first already.
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        indices = np.take_along_axis(indices, order, 1)
+        scores = np.take_along_axis(scores, order, 1)
+    return indices, scores
+
+
+def cosines(
+    embeddings: retrieval.TextEmbeddings,
+    one: Sequence[str],
+    other: Sequence[str],
+) -> np.ndarray:
+    """float32 [n]: the cosine of each text with the other of its number."""
+    return np.concatenate(
+        [
+            np.einsum(
+                "nd,nd->n",
+                _directions(embeddings, some),
+                _directions(embeddings, others),
+            )
+            for some, others in zip(
+                _blocks(one, BLOCK), _blocks(other, BLOCK), strict=True
+            )
+        ]
+    ).astype(np.float32)
+
+
+def accuracy_by_size(
+    embeddings: retrieval.TextEmbeddings,
+    queries: Sequence[str],
+    candidates: Sequence[str],
+    found: np.ndarray,
+    own: np.ndarray,
+) -> list[tuple[float, float]]:
+    """How accurate the search is among 10, 30, 100, ... candidates, and all.
+
+    Candidate i is the translation of query i. Of size m, a query's pool is its
+    own translation and the first m - 1 other candidates: a query is right
+    until a rival, a candidate that is nearer, is among these.
+
+    Args:
+      embeddings: holds every text.
+      queries: n texts.
+      candidates: m >= n texts.
+      found: int [n], the nearest of all the candidates.
+      own: float32 [n], the cosine of each query and its translation.
+
+    Returns:
+      (number of candidates, accuracy), the last of all m.
+    """
+    lines = np.arange(len(queries))
+    # How many others stand before the first rival; all, where there is none.
+    before = np.full(len(queries), len(candidates))
+    wrong = np.flatnonzero(found != lines)
+    for rows in _blocks(wrong, SCORE_ROWS):
+        first = _first_rivals(
+            embeddings, queries, candidates, rows, found[rows], own[rows]
+        )
+        before[rows] = first - (first > rows)
+    return [
+        (float(size), float(np.mean(before >= size - 1)))
+        for size in _sizes(len(candidates))
+    ]
+
+
+def _sizes(largest: int) -> list[int]:
+    sizes = [
+        factor * 10**power
+        for power in range(1, len(str(largest)))
+        for factor in (1, 3)
+    ]
+    return [*(size for size in sizes if size < largest), largest]
+
+
+def _first_rivals(
+    embeddings: retrieval.TextEmbeddings,
+    queries: Sequence[str],
+    candidates: Sequence[str],
+    rows: np.ndarray,
+    found: np.ndarray,
+    own: np.ndarray,
+) -> np.ndarray:
+    """The lowest candidate that beats the translation: int64 [w].
+
+    Args:
+      rows: int [w], the numbers of queries that have one.
+      found: int [w], the nearest of all the candidates.
+      own: float32 [w], the cosine of the query and its translation.
+    """
+    vectors = _directions(embeddings, [queries[row] for row in rows])
+    first = found.copy()  # The nearest is one; perhaps another is before it.
+    offset = 0
+    for part in _blocks(candidates, SCORE_COLUMNS):
+        rest = np.flatnonzero(first > offset)
+        if not len(rest):
+            break
+        # In float64, rounded to float32: what retrieval.nearest compares.
+        scores = vectors[rest] @ _directions(embeddings, part).T
+        scores = scores.astype(np.float32)  # [rest, part]
+        columns = np.arange(offset, offset + len(part))
+        row, own_score = rows[rest, None], own[rest, None]
+        # Of equal cosines the lower line is found.
+        is_rival = (scores > own_score) & (columns != row)
+        is_rival |= (scores == own_score) & (columns < row)
+        some = is_rival.any(axis=1)
+        first[rest[some]] = np.minimum(
+            first[rest[some]], offset + is_rival[some].argmax(axis=1)
+        )
+        offset += len(part)
+    return first
+
+
+def _blocks(texts: Sequence, size: int) -> Iterator[Sequence]:
+    for start in range(0, len(texts), size):
+        yield texts[start : start + size]
+
+
+def _directions(
+    embeddings: retrieval.TextEmbeddings, texts: Sequence[str]
+) -> np.ndarray:
+    """float64 [n, dim], unit length."""
+    vectors = embeddings(texts).astype(np.float64)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
