@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# A small real model from open translations, and its reports.
+# usage: examples/small_open.sh DATA RUN
+# DATA holds tatoeba_challenge_train, bible_nt and wikimedia_ui (see
+# open_pairs.py) and, to be judged on, tatoeba_v1, un_v1_devset, bucc_made,
+# stsbenchmark and senteval.
+set -euo pipefail
+data=$1
+run=${2%/}
+files=$run-data
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$files"
+
+step() { printf '\n== %s\n' "$*" >&2; "$@"; }
+
+if [[ ! -f $files/validation.tsv ]]; then
+  step python "$here/open_pairs.py" "$data" "$files/pairs.tsv"
+  step labse split-pairs --input="$files/pairs.tsv" --share=0.005 \
+    --train_out="$files/train.tsv" --heldout_out="$files/validation.tsv"
+fi
+[[ -f $files/vocab.txt ]] ||
+  step labse build-vocab --input="$files/train.tsv" --vocab_size=60000 --out="$files/vocab.txt"
+step labse train --config=labse_small_open --train="$files/train.tsv" \
+  --validation="$files/validation.tsv" --vocab="$files/vocab.txt" --out="$run"
+
+judge() { # TASK DATA [FLAG]...
+  step labse evaluate --model="$run" --task="$1" --data="$data/$2" \
+    --out="$run/$1" --cache="$run/embeddings" "${@:3}"
+}
+judge tatoeba tatoeba_v1
+judge n_way un_v1_devset --pivot=en
+judge bucc bucc_made
+judge sts stsbenchmark
+judge senteval senteval
