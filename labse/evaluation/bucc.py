@@ -264,7 +264,7 @@ def _curve(name: str, mined: Mined) -> results.Curve:
     nums_kept = np.searchsorted(-scores, -thresholds, side="right")
     points = [mined.at(int(num_kept)) for num_kept in nums_kept]
     return results.Curve(
-        f"{name}: precision, recall and F1 of the mined pairs",
+        name,
         "threshold on the cosine, forward",
         {
             line: [

@@ -217,7 +217,8 @@ def _bars(judged: dict[str, TaskResult]) -> ElementTree.Element:
     """A bar for each row: of one model its first two figures, else models'."""
     first = next(iter(judged.values()))
     several = len(judged) > 1
-    names = [first.main] if several else list(first.rows[0].figures)[:2]
+    others = [name for name in first.rows[0].figures if name != first.main]
+    names = [first.main] if several else [first.main, *others[:1]]
     series = [
         (model if several else _title(name), result, name)
         for model, result in judged.items()
