@@ -151,44 +151,6 @@ def match_distinct(
     )
 
 
-def precision_at_1(matches: Sequence[Match]) -> float:
-    """The share of matches that are right, between 0 and 1."""
-    return sum(match.is_right for match in matches) / len(matches)
-
-
 def backwards(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """The pairs with their sides exchanged."""
     return [(target, source) for source, target in pairs]
-
-
-def pair_precision_at_1(
-    encode_fn: EncodeFn, sources: Sequence[str], targets: Sequence[str]
-) -> dict[str, float]:
-    """P@1 in both directions over translation pairs, for a look in training.
-
-    Queries and candidates are the distinct texts of either side.
-
-    Args:
-      encode_fn: list of n texts -> float32 [n, dim].
-      sources: n texts.
-      targets: n texts, line by line the translations.
-
-    Returns:
-      `source_to_target` and `target_to_source`, between 0 and 1.
-
-    Raises:
-      InputError: there are no pairs, or the sides differ in number.
-    """
-    if len(sources) != len(targets) or not len(sources):
-        raise InputError(
-            "Translations must come in pairs, at least one. Received "
-            f"{len(sources)} sources and {len(targets)} targets."
-        )
-    pairs = list(zip(sources, targets, strict=True))
-    embeddings = TextEmbeddings(encode_fn, [*sources, *targets])
-    there = match_distinct(embeddings, pairs)
-    back = match_distinct(embeddings, backwards(pairs))
-    return {
-        "source_to_target": precision_at_1(there),
-        "target_to_source": precision_at_1(back),
-    }

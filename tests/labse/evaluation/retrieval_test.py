@@ -139,7 +139,6 @@ def test_match_says_what_was_found_and_what_was_expected():
     assert match.score == pytest.approx(0.8, abs=1e-6)
     assert match.expected_score == pytest.approx(0.6, abs=1e-6)
     assert not match.is_right
-    assert retrieval.precision_at_1([match]) == 0
 
 
 def test_any_of_a_querys_translations_is_right():
@@ -158,36 +157,32 @@ def test_any_of_a_querys_translations_is_right():
     assert not match.is_right
 
 
-def test_pair_precision_by_hand():
-    # a->x right; b->x wrong (b is nearer to x than to y); c->z right: 2/3.
-    # x->a right; y->b right; z->c right: 3/3.
+def right(encode_fn, pairs):
+    embeddings = retrieval.TextEmbeddings(
+        encode_fn, [text for pair in pairs for text in pair]
+    )
+    return [
+        [match.is_right for match in retrieval.match_distinct(embeddings, way)]
+        for way in (pairs, retrieval.backwards(pairs))
+    ]
+
+
+def test_pairs_by_hand():
+    # a->x right; b->x wrong (b is nearer to x than to y); c->z right.
+    # x->a right; y->b right; z->c right.
     vectors = {
         **{"a": [1, 0, 0], "b": [0.8, 0.6, 0], "c": [0, 0, 1]},
         **{"x": [1, 0.1, 0], "y": [0, 1, 0], "z": [0, 0.1, 1]},
     }
-    assert retrieval.pair_precision_at_1(
-        _planted(vectors), ["a", "b", "c"], ["x", "y", "z"]
-    ) == {"source_to_target": pytest.approx(2 / 3), "target_to_source": 1.0}
+    pairs = [("a", "x"), ("b", "y"), ("c", "z")]
+    assert right(_planted(vectors), pairs) == [
+        [True, False, True],
+        [True, True, True],
+    ]
 
 
-def test_pair_precision_with_a_text_twice():
-    # Two lines share their source: a perfect encoder must get 1 both ways.
+def test_a_text_twice_is_one_query():
+    # Two lines share their source: a perfect encoder must be right both ways.
     vectors = {"a": [1, 0], "b": [0, 1], "x": [1, 0], "X": [1, 0], "y": [0, 1]}
-    sources, targets = ["a", "a", "b", "b"], ["x", "X", "y", "y"]
-    assert retrieval.pair_precision_at_1(
-        _planted(vectors), sources, targets
-    ) == {"source_to_target": 1.0, "target_to_source": 1.0}
-
-
-def test_pair_precision_of_one_pair():
-    found = retrieval.pair_precision_at_1(
-        _planted({"a": [1, 0], "x": [-1, 0]}), ["a"], ["x"]
-    )
-    assert found == {"source_to_target": 1.0, "target_to_source": 1.0}
-
-
-def test_pair_precision_needs_pairs():
-    with pytest.raises(InputError, match="1 sources and 2 targets"):
-        retrieval.pair_precision_at_1(_planted({}), ["a"], ["x", "y"])
-    with pytest.raises(InputError, match="0 sources and 0 targets"):
-        retrieval.pair_precision_at_1(_planted({}), [], [])
+    pairs = [("a", "x"), ("a", "X"), ("b", "y"), ("b", "y")]
+    assert right(_planted(vectors), pairs) == [[True] * 2, [True] * 3]
