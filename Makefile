@@ -57,6 +57,9 @@ bench: $(VENV)/.test-ready .venv-peer/.ready $(RUN)-data/sentences.txt
 	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python $(TEXTS)
 	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python $(TEXTS) --memory
 	$(BIN)/python benchmarks/train_step.py --peer_python=.venv-peer/bin/python
+	$(BIN)/python benchmarks/convert.py
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mining]'
+	$(BIN)/python benchmarks/search.py --size=30000
 
 screenshots: setup
 	$(BIN)/python examples/screenshot.py $(RUN)/report.html docs/quickstart_report.png
