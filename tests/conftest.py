@@ -38,6 +38,18 @@ def data_dir() -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def data_set(data_dir):
+    """From the name of a set to its folder; without it, tests are skipped."""
+
+    def folder(name: str) -> pathlib.Path:
+        if not (data_dir / name).is_dir():
+            pytest.skip(f"{data_dir} (LABSE_DATA_DIR) has no set {name}")
+        return data_dir / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
 def torch():
     """PyTorch, the peer of parity tests; they are skipped without it."""
     return pytest.importorskip(

@@ -1,8 +1,5 @@
 """BUCC's files: what is read of good ones, what is said of bad ones."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -119,11 +116,8 @@ def test_finds_nothing(folder):
         bucc_files.find_sets(folder / "nowhere")
 
 
-@pytest.mark.skipif(
-    "LABSE_DATA_DIR" not in os.environ, reason="LABSE_DATA_DIR is not set"
-)
-def test_real_files():
-    folder = Path(os.environ["LABSE_DATA_DIR"]) / "bucc_made"
+def test_real_files(data_set):
+    folder = data_set("bucc_made")
     paths, without_gold = bucc_files.find_sets(folder)
     assert not without_gold
     sets = [bucc_files.read_set(path) for path in paths]

@@ -3,8 +3,6 @@
 import itertools
 import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -340,11 +338,8 @@ def test_embeddings_that_are_no_numbers(folder):
         bucc.evaluate(encode, folder)
 
 
-@pytest.mark.skipif(
-    "LABSE_DATA_DIR" not in os.environ, reason="LABSE_DATA_DIR is not set"
-)
-def test_real_files_with_planted_vectors():
-    folder = Path(os.environ["LABSE_DATA_DIR"]) / "bucc_made"
+def test_real_files_with_planted_vectors(data_set):
+    folder = data_set("bucc_made")
     data = bucc_files.read_set(folder / "zh-en.made.gold")
     # Half of the gold pairs share a vector that no other text has.
     generator = np.random.default_rng(0)

@@ -1,7 +1,5 @@
-import os
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -301,12 +299,8 @@ def _letters(texts):
     return vectors
 
 
-@pytest.mark.skipif(
-    "LABSE_DATA_DIR" not in os.environ,
-    reason="LABSE_DATA_DIR is not set: no UN test set to read",
-)
-def test_the_real_un_set():
-    folder = Path(os.environ["LABSE_DATA_DIR"]) / "un_v1_devset"
+def test_the_real_un_set(data_set):
+    folder = data_set("un_v1_devset")
     result = n_way.evaluate(_letters, folder, ["fr"], pivot="en")
     assert [(row.name, row.num_items) for row in result.rows] == [
         ("en-fr", 4000),

@@ -193,8 +193,8 @@ def test_missing_files_and_folders(tmp_path):
         senteval_files.read_sets(tmp_path)
 
 
-def test_the_real_sets(data_dir):
-    sets = senteval_files.read_sets(data_dir / "senteval")
+def test_the_real_sets(data_set):
+    sets = senteval_files.read_sets(data_set("senteval"))
     # SentEval's own numbers of items.
     sizes = {
         **{"MR": [10662], "CR": [3775], "SUBJ": [10000], "MPQA": [10606]},

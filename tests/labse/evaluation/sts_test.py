@@ -255,8 +255,8 @@ def test_nan_is_told(tmp_path):
         sts.evaluate(lambda texts: np.full([len(texts), 2], np.nan), path)
 
 
-def test_the_real_benchmark(data_dir):
-    folder = data_dir / "stsbenchmark"
+def test_the_real_benchmark(data_set):
+    folder = data_set("stsbenchmark")
     assert {
         path.name: len(sts.read_pairs(path)) for path in sts.find_files(folder)
     } == {"sts-dev.csv": 1500, "sts-train.csv": 5749}

@@ -1,4 +1,3 @@
-import os
 import zlib
 from pathlib import Path
 
@@ -188,12 +187,8 @@ def _letters(texts):
     return vectors
 
 
-@pytest.mark.skipif(
-    "LABSE_DATA_DIR" not in os.environ,
-    reason="LABSE_DATA_DIR is not set: no Tatoeba test set to read",
-)
-def test_the_real_test_set_against_a_full_matrix():
-    folder = Path(os.environ["LABSE_DATA_DIR"]) / "tatoeba_v1"
+def test_the_real_test_set_against_a_full_matrix(data_set):
+    folder = data_set("tatoeba_v1")
     languages = tatoeba.find_languages(folder)
     assert len(languages) == 112
     # Every file is read; 88,877 pairs is what the set's own counts say.
