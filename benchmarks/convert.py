@@ -14,11 +14,8 @@ Needs about four times the model's size on the disk of --scratch.
 """
 
 import argparse
-import contextlib
 import json
 import pathlib
-import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +23,7 @@ import tempfile
 import time
 
 import numpy as np
+from machine import machine, peak_memory
 
 LABSE_PIECES = 501_153  # Section 3.2 of the paper.
 # What the issue of this benchmark asks for.
@@ -117,13 +115,6 @@ def make_saved_model(run: str, out: str) -> None:
         )
 
 
-def peak_memory() -> int:
-    """Most bytes that this process has had in memory (Linux)."""
-    with open("/proc/self/status") as file:
-        fields = dict(line.split(":", 1) for line in file)
-    return int(fields["VmHWM"].split()[0]) * 1024
-
-
 def run_job(job: str, *arguments: str) -> dict:
     """Runs a job of this file in a process of its own."""
     start = time.perf_counter()
@@ -173,15 +164,6 @@ def table_digest(path: str) -> bytes:
     for block in weight.row_blocks():
         digest.update(np.ascontiguousarray(block).tobytes())
     return digest.digest()
-
-
-def machine() -> str:
-    """Processor and number of cores."""
-    name = platform.processor()
-    with contextlib.suppress(OSError):
-        text = pathlib.Path("/proc/cpuinfo").read_text()
-        name = re.search(r"model name\s*: (.*)", text)[1]
-    return name
 
 
 def measure(scratch: str, large: bool) -> bool:

@@ -15,17 +15,16 @@ process that loads a model of LaBSE's real size (501,153 pieces) and encodes.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
-import platform
 import random
-import re
 import subprocess
 import sys
 import tempfile
 import time
+
+from machine import machine, peak_memory
 
 NUM_SENTENCES = 1500
 ROUNDS = 3
@@ -158,14 +157,6 @@ def measure_own_memory(folder: str) -> None:
     print(json.dumps([before, peak_memory()]))
 
 
-def peak_memory() -> int:
-    """Most bytes that this process has had in memory (Linux)."""
-    # Not getrusage: its peak begins with that of the process that started us.
-    with open("/proc/self/status") as file:
-        fields = dict(line.split(":", 1) for line in file)
-    return int(fields["VmHWM"].split()[0]) * 1024
-
-
 def measure_memory(options, folder: str, vocab_size: int) -> list[str]:
     """Lines of a table: peak memory of load and encode."""
     weights = 4 * (vocab_size * 768 + 512 * 768 + 2 * 768 + 2 * 768)
@@ -189,18 +180,6 @@ def measure_memory(options, folder: str, vocab_size: int) -> list[str]:
     return lines
 
 
-def machine() -> str:
-    """Processor, cores, load and versions."""
-    name = platform.processor()
-    with contextlib.suppress(OSError):
-        text = pathlib.Path("/proc/cpuinfo").read_text()
-        name = re.search(r"model name\s*: (.*)", text)[1]
-    return (
-        f"{name}, {len(os.sched_getaffinity(0))} cores; load "
-        f"{os.getloadavg()[0]:.1f} before the measurement"
-    )
-
-
 def main() -> None:
     """Prepares both sides, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -220,7 +199,7 @@ def main() -> None:
     if options.memory:
         # Pieces that no text has stand for those that are not at hand.
         pieces += [f"##\ue000{i}" for i in range(LABSE_PIECES - len(pieces))]
-    lines = [machine()]
+    lines = [f"{machine()} before the measurement"]
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = pathlib.Path(folder, "vocab.txt")
         vocabulary.write_text("".join(f"{p}\n" for p in pieces), "utf-8")

@@ -10,6 +10,7 @@ import sys
 import time
 
 import torch
+from machine import peak_memory
 from sentence_transformers import SentenceTransformer, models
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -47,14 +48,6 @@ def serve(folder: str, sentences: list[str]) -> None:
         start = time.perf_counter()
         model.encode(sentences)
         print(json.dumps(time.perf_counter() - start), flush=True)
-
-
-def peak_memory() -> int:
-    """Most bytes that this process has had in memory (Linux)."""
-    # Not getrusage: its peak begins with that of the process that started us.
-    with open("/proc/self/status") as file:
-        fields = dict(line.split(":", 1) for line in file)
-    return int(fields["VmHWM"].split()[0]) * 1024
 
 
 def measure_memory(folder: str, sentences: list[str]) -> None:

@@ -21,18 +21,16 @@ must be equal within 2e-6, the noise of their float32.
 """
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
-import platform
-import re
 import subprocess
 import sys
 import tempfile
 import time
 
 import numpy as np
+from machine import machine, peak_memory
 
 CONTENDERS = ("labse", "faiss", "torch")
 NOISE = 2e-6
@@ -134,13 +132,6 @@ SEARCHES = {
 }
 
 
-def peak_memory() -> int:
-    """Most bytes that this process has had in memory (Linux)."""
-    with open("/proc/self/status") as file:
-        fields = dict(line.split(":", 1) for line in file)
-    return int(fields["VmHWM"].split()[0]) * 1024
-
-
 def serve(name: str, folder: pathlib.Path) -> None:
     """Searches whenever a line with k comes in; prints what it took."""
     if name.startswith("labse"):
@@ -216,18 +207,6 @@ def report(folder, k, size, dimension, best) -> list[str]:
             f"{memory / 1e9:12.2f}{seconds / best[own][0]:9.2f}x  {differing}"
         )
     return lines
-
-
-def machine() -> str:
-    """Processor, cores and load."""
-    name = platform.processor()
-    with contextlib.suppress(OSError):
-        text = pathlib.Path("/proc/cpuinfo").read_text()
-        name = re.search(r"model name\s*: (.*)", text)[1]
-    return (
-        f"{name}, {len(os.sched_getaffinity(0))} cores; load "
-        f"{os.getloadavg()[0]:.1f}"
-    )
 
 
 def main() -> None:

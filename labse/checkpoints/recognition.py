@@ -8,6 +8,7 @@ import tensorflow_hub as hub
 from labse.checkpoints import (
     huggingface_source,
     run_folder,
+    saved_model_graph,
     tensorflow_source,
 )
 from labse.checkpoints.model_source import ModelSource, Stated
@@ -67,7 +68,7 @@ def open_source(path: str, stated: Stated | None = None) -> ModelSource:
         return huggingface_source.open_source(path, stated)
     if tensorflow_source.is_export(path):
         return tensorflow_source.open_export(path, stated)
-    if (folder / tensorflow_source.SAVED_MODEL).is_file():
+    if (folder / saved_model_graph.SAVED_MODEL).is_file():
         return tensorflow_source.open_saved_model(path, stated)
     prefix = tensorflow_source.checkpoint_prefix(path)
     if prefix:

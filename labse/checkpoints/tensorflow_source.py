@@ -24,7 +24,6 @@ from labse.preprocessing.vocabulary import Vocabulary
 
 BERT_CONFIG = "bert_config.json"
 EXPORT_RECORD = "export.json"
-SAVED_MODEL = "saved_model.pb"
 EXPORTED = ("text", "encode")  # Those of an export's that hold weights.
 _VARIABLES = pathlib.Path("variables", "variables")
 

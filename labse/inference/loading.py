@@ -117,12 +117,12 @@ def _text_saved_model(path: str) -> str | None:
     folder = pathlib.Path(path)
     if tensorflow_source.is_export(path):
         folder /= "text"
-        if not (folder / tensorflow_source.SAVED_MODEL).is_file():
+        if not (folder / saved_model_graph.SAVED_MODEL).is_file():
             raise InputError(
                 f"{path} is an export that lacks text/saved_model.pb. Export "
                 "the run again, or copy the export whole."
             )
-    if not (folder / tensorflow_source.SAVED_MODEL).is_file():
+    if not (folder / saved_model_graph.SAVED_MODEL).is_file():
         return None
     graph = saved_model_graph.read(folder)
     return None if graph.takes_model_inputs else str(folder)
