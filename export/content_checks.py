@@ -195,8 +195,10 @@ def _poolings(encode, inputs, outputs) -> dict[str, np.ndarray]:
     variables = {v.name: v for v in encode.variables}
     kernel = variables["pooler_transform/kernel:0"].numpy()
     bias = variables["pooler_transform/bias:0"].numpy()
+    mean = (states * mask).sum(axis=1) / mask.sum(axis=1)
     return {
         "cls": states[:, 0],
         "cls_tanh": np.tanh(states[:, 0] @ kernel + bias),
-        "mean": (states * mask).sum(axis=1) / mask.sum(axis=1),
+        "mean": mean,
+        "mean_tanh": np.tanh(mean @ kernel + bias),
     }

@@ -67,7 +67,7 @@ def track_variables(root, encoder: SentenceEncoder) -> None:
         variable
         for variable in encoder.trainable_variables
         # The pooler has a gradient only where it is used.
-        if encoder.config.pooling == "cls_tanh"
+        if encoder.config.uses_pooler
         or not variable.name.startswith("pooler_transform/")
     ]
 

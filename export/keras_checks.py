@@ -8,6 +8,7 @@ import tf_keras
 
 from export import layout
 from export.subject import INPUTS, TOLERANCE, Subject, largest
+from export.vector_checks import drops_out
 from export.verification import Difference
 
 _BATCH = 7
@@ -95,9 +96,7 @@ def _check_dropout(subject: Subject, trained, rows) -> None:
     """Raises if a trainable layer called with training=True drops nothing."""
     shape = subject.config["encoder"]
     difference = np.abs(trained - subject.golden.embeddings[rows]).max()
-    if (shape["dropout"] or shape["attention_dropout"]) and (
-        difference <= TOLERANCE
-    ):
+    if drops_out(shape) and difference <= TOLERANCE:
         raise Difference("a trainable layer has no dropout in training")
 
 

@@ -4,7 +4,7 @@ import json
 import pathlib
 
 from export import layout
-from labse.configs.schema import ExperimentConfig
+from labse.configs.schema import EncoderConfig, ExperimentConfig
 from labse.modeling.sentence_encoder import SentenceEncoder
 
 METRICS = "metrics.json"
@@ -14,6 +14,7 @@ _POOLINGS = {
     "cls": "the last block's [CLS]",
     "cls_tanh": "BERT's tanh pooler over the last block's [CLS]",
     "mean": "the mean of the last block's states",
+    "mean_tanh": "BERT's tanh pooler over the mean of the last block's states",
 }
 
 _IDS = {
@@ -174,12 +175,12 @@ def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
             f"{shape.num_layers} blocks, hidden size {shape.hidden_size}, "
             f"{shape.num_heads} heads, intermediate size "
             f"{shape.intermediate_size}"
+            if shape.num_layers
+            else f"no block: a deep averaging network of {shape.hidden_size}"
         ),
         "vocabulary": f"{shape.vocab_size:,} {casing} WordPiece pieces",
         "ids": f"those of {_IDS[config.tokenizer.ids]}",
-        "sentence embedding": (
-            f"{_POOLINGS[shape.pooling]} (`{shape.pooling}`), l2-normalised"
-        ),
+        "sentence embedding": f"{_pooling(shape)}, l2-normalised",
         "longest text": f"{config.tokenizer.max_length} tokens",
         "loss": (
             f"additive-margin softmax, scale {config.loss.logit_scale:g}, "
@@ -191,6 +192,13 @@ def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
             f"{training.learning_rate:g}, {training.precision}"
         ),
     }
+
+
+def _pooling(shape: EncoderConfig) -> str:
+    text = _POOLINGS[shape.pooling]
+    if not shape.num_layers:
+        text = text.replace("last block's states", "pieces' embeddings")
+    return f"{text} (`{shape.pooling}`)"
 
 
 def _figures(run: pathlib.Path) -> str:

@@ -53,7 +53,7 @@ def define_stated(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "pooling",
         None,
-        ("cls", "cls_tanh", "mean"),
+        ("cls", "cls_tanh", "mean", "mean_tanh"),
         "How pieces become a sentence, where the model does not record it or "
         "should pool otherwise.",
         flag_values=flag_values,

@@ -103,6 +103,7 @@ def _template(config: EncoderConfig, folder: str) -> str:
             intermediate_size=1,
             max_positions=3,
             type_vocab_size=1,
+            pooling="mean",  # The only one for any number of blocks.
         )
     )
     twin.build()

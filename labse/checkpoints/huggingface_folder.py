@@ -85,14 +85,28 @@ def write(source: ModelSource, out: str) -> None:
       out: a folder that does not exist yet, or is empty.
 
     Raises:
-      InputError: `out` holds something, or the tokenizer cannot be had there.
+      InputError: `out` holds something, or the encoder or the tokenizer
+        cannot be had there.
     """
+    _check_encoder(source)
     _check_tokenizer(source)
     with new_folder(out) as folder:
         _write_bert(source, folder)
         _write_tokenizer(source, folder)
         _write_modules(source, folder)
         (folder / "README.md").write_text(_model_card(source), "utf-8")
+
+
+def _check_encoder(source: ModelSource) -> None:
+    """Raises where the folder's modules would give other vectors."""
+    encoder = source.config.encoder
+    if not encoder.num_layers or encoder.pooling == "mean_tanh":
+        raise InputError(
+            f"{source.path} has {encoder.num_layers} blocks and the pooling "
+            f"{encoder.pooling}. A Hugging Face folder is written for a BERT "
+            "of at least one block, pooled by cls, cls_tanh or mean. Convert "
+            "it to a run (--to=labse), or export it."
+        )
 
 
 def _check_tokenizer(source: ModelSource) -> None:

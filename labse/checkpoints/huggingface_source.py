@@ -88,12 +88,13 @@ def open_source(path: str, stated: Stated) -> ModelSource:
         tokenizer.vocabulary, resolved.encoder.vocab_size, path
     )
     pooling = resolved.encoder.pooling
-    if pooling == "cls_tanh" and not set(_DENSE.values()) & found.keys():
+    uses_pooler = resolved.encoder.uses_pooler
+    if uses_pooler and not set(_DENSE.values()) & found.keys():
         raise InputError(
-            f"The pooling cls_tanh is BERT's pooler, which {path} does not "
+            f"The pooling {pooling} is BERT's pooler, which {path} does not "
             "hold. State another pooling."
         )
-    optional = () if pooling == "cls_tanh" else POOLER
+    optional = () if uses_pooler else POOLER
     expected = (re.escape(_POSITION_IDS), _HEADS)
     weights = match(
         *(found, resolved.encoder, "hugging_face", expected, path, optional)

@@ -8,7 +8,9 @@ import dataclasses
 
 from labse.errors import InputError
 
-POOLINGS = ("cls", "cls_tanh", "mean")
+POOLINGS = ("cls", "cls_tanh", "mean", "mean_tanh")
+# Those with BERT's pooler, a dense layer and tanh, after them.
+POOLER_POOLINGS = ("cls_tanh", "mean_tanh")
 ACTIVATIONS = ("gelu", "gelu_tanh")
 # Whose ids, and the most bytes of a word that is not [UNK] there: 100
 # characters of up to 4 bytes for Hugging Face, tensorflow_text.BertTokenizer's
@@ -23,6 +25,8 @@ class EncoderConfig:
     """The shared BERT encoder (section 3.2 and appendix A: BERT Base)."""
 
     vocab_size: int = 501_153  # Section 3.2; set from the vocabulary file.
+    # 0 is a deep averaging network: the pieces' embeddings, averaged (appendix
+    # B's weaker encoder; Iyyer et al. 2015).
     num_layers: int = 12
     num_heads: int = 12
     hidden_size: int = 768
@@ -33,7 +37,8 @@ class EncoderConfig:
     # in Hugging Face's; the difference is at most 4.7e-4 per activation.
     activation: str = "gelu_tanh"
     # Section 3.2: the l2-normalised [CLS]. The released weights put BERT's
-    # tanh pooler in between ("cls_tanh").
+    # tanh pooler in between ("cls_tanh"). "mean_tanh" is the same dense layer
+    # and tanh over the mean.
     pooling: str = "cls"
     dropout: float = 0.1  # BERT.
     attention_dropout: float = 0.1  # BERT.
@@ -45,13 +50,19 @@ class EncoderConfig:
         _positive(
             self,
             "vocab_size",
-            "num_layers",
             "num_heads",
             "hidden_size",
             "intermediate_size",
             "type_vocab_size",
         )
+        _not_negative(self, "num_layers")
         _probability(self, "dropout", "attention_dropout")
+        if not self.num_layers and self.pooling.startswith("cls"):
+            raise InputError(
+                "encoder.num_layers=0 needs encoder.pooling mean or mean_tanh: "
+                "without attention [CLS] sees no word of the sentence. "
+                f"Received: {self.pooling!r}."
+            )
         if self.hidden_size % self.num_heads:
             raise InputError(
                 "encoder.hidden_size must be a multiple of encoder.num_heads. "
@@ -62,6 +73,11 @@ class EncoderConfig:
                 "encoder.max_positions must leave room for [CLS], a piece and "
                 f"[SEP]. Received: {self.max_positions}."
             )
+
+    @property
+    def uses_pooler(self) -> bool:
+        """Whether BERT's pooler is part of the embedding."""
+        return self.pooling in POOLER_POOLINGS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +140,12 @@ class DataConfig:
     batches_sorted_together: int = 1
     # Lines that are no pair are skipped up to this share, and then refused.
     max_malformed_share: float = 0.01
+    # Hard negatives of each pair that are read from its record and appended
+    # to the batch's other targets; 0: none. Appendix B: 3.
+    hard_negatives: int = 0
 
     def __post_init__(self):
+        _not_negative(self, "hard_negatives")
         _probability(self, "language_exponent", "max_malformed_share")
         _positive(self, "batches_sorted_together")
         buckets = list(self.length_buckets)
@@ -231,6 +251,14 @@ def _positive(config, *names: str) -> None:
             raise InputError(
                 f"{name} must be greater than 0. "
                 f"Received: {getattr(config, name)}."
+            )
+
+
+def _not_negative(config, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 0:
+            raise InputError(
+                f"{name} must be at least 0. Received: {getattr(config, name)}."
             )
 
 

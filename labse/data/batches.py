@@ -5,8 +5,11 @@ import tensorflow as tf
 
 from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
-from labse.features import SOURCE, TARGET, TRUNCATED
+from labse.features import HARD_NEGATIVES, SOURCE, TARGET, TRUNCATED
 from labse.preprocessing.tokenizer import WordPieceTokenizer
+
+# Stands for a hard negative that a pair does not have. No text is empty.
+_ABSENT = b""
 
 
 def batches(
@@ -17,6 +20,7 @@ def batches(
     steps: range,
     replica_batch_size: int,
     replicas: range = range(1),
+    hard_negatives: int = 0,
 ) -> tf.data.Dataset:
     """The batches of `steps`, for each step one batch for each replica.
 
@@ -31,29 +35,54 @@ def batches(
       steps: consecutive steps.
       replica_batch_size: pairs in one replica's batch.
       replicas: the replicas, of all in the job, that this pipeline feeds.
+      hard_negatives: how many of each pair's hard negatives to give, the
+        first ones of its record. A pair with fewer gets entries whose
+        `input_mask` is all 0, which the loss leaves out.
 
     Returns:
       dataset of dicts of `source` and `target`, each the model inputs, int32
       [replica_batch_size, max_length], and of `truncated`, int32
-      [replica_batch_size], 1 where either side was cut.
+      [replica_batch_size], 1 where either side was cut. With
+      `hard_negatives` there is an entry of that name, the model inputs,
+      int32 [replica_batch_size, hard_negatives, max_length].
     """
+    sides = {SOURCE: replica_batch_size, TARGET: replica_batch_size}
+    if hard_negatives:
+        sides[HARD_NEGATIVES] = replica_batch_size * hard_negatives
+    num_texts = sum(sides.values())
 
     def read(step, replica):
         rows = slice(
             replica * replica_batch_size, (replica + 1) * replica_batch_size
         )
-        sources, targets = store.read(order.batch(step)[rows])
-        return np.array(sources + targets, dtype=object)
+        pairs = [store.pair(index) for index in order.batch(step)[rows]]
+        texts = [pair.source for pair in pairs]
+        texts += [pair.target for pair in pairs]
+        for pair in pairs:
+            found = pair.hard_negatives[:hard_negatives]
+            texts += [*found, *[_ABSENT] * (hard_negatives - len(found))]
+        return np.array(texts, dtype=object)
 
     def tokenize(texts):
-        texts = tf.ensure_shape(texts, [2 * replica_batch_size])
+        texts = tf.ensure_shape(texts, [num_texts])
         inputs, _, truncated = tokenizer(texts, max_length, max_length)
-        sides = {SOURCE: {}, TARGET: {}}
+        batch = {side: {} for side in sides}
         for name, ids in inputs.items():
-            ids = tf.ensure_shape(ids, [2 * replica_batch_size, max_length])
-            sides[SOURCE][name], sides[TARGET][name] = tf.split(ids, 2)
-        either = tf.reduce_any(tf.reshape(truncated, [2, -1]), axis=0)
-        return {**sides, TRUNCATED: tf.cast(either, tf.int32)}
+            ids = tf.ensure_shape(ids, [num_texts, max_length])
+            parts = tf.split(ids, list(sides.values()))
+            for side, part in zip(sides, parts, strict=True):
+                batch[side][name] = part
+        if hard_negatives:
+            negatives = batch[HARD_NEGATIVES]
+            present = texts[2 * replica_batch_size :] != _ABSENT
+            for name, ids in negatives.items():
+                ids *= tf.cast(present, ids.dtype)[:, None]
+                negatives[name] = tf.reshape(
+                    ids, [replica_batch_size, hard_negatives, max_length]
+                )
+        cut = truncated[: 2 * replica_batch_size]
+        either = tf.reduce_any(tf.reshape(cut, [2, -1]), axis=0)
+        return {**batch, TRUNCATED: tf.cast(either, tf.int32)}
 
     count = len(replicas)
     numbers = tf.data.Dataset.range(steps.start * count, steps.stop * count)

@@ -5,11 +5,17 @@ cache folder, so that the order of training can be a pure function of seed and
 step: any pair can be read at any time, and resuming reads nothing twice.
 Files: TFRecords of tf.train.Example, `.tsv` and `.tsv.gz` with a header
 (`labse.features.PAIR_COLUMNS`; the language columns may be missing).
+
+A pair may bring hard negatives, the hardest first: sentences of the target's
+language that do not translate its source. In a TFRecord they are the strings
+of the feature `hard_negatives`, in a TSV its column `hard_negatives` holds
+them as a JSON list; an empty cell is none.
 """
 
 import glob
 import gzip
 import hashlib
+import json
 import mmap
 import os
 import pathlib
@@ -22,12 +28,37 @@ import tensorflow as tf
 from absl import logging
 
 from labse.errors import InputError
-from labse.features import SOURCE, SOURCE_LANGUAGE, TARGET, TARGET_LANGUAGE
+from labse.features import (
+    HARD_NEGATIVES,
+    SOURCE,
+    SOURCE_LANGUAGE,
+    TARGET,
+    TARGET_LANGUAGE,
+)
 
 UNKNOWN_LANGUAGE = "und"  # BCP 47.
 _SHOWN = 5
 _RECORD_HEADER = 12  # TFRecord: uint64 length, uint32 checksum of the length
 _RECORD_FOOTER = 4  # uint32 checksum of the data
+
+
+# Of what an index holds; another one is made anew.
+_INDEX_VERSION = 2
+
+
+class Pair(NamedTuple):
+    """One pair; texts in UTF-8."""
+
+    source: bytes
+    target: bytes
+    source_language: str
+    target_language: str
+    hard_negatives: tuple[bytes, ...]
+
+    @property
+    def languages(self) -> str:
+        """Both languages' name, "en-de"."""
+        return f"{self.source_language}-{self.target_language}"
 
 
 class FileIndex(NamedTuple):
@@ -38,6 +69,7 @@ class FileIndex(NamedTuple):
     offsets: np.ndarray  # int64 [pairs], bytes
     lengths: np.ndarray  # int32 [pairs], bytes
     languages: np.ndarray  # str [pairs], "en-de"
+    num_hard_negatives: np.ndarray  # int32 [pairs]
     malformed: int
     shown: tuple[str, ...]  # the first malformed lines, for the message
 
@@ -49,6 +81,7 @@ class PairStore:
       lengths: int32 [n], bytes of each pair's record; a measure of its length.
       languages: int32 [n], index into `language_names`.
       language_names: such as "en-de", sorted.
+      num_hard_negatives: int32 [n], how many each pair brings.
     """
 
     def __init__(
@@ -84,6 +117,9 @@ class PairStore:
             return_inverse=True,
         )
         self.languages = self.languages.astype(np.int32)
+        self.num_hard_negatives = np.concatenate(
+            [file.num_hard_negatives for file in files]
+        )
         self._columns = [file.columns for file in files]
         self._maps = [_map(file.path) for file in files]
 
@@ -94,6 +130,8 @@ class PairStore:
             digest.update(np.ascontiguousarray(array))
         digest.update("\t".join(self.language_names).encode())
         digest.update(np.ascontiguousarray(self.languages))
+        if self.num_hard_negatives.any():
+            digest.update(np.ascontiguousarray(self.num_hard_negatives))
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -101,15 +139,15 @@ class PairStore:
 
     def read(self, indices: np.ndarray) -> tuple[list[bytes], list[bytes]]:
         """The sources and the targets of the pairs `indices`, UTF-8."""
-        sources, targets = [], []
-        for index in indices:
-            file_id = self.file_ids[index]
-            start = self.offsets[index]
-            record = self._maps[file_id][start : start + self.lengths[index]]
-            source, target = _parse(record, self._columns[file_id])[:2]
-            sources.append(source)
-            targets.append(target)
-        return sources, targets
+        pairs = [self.pair(index) for index in indices]
+        return [pair.source for pair in pairs], [pair.target for pair in pairs]
+
+    def pair(self, index: int) -> Pair:
+        """One pair with all that its record says."""
+        file_id = self.file_ids[index]
+        start = self.offsets[index]
+        record = self._maps[file_id][start : start + self.lengths[index]]
+        return _parse(record, self._columns[file_id])
 
 
 def match(patterns: list[str]) -> list[str]:
@@ -128,8 +166,8 @@ def _map(path: str) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _parse(record: bytes, columns: tuple[str, ...]) -> tuple:
-    """Source, target and the languages' name of one record."""
+def _parse(record: bytes, columns: tuple[str, ...]) -> Pair:
+    """A record's pair; raises ValueError or KeyError where it is none."""
     if columns:
         values = record.rstrip(b"\r").split(b"\t")
         if len(values) != len(columns):
@@ -137,22 +175,45 @@ def _parse(record: bytes, columns: tuple[str, ...]) -> tuple:
                 f"{len(values)} columns, the header has {len(columns)}"
             )
         fields = dict(zip(columns, values, strict=True))
+        negatives = _json_list(fields.get(HARD_NEGATIVES, b""))
     else:
         example = tf.train.Example.FromString(record)
+        features = example.features.feature
         fields = {
             name: feature.bytes_list.value[0]
-            for name, feature in example.features.feature.items()
+            for name, feature in features.items()
             if feature.bytes_list.value
         }
-    names = (
+        negatives = ()
+        if HARD_NEGATIVES in fields:
+            negatives = tuple(features[HARD_NEGATIVES].bytes_list.value)
+    source, target = fields[SOURCE], fields[TARGET]
+    for text in (source, target, *negatives):
+        text.decode()
+    if not source.strip() or not target.strip():
+        raise ValueError("source or target is empty")
+    if not all(text.strip() for text in negatives):
+        raise ValueError("a hard negative is empty")
+    languages = (
         fields.get(name, b"").decode() or UNKNOWN_LANGUAGE
         for name in (SOURCE_LANGUAGE, TARGET_LANGUAGE)
     )
-    source, target = fields[SOURCE], fields[TARGET]
-    source.decode(), target.decode()
-    if not source.strip() or not target.strip():
-        raise ValueError("source or target is empty")
-    return source, target, "-".join(names)
+    return Pair(source, target, *languages, negatives)
+
+
+def _json_list(cell: bytes) -> tuple[bytes, ...]:
+    """The strings of a TSV's cell of hard negatives."""
+    if not cell.strip():
+        return ()
+    try:
+        texts = json.loads(cell)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{HARD_NEGATIVES} is no JSON: {error}") from error
+    if not isinstance(texts, list) or not all(
+        isinstance(text, str) for text in texts
+    ):
+        raise ValueError(f"{HARD_NEGATIVES} is no JSON list of strings")
+    return tuple(text.encode() for text in texts)
 
 
 def _index(path: str, cache: pathlib.Path) -> FileIndex:
@@ -163,7 +224,7 @@ def _index(path: str, cache: pathlib.Path) -> FileIndex:
         raise InputError(f"{path} is empty.")
     identity = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
     name = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    saved = cache / f"{name}.npz"
+    saved = cache / f"{name}.{_INDEX_VERSION}.npz"
     plain = path
     if path.endswith(".gz"):
         plain = _decompress(path, cache / f"{name}.tsv")
@@ -183,6 +244,7 @@ def _index(path: str, cache: pathlib.Path) -> FileIndex:
             offsets=arrays["offsets"],
             lengths=arrays["lengths"],
             languages=arrays["languages"],
+            num_hard_negatives=arrays["num_hard_negatives"],
             malformed=int(arrays["malformed"]),
             shown=tuple(arrays["shown"].tolist()),
         )
@@ -207,8 +269,45 @@ def _decompress(path: str, target: pathlib.Path) -> str:
     return str(target)
 
 
+class _IndexBuilder:
+    """Collects where a file's pairs are and which of its records are none."""
+
+    def __init__(self, path: str, shown_as: str, columns: tuple[str, ...]):
+        self._path = path
+        self._shown_as = shown_as
+        self._columns = columns
+        self._rows = []  # offset, length, languages, number of negatives
+        self._malformed, self._shown = 0, []
+
+    def add(self, record: bytes, offset: int, place: str) -> None:
+        """One record; `place` tells where it is in the file."""
+        try:
+            pair = _parse(record, self._columns)
+        except (ValueError, KeyError, _decode_error()) as error:
+            self._malformed += 1
+            if len(self._shown) < _SHOWN:
+                said = error if self._columns else repr(error)
+                self._shown.append(f"{self._shown_as}:{place}: {said}")
+            return
+        negatives = len(pair.hard_negatives)
+        self._rows.append((offset, len(record), pair.languages, negatives))
+
+    def index(self) -> FileIndex:
+        """All of it."""
+        columns = list(zip(*self._rows, strict=True)) or [()] * 4
+        return FileIndex(
+            self._path,
+            self._columns,
+            np.array(columns[0], np.int64),
+            np.array(columns[1], np.int32),
+            np.array(columns[2], np.str_),
+            np.array(columns[3], np.int32),
+            self._malformed,
+            tuple(self._shown),
+        )
+
+
 def _index_table(path: str, shown_as: str) -> FileIndex:
-    offsets, lengths, languages, malformed, shown = [], [], [], 0, []
     with open(path, "rb") as file:
         header = file.readline()
         # A file that went through Windows may begin with a byte order mark.
@@ -219,62 +318,34 @@ def _index_table(path: str, shown_as: str) -> FileIndex:
                 f"{shown_as}:1 must name its columns, tab-separated, {SOURCE} "
                 f"and {TARGET} among them. Received: {columns}."
             )
+        builder = _IndexBuilder(path, shown_as, columns)
         offset = len(header)
         for number, line in enumerate(file, start=2):
-            record = line.rstrip(b"\n")
-            try:
-                languages.append(_parse(record, columns)[2])
-                offsets.append(offset)
-                lengths.append(len(record))
-            except ValueError as error:
-                malformed += 1
-                if len(shown) < _SHOWN:
-                    shown.append(f"{shown_as}:{number}: {error}")
+            builder.add(line.rstrip(b"\n"), offset, str(number))
             offset += len(line)
-    return _file_index(
-        path, columns, offsets, lengths, languages, malformed, shown
-    )
+    return builder.index()
 
 
 def _index_records(path: str, shown_as: str) -> FileIndex:
-    offsets, lengths, languages, malformed, shown = [], [], [], 0, []
+    builder = _IndexBuilder(path, shown_as, ())
     offset = 0
     try:
         records = tf.data.TFRecordDataset(path).as_numpy_iterator()
         for number, record in enumerate(records):
-            try:
-                languages.append(_parse(record, ())[2])
-                offsets.append(offset + _RECORD_HEADER)
-                lengths.append(len(record))
-            except (ValueError, KeyError, _decode_error()) as error:
-                malformed += 1
-                if len(shown) < _SHOWN:
-                    shown.append(f"{shown_as}: record {number}: {error!r}")
+            builder.add(record, offset + _RECORD_HEADER, f" record {number}")
             offset += _RECORD_HEADER + len(record) + _RECORD_FOOTER
     except tf.errors.DataLossError as error:
         raise InputError(
             f"{shown_as} is neither a .tsv, a .tsv.gz nor a whole, "
             f"uncompressed TFRecord file: {error.message}"
         ) from error
-    return _file_index(path, (), offsets, lengths, languages, malformed, shown)
+    return builder.index()
 
 
 def _decode_error() -> type[Exception]:
     from google.protobuf.message import DecodeError
 
     return DecodeError
-
-
-def _file_index(path, columns, offsets, lengths, languages, malformed, shown):
-    return FileIndex(
-        path,
-        columns,
-        np.array(offsets, np.int64),
-        np.array(lengths, np.int32),
-        np.array(languages, np.str_),
-        malformed,
-        tuple(shown),
-    )
 
 
 def _check_malformed(files: list[FileIndex], max_share: float) -> None:

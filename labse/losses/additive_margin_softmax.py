@@ -18,7 +18,8 @@ class Candidates(NamedTuple):
     """The columns: every replica's embeddings, in the order of the replicas.
 
     `source_texts` and `target_texts` are fingerprints, int32 [global, k]; two
-    texts are taken as equal if all k numbers are.
+    texts are taken as equal if all k numbers are. With hard negatives k is 1
+    or 2.
     """
 
     source: tf.Tensor  # [global, dim]
@@ -27,6 +28,8 @@ class Candidates(NamedTuple):
     target_texts: tf.Tensor | None = None  # int32 [global, k]
     hard_negatives: tf.Tensor | None = None  # [global negatives, dim]
     hard_negative_texts: tf.Tensor | None = None  # int32 [negatives, k]
+    # int32 [negatives]; 0 where a pair had no hard negative to give.
+    hard_negative_mask: tf.Tensor | None = None
 
 
 class Ranking(NamedTuple):
@@ -81,7 +84,8 @@ def rank_both_directions(
 
     Arguments as in `additive_margin_softmax`. An off-diagonal pair that has
     the positive's source text or target text is a translation as well, so it
-    is no negative in either direction.
+    is no negative in either direction. Neither is a hard negative that has
+    the target text of the positive or of such a pair.
     """
     local = tf.shape(source)[0]
     positives = first_row + tf.range(local)
@@ -91,7 +95,7 @@ def rank_both_directions(
     if negatives is not None:
         forward_candidates = tf.concat([candidates.target, negatives], axis=0)
         forward_same = tf.concat(
-            [same, _same_as_hard_negatives(candidates, positives)], axis=1
+            [same, _no_hard_negatives(candidates, same)], axis=1
         )
     forward = _rank(
         source, forward_candidates, positives, forward_same, logit_scale, margin
@@ -142,15 +146,39 @@ def _same_texts(candidates: Candidates, positives: tf.Tensor) -> tf.Tensor:
     return tf.maximum(by_source, by_target)
 
 
-def _same_as_hard_negatives(candidates, positives) -> tf.Tensor:
-    """1.0 where a hard negative is the positive's text: [local, negatives]."""
-    if candidates.target_texts is None:
-        columns = tf.shape(candidates.hard_negatives)[0]
-        return tf.zeros([tf.shape(positives)[0], columns])
-    return _equal(
-        tf.gather(candidates.target_texts, positives),
-        candidates.hard_negative_texts,
-    )
+def _no_hard_negatives(candidates: Candidates, same: tf.Tensor) -> tf.Tensor:
+    """1.0 where a hard negative is none for a row: [local, negatives].
+
+    It is the text of one of the row's translations in the batch (`same`, the
+    positive among them), or it is not there at all.
+    """
+    columns = tf.shape(candidates.hard_negatives)[0]
+    result = tf.zeros([tf.shape(same)[0], columns])
+    if candidates.target_texts is not None:
+        # By sorting: the table of equal texts would be as large as the global
+        # batch squared.
+        texts = _joined(candidates.target_texts)
+        wanted = _joined(candidates.hard_negative_texts)
+        order = tf.argsort(texts, stable=True)
+        texts = tf.gather(texts, order)
+        # Of the targets up to each place, how many are a row's translations.
+        counts = tf.cumsum(tf.gather(same, order, axis=1), axis=1)
+        counts = tf.pad(counts, [[0, 0], [1, 0]])
+        ends, starts = (
+            tf.gather(counts, tf.searchsorted(texts, wanted, side), axis=1)
+            for side in ("right", "left")
+        )
+        result = tf.minimum(ends - starts, 1.0)
+    if candidates.hard_negative_mask is not None:
+        present = tf.cast(candidates.hard_negative_mask, tf.float32)
+        result = tf.maximum(result, 1.0 - present)
+    return result
+
+
+def _joined(texts: tf.Tensor) -> tf.Tensor:
+    """Fingerprints int32 [n, 1 or 2] as one number each: int64 [n]."""
+    first, last = (tf.cast(texts[:, i], tf.int64) for i in (0, -1))
+    return first * 2**32 + last
 
 
 def text_fingerprints(word_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:

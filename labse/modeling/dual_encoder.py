@@ -33,9 +33,10 @@ class DualEncoder(tf_keras.Model):
 
     A batch is a dict: `source` and `target`, each a dict of `MODEL_INPUTS`,
     int32 [batch, length], and optionally `hard_negatives`, the same with int32
-    [batch, negatives, length]. Negatives are taken from all replicas, so the
-    loss and the gradients depend on the global batch alone, not on how it is
-    spread. Every replica must get the same number of pairs.
+    [batch, negatives, length]; one whose `input_mask` is all 0 does not count.
+    Negatives are taken from all replicas, so the loss and the gradients depend
+    on the global batch alone, not on how it is spread. Every replica must get
+    the same number of pairs.
 
     Args:
       encoder: shared by sources, targets and hard negatives.
@@ -131,7 +132,10 @@ class DualEncoder(tf_keras.Model):
                     text_fingerprints(ids["input_word_ids"], ids["input_mask"])
                 )
         source, target = embeddings[SOURCE], embeddings[TARGET]
-        negatives = embeddings.get(HARD_NEGATIVES)
+        negatives, present = embeddings.get(HARD_NEGATIVES), None
+        if negatives is not None:
+            mask = _flatten(inputs[HARD_NEGATIVES])["input_mask"]
+            present = cross_replica_concat(tf.reduce_max(mask, axis=1))
         candidates = Candidates(
             source=cross_replica_concat(source),
             target=cross_replica_concat(target),
@@ -141,6 +145,7 @@ class DualEncoder(tf_keras.Model):
                 None if negatives is None else cross_replica_concat(negatives)
             ),
             hard_negative_texts=texts.get(HARD_NEGATIVES),
+            hard_negative_mask=present,
         )
         return rank_both_directions(
             source,

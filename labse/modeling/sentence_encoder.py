@@ -13,6 +13,8 @@ from labse.modeling.transformer_encoder import build_transformer_encoder
 class SentenceEncoder(tf_keras.Model):
     """BERT, pooled and l2-normalised (section 3.2).
 
+    Without blocks (`num_layers` 0) it is a deep averaging network.
+
     Args:
       config: the encoder's shape and pooling.
       precision: "float32" or "mixed_bfloat16", the dtype of the matmuls;
@@ -32,7 +34,7 @@ class SentenceEncoder(tf_keras.Model):
         self.transformer = build_transformer_encoder(config, precision)
         # BERT's pooler is in every checkpoint, but learns only where it is
         # part of the embedding.
-        self.transformer.pooler_layer.trainable = config.pooling == "cls_tanh"
+        self.transformer.pooler_layer.trainable = config.uses_pooler
 
     def build(self, input_shape=None, word_table: bool = True):
         """Creates every variable; the table of words only if asked to."""
@@ -53,7 +55,7 @@ class SentenceEncoder(tf_keras.Model):
           float32 [batch, hidden_size], each row of length 1.
         """
         # Of the last block's output only [CLS] is asked for.
-        output_range = None if self.config.pooling == "mean" else 1
+        output_range = 1 if self.config.pooling.startswith("cls") else None
         return self.all_outputs(inputs, training, seed, blocks, output_range)[
             "default"
         ]
@@ -94,7 +96,10 @@ class SentenceEncoder(tf_keras.Model):
             return outputs["pooled_output"]
         weights = tf.cast(mask, tf.float32)[:, :, None]
         total = tf.reduce_sum(outputs["sequence_output"] * weights, axis=1)
-        return total / tf.maximum(tf.reduce_sum(weights, axis=1), 1.0)
+        mean = total / tf.maximum(tf.reduce_sum(weights, axis=1), 1.0)
+        if self.config.pooling == "mean":
+            return mean
+        return self.transformer.pooler(mean)
 
     def get_config(self):
         """What `from_config` needs; the encoder's configuration as a dict."""

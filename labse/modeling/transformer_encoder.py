@@ -95,9 +95,22 @@ class TransformerEncoder(networks.BertEncoderV2):
         if not word_table:
             size = self._config["hidden_size"]
             inputs[WORD_EMBEDDINGS] = tf.TensorSpec([1, 3, size])
-        parent_call = networks.BertEncoderV2.call
-        trace = tf.function(lambda inputs: parent_call(self, inputs))
+        trace = tf.function(
+            self._call_of_model_garden
+            if self._transformer_layers
+            else self._call_layers_without_blocks
+        )
         trace.get_concrete_function(inputs)
+
+    def _call_of_model_garden(self, inputs):
+        return networks.BertEncoderV2.call(self, inputs)
+
+    def _call_layers_without_blocks(self, inputs):
+        """Model Garden's `call` takes the last block's output of none."""
+        words = inputs.get(WORD_EMBEDDINGS)
+        word_ids, _, type_ids = (inputs[name] for name in MODEL_INPUTS)
+        x = self._get_embeddings(word_ids, type_ids, words, None, None)
+        return self._pooler_layer(self._embedding_norm_layer(x)[:, 0])
 
     def block_weights(self) -> list[BlockWeights]:
         """The blocks' weights in the compute dtype, ready for `call`."""
@@ -130,8 +143,9 @@ class TransformerEncoder(networks.BertEncoderV2):
 
         Returns:
           `sequence_output` float32 [batch, length, D] (the first
-          `output_range` of length), `pooled_output` float32 [batch, D]
-          (dense and tanh of [CLS]) and `encoder_outputs`, each block's output.
+          `output_range` of length; without blocks, the embeddings),
+          `pooled_output` float32 [batch, D] (dense and tanh of [CLS]) and
+          `encoder_outputs`, each block's output.
 
         Raises:
           InputError: the inputs are longer than there are positions (told
@@ -153,19 +167,21 @@ class TransformerEncoder(networks.BertEncoderV2):
         for number, weights in enumerate(blocks, start=1):
             tokens = output_range if number == len(blocks) else None
             x = self._block(x, weights, bias, shape, dropout, tokens)
-            outputs.append(
-                tf.reshape(x, [shape[0], tokens or shape[1], x.shape[-1]])
-            )
-            outputs[-1].set_shape(
-                [mask.shape[0], tokens or mask.shape[1], None]
-            )
-        pooler = self._pooler_layer
-        pooled = tf.matmul(outputs[-1][:, 0], pooler.kernel) + pooler.bias
+            outputs.append(_unflatten(x, mask, shape, tokens))
+        if outputs:
+            last = outputs[-1]
+        else:
+            last = _unflatten(x, mask, shape, None)[:, :output_range]
         return {
-            "sequence_output": outputs[-1],
-            "pooled_output": tf.tanh(pooled),
+            "sequence_output": last,
+            "pooled_output": self.pooler(last[:, 0]),
             "encoder_outputs": outputs,
         }
+
+    def pooler(self, x: tf.Tensor) -> tf.Tensor:
+        """BERT's dense layer and tanh, in float32: [n, D] to [n, D]."""
+        pooler = self._pooler_layer
+        return tf.tanh(tf.matmul(x, pooler.kernel) + pooler.bias)
 
     def _check_length(self, length: int | None) -> None:
         longest = self._config["max_sequence_length"]
@@ -259,6 +275,13 @@ class TransformerEncoder(networks.BertEncoderV2):
         attention = dropout(attention, self._config["attention_dropout"])
         attended = tf.matmul(tf.cast(attention, dtype), value)
         return tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, size])
+
+
+def _unflatten(x, mask, shape, tokens: int | None) -> tf.Tensor:
+    """[batch * length, D] to [batch, `tokens` or length, D]."""
+    x = tf.reshape(x, [shape[0], tokens or shape[1], x.shape[-1]])
+    x.set_shape([mask.shape[0], tokens or mask.shape[1], None])
+    return x
 
 
 def layer_norm(x: tf.Tensor, gamma, beta) -> tf.Tensor:

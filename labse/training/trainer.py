@@ -192,6 +192,7 @@ class Trainer:
                 steps=range(self.step, config.training.num_steps),
                 replica_batch_size=config.training.global_batch_size // total,
                 replicas=range(first, first + count),
+                hard_negatives=config.data.hard_negatives,
             )
 
         if total == 1:
@@ -370,6 +371,7 @@ def train(
         folder / run_folder.INDEX,
         config.data.max_malformed_share,
     )
+    _check_hard_negatives(store, config.data.hard_negatives)
     if is_chief(strategy):
         _check_same_pairs(folder, store)
     logging.info(
@@ -380,6 +382,27 @@ def train(
     )
     trainer = Trainer(config, folder, store, vocabulary, strategy, source)
     return trainer.train(validate)
+
+
+def _check_hard_negatives(store: PairStore, wanted: int) -> None:
+    """Says how many pairs have them; raises `InputError` where none has."""
+    if not wanted:
+        return
+    found = np.minimum(store.num_hard_negatives, wanted)
+    if not found.any():
+        raise InputError(
+            f"data.hard_negatives={wanted} needs pairs with hard negatives (a "
+            "column of a TSV or a feature of a TFRecord). No pair has any. "
+            "Make them with labse mine-hard-negatives, or set 0."
+        )
+    logging.info(
+        "Of %d pairs %d have %d hard negatives, %d have fewer, %d have none.",
+        len(found),
+        np.sum(found == wanted),
+        wanted,
+        np.sum((found > 0) & (found < wanted)),
+        np.sum(found == 0),
+    )
 
 
 def _check_same_pairs(folder: pathlib.Path, store: PairStore) -> None:

@@ -25,7 +25,13 @@ WORDS = ["the", "bus", "was", "Die", "die", "##er", "##ing", "walk", "##ed"]
 def make_run(tmp_path_factory):
     """A function that makes a run folder with random weights."""
 
-    def make(pooling="cls", precision="float32", seed=1, tokenizer=None) -> str:
+    def make(
+        pooling="cls",
+        precision="float32",
+        seed=1,
+        tokenizer=None,
+        num_layers=2,
+    ) -> str:
         folder = tmp_path_factory.mktemp("run")
         vocabulary = folder / "vocab.txt"
         letters = sorted(set("".join(golden.read_sentences()[0])))
@@ -37,7 +43,7 @@ def make_run(tmp_path_factory):
         config = ExperimentConfig(
             encoder=EncoderConfig(
                 vocab_size=len(Vocabulary.read(vocabulary)),
-                num_layers=2,
+                num_layers=num_layers,
                 num_heads=2,
                 hidden_size=16,
                 intermediate_size=32,

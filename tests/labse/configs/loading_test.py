@@ -33,6 +33,14 @@ def test_large_and_mbert_presets_differ_where_they_should():
     ]
 
 
+def test_the_averaging_network_has_no_blocks():
+    encoder = loading.load("labse_dan").encoder
+    assert (encoder.num_layers, encoder.pooling) == (0, "mean_tanh")
+    for pooling in ("cls", "cls_tanh"):
+        with pytest.raises(InputError, match="sees no word of the sentence"):
+            loading.load("labse_dan", [f"encoder.pooling={pooling}"])
+
+
 @pytest.mark.parametrize("name", loading.preset_names())
 def test_every_preset_survives_saving(name, tmp_path):
     config = loading.load(name)
@@ -71,7 +79,9 @@ def test_overrides_are_typed():
         ("data.length_buckets=[8,999]", r"at most tokenizer.max_length"),
         ("encoder=3", r"section.key=value"),
         ("loss.margin", r"section.key=value"),
-        ("encoder.pooling=max", r"cls, cls_tanh, mean. Received: 'max'"),
+        ("encoder.pooling=max", r"mean, mean_tanh. Received: 'max'"),
+        ("encoder.num_layers=-1", r"num_layers must be at least 0"),
+        ("data.hard_negatives=-1", r"hard_negatives must be at least 0"),
         ("encoder.num_heads=5", r"a multiple of encoder.num_heads"),
         ("tokenizer.max_length=600", r"at most encoder.max_positions"),
         ("tokenizer.ids=tf", r"hugging_face, tensorflow_hub. Received: 'tf'"),

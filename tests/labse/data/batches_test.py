@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -137,3 +139,77 @@ def test_replicas_take_their_slices_of_the_global_batch(store, tokenizer):
     # A second worker with replicas 2 and 3.
     second = [part for n, part in enumerate(parts) if n % 4 >= 2]
     assert_same(run(range(2, 4)), second)
+
+
+NEGATIVES = [["Hund"], [], ["Katze", "Katzen", "Hund"], ["Katzen", "Katze"]]
+# Two for each pair: the first ones, and nothing where there are fewer.
+NEGATIVE_IDS = [
+    [[2, 10, 3, 0, 0], [0, 0, 0, 0, 0]],
+    [[0, 0, 0, 0, 0], [0, 0, 0, 0, 0]],
+    [[2, 8, 3, 0, 0], [2, 8, 9, 3, 0]],
+    [[2, 8, 9, 3, 0], [2, 8, 3, 0, 0]],
+]
+
+
+@pytest.fixture(scope="module")
+def store_with_negatives(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("negatives")
+    lines = ["source\ttarget\thard_negatives"]
+    for pair, negatives in zip(PAIRS, NEGATIVES, strict=True):
+        lines.append("\t".join([*pair, json.dumps(negatives)]))
+    (folder / "p.tsv").write_text("\n".join(lines) + "\n")
+    return PairStore([str(folder / "p.tsv")], folder / "cache")
+
+
+def with_negatives(store, tokenizer, steps, *arguments):
+    return batches(
+        store, InOrder(), tokenizer, 5, steps, *arguments, hard_negatives=2
+    )
+
+
+def test_hard_negatives_by_hand(store_with_negatives, store, tokenizer):
+    dataset = with_negatives(store_with_negatives, tokenizer, range(2), 2)
+    for name in MODEL_INPUTS:
+        spec = dataset.element_spec["hard_negatives"][name]
+        assert spec == tf.TensorSpec([2, 2, 5], tf.int32)
+    found = as_list(dataset)
+    for step, batch in enumerate(found):
+        expected = np.array(NEGATIVE_IDS[2 * step : 2 * step + 2])
+        inputs = batch.pop("hard_negatives")
+        assert inputs.keys() == set(MODEL_INPUTS)
+        np.testing.assert_array_equal(inputs["input_word_ids"], expected)
+        np.testing.assert_array_equal(inputs["input_mask"], expected != 0)
+        np.testing.assert_array_equal(inputs["input_type_ids"], 0 * expected)
+    # All else is as it is without.
+    plain = batches(store, InOrder(), tokenizer, 5, range(2), 2)
+    assert_same(found, as_list(plain))
+
+
+def test_hard_negatives_that_are_not_asked_for_are_left_out(
+    store_with_negatives, store, tokenizer
+):
+    one, other = (
+        as_list(batches(each, InOrder(), tokenizer, 5, range(2), 2))
+        for each in (store_with_negatives, store)
+    )
+    assert_same(one, other)
+
+
+def test_hard_negatives_follow_their_pairs(store_with_negatives, tokenizer):
+    """Started later, and spread over replicas."""
+    whole = as_list(
+        with_negatives(store_with_negatives, tokenizer, range(4), 2)
+    )
+    later = with_negatives(store_with_negatives, tokenizer, range(1, 4), 2)
+    assert_same(as_list(later), whole[1:])
+    spread = with_negatives(
+        store_with_negatives, tokenizer, range(4), 1, range(2)
+    )
+    parts = [
+        tf.nest.map_structure(
+            lambda rows, place=place: rows[place : place + 1], batch
+        )
+        for batch in whole
+        for place in range(2)
+    ]
+    assert_same(as_list(spread), parts)

@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 
 import numpy as np
@@ -363,3 +364,82 @@ def test_a_folder_is_refused(tmp_path):
 def test_a_pattern_of_files_matched_before_is_no_mistake(tmp_path):
     path = write(tmp_path / "p.tsv", table(PAIRS))
     assert match([str(path), str(tmp_path / "*.tsv")]) == [str(path)]
+
+
+NEGATIVES = [["der Hut", "die \t\n\u2028Kappe"], [], ["ein Hund"]]
+
+
+def write_negatives(path, rows, languages=("en", "de")):
+    """Pairs s0 - t0, s1 - t1 ... with hard negatives, as a file of any kind."""
+    if path.suffix == ".tsv":
+        cells = [json.dumps(row) if row else "" for row in rows]
+        lines = [
+            "\t".join([f"s{i}", f"t{i}", *languages, cell])
+            for i, cell in enumerate(cells)
+        ]
+        header = HEADER.rstrip() + "\thard_negatives\n"
+        return write(path, (header + "\n".join(lines) + "\n").encode())
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for i, row in enumerate(rows):
+            example = tf.train.Example.FromString(
+                record(source=f"s{i}", target=f"t{i}")
+            )
+            values = [text.encode() for text in row]
+            feature = example.features.feature["hard_negatives"]
+            feature.bytes_list.value.extend(values)
+            writer.write(example.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("name", ["p.tsv", "p.tfrecord"])
+def test_hard_negatives_are_read_in_their_order(tmp_path, name):
+    path = write_negatives(tmp_path / name, NEGATIVES)
+    pairs = store(tmp_path, path)
+    found = [
+        [text.decode() for text in pairs.pair(i).hard_negatives]
+        for i in range(3)
+    ]
+    assert found == NEGATIVES
+    assert pairs.num_hard_negatives.tolist() == [2, 0, 1]
+    assert pairs.read(np.array([2]))[0] == [b"s2"]
+    # The index that is read again says the same.
+    again = store(tmp_path, path).num_hard_negatives
+    assert again.tolist() == [2, 0, 1]
+
+
+def test_without_the_column_there_are_none(tmp_path):
+    pairs = store(tmp_path, write(tmp_path / "p.tsv", table(PAIRS)))
+    assert pairs.num_hard_negatives.tolist() == [0, 0, 0, 0]
+    pair = pairs.pair(0)
+    assert pair.hard_negatives == ()
+    assert (pair.source_language, pair.target_language) == ("en", "de")
+
+
+@pytest.mark.parametrize(
+    "cell, message",
+    [
+        ("der Hut", "hard_negatives is no JSON: "),
+        ('{"a": 1}', "hard_negatives is no JSON list of strings"),
+        ("[1]", "hard_negatives is no JSON list of strings"),
+        ('["a", " "]', "a hard negative is empty"),
+        ("[" * 100_000, "hard_negatives is no JSON"),
+    ],
+)
+def test_a_cell_that_is_no_list_of_strings_is_refused(tmp_path, cell, message):
+    content = f"source\ttarget\thard_negatives\na\tb\t\nc\td\t{cell}\n"
+    path = write(tmp_path / "p.tsv", content.encode())
+    assert f"{path}:3: {message}" in refusal(tmp_path, path)
+
+
+def test_the_identity_tells_other_hard_negatives(tmp_path):
+    """Records of the same lengths, with one and with two."""
+    identities = set()
+    for number, row in enumerate((["ab", "cd"], ["xy", "cd"], ["abcdefgh"])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = write_negatives(folder / "p.tsv", [row])
+        pairs = store(folder, path)
+        assert pairs.lengths.tolist() == [24]
+        identities.add(pairs.identity())
+    # What they are is not read; how many there are is.
+    assert len(identities) == 2

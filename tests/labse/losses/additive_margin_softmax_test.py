@@ -87,6 +87,41 @@ def test_logits_are_local_times_global(random):
     assert max(sizes) == columns * 8  # The candidates themselves.
 
 
+def test_with_hard_negatives_logits_are_not_larger(random):
+    rows, columns, negatives = 4, 4096, 2 * 4096
+
+    def loss(local, source, target, texts, hard_negatives, negative_texts):
+        forward, _ = rank_both_directions(
+            local,
+            local,
+            Candidates(
+                source, target, texts, texts, hard_negatives, negative_texts
+            ),
+            first_row=8,
+            logit_scale=10.0,
+            margin=0.3,
+        )
+        return forward.loss
+
+    graph = (
+        tf.function(loss)
+        .get_concrete_function(
+            tf.TensorSpec([rows, 8]),
+            *[tf.TensorSpec([columns, 8])] * 2,
+            tf.TensorSpec([columns, 2], tf.int32),
+            tf.TensorSpec([negatives, 8]),
+            tf.TensorSpec([negatives, 2], tf.int32),
+        )
+        .graph
+    )
+    sizes = [
+        output.shape.num_elements() or 0
+        for operation in graph.get_operations()
+        for output in operation.outputs
+    ]
+    assert max(sizes) == (columns + negatives) * 8
+
+
 def test_translations_off_the_diagonal_are_no_negatives(random):
     source, target = unit_rows(random, 4), unit_rows(random, 4)
     # Pairs 0 and 2 have the same source text, 1 and 3 the same target text.
@@ -132,6 +167,101 @@ def test_hard_negatives_compete_from_source_to_target_only(random):
     expected = numpy_loss(target, source, range(3), allowed, 10, 0.3)
     np.testing.assert_allclose(backward.loss, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(forward.num_negatives, [6, 5, 6])
+
+
+def naive_no_negatives(source_texts, target_texts, negative_texts, present):
+    """By the definition: [rows, negatives], 1 where one does not count."""
+    result = np.zeros([len(source_texts), len(negative_texts)], int)
+    for row, (source, target) in enumerate(
+        zip(source_texts, target_texts, strict=True)
+    ):
+        translations = {
+            other_target
+            for other_source, other_target in zip(
+                source_texts, target_texts, strict=True
+            )
+            if other_source == source or other_target == target
+        }
+        for column, text in enumerate(negative_texts):
+            result[row, column] = text in translations or not present[column]
+    return result
+
+
+def test_hard_negatives_that_translate_in_the_batch_do_not_count(random):
+    """Pairs with a text in common lend each other their translations."""
+    for _ in range(20):
+        # Few numbers, and both ends of int32, so that equal ones abound.
+        numbers = random.choice([-(2**31), -7, 0, 3, 2**31 - 1], [3, 9, 2])
+        texts = [[tuple(text) for text in side] for side in numbers.tolist()]
+        present = random.integers(0, 2, 9)
+        unit = unit_rows(random, 9)
+        forward, backward = rank_both_directions(
+            unit,
+            unit,
+            Candidates(
+                unit,
+                unit,
+                *numbers[:2].astype(np.int32),
+                unit,
+                numbers[2].astype(np.int32),
+                present.astype(np.int32),
+            ),
+            first_row=0,
+            logit_scale=10.0,
+            margin=0.3,
+        )
+        left_out = naive_no_negatives(*texts, present)
+        expected = backward.num_negatives + np.sum(1 - left_out, axis=1)
+        np.testing.assert_array_equal(forward.num_negatives, expected)
+
+
+def test_rows_of_a_replica_know_the_whole_batch(random):
+    """Also compiled by XLA."""
+    numbers = random.integers(0, 4, [3, 8, 2]).astype(np.int32)
+    unit = unit_rows(random, 8)
+    candidates = Candidates(unit, unit, *numbers[:2], unit, numbers[2])
+
+    def loss(first_row, rows):
+        forward, _ = rank_both_directions(
+            unit[first_row : first_row + rows],
+            unit[first_row : first_row + rows],
+            candidates,
+            first_row=first_row,
+            logit_scale=10.0,
+            margin=0.3,
+        )
+        return forward.loss
+
+    whole = loss(0, 8)
+    compiled = tf.function(lambda: loss(4, 2), jit_compile=True)
+    np.testing.assert_allclose(loss(4, 2), whole[4:6], rtol=1e-6)
+    np.testing.assert_allclose(compiled(), whole[4:6], rtol=1e-5)
+
+
+def test_a_hard_negative_that_is_not_there_changes_nothing(random):
+    source, target = unit_rows(random, 3), unit_rows(random, 3)
+    negatives = unit_rows(random, 4)
+
+    def loss(kept, mask):
+        forward, _ = rank_both_directions(
+            source,
+            target,
+            Candidates(
+                source,
+                target,
+                hard_negatives=negatives[kept],
+                hard_negative_mask=np.array(mask, np.int32),
+            ),
+            first_row=0,
+            logit_scale=10.0,
+            margin=0.3,
+        )
+        return forward.loss
+
+    masked = loss([0, 1, 2, 3], [1, 0, 1, 0])
+    np.testing.assert_allclose(masked, loss([0, 2], [1, 1]), rtol=1e-6)
+    # The control.
+    assert np.abs(masked - loss([0, 1, 2, 3], [1, 1, 1, 1])).max() > 0.01
 
 
 def test_accuracy_is_that_of_the_cosines():

@@ -152,6 +152,40 @@ def test_replicas_give_the_loss_and_gradients_of_one_batch(replicas):
     assert_same_gradients(spread_weights, weights)
 
 
+def test_replicas_agree_on_hard_negatives_that_do_not_count():
+    """Absent ones, and translations that another replica holds."""
+    data = batch(0, negatives=2)
+    whole = run_steps(1, [data])
+    negatives, target = data["hard_negatives"], data["target"]
+    for name in MODEL_INPUTS:
+        # Of pair 1: the translation of pair 5, whose source pair 0 has too.
+        negatives[name][1, 0] = target[name][5]
+        negatives[name][6, 1] = 0
+        negatives[name][2] = 0
+    weights, losses = run_steps(1, [data])
+    assert abs(losses[0] - whole[1][0]) > 0.01
+    for replicas in (2, 4):
+        spread_weights, spread_losses = run_steps(replicas, [data])
+        np.testing.assert_allclose(spread_losses, losses, rtol=1e-6)
+        assert_same_gradients(spread_weights, weights)
+    result = make_model().test_on_batch(data, return_dict=True)
+    # 13 of 16 are there. Two of the eight rows have 6 other targets instead of
+    # 7, and for these two the translation of pair 5 is no negative.
+    expected = (6 * (7 + 13) + 2 * (6 + 12)) / 8
+    assert result["negatives"] == pytest.approx(expected)
+
+
+def test_absent_hard_negatives_are_none_at_all():
+    """The same loss and gradients as without; and no NaN from empty rows."""
+    data = batch(0, negatives=2)
+    for name in MODEL_INPUTS:
+        data["hard_negatives"][name][:] = 0
+    absent, absent_losses = run_steps(1, [data])
+    weights, losses = run_steps(1, [batch(0)])
+    np.testing.assert_allclose(absent_losses, losses, rtol=1e-6)
+    assert_same_gradients(absent, weights)
+
+
 def test_the_loss_is_that_of_the_pure_function():
     model = make_model(loss=LossConfig(mask_duplicates=False))
     data = batch(0)
@@ -229,11 +263,13 @@ def test_mixed_bfloat16_is_close_and_nothing_falls_back():
     assert tf.bfloat16 in matmuls
 
 
-def test_the_step_obeys_tpu_rules():
+@pytest.mark.parametrize("negatives", [0, 2])
+def test_the_step_obeys_tpu_rules(negatives):
     """Static shapes and no strings."""
     model = make_model(length_buckets=(4,))
     specs = tf.nest.map_structure(
-        lambda ids: tf.TensorSpec(ids.shape, tf.int32), batch(0)
+        lambda ids: tf.TensorSpec(ids.shape, tf.int32),
+        batch(0, negatives=negatives),
     )
     graph = (
         tf.function(lambda inputs: model.train_step((inputs,)))
