@@ -8,8 +8,18 @@ from labse.version import __version__
 
 PROGRAMS = {
     "train": ("labse.bin.train", "train a dual encoder on pairs"),
+    "mine-hard-negatives": (
+        "labse.bin.mine_hard_negatives",
+        "pairs -> pairs with near misses, for labse train",
+    ),
     "encode": ("labse.bin.encode", "text file -> vectors (.npy)"),
+    "score": ("labse.bin.score", "pairs -> the same pairs with their scores"),
     "evaluate": ("labse.bin.evaluate", "judge a model on a task"),
+    "mine": ("labse.bin.mine", "two piles of text -> translation pairs"),
+    "paraphrases": (
+        "labse.bin.paraphrases",
+        "one pile of text -> pairs that say the same",
+    ),
     "convert": ("labse.bin.convert", "a model of any format -> another"),
     "prune-vocab": (
         "labse.bin.prune_vocab",
@@ -45,7 +55,7 @@ def usage() -> str:
         "       labse PROGRAM --help",
         "",
     ]
-    lines += [f"  {name:<16} {what}" for name, (_, what) in PROGRAMS.items()]
+    lines += [f"  {name:<19} {what}" for name, (_, what) in PROGRAMS.items()]
     return "\n".join(lines)
 
 

@@ -26,17 +26,15 @@ text: what was killed goes on, and the next task does not encode a text again.
 """
 
 import importlib
-import os
-import sys
 from pathlib import Path
 
 from absl import flags
 
 from labse.bin import program
+from labse.bin.models import PYTHON, import_function
 from labse.errors import InputError
 
 TASKS = ("tatoeba", "n_way", "bucc", "senteval", "sts", "pairs")
-PYTHON = "python:"
 HISTORY_NAME = "history.jsonl"
 
 
@@ -152,7 +150,7 @@ def _task(flag_values: flags.FlagValues):
     """The task as a function (encode_fn, data) -> TaskResult."""
     name = flag_values.task
     if name.startswith(PYTHON):
-        return _import_function(name, "--task")
+        return import_function(name, "--task")
     if name not in TASKS:
         raise InputError(
             f"--task must be one of {', '.join(TASKS)}, or {PYTHON}"
@@ -187,26 +185,6 @@ def _pools(values: list[str]) -> dict[str, str]:
     return pools
 
 
-def _import_function(name: str, flag: str):
-    """The function that python:module.function names."""
-    module, dot, function = name.removeprefix(PYTHON).rpartition(".")
-    if not dot:
-        raise InputError(
-            f"{flag} has the form {PYTHON}module.function. Received: {name}."
-        )
-    sys.path.insert(0, os.getcwd())
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise InputError(
-            f"{flag}={name} could not be imported: {error}. It is looked for "
-            "in the current folder and where Python looks."
-        ) from error
-    finally:
-        sys.path.pop(0)
-    return found
-
-
 def _encode_fn(model: str, flag_values: flags.FlagValues):
     """A task asks once, after it has read its data.
 
@@ -214,7 +192,7 @@ def _encode_fn(model: str, flag_values: flags.FlagValues):
     loaded.
     """
     if model.startswith(PYTHON):
-        return _import_function(model, "--model")
+        return import_function(model, "--model")
 
     def encode(texts):
         import labse

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from labse.errors import InputError
+from labse.mining.vector_shards import VectorShards
 
 # Rows checked or copied at once; 1024 rows of 768 float64 are 6 MiB.
 ROWS = 1024
@@ -19,8 +20,10 @@ NARROW_TYPES = ("float16", "bfloat16", "float32")
 
 
 def check_embeddings(
-    embeddings: np.ndarray, name: str, texts: Sequence[str] | None = None
-) -> np.ndarray:
+    embeddings: np.ndarray | VectorShards,
+    name: str,
+    texts: Sequence[str] | None = None,
+) -> np.ndarray | VectorShards:
     """Returns the embeddings as an array [n, dim] with a direction per row.
 
     Args:
@@ -31,7 +34,8 @@ def check_embeddings(
     Raises:
       InputError: the rank is not 2, or a row is not finite or is zero.
     """
-    embeddings = np.asarray(embeddings)
+    if not isinstance(embeddings, VectorShards):
+        embeddings = np.asarray(embeddings)
     if embeddings.ndim != 2:
         raise InputError(
             f"Embeddings must be [n, dim]. Received for the {name} embeddings: "
@@ -58,12 +62,12 @@ def check_embeddings(
 class Directions:
     """Vectors and their lengths; the vectors are not copied."""
 
-    def __init__(self, embeddings: np.ndarray, name: str):
+    def __init__(self, embeddings: np.ndarray | VectorShards, name: str):
         """Checks the vectors and measures them.
 
         Args:
           embeddings: float [n, dim], of any length but zero; any float type,
-            and a memory map is read in blocks.
+            and what is mapped from files is read in blocks.
           name: what the rows are, for the message.
 
         Raises:

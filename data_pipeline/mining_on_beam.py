@@ -1,0 +1,90 @@
+"""The steps of `labse mine` on Apache Beam: any runner, the same bytes.
+
+A phase of a step is a pipeline, its units are the elements. Workers share the
+job's work folder (a network file system), so a unit is nothing but a name: what
+it makes is there when the next phase begins, and a pipeline that was killed
+goes on where it was.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import apache_beam as beam
+from apache_beam.ml.inference.base import ModelHandler, RunInference
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from labse.errors import InputError
+
+ENCODING = "embed"
+
+
+class EncoderHandler(ModelHandler):
+    """Embeds shards; the model is loaded once in a process."""
+
+    def __init__(self, job):
+        """Takes the job, whose model is loaded by `load_model`."""
+        super().__init__()
+        self._job = job
+
+    def load_model(self):
+        """The job, its model in memory."""
+        self._job.encode_fn  # noqa: B018  Loads.
+        return self._job
+
+    def run_inference(self, batch: Sequence, model, inference_args=None):
+        """Embeds each shard of a batch and gives its unit back."""
+        for unit in batch:
+            model.run(unit)
+            yield unit
+
+    def batch_elements_kwargs(self):
+        """A shard is a batch: it holds many thousands of sentences."""
+        return {"min_batch_size": 1, "max_batch_size": 1}
+
+
+class _DoUnit(beam.DoFn):
+    def __init__(self, job):
+        self._job = job
+
+    def process(self, unit) -> Iterable:
+        self._job.run(unit)
+        yield unit
+
+
+def run_step(job, step: str, arguments: Sequence[str]) -> None:
+    """Runs all phases of a step.
+
+    Args:
+      job: a `labse.mining.mining_job.MiningJob`; is sent to the workers.
+      step: one of its steps.
+      arguments: Beam's flags, as `--runner=FlinkRunner`.
+
+    Raises:
+      InputError: not every unit came back.
+    """
+    for phase in job.phases(step):
+        label = f"{step}: {phase[0].method}"
+        with beam.Pipeline(
+            options=PipelineOptions(list(arguments))
+        ) as pipeline:
+            units = (
+                pipeline
+                | f"{label}, units" >> beam.Create(phase)
+                | "one worker each" >> beam.Reshuffle()
+            )
+            if step == ENCODING:
+                done = units | label >> RunInference(EncoderHandler(job))
+            else:
+                done = units | label >> beam.ParDo(_DoUnit(job))
+            _ = (
+                done
+                | "count" >> beam.combiners.Count.Globally()
+                | "all came back" >> beam.Map(_check_count, len(phase))
+            )
+
+
+def _check_count(done: int, expected: int) -> None:
+    if done != expected:
+        raise InputError(
+            f"{expected} units of work went in and {done} came back. Start "
+            "again with the same command."
+        )

@@ -1,0 +1,130 @@
+r"""Adds hard negatives to training pairs (appendix B of the paper).
+
+    labse mine-hard-negatives --model=DAN --input=pairs.tsv \
+        --out=with_negatives.tsv
+    labse train --train=with_negatives.tsv --override=data.hard_negatives=3 ...
+
+A pair's negatives are the targets of its language that a weaker model, such as
+a run of --config=labse_dan, finds nearest to the source, without what
+translates the source by any pair of the input, directly or by one hop, and
+without near copies of that (case, punctuation, digits). Pairs are TFRecords,
+.tsv or .tsv.gz, as labse train takes them. Written are source, target, their
+languages and hard_negatives, as many pairs in the same order: a TSV holds a
+JSON list of strings, a .tfrecord a feature of several strings.
+
+A pair whose source has fewer negatives among its 256 nearest targets gets
+fewer; training leaves the missing ones out. A process that was killed goes on
+when it is started again with the same command. The texts are held in memory,
+their vectors on the disk but for those of one target language at a time.
+"""
+
+import sys
+
+from absl import flags
+
+from labse.bin import program
+from labse.errors import InputError
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines this program's flags."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "What labse.load takes, or python:module.function: list of n strings "
+        "-> float32 [n, dim].",
+        required=True,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "input",
+        None,
+        "Glob of files with pairs; repeatable.",
+        required=True,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "out",
+        None,
+        "File to write: .tsv, .tsv.gz or .tfrecord.",
+        required=True,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "negatives",
+        3,
+        "Hard negatives of each pair.",
+        lower_bound=1,
+        upper_bound=64,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "max_cosine",
+        None,
+        "Most that a negative's cosine with the source may be, as a multiple "
+        "of the true pair's, e.g. 0.95. Default: no limit.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "max_malformed_share",
+        0.0,
+        "Lines that are no pairs are left out up to this share.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "precision_of_encoder",
+        "float32",
+        ["float32", "bfloat16"],
+        "Of the encoder's matmuls.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "work",
+        None,
+        "Folder of index and vectors. Default: OUT.work.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_bool(
+        "restart",
+        False,
+        "Encode again what was encoded from other texts or by another model.",
+        flag_values=flag_values,
+    )
+
+
+def main(flag_values: flags.FlagValues) -> None:
+    """Mines and says what was found."""
+    from labse.bin.models import Encoder
+    from labse.mining import hard_negative_files
+
+    limit = flag_values.max_cosine
+    if limit is not None and not 0 < limit < float("inf"):
+        raise InputError(
+            "--max_cosine is a multiple of the true pair's cosine, greater "
+            f"than 0. Received: {limit:g}."
+        )
+    summary = hard_negative_files.mine(
+        flag_values.input,
+        flag_values.out,
+        Encoder(flag_values.model, flag_values.precision_of_encoder),
+        flag_values.work or f"{flag_values.out}.work",
+        negatives=flag_values.negatives,
+        max_cosine=limit,
+        max_malformed_share=flag_values.max_malformed_share,
+        restart=flag_values.restart,
+    )
+    print(
+        f"{summary.pairs:,} pairs of {summary.texts:,} texts in "
+        f"{flag_values.out}: {summary.complete:,} with "
+        f"{flag_values.negatives} hard negatives, {summary.fewer:,} with "
+        f"fewer, {summary.none:,} with none; mean cosine "
+        f"{summary.true_cosine:.3f} of pairs, "
+        f"{summary.negative_cosine:.3f} of negatives",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    program.main(__name__)

@@ -1,0 +1,51 @@
+"""What --model names: anything that labse.load takes, or a Python function."""
+
+import importlib
+import os
+import sys
+
+from labse.errors import InputError
+
+PYTHON = "python:"
+
+
+def import_function(name: str, flag: str):
+    """The function that python:module.function names.
+
+    Raises:
+      InputError: there is none.
+    """
+    module, dot, function = name.removeprefix(PYTHON).rpartition(".")
+    if not dot:
+        raise InputError(
+            f"{flag} has the form {PYTHON}module.function. Received: {name}."
+        )
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"{flag}={name} could not be imported: {error}. It is looked for "
+            "in the current folder and where Python looks."
+        ) from error
+    finally:
+        sys.path.pop(0)
+    return found
+
+
+class Encoder:
+    """Loads a model when it is called; can be sent to other processes."""
+
+    def __init__(self, model: str, precision: str):
+        """Takes --model and --precision; loads nothing."""
+        self.model = model
+        self.precision = precision
+
+    def __call__(self):
+        """Returns an encode_fn and what changes whenever its vectors do."""
+        if self.model.startswith(PYTHON):
+            return import_function(self.model, "--model"), self.model
+        import labse
+
+        loaded = labse.load(self.model, self.precision)
+        return loaded.encode, loaded.fingerprint

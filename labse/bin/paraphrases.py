@@ -1,0 +1,34 @@
+"""Finds sentences of one pile of text that say the same.
+
+  labse paraphrases --model=M --input=lines.txt --out=pairs.tsv
+
+As `labse mine`, with one side searched for itself: every sentence's k nearest
+others, each pair once, the best first. See `labse mine --help` for files,
+steps and what is kept.
+"""
+
+from absl import flags
+
+from labse.bin import mine, program
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of this program on `flag_values`."""
+    mine.define_input_flags(flag_values, ("input",))
+    mine.define_search_flags(flag_values)
+    mine.define_output_flags(flag_values)
+    flag_values.set_default("scoring", "absolute")
+
+
+def main(flag_values: flags.FlagValues) -> None:
+    """Mines paraphrases."""
+    from labse.mining.mining_job import Side
+
+    side = Side(
+        tuple(flag_values.input), flag_values.language, flag_values.text_field
+    )
+    mine.run(flag_values, side, None)
+
+
+if __name__ == "__main__":
+    program.main(__name__)

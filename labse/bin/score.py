@@ -1,0 +1,143 @@
+r"""Scores existing pairs, to filter a corpus: the same rows with their scores.
+
+  labse score --model=RUN --input=pairs.tsv --out=scored.tsv
+  labse score --model=RUN --input=pairs.tsv --out=good.tsv --min_score=0.6
+  labse score --model=RUN --input='web-*.tsv.gz' --out=scored.jsonl.gz \
+      --scoring=ratio --k=4
+
+  --scoring   adds
+  absolute    cosine
+  distance    cosine, and margin: the cosine minus the neighbourhood's
+  ratio       cosine, and margin: the cosine divided by the neighbourhood's
+
+The neighbourhood is the mean cosine of the source with its k nearest among all
+targets of the file and of the target with its k nearest among all sources: a
+sentence that is near everything scores less.
+
+Every row stays, in its order and with all its columns, unless --min_score is
+given. What --out is follows from its ending: .tsv, .tsv.gz, .jsonl, .jsonl.gz
+or .parquet. It is written under another name and renamed at the end.
+"""
+
+import pathlib
+import sys
+
+from absl import flags
+
+from labse.bin import program
+from labse.bin.models import PYTHON, Encoder
+from labse.errors import InputError
+
+# labse.mining.margin.SCORINGS; that module needs NumPy.
+SCORINGS = ("absolute", "distance", "ratio")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the flags of `labse score`."""
+    flags.DEFINE_string(
+        "model",
+        None,
+        "What labse.load takes, or python:module.function: list of n strings "
+        "-> float32 [n, dim].",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_multi_string(
+        "input",
+        None,
+        "Pairs: .tsv with a header (source and target among its columns), "
+        ".jsonl, .gz of these, .parquet or TFRecords; a file or a glob; "
+        "repeatable.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "out", None, "The file of scored pairs.", flag_values=flag_values
+    )
+    flags.DEFINE_enum(
+        "scoring", "absolute", SCORINGS, "See above.", flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "k",
+        4,
+        "Neighbours on each side, in distance and ratio.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "min_score",
+        None,
+        "Leave out pairs below: of the cosine in absolute (the paper keeps "
+        "those from 0.6 on), else of the margin. By default all stay.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "cache",
+        None,
+        "Folder that keeps the vectors by model and text, so that what was "
+        "killed goes on and no text is encoded twice: 4 bytes a dimension and "
+        "text. By default nothing is kept.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        ["float32", "bfloat16"],
+        "Of the matmuls.",
+        flag_values=flag_values,
+    )
+    flags.mark_flags_as_required(
+        ["model", "input", "out"], flag_values=flag_values
+    )
+
+
+def main(flag_values: flags.FlagValues) -> None:
+    """Reads, scores and writes the pairs."""
+    # Imported here so that --help does not wait for it.
+    from labse.mining.score_pairs import score_pairs
+
+    counts = score_pairs(
+        _encode_fn(flag_values),
+        flag_values.input,
+        pathlib.Path(flag_values.out),
+        flag_values.scoring,
+        flag_values.k,
+        flag_values.min_score,
+    )
+    print(
+        f"{counts.num_read} pairs read, {counts.num_kept} in "
+        f"{flag_values.out}, {counts.num_dropped} dropped.",
+        file=sys.stderr,
+    )
+
+
+def _encode_fn(flag_values: flags.FlagValues):
+    """Loads the model when it is first asked.
+
+    So a mistake in a file is told before TensorFlow and the model have been
+    loaded.
+    """
+    load = Encoder(flag_values.model, flag_values.precision)
+    loaded = []
+
+    def encode(texts):
+        if not loaded:
+            loaded.append(_cached(*load(), flag_values))
+        return loaded[0](texts)
+
+    return encode
+
+
+def _cached(encode_fn, fingerprint: str, flag_values: flags.FlagValues):
+    if flag_values.cache is None:
+        return encode_fn
+    if flag_values.model.startswith(PYTHON):
+        raise InputError(
+            "--cache keeps vectors by the model's files, and a function has "
+            f"none. Received: {flag_values.model}. Leave --cache out."
+        )
+    from labse.evaluation.embedding_cache import cached
+
+    return cached(encode_fn, flag_values.cache, fingerprint)
+
+
+if __name__ == "__main__":
+    program.main(__name__)

@@ -1,0 +1,189 @@
+"""Of scored candidates, the pairs that are written.
+
+Dropped, in this order, and counted: pairs below the lowest score, pairs of two
+equal texts (a name, a number, what was never translated), and pairs whose two
+texts are those of a better pair but for case, digits, punctuation and white
+space.
+"""
+
+import dataclasses
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from labse.errors import InputError
+from labse.mining.corpus import Corpus
+from labse.mining.pair_files import write_pairs
+
+# Section 7 of the paper: cosine. CCMatrix (https://arxiv.org/abs/1911.04944):
+# ratio.
+DEFAULT_MIN_SCORES = {"absolute": 0.6, "ratio": 1.06}
+# Pairs whose texts are read together.
+_PAIRS = 2**12
+_NO_LETTER = re.compile(r"[\W\d_]+")
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    """Scored pairs, the best first.
+
+    Attributes:
+      sources: int64 [p], numbers of source sentences.
+      targets: int64 [p], numbers of target sentences.
+      scores: float64 [p], by the scoring that was asked for.
+      cosines: float32 [p].
+      margins: float64 [p]; the ratio, where the scoring is the cosine.
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    scores: np.ndarray
+    cosines: np.ndarray
+    margins: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def taken(self, which: np.ndarray) -> "Candidates":
+        """Some of them: bool [p] or int [q]."""
+        return Candidates(
+            *(
+                getattr(self, field.name)[which]
+                for field in dataclasses.fields(self)
+            )
+        )
+
+
+def read_candidates(path: str | os.PathLike) -> Candidates:
+    """The candidates that `MiningJob.score` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return Candidates(**arrays)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """Where the candidates went; they add up."""
+
+    candidates: int
+    below_min_score: int
+    identical: int
+    near_duplicates: int
+    written: int
+
+
+def select(
+    candidates: Candidates,
+    source: Corpus,
+    target: Corpus,
+    min_score: float,
+    keep_identical: bool = False,
+) -> tuple[Candidates, Counts]:
+    """The candidates that are worth writing; see the module's docstring.
+
+    Args:
+      candidates: the best first.
+      source: the texts of one side.
+      target: those of the other.
+      min_score: the lowest score that is kept.
+      keep_identical: whether pairs of equal texts are kept.
+    """
+    good = candidates.taken(candidates.scores >= min_score)
+    is_identical = np.zeros(len(good), bool)
+    hashes = np.empty((len(good), 2), np.uint64)
+    for number, (one, other) in enumerate(_texts(good, source, target)):
+        is_identical[number] = one == other
+        hashes[number] = _key(one, other)
+    distinct = np.ones(len(good), bool)
+    if not keep_identical:
+        distinct = ~is_identical
+    num_identical = len(good) - int(distinct.sum())
+    rest = np.flatnonzero(distinct)
+    _, first = np.unique(hashes[rest], axis=0, return_index=True)
+    kept = good.taken(np.sort(rest[first]))
+    counts = Counts(
+        candidates=len(candidates),
+        below_min_score=len(candidates) - len(good),
+        identical=num_identical,
+        near_duplicates=len(rest) - len(kept),
+        written=len(kept),
+    )
+    return kept, counts
+
+
+def write(
+    path: str | os.PathLike,
+    kept: Candidates,
+    source: Corpus,
+    target: Corpus,
+    probability: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> None:
+    """Writes the pairs, the best first, as `pair_files` has them.
+
+    Args:
+      path: .tsv, .tsv.gz, .jsonl, .jsonl.gz or .parquet.
+      kept: what `select` gave.
+      source: the texts of one side.
+      target: those of the other.
+      probability: scores -> that of being a translation, if it is known.
+
+    Raises:
+      InputError: not as many rows were written as there are pairs.
+    """
+    probabilities = None if probability is None else probability(kept.scores)
+    written = 0
+
+    def rows() -> Iterator[dict]:
+        nonlocal written
+        for number, (one, other) in enumerate(_texts(kept, source, target)):
+            first = source.place(int(kept.sources[number]))
+            second = target.place(int(kept.targets[number]))
+            row = {
+                "source": one,
+                "target": other,
+                "source_language": first.language,
+                "target_language": second.language,
+                "cosine": kept.cosines[number],
+                "margin": kept.margins[number],
+                "source_file": first.file,
+                "source_line": first.line,
+                "target_file": second.file,
+                "target_line": second.line,
+                "source_metadata": first.metadata,
+                "target_metadata": second.metadata,
+            }
+            if probabilities is not None:
+                row["probability"] = probabilities[number]
+            written += 1
+            yield row
+
+    write_pairs(path, rows())
+    if written != len(kept):
+        raise InputError(
+            f"{len(kept)} pairs were to be written and {written} were. Start "
+            "again with the same command."
+        )
+
+
+def _texts(
+    pairs: Candidates, source: Corpus, target: Corpus
+) -> Iterator[tuple[str, str]]:
+    for one, other in zip(pairs.sources, pairs.targets, strict=True):
+        yield source.text(int(one)), target.text(int(other))
+
+
+def _key(one: str, other: str) -> tuple[int, int]:
+    """128 bits of what two texts are but for case, digits and punctuation."""
+    folded = [
+        _NO_LETTER.sub(" ", unicodedata.normalize("NFKC", text).casefold())
+        for text in (one, other)
+    ]
+    # Nothing but digits or signs: these are what tells such texts apart.
+    if not all(text.strip() for text in folded):
+        folded = [one, other]
+    content = "\n".join(text.strip() for text in folded).encode()
+    digest = hashlib.blake2b(content, digest_size=16).digest()
+    return int.from_bytes(digest[:8]), int.from_bytes(digest[8:])
