@@ -51,6 +51,45 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     define_output_flags(flag_values)
+    define_precision_flags(flag_values)
+
+
+def define_precision_flags(flag_values: flags.FlagValues) -> None:
+    """Flags of what is kept by its expected precision."""
+    flags.DEFINE_float(
+        "precision",
+        None,
+        "Keep what is expected to be right so often, as 0.9, in place of "
+        "--min_score; needs --gold or --planted.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "gold",
+        None,
+        "Known translations between these files: TSV of source and target, or "
+        "of source_line and target_line, or BUCC's .gold.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_bool(
+        "gold_is_complete",
+        False,
+        "--gold names every translation there is, as in BUCC.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "planted",
+        None,
+        "Known translations from elsewhere, a TSV of source and target: they "
+        "are planted among the sentences, and never written.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "planted_orphans",
+        0.0,
+        "With --planted: the share of the smaller side's sentences that have "
+        "no translation; raised to what the scores allow.",
+        flag_values=flag_values,
+    )
 
 
 def define_input_flags(
@@ -218,17 +257,14 @@ def main(flag_values: flags.FlagValues) -> None:
         )
         for side in ("source", "target")
     )
-    run(flag_values, source, target, flag_values.retrieval)
+    run(flag_values, source, target)
 
 
-def run(
-    flag_values: flags.FlagValues, source, target, retrieval: str = "max"
-) -> None:
+def run(flag_values: flags.FlagValues, source, target) -> None:
     """Does the steps that are asked for; `target` None: paraphrases."""
     from labse.mining.choose_index import choose_index
     from labse.mining.mining_job import STEPS, MiningJob, Settings
     from labse.mining.pair_files import check_output
-    from labse.mining.select_pairs import DEFAULT_MIN_SCORES
 
     steps = flag_values.steps or [*STEPS, SELECT]
     unknown = set(steps) - {*STEPS, SELECT}
@@ -241,19 +277,12 @@ def run(
     settings = Settings(
         k=flag_values.k,
         scoring=flag_values.scoring,
-        retrieval=retrieval,
+        retrieval=_given(flag_values, "retrieval", "max"),
         vector_type=flag_values.vectors,
         num_shards=flag_values.shards,
         chunk=flag_values.chunk,
     )
-    min_score = flag_values.min_score
-    if min_score is None:
-        min_score = DEFAULT_MIN_SCORES.get(settings.scoring)
-    if min_score is None:
-        raise InputError(
-            f"--scoring={settings.scoring} has no usual lowest score. Give "
-            "--min_score."
-        )
+    _check_threshold(flag_values)
     job = MiningJob(
         flag_values.work or f"{flag_values.out}.work",
         source,
@@ -261,6 +290,7 @@ def run(
         settings,
         Encoder(flag_values.model, flag_values.precision_of_encoder),
         flag_values.restart,
+        _given(flag_values, "planted"),
     )
     run_step = _step_runner(flag_values, job)
     if "read" in steps:
@@ -273,7 +303,47 @@ def run(
             if step == "index":
                 _tell_recall(job)
     if SELECT in steps:
-        _select(flag_values, job, min_score)
+        _select(flag_values, job)
+
+
+def _given(flag_values: flags.FlagValues, name: str, default=None):
+    """A flag that `labse paraphrases` does not have."""
+    return flag_values[name].value if name in flag_values else default
+
+
+def _check_threshold(flag_values: flags.FlagValues) -> None:
+    """Before hours of work: is it clear what will be kept?"""
+    from labse.mining import gold_pairs, plant
+    from labse.mining.precision import check_precision
+    from labse.mining.select_pairs import DEFAULT_MIN_SCORES
+
+    precision = _given(flag_values, "precision")
+    if precision is None:
+        if (
+            flag_values.min_score is None
+            and flag_values.scoring not in DEFAULT_MIN_SCORES
+        ):
+            raise InputError(
+                f"--scoring={flag_values.scoring} has no usual lowest score. "
+                "Give --min_score."
+            )
+        return
+    check_precision(precision)
+    if flag_values.min_score is not None:
+        raise InputError(
+            "--precision stands in place of --min_score. Received both."
+        )
+    if flag_values.gold:
+        gold_pairs.read(flag_values.gold)
+    elif flag_values.planted:
+        plant.read(flag_values.planted)
+    else:
+        raise InputError(
+            "--precision needs translations that are known: --gold, pairs "
+            "between these very files, or --planted, any other pairs of these "
+            "languages, which are planted among the sentences. Received "
+            "neither."
+        )
 
 
 def _step_runner(flag_values: flags.FlagValues, job):
@@ -304,39 +374,88 @@ def _tell_recall(job) -> None:
         )
 
 
-def _select(flag_values: flags.FlagValues, job, min_score: float) -> None:
-    from labse.mining import select_pairs
+def _select(flag_values: flags.FlagValues, job) -> None:
+    from labse.mining import calibrated_threshold, precision_plot, select_pairs
     from labse.mining.mining_job import SOURCE
 
     job.work.needed(job.candidates_name, "score")
     source = job.corpus(SOURCE)
     target = job.corpus(list(job.sides)[-1])
+    candidates, choices = select_pairs.read_candidates(
+        job.work.path(job.candidates_name)
+    )
+    probability = None
+    if (precision := _given(flag_values, "precision")) is not None:
+        threshold = calibrated_threshold.find(
+            job,
+            candidates,
+            precision,
+            flag_values.gold,
+            flag_values.gold_is_complete,
+            flag_values.planted_orphans,
+        )
+        min_score = threshold.min_score
+        probability = threshold.calibration.probability
+        precision_plot.write(
+            threshold.calibration,
+            Path(f"{flag_values.out}.precision.json"),
+            min_score,
+        )
+        _tell(threshold.told, threshold.warning)
+    elif (min_score := flag_values.min_score) is None:
+        min_score = select_pairs.DEFAULT_MIN_SCORES[flag_values.scoring]
     kept, counts = select_pairs.select(
-        select_pairs.read_candidates(job.work.path(job.candidates_name)),
+        calibrated_threshold.own_candidates(job, candidates),
         source,
         target,
         min_score,
         flag_values.keep_identical,
     )
-    select_pairs.write(flag_values.out, kept, source, target)
-    _write_manifest(flag_values, job, min_score, counts)
+    select_pairs.write(flag_values.out, kept, source, target, probability)
+    found = _check_degenerates(kept, choices, source, target)
+    _write_manifest(flag_values, job, min_score, counts, found)
+    _tell_counts(flag_values, job, min_score, counts)
+
+
+def _tell(*texts: str) -> None:
+    for text in texts:
+        if text:
+            print(text, file=sys.stderr)
+
+
+def _check_degenerates(kept, choices, source, target) -> dict:
+    """A look at the best pairs: are they translations?"""
+    from labse.mining import degenerate
+
+    found = degenerate.check(
+        kept.pairs,
+        source.text,
+        target.text,
+        choices.get("chosen_targets"),
+        choices.get("chosen_sources"),
+    )
+    # Of one pile, near copies and hubs are what is looked for.
+    if choices:
+        _tell(found.warning())
+    return found.to_dict()
+
+
+def _tell_counts(flag_values, job, min_score, counts) -> None:
     for side in job.sides:
         corpus = job.corpus(side)
-        print(
+        _tell(
             f"{side}: {corpus.num_read:,} lines, {corpus.num_blank:,} blank, "
-            f"{corpus.num_duplicates:,} seen before, {len(corpus):,} sentences",
-            file=sys.stderr,
+            f"{corpus.num_duplicates:,} seen before, {len(corpus):,} sentences"
         )
-    print(
+    _tell(
         f"{counts.candidates:,} candidates: {counts.below_min_score:,} below "
-        f"{min_score:g}, {counts.identical:,} of equal texts, "
+        f"{min_score:.4g}, {counts.identical:,} of equal texts, "
         f"{counts.near_duplicates:,} near copies of better ones",
-        file=sys.stderr,
+        f"{counts.written:,} pairs in {flag_values.out}",
     )
-    print(f"{counts.written:,} pairs in {flag_values.out}", file=sys.stderr)
 
 
-def _write_manifest(flag_values, job, min_score, counts) -> None:
+def _write_manifest(flag_values, job, min_score, counts, found) -> None:
     """What the pairs were made from, beside them."""
     manifest = {
         "model": flag_values.model,
@@ -355,6 +474,7 @@ def _write_manifest(flag_values, job, min_score, counts) -> None:
             for name, side in job.sides.items()
         },
         "candidates": dataclasses.asdict(counts),
+        "degenerate": found,
         "files": {
             name: dataclasses.asdict(note)
             for name, note in job.work.all_notes().items()

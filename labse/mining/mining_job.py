@@ -24,7 +24,12 @@ import numpy as np
 import tqdm
 
 from labse.errors import InputError
-from labse.mining import approximate_search, neighbour_files, sentence_vectors
+from labse.mining import (
+    approximate_search,
+    neighbour_files,
+    plant,
+    sentence_vectors,
+)
 from labse.mining.corpus import Corpus, open_corpus, prepare
 from labse.mining.directions import Directions
 from labse.mining.exact_search import exact_search
@@ -36,11 +41,13 @@ from labse.mining.margin import (
     retrieve,
     score,
 )
+from labse.mining.planted import PlantedPairs
 from labse.mining.sentence_vectors import EncodeFn
 from labse.mining.vector_shards import VectorShards
 from labse.mining.work_folder import Note, WorkFolder
 from labse.preprocessing.text_files import find_files
 
+PLANTED = "planted.json"
 STEPS = ("read", "embed", "index", "search", "score")
 SOURCE, TARGET = "source", "target"
 # Sentences of a shard, where the number of shards is not given.
@@ -120,6 +127,7 @@ class MiningJob:
         settings: Settings,
         model: Callable[[], tuple[EncodeFn, str]],
         restart: bool = False,
+        planted: str | None = None,
     ):
         """Opens the work folder.
 
@@ -131,16 +139,19 @@ class MiningJob:
           model: gives an encode_fn and its fingerprint; called where vectors
             are needed, once in a process.
           restart: what was made from something else is made again.
+          planted: a file of known translations to plant among the sentences
+            (`labse.mining.planted`), or None.
         """
         self.work = WorkFolder(folder, restart)
         self.settings = settings
         self.sides = {SOURCE: source}
         if target:
             self.sides[TARGET] = target
+        self._planted_file = planted
         self._model = model
 
     def __getstate__(self):
-        hidden = ("_loaded",)
+        hidden = ("_loaded", "planted")
         return {k: v for k, v in self.__dict__.items() if k not in hidden}
 
     @functools.cached_property
@@ -158,7 +169,8 @@ class MiningJob:
         """The units of a step; those of a phase can be done in any order."""
         sides = list(self.sides)
         if step == "read":
-            return [[Unit("read", (side,)) for side in sides]]
+            phases = [[Unit("read", (side,)) for side in sides]]
+            return phases + [[Unit("plant")]] * bool(self._planted_file)
         if step == "embed":
             return [self._shard_units("embed", sides)]
         if step == "index":
@@ -219,32 +231,82 @@ class MiningJob:
             always_anew=True,
         )
 
+    def plant(self) -> None:
+        """Draws the known translations to plant."""
+        path = pathlib.Path(self._planted_file)
+        known = plant.read(str(path))
+
+        def write(out: pathlib.Path) -> None:
+            pairs = zip(known.sources, known.targets, strict=True)
+            drawn = plant.plant(self.corpus(SOURCE), self.corpus(TARGET), pairs)
+            out.write_text(drawn.to_json(), "utf-8")
+
+        self.work.make(
+            PLANTED,
+            {
+                "file": hashlib.sha256(path.read_bytes()).hexdigest(),
+                **{side: self.corpus(side).fingerprint for side in self.sides},
+            },
+            write,
+            always_anew=True,
+        )
+
+    @functools.cached_property
+    def planted(self) -> PlantedPairs | None:
+        """The known translations that are planted, if there are any."""
+        if not self._planted_file:
+            return None
+        self.work.needed(PLANTED, "read")
+        return PlantedPairs.from_json(
+            self.work.path(PLANTED).read_text("utf-8"), PLANTED
+        )
+
     def corpus(self, side: str) -> Corpus:
-        """The texts of a side."""
+        """The texts of a side, without what is planted."""
         self.work.needed(f"{side}.corpus", "read")
         return open_corpus(self.work.path(f"{side}.corpus"))
 
     def shards(self, side: str) -> list[range]:
-        """The sentences of each shard of a side."""
+        """The sentences of each shard of a side; what is planted comes last."""
         num_sentences = len(self.corpus(side))
         number = self.settings.num_shards
         if number is None:
             number = -(-num_sentences // SHARD_SENTENCES)
-        return sentence_vectors.split(
+        shards = sentence_vectors.split(
             num_sentences, number, self.settings.chunk
         )
+        if self.planted:
+            more = len(self._planted_texts(side))
+            shards.append(range(num_sentences, num_sentences + more))
+        return shards
+
+    def _planted_texts(self, side: str) -> list[str]:
+        if side == SOURCE:
+            return self.planted.source_texts
+        return self.planted.target_texts
+
+    def _texts(self, side: str, shard: int) -> tuple[Callable, str]:
+        """start, stop -> texts, and their fingerprint, of a shard's side."""
+        corpus = self.corpus(side)
+        first = len(corpus)
+        if self.shards(side)[shard].start < first:
+            return corpus.texts, corpus.fingerprint
+        planted = self._planted_texts(side)
+        digest = hashlib.sha256("\n".join(planted).encode()).hexdigest()
+        return (lambda a, b: planted[a - first : b - first]), digest
 
     def embed(self, side: str, shard: int) -> None:
         """Encodes the sentences of a shard."""
-        corpus, shards = self.corpus(side), self.shards(side)
+        shards = self.shards(side)
+        rows = shards[shard]
+        texts, sentences = self._texts(side, shard)
         encode_fn, fingerprint = self._loaded
 
         def write(path: pathlib.Path) -> None:
-            rows = shards[shard]
             with _bar("embed", side, shard, len(shards), len(rows)) as bar:
                 sentence_vectors.embed(
                     encode_fn,
-                    corpus.texts,
+                    texts,
                     rows,
                     self.settings.vector_type,
                     path,
@@ -256,8 +318,8 @@ class MiningJob:
             self._vector_names(side)[shard],
             {
                 "model": fingerprint,
-                "sentences": corpus.fingerprint,
-                "rows": [shards[shard].start, shards[shard].stop],
+                "sentences": sentences,
+                "rows": [rows.start, rows.stop],
                 "chunk": self.settings.chunk,
             },
             write,
@@ -272,9 +334,9 @@ class MiningJob:
         """
         names = self._vector_names(side)
         notes = [self.work.needed(name, "embed") for name in names]
-        fingerprint = self.corpus(side).fingerprint
-        for name, note in zip(names, notes, strict=True):
-            if note.made_from["sentences"] != fingerprint:
+        for shard, (name, note) in enumerate(zip(names, notes, strict=True)):
+            _, sentences = self._texts(side, shard)
+            if note.made_from["sentences"] != sentences:
                 raise InputError(
                     f"{self.work.path(name)} holds vectors of other sentences "
                     f"than {side}.corpus. Embed again with --restart."
@@ -437,10 +499,20 @@ class MiningJob:
         scoring = self.settings.scoring
         if backward is None:
             pairs = paraphrase_pairs(forward, scoring)
+            choices = {}
         else:
-            pairs = retrieve(
-                forward, backward, scoring, self.settings.retrieval
+            pairs, *chosen = (
+                retrieve(forward, backward, scoring, retrieval)
+                for retrieval in (
+                    self.settings.retrieval,
+                    "forward",
+                    "backward",
+                )
             )
+            choices = {
+                "chosen_targets": chosen[0].targets,
+                "chosen_sources": chosen[1].sources,
+            }
         source = self.vectors(SOURCE)
         target = self.vectors(TARGET) if backward else source
         cosines = pair_cosines(source, target, pairs.sources, pairs.targets)
@@ -459,6 +531,7 @@ class MiningJob:
                 scores=pairs.scores,
                 cosines=cosines,
                 margins=margins,
+                **choices,
             )
 
     def neighbours(self) -> tuple[Neighbours, Neighbours | None]:
@@ -482,7 +555,7 @@ class MiningJob:
                 neighbour_files.read(self.work.path(name), "forward")
                 for name in self._neighbour_names(side)
             ],
-            len(self.corpus(side)),
+            self.shards(side)[-1].stop,
         )
 
     @property
@@ -491,7 +564,7 @@ class MiningJob:
         s = self.settings
         return (
             f"candidates.{s.vector_type}.{s.index}.k{s.k}.{s.scoring}."
-            f"{s.retrieval}.npz"
+            f"{s.retrieval}{self._suffix}.npz"
         )
 
     def _check_k(self) -> None:
@@ -540,19 +613,25 @@ class MiningJob:
     def _index_name(self, side: str, name: str) -> str:
         s = self.settings
         shards = len(self.shards(side))
-        return f"{side}.{s.vector_type}.{s.index}.{shards}/{name}"
+        folder = f"{side}.{s.vector_type}.{s.index}.{shards}{self._suffix}"
+        return f"{folder}/{name}"
 
     def _neighbours_name(self, side: str, shard: int) -> str:
         return self._neighbour_names(side)[shard]
 
     def _neighbour_names(self, side: str) -> list[str]:
         s = self.settings
-        folder = f"neighbours.{s.vector_type}.{s.index}.k{s.k}"
+        folder = f"neighbours.{s.vector_type}.{s.index}.k{s.k}{self._suffix}"
         return [f"{folder}/{side}-{part}.npz" for part in self._parts(side)]
 
     def _parts(self, side: str) -> list[str]:
-        shards = len(self.shards(side))
-        return [f"{shard:05}-of-{shards:05}" for shard in range(shards)]
+        shards = len(self.shards(side)) - bool(self.planted)
+        own = [f"{shard:05}-of-{shards:05}" for shard in range(shards)]
+        return own + ["planted"] * bool(self.planted)
+
+    @property
+    def _suffix(self) -> str:
+        return ".planted" if self.planted else ""
 
 
 def paraphrase_pairs(forward: Neighbours, scoring: str):

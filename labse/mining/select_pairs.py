@@ -17,7 +17,8 @@ import numpy as np
 
 from labse.errors import InputError
 from labse.mining.corpus import Corpus
-from labse.mining.pair_files import write_pairs
+from labse.mining.margin import Pairs
+from labse.mining.pair_files import COLUMNS, write_pairs
 
 # Section 7 of the paper: cosine. CCMatrix (https://arxiv.org/abs/1911.04944):
 # ratio.
@@ -48,6 +49,11 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.scores)
 
+    @property
+    def pairs(self) -> Pairs:
+        """Sources, targets and scores."""
+        return Pairs(self.sources, self.targets, self.scores)
+
     def taken(self, which: np.ndarray) -> "Candidates":
         """Some of them: bool [p] or int [q]."""
         return Candidates(
@@ -58,10 +64,19 @@ class Candidates:
         )
 
 
-def read_candidates(path: str | os.PathLike) -> Candidates:
-    """The candidates that `MiningJob.score` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return Candidates(**arrays)
+def read_candidates(
+    path: str | os.PathLike,
+) -> tuple[Candidates, dict[str, np.ndarray]]:
+    """The candidates that `MiningJob.score` wrote.
+
+    Returns:
+      the candidates, and `chosen_targets` and `chosen_sources`, what each
+      sentence would have chosen alone; for paraphrases, nothing.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    names = [field.name for field in dataclasses.fields(Candidates)]
+    return Candidates(**{name: arrays.pop(name) for name in names}), arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +175,12 @@ def write(
             written += 1
             yield row
 
-    write_pairs(path, rows())
+    columns = [
+        name
+        for name in COLUMNS
+        if name != "probability" or probabilities is not None
+    ]
+    write_pairs(path, rows(), columns)
     if written != len(kept):
         raise InputError(
             f"{len(kept)} pairs were to be written and {written} were. Start "

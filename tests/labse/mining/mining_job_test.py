@@ -102,7 +102,7 @@ def job_of(folder, encode, work="work", target=True, fingerprint="m", **kind):
 def run_all(job):
     for step in STEPS:
         job.run_step(step)
-    return read_candidates(job.work.path(job.candidates_name))
+    return read_candidates(job.work.path(job.candidates_name))[0]
 
 
 def test_finds_the_translations(folder, encoder):
