@@ -66,12 +66,13 @@ def search_faiss(sources, targets, k):
     import faiss
 
     index = faiss.IndexFlatIP(targets.shape[1])
-    index.add(_normalized(targets))
-    cosines, indices = index.search(_normalized(sources), k)
+    index.add(normalized(targets))
+    cosines, indices = index.search(normalized(sources), k)
     return indices, cosines
 
 
-def _normalized(vectors):
+def normalized(vectors):
+    """The same at length 1."""
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
@@ -112,12 +113,9 @@ def evaluate_torch(sources, targets, k):
 
 def evaluate_ours(sources, targets, k):
     """Both directions."""
-    from labse.mining.exact_search import exact_search
+    from labse.mining.exact_search import exact_search_both
 
-    found = [
-        exact_search(sources, targets),
-        exact_search(targets, sources),
-    ]
+    found = exact_search_both(sources, targets)
     return tuple(
         np.stack([side[number][:, 0] for side in found]) for number in (0, 1)
     )
@@ -149,8 +147,10 @@ def serve(name: str, folder: pathlib.Path) -> None:
         print(json.dumps([seconds, peak_memory() - before]), flush=True)
 
 
-def start(name: str, folder: str, threads: int) -> subprocess.Popen:
-    """A process that serves a contender."""
+def start(
+    name: str, folder: str, threads: int, program: str = __file__
+) -> subprocess.Popen:
+    """A process in which a program serves a contender."""
     environment = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="3")
     environment["OMP_NUM_THREADS"] = str(threads)
     environment["OPENBLAS_NUM_THREADS"] = str(threads)
@@ -161,7 +161,7 @@ def start(name: str, folder: str, threads: int) -> subprocess.Popen:
         ]
     )
     return subprocess.Popen(
-        [sys.executable, __file__, f"--serve={name}", f"--folder={folder}"],
+        [sys.executable, program, f"--serve={name}", f"--folder={folder}"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -15,6 +15,7 @@ import numpy as np
 from labse.errors import InputError
 from labse.mining import screening
 from labse.mining.directions import Directions
+from labse.mining.survivors import Side
 
 # A block of scores in float64: 1024 * 4096 are 32 MiB.
 QUERY_BLOCK = 1024
@@ -27,6 +28,7 @@ IMPORTED_FROM = 2e11
 PICKED_UP_TO = 8
 
 Progress = Callable[[int, int], None]
+Neighbours = tuple[np.ndarray, np.ndarray]
 
 
 def exact_search(
@@ -34,7 +36,7 @@ def exact_search(
     candidates: np.ndarray,
     k: int = 1,
     progress: Progress | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Neighbours:
     """The k candidates of highest cosine for each query, best first.
 
     Exact: cosines are those of the given vectors, summed in float64 and
@@ -60,47 +62,105 @@ def exact_search(
     """
     queries = Directions(queries, "query")
     candidates = Directions(candidates, "candidate")
-    if queries.dimension != candidates.dimension:
+    _check_dimensions(queries, candidates, "Queries and candidates")
+    _check_k("k", k, candidates, "candidates")
+    asking = Side(queries, k)
+    _search(asking, Side(candidates, 0), progress)
+    return asking.indices, asking.cosines
+
+
+def exact_search_both(
+    sources: np.ndarray,
+    targets: np.ndarray,
+    k_sources: int = 1,
+    k_targets: int = 1,
+    progress: Progress | None = None,
+) -> tuple[Neighbours, Neighbours]:
+    """`exact_search` in both directions, to the same bits, in half the time.
+
+    Each block of scores is computed once and looked at from both sides.
+    Memory beyond the vectors and the results is bounded as there.
+
+    Args:
+      sources: float [n, dim], see `exact_search`.
+      targets: float [m, dim], likewise.
+      k_sources: how many targets each source gets; at most m.
+      k_targets: how many sources each target gets; at most n.
+      progress: called now and then with (scores done, 2 * n * m); from one
+        thread.
+
+    Returns:
+      (indices int64, cosines float32) [n, k_sources] into the targets, and
+      the same [m, k_targets] into the sources.
+
+    Raises:
+      InputError: as `exact_search`.
+    """
+    sources = Directions(sources, "source")
+    targets = Directions(targets, "target")
+    _check_dimensions(sources, targets, "Sources and targets")
+    _check_k("k_sources", k_sources, targets, "targets")
+    _check_k("k_targets", k_targets, sources, "sources")
+    one, other = Side(sources, k_sources), Side(targets, k_targets)
+    _search(one, other, progress)
+    return (one.indices, one.cosines), (other.indices, other.cosines)
+
+
+def _check_dimensions(one: Directions, other: Directions, names: str) -> None:
+    if one.dimension != other.dimension:
         raise InputError(
-            "Queries and candidates must come from the same encoder. Received "
-            f"{queries.dimension} and {candidates.dimension} dimensions."
+            f"{names} must come from the same encoder. Received "
+            f"{one.dimension} and {other.dimension} dimensions."
         )
-    if not 1 <= k <= len(candidates):
+
+
+def _check_k(name: str, k: int, others: Directions, names: str) -> None:
+    if not 1 <= k <= len(others):
         raise InputError(
-            f"k must be between 1 and the number of candidates, "
-            f"{len(candidates)}. Received: {k}."
+            f"{name} must be between 1 and the number of {names}, "
+            f"{len(others)}. Received: {k}."
         )
-    indices = np.empty((len(queries), k), np.int64)
-    cosines = np.empty((len(queries), k), np.float32)
-    rest = np.arange(len(queries))
-    if _pays_to_screen(queries, candidates, k):
-        rest = screening.search(
-            queries, candidates, indices, cosines, progress or _ignore
-        )
-    for start in range(0, len(rest), QUERY_BLOCK):
-        rows = rest[start : start + QUERY_BLOCK]
-        indices[rows], cosines[rows] = _search_in_float64(
-            queries, rows, candidates, k
-        )
-        if progress:
-            done = len(queries) - len(rest) + start + len(rows)
-            progress(done * len(candidates), len(queries) * len(candidates))
-    return indices, cosines
 
 
-def _ignore(done: int, total: int) -> None:
-    pass
+def _search(one: Side, other: Side, progress: Progress | None) -> None:
+    """Finds the neighbours of the sides that ask."""
+    asking = [side for side in (one, other) if side.k]
+    total = len(asking) * len(one) * len(other)
+    queries, candidates = one, other
+    if len(other) < screening.CANDIDATE_BLOCK:
+        # Either side can be the one that passes by in blocks of this size.
+        queries, candidates = other, one
+    if _pays_to_screen(queries, candidates):
+
+        def screened(done, _):
+            if progress:
+                progress(len(asking) * done, total)
+
+        screening.search(queries, candidates, screened)
+    done = total - sum(
+        int(side.is_left.sum()) * len(others)
+        for side, others in ((one, other), (other, one))
+    )
+    for side, others in ((one, other), (other, one)):
+        rest = np.flatnonzero(side.is_left)
+        for start in range(0, len(rest), QUERY_BLOCK):
+            rows = rest[start : start + QUERY_BLOCK]
+            side.indices[rows], side.cosines[rows] = _search_in_float64(
+                side.directions, rows, others.directions, side.k
+            )
+            done += len(rows) * len(others)
+            if progress:
+                progress(done, total)
 
 
-def _pays_to_screen(
-    queries: Directions, candidates: Directions, k: int
-) -> bool:
-    work = len(queries) * len(candidates) * queries.dimension
+def _pays_to_screen(queries: Side, candidates: Side) -> bool:
+    work = len(queries) * len(candidates) * queries.directions.dimension
+    work *= bool(queries.k) + bool(candidates.k)
     is_imported = "tensorflow" in sys.modules
     return (
         work >= (SCREENED_FROM if is_imported else IMPORTED_FROM)
         and len(candidates) >= screening.CANDIDATE_BLOCK
-        and k <= screening.LARGEST_K
+        and max(queries.k, candidates.k) <= screening.LARGEST_K
     )
 
 

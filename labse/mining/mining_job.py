@@ -25,6 +25,7 @@ import tqdm
 
 from labse.errors import InputError
 from labse.mining import (
+    approximate_index,
     approximate_search,
     neighbour_files,
     plant,
@@ -237,8 +238,7 @@ class MiningJob:
         known = plant.read(str(path))
 
         def write(out: pathlib.Path) -> None:
-            pairs = zip(known.sources, known.targets, strict=True)
-            drawn = plant.plant(self.corpus(SOURCE), self.corpus(TARGET), pairs)
+            drawn = plant.plant(self.corpus(SOURCE), self.corpus(TARGET), known)
             out.write_text(drawn.to_json(), "utf-8")
 
         self.work.make(
@@ -359,7 +359,7 @@ class MiningJob:
 
         def write(folder: pathlib.Path) -> None:
             folder.mkdir(exist_ok=True)
-            approximate_search.train(vectors, self.settings.index, folder)
+            approximate_index.train(vectors, self.settings.index, folder)
 
         self.work.make(
             self._index_name(side, "trained"), self._digest_of(side), write
@@ -368,16 +368,19 @@ class MiningJob:
     def populate(self, side: str, shard: int) -> None:
         """Puts a shard's vectors into a part of the index."""
         trained = self.work.needed(self._index_name(side, "trained"), "index")
+        vectors = self.vectors(side)
+        path = self.work.path(self._index_name(side, "trained"))
+
+        def write(part: pathlib.Path) -> None:
+            coded = approximate_index.populate(
+                path / approximate_index.TRAINED, vectors, shard, part
+            )
+            _check_count("vectors", len(vectors.shard(shard)), coded)
+
         self.work.make(
             self._part_name(side, shard),
             {**self._digest_of(side), "trained": trained.sha256},
-            lambda path: approximate_search.populate(
-                self.work.path(self._index_name(side, "trained"))
-                / approximate_search.TRAINED,
-                self.vectors(side),
-                shard,
-                path,
-            ),
+            write,
         )
 
     def merge(self, side: str) -> None:
@@ -388,10 +391,13 @@ class MiningJob:
         ]
         notes = [self.work.needed(name, "index") for name in names]
         paths = [self.work.path(name) for name in names]
+
+        def write(folder: pathlib.Path) -> None:
+            merged = approximate_index.merge(paths, folder)
+            _check_count("vectors", self.shards(side)[-1].stop, merged)
+
         self.work.make(
-            self._index_name(side, "index"),
-            {"parts": _digest(notes)},
-            lambda folder: approximate_search.merge(paths, folder),
+            self._index_name(side, "index"), {"parts": _digest(notes)}, write
         )
 
     def recall(self, side: str, num_queries: int = 256) -> float:
@@ -669,6 +675,14 @@ def _digest(notes: list[Note]) -> str:
     """One hash for many files."""
     joined = "\n".join(note.sha256 for note in notes)
     return hashlib.sha256(joined.encode()).hexdigest()
+
+
+def _check_count(what: str, given: int, received: int) -> None:
+    if given != received:
+        raise InputError(
+            f"{given} {what} went in and {received} came out. Start again "
+            "with --restart."
+        )
 
 
 def _bar(

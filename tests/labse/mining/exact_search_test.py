@@ -4,11 +4,14 @@ import pytest
 
 from labse.errors import InputError
 from labse.mining import exact_search as module
-from labse.mining import screening
+from labse.mining import score_bits, screening
 from labse.mining.directions import Directions
 from labse.mining.exact_search import exact_search
+from labse.mining.rounded_block import RoundedBlock
+from labse.mining.score_bits import BFLOAT16, FLOAT32
+from labse.mining.survivors import Side, Survivors
 
-PRECISIONS = (screening.BFLOAT16, screening.FLOAT32)
+PRECISIONS = (BFLOAT16, FLOAT32)
 
 
 @pytest.fixture(params=["float64", "bfloat16", "float32"])
@@ -32,7 +35,8 @@ def force_screen(monkeypatch, name):
     monkeypatch.setattr(screening, "CANDIDATE_BLOCK", 128)
     monkeypatch.setattr(screening, "QUERY_BLOCK", 16)
     monkeypatch.setattr(screening, "MOST_QUERIES", 48)
-    monkeypatch.setattr(screening, "GROUP", 16)
+    monkeypatch.setattr(screening, "CANDIDATE_GROUP", 16)
+    monkeypatch.setattr(screening, "QUERY_GROUP", 4)
     monkeypatch.setattr(
         screening, "choose_precision", lambda queries, candidates: precision
     )
@@ -97,14 +101,14 @@ def test_near_ties_need_the_bound(monkeypatch, name):
     monkeypatch.setattr(module, "IMPORTED_FROM", 0)
     [precision] = [p for p in PRECISIONS if p.name == name]
     force_screen(monkeypatch, name)
-    blind = screening.Precision(precision.name, precision.bits, 0)
+    blind = score_bits.Precision(precision.name, precision.bits, 0)
     monkeypatch.setattr(
         screening, "choose_precision", lambda queries, candidates: blind
     )
     monkeypatch.setattr(
-        screening._QueryBlock,
+        RoundedBlock,
         "errors",
-        lambda block, candidates: np.zeros(len(block._deviations)),
+        lambda block, others: np.zeros(len(block)),
     )
     distance = {"bfloat16": 1e-2, "float32": 1e-6}[name]
     queries, candidates = near_ties(64, distance)
@@ -117,9 +121,9 @@ def test_search_is_done_by_the_screen(way, monkeypatch):
     rests = []
     search = screening.search
 
-    def spy(*arguments):
-        rests.append(search(*arguments))
-        return rests[-1]
+    def spy(queries, candidates, progress):
+        search(queries, candidates, progress)
+        rests.append(np.flatnonzero(queries.is_left))
 
     monkeypatch.setattr(screening, "search", spy)
     for distance in (1e-2, 1e-4, 1e-6):
@@ -151,15 +155,12 @@ def test_crowds_are_searched_all_the_same(way):
     indices, cosines = exact_search(queries, candidates, 4)
     if way != "float64":
         # None of the two crowds is kept: memory stays bounded.
-        found = np.full((2, 35, 4), -1)
-        rest = screening.search(
-            Directions(queries, "query"),
-            Directions(candidates, "candidate"),
-            *(found[0], found[1], lambda done, total: None),
-        )
-        crowded = np.flatnonzero(np.arange(35) % 5 < 2)
-        assert set(crowded) <= set(rest) and len(rest) < 35
-        assert np.all(found[0, rest] == -1)
+        asking = Side(Directions(queries, "query"), 4)
+        passing = Side(Directions(candidates, "candidate"), 0)
+        screening.search(asking, passing, lambda done, total: None)
+        assert np.all(asking.is_left[np.arange(35) % 5 < 2])
+        assert not np.all(asking.is_left)
+        assert np.all(asking.indices[asking.is_left] == -1)
     np.testing.assert_array_equal(indices[0], [0, 100, 101, 102])
     np.testing.assert_array_equal(indices[1], [550, 600, 601, 602])
     np.testing.assert_array_equal(cosines[:2], 1)
@@ -258,23 +259,24 @@ def test_error_bound_holds_for_every_score(precision, dimension):
     rows[96:] *= random_vectors(21, 32, dimension) > 0
     rows[96:, 0] = 1
     vectors = Directions(rows, "query")
-    queries = screening._QueryBlock(vectors, slice(0, 128), precision, 1)
-    candidates = screening._CandidateBlock(vectors, 0, 128, precision)
+    queries = RoundedBlock(vectors, slice(0, 128), precision)
+    candidates = RoundedBlock(vectors, slice(0, 128), precision)
     bits = queries.scores(candidates)
-    scores = screening._floats(screening._in_order(bits))
+    scores = score_bits.floats(score_bits.in_order(bits))
     exact = vectors.unit(slice(0, 128)).astype(np.longdouble)
     bound = queries.errors(candidates)
     bound = bound + precision.output_error * np.abs(scores)
     share = np.abs(scores - exact @ exact.T) / bound
     assert share.max() <= 1
-    if precision is screening.BFLOAT16 and dimension > 1:
+    if precision is BFLOAT16 and dimension > 1:
         assert share.max() > 0.2  # It is not idle either.
 
 
 @pytest.mark.parametrize("precision", PRECISIONS, ids=lambda p: p.name)
 def test_cut_is_the_lowest_score_that_can_still_win(precision):
     vectors = Directions(np.eye(2), "query")
-    block = screening._QueryBlock(vectors, slice(0, 1), precision, 1)
+    block = RoundedBlock(vectors, slice(0, 1), precision)
+    block = Survivors(Side(vectors, 1), block)
     scores, to_beat = np.meshgrid(*[np.linspace(-1, 1, 201)] * 2)
     for error in (0.0, 0.001, 0.3):
         high = scores + precision.output_error * np.abs(scores) + error
@@ -293,20 +295,20 @@ def test_cut_is_the_lowest_score_that_can_still_win(precision):
 def test_bits_are_ordered_as_the_floats_are():
     values = np.float32([-np.inf, -1, -0.5, -1e-3, -0.0, 0.0, 1e-3, 0.5, 1])
     for precision, dtype in (
-        (screening.BFLOAT16, ml_dtypes.bfloat16),
-        (screening.FLOAT32, np.float32),
+        (BFLOAT16, ml_dtypes.bfloat16),
+        (FLOAT32, np.float32),
     ):
         rounded = values.astype(dtype)
-        order = screening._in_order(rounded.view(precision.bits))
+        order = score_bits.in_order(rounded.view(precision.bits))
         assert np.all(np.diff(order) > 0)
         np.testing.assert_array_equal(
-            screening._floats(order), rounded.astype(np.float64)
+            score_bits.floats(order), rounded.astype(np.float64)
         )
         # A key lets through what is no less, and nothing clearly less.
         for value in np.random.default_rng(22).uniform(-1, 1, 200):
             for cut in (value, float(np.float32(value).astype(dtype)), 0.0):
-                [key] = screening._keys(np.array([cut]), precision)
-                floats = screening._floats(order)
+                [key] = score_bits.keys(np.array([cut]), precision)
+                floats = score_bits.floats(order)
                 assert np.all(order[floats >= cut] >= key)
                 clearly = floats < cut - 1e-6
                 assert not np.any(order[clearly] >= key)
@@ -316,24 +318,24 @@ def test_a_precision_that_breaks_its_bound_is_not_used(monkeypatch):
     queries = Directions(random_vectors(23, 40, 16), "query")
     candidates = Directions(random_vectors(24, 300, 16), "candidate")
     assert screening.choose_precision(queries, candidates) in PRECISIONS
-    scores = screening._QueryBlock.scores
+    scores = RoundedBlock.scores
 
     def wrong(block, others):
         bits = scores(block, others).copy()
-        if block._precision is screening.BFLOAT16:
+        if block.precision is BFLOAT16:
             bits[7, 3] += 16
         return bits
 
-    monkeypatch.setattr(screening._QueryBlock, "scores", wrong)
+    monkeypatch.setattr(RoundedBlock, "scores", wrong)
     chosen = screening.choose_precision(queries, candidates)
-    assert chosen is screening.FLOAT32
+    assert chosen is FLOAT32
     # As if float32 were computed in something shorter.
     monkeypatch.setattr(
-        screening._QueryBlock,
+        RoundedBlock,
         "scores",
         lambda block, others: (
             scores(block, others)
-            & {"bfloat16": -64, "float32": -(1 << 18)}[block._precision.name]
+            & {"bfloat16": -64, "float32": -(1 << 18)}[block.precision.name]
         ),
     )
     assert screening.choose_precision(queries, candidates) is None
