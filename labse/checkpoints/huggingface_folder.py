@@ -100,11 +100,10 @@ def write(source: ModelSource, out: str) -> None:
 def _check_encoder(source: ModelSource) -> None:
     """Raises where the folder's modules would give other vectors."""
     encoder = source.config.encoder
-    if not encoder.num_layers or encoder.pooling == "mean_tanh":
+    if encoder.pooling == "mean_tanh":
         raise InputError(
-            f"{source.path} has {encoder.num_layers} blocks and the pooling "
-            f"{encoder.pooling}. A Hugging Face folder is written for a BERT "
-            "of at least one block, pooled by cls, cls_tanh or mean. Convert "
+            f"{source.path} has the pooling mean_tanh. A Hugging Face folder "
+            "is written for a BERT pooled by cls, cls_tanh or mean. Convert "
             "it to a run (--to=labse), or export it."
         )
 

@@ -161,7 +161,7 @@ def _recorded(
     positions = config.integer("max_position_embeddings", 512, least=3)
     recorded = {
         "encoder.vocab_size": config.integer("vocab_size"),
-        "encoder.num_layers": config.integer("num_hidden_layers"),
+        "encoder.num_layers": config.integer("num_hidden_layers", least=0),
         "encoder.num_heads": config.integer("num_attention_heads"),
         "encoder.hidden_size": config.integer("hidden_size"),
         "encoder.intermediate_size": config.integer("intermediate_size"),
@@ -255,7 +255,7 @@ def _check_layers(config: JsonObject, found: dict[str, StoredTensor]) -> None:
         for match_ in map(re.compile(r"encoder\.layer\.(\d+)\.").match, found)
         if match_
     }
-    if config.integer("num_hidden_layers") != len(layers):
+    if config.integer("num_hidden_layers", least=0) != len(layers):
         raise config.wrong(
             "num_hidden_layers", f"{len(layers)}, as many as have weights"
         )

@@ -1,0 +1,254 @@
+"""`labse mine` and `labse paraphrases` from the command line."""
+
+import csv
+import json
+import pathlib
+import random
+import textwrap
+
+import numpy as np
+import pytest
+
+from labse.bin import mine, paraphrases, program
+
+NUM_LINES = 600
+WORDS = [a + b + "o" for a in "bcdfghklmnprstvwxyzq" for b in "aeiouäëïöüáé"]
+ENCODER = textwrap.dedent(
+    """
+    import functools, zlib
+    import numpy as np
+
+    @functools.lru_cache(None)
+    def word(text):
+        seed = zlib.crc32(text.lower().encode())
+        return np.random.default_rng(seed).normal(size=24)
+
+    def encode(texts):
+        return np.stack(
+            [sum(map(word, t.split()), word("")) for t in texts]
+        ).astype(np.float32)
+
+    def encode_badly(texts):
+        vectors = encode(texts)
+        vectors[3] = np.nan
+        return vectors
+    """
+)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Line i of a.txt is translated by line order[i] of b.txt."""
+    generator = random.Random(1)
+    source = [" ".join(generator.choices(WORDS, k=8)) for _ in range(NUM_LINES)]
+    order = list(range(NUM_LINES))
+    generator.shuffle(order)
+    target = [""] * NUM_LINES
+    for line, place in enumerate(order):
+        words = source[line].split()
+        # The longer ago, the worse translated; the last not at all.
+        kept = 7 - 8 * line // NUM_LINES
+        words[kept:] = generator.choices(WORDS, k=8 - kept)
+        target[place] = " ".join([*words, "n"])
+    (tmp_path / "a.txt").write_text("\n".join(source) + "\n")
+    (tmp_path / "b.txt").write_text("\n".join(target) + "\n")
+    with open(tmp_path / "gold.tsv", "w") as file:
+        file.write("source_line\ttarget_line\n")
+        for line, place in enumerate(order[: NUM_LINES * 5 // 8]):
+            file.write(f"{line + 1}\t{place + 1}\n")
+    (tmp_path / "words_of_mine.py").write_text(ENCODER)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments, out="pairs.tsv", model="encode", of=mine):
+    sides = ["--source=a.txt", "--target=b.txt"]
+    if of is paraphrases:
+        sides = ["--input=a.txt"]
+    return program.run(
+        of,
+        [f"--model=python:words_of_mine.{model}", f"--out={out}", *sides]
+        + list(arguments),
+        "labse mine",
+    )
+
+
+def rows(path="pairs.tsv"):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(
+            csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        )
+
+
+def gold_lines():
+    return {
+        (row["source_line"], row["target_line"]) for row in rows("gold.tsv")
+    }
+
+
+def precision_of(found):
+    gold = gold_lines()
+    return np.mean(
+        [(row["source_line"], row["target_line"]) in gold for row in found]
+    )
+
+
+def test_mines_and_tells(folder, capsys):
+    assert run() == 0
+    found = rows()
+    assert {row["source_language"] for row in found} == {"und"}
+    margins = [float(row["margin"]) for row in found]
+    assert margins == sorted(margins, reverse=True) and margins[-1] >= 1.06
+    manifest = json.loads(pathlib.Path("pairs.tsv.manifest.json").read_text())
+    counts = manifest["candidates"]
+    assert counts["written"] == len(found)
+    assert counts["candidates"] == sum(
+        value for name, value in counts.items() if name != "candidates"
+    )
+    assert manifest["sides"]["source"]["sentences"] == NUM_LINES
+    told = capsys.readouterr().err
+    assert f"{len(found):,} pairs in pairs.tsv" in told
+    assert "Search: exact" in told
+
+
+def test_another_threshold_encodes_nothing_again(folder):
+    assert run() == 0
+    pathlib.Path("words_of_mine.py").write_text("encode = None")
+    flags = ("--min_score=1.2", "--steps=select", "--work=pairs.tsv.work")
+    assert run(*flags, out="few.tsv") == 0
+    assert 0 < len(rows("few.tsv")) < len(rows())
+
+
+def test_steps_one_by_one_are_the_same_as_all(folder):
+    assert run(out="all.tsv") == 0
+    for step in ("read", "embed", "index", "search", "score", "select"):
+        assert run(f"--steps={step}", "--work=w", out="steps.tsv") == 0
+    assert rows("all.tsv") == rows("steps.tsv")
+
+
+@pytest.mark.parametrize("ending", ["tsv.gz", "jsonl", "parquet"])
+def test_other_files_hold_the_same(folder, ending):
+    assert run() == 0
+    assert run("--work=pairs.tsv.work", out=f"pairs.{ending}") == 0
+    from labse.mining.pair_files import read_pairs
+
+    one, other = (
+        [row.fields["source"] for row in read_pairs([name])]
+        for name in ("pairs.tsv", f"pairs.{ending}")
+    )
+    assert one == other
+
+
+def test_precision_by_gold_pairs_is_kept(folder, capsys):
+    flags = ["--gold=gold.tsv", "--gold_is_complete"]
+    assert run("--precision=0.95", *flags) == 0
+    found = rows()
+    # Expected of all such sets; of these 128 pairs it is somewhat less.
+    assert precision_of(found) >= 0.9 and len(found) > 100
+    chances = [float(row["probability"]) for row in found]
+    assert np.mean(chances) >= 0.95
+    assert chances == sorted(chances, reverse=True)
+    assert "% of 375 gold pairs" in capsys.readouterr().err
+    assert pathlib.Path("pairs.tsv.precision.svg").stat().st_size > 500
+
+
+def test_planted_pairs_calibrate_and_are_not_written(folder, capsys):
+    generator = random.Random(7)
+    known = []
+    for number in range(300):
+        words = [f"zzo{number}", *generator.choices(WORDS, k=7)]
+        kept = 7 - 5 * number // 300  # As good as those of the files.
+        other = [*words[:kept], *generator.choices(WORDS, k=8 - kept), "n"]
+        known.append(f"{' '.join(words)}\t{' '.join(other)}")
+    pathlib.Path("known.tsv").write_text(
+        "source\ttarget\n" + "\n".join(known) + "\n"
+    )
+    assert run("--precision=0.6", "--planted=known.tsv") == 0
+    found = rows()
+    assert found and not any("zzo" in row["source"] for row in found)
+    assert precision_of(found) > 0.5
+    assert "planted pairs are above it" in capsys.readouterr().err
+    vectors = pathlib.Path("pairs.tsv.work/source.float32")
+    assert {path.name for path in vectors.iterdir()} == {
+        "00000-of-00001.npy",
+        "planted.npy",
+    }
+
+
+def test_an_approximate_index_finds_nearly_the_same(folder, capsys):
+    pytest.importorskip("faiss")
+    assert run(out="exact.tsv") == 0
+    outputs = []
+    for shards in (1, 3):
+        out = f"sq8-{shards}.tsv"
+        flags = ("--index=sq8", "--chunk=64", f"--shards={shards}")
+        assert run(*flags, out=out) == 0
+        outputs.append(pathlib.Path(out).read_bytes())
+    assert outputs[0] == outputs[1]
+    told = capsys.readouterr().err
+    assert "% of the exact neighbours" in told and "sq8" in told
+
+    def lines(path):
+        return {(row["source"], row["target"]) for row in rows(path)}
+
+    common = lines("exact.tsv") & lines("sq8-1.tsv")
+    assert len(common) >= 0.95 * len(lines("exact.tsv"))
+
+
+def test_paraphrases(folder):
+    lines = pathlib.Path("a.txt").read_text().splitlines()
+    lines.append(" ".join(reversed(lines[0].split())))
+    pathlib.Path("a.txt").write_text("\n".join(lines))
+    assert run(of=paraphrases) == 0
+    best = rows()[0]
+    assert (best["source_line"], best["target_line"]) == ("1", "601")
+    assert float(best["cosine"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("files", "flags", "message"),
+    [
+        ({"a.txt": b""}, [], "a.txt"),
+        ({"a.txt": b"\n \n"}, [], "a.txt"),
+        ({"a.txt": b"one\n"}, [], "--k=4 and 1 on the source side"),
+        ({"a.txt": b"one\nt\xffwo\n"}, [], "a.txt:2"),
+        ({}, ["--source=nothing.txt"], "nothing.txt"),
+        ({}, ["--k=700"], "--k=700 and 600 on the source side"),
+        ({}, ["--steps=embed,fly"], "fly"),
+        ({}, ["--scoring=distance"], "Give --min_score"),
+        ({}, ["--precision=0.9"], "Received neither"),
+        ({}, ["--precision=1.5", "--gold=gold.tsv"], "1.5"),
+        ({}, ["--precision=0.9", "--min_score=1"], "Received both"),
+        ({}, ["--steps=score"], "Run the step"),
+    ],
+)
+def test_bad_input_is_one_clear_error(folder, capsys, files, flags, message):
+    for name, content in files.items():
+        pathlib.Path(name).write_bytes(content)
+    assert run(*flags) == program.USAGE_EXIT_CODE
+    told = [
+        line
+        for line in capsys.readouterr().err.splitlines()
+        if line.startswith("labse mine: ")
+    ]
+    assert len(told) == 1 and message in told[0]
+    assert not pathlib.Path("pairs.tsv").exists()
+
+
+def test_a_bad_vector_names_its_sentence(folder, capsys):
+    assert run(model="encode_badly") == program.USAGE_EXIT_CODE
+    line = pathlib.Path("a.txt").read_text().splitlines()[3]
+    assert f"{line!r}) is not finite" in capsys.readouterr().err
+
+
+def test_a_changed_model_is_told_and_restart_goes_on(folder, capsys):
+    assert run() == 0
+    pathlib.Path("words_of_mine.py").write_text(
+        ENCODER + "\nencode_twice = lambda texts: 2 * encode(texts)\n"
+    )
+    import sys
+
+    sys.modules.pop("words_of_mine", None)
+    assert run(model="encode_twice") == program.USAGE_EXIT_CODE
+    assert "--restart" in capsys.readouterr().err
+    assert run("--restart", model="encode_twice") == 0
