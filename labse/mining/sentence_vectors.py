@@ -87,9 +87,7 @@ def embed(
             progress(len(some))
 
 
-def _done(
-    file, num_rows: int, vector_type: str, chunk: int
-) -> tuple[int, int]:
+def _done(file, num_rows: int, vector_type: str, chunk: int) -> tuple[int, int]:
     """Dimension (0: not known yet) and whole chunks' rows of a begun file."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)

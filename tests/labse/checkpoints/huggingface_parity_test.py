@@ -186,6 +186,7 @@ BERTS = {
         },
     ),
     "half precision": ("cls_tanh", {"half": True}),
+    "no blocks": ("mean", {"num_hidden_layers": 0}),
 }
 
 
@@ -288,6 +289,7 @@ RUNS = {
     "cls_tanh": {"pooling": "cls_tanh"},
     "cls, exact gelu": {"pooling": "cls", "activation": "gelu"},
     "mean, uncased": {"pooling": "mean", "num_layers": 1, "num_heads": 2},
+    "no blocks": {"pooling": "mean", "num_layers": 0},
 }
 
 
