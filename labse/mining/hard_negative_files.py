@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # It needs TensorFlow.
     from labse.data.pair_store import Pair, PairStore
 
 ENDINGS = (".tsv", ".tsv.gz", ".tfrecord")
+CHUNK = sentence_vectors.CHUNK
 _VECTORS = "vectors.npy"
 
 # Gives an encode_fn and what changes whenever its vectors do.
@@ -160,6 +161,7 @@ def _encode(
                 "float32",
                 path,
                 bar.update,
+                CHUNK,
             )
 
     made_from = {"model": fingerprint, "texts": digest.hexdigest()}

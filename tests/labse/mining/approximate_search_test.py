@@ -82,7 +82,9 @@ def built(request, tmp_path_factory):
     )
 
 
-@pytest.mark.parametrize("num_shards", [3, 8])
+@pytest.mark.parametrize(
+    "num_shards", [3, pytest.param(8, marks=pytest.mark.slow)]
+)
 def test_result_does_not_depend_on_shards(
     built, num_shards, tmp_path, monkeypatch
 ):

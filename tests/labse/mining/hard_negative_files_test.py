@@ -6,7 +6,7 @@ import pytest
 
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
-from labse.mining import hard_negative_files, sentence_vectors
+from labse.mining import hard_negative_files
 from labse.mining.hard_negative_files import mine
 
 HEADER = "source\ttarget\tsource_language\ttarget_language\n"
@@ -118,7 +118,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
     whole = run(tmp_path, "whole.tsv")
     (tmp_path / "again").mkdir()
     write(tmp_path / "again" / "pairs.tsv")
-    monkeypatch.setattr(sentence_vectors, "CHUNK", 3)
+    monkeypatch.setattr(hard_negative_files, "CHUNK", 3)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "again", encoder=Encoder(broken_after=6))
     assert not (tmp_path / "again" / "out.tsv").exists()

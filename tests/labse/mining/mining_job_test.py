@@ -280,7 +280,14 @@ def command(folder, out, *flags):
     ]
 
 
-@pytest.mark.parametrize("shards", [1, 3, 8])
+@pytest.mark.parametrize(
+    "shards",
+    [
+        pytest.param(1, marks=pytest.mark.slow),
+        3,
+        pytest.param(8, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_at_any_moment_the_output_is_the_same(folder, shards):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(
