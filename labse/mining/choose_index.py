@@ -9,7 +9,12 @@ import time
 import numpy as np
 
 from labse.mining.mining_job import MiningJob
-from labse.mining.planner import available_memory, free_disk, plan
+from labse.mining.planner import (
+    available_memory,
+    free_disk,
+    plan,
+    told_seconds,
+)
 
 # Products up to which exact search takes seconds: nothing is measured.
 SMALL_PRODUCTS = 1e12
@@ -51,8 +56,10 @@ def choose_index(
         is_small = products < SMALL_PRODUCTS and max_hours is None
         if is_small:
             index = "exact" if kind == "auto" else kind
-            hours = sum(sizes) / encoded / 3600
-            text = f"Search: {index}. Time: embed {hours:.2f} h."
+            text = (
+                f"Search: {index}. Time: embed "
+                f"{told_seconds(sum(sizes) / encoded)}, the rest seconds."
+            )
             chosen |= {"index": index, "explained": text}
         else:
             found = _plan(job, sizes, dimension, encoded, kind, max_hours)
