@@ -10,7 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import apache_beam as beam
 from apache_beam.ml.inference.base import ModelHandler, RunInference
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import (
+    PipelineOptions,
+    StandardOptions,
+)
+from apache_beam.runners.runner import create_runner
 
 from labse.errors import InputError
 
@@ -59,27 +63,53 @@ def run_step(job, step: str, arguments: Sequence[str]) -> None:
       arguments: Beam's flags, as `--runner=FlinkRunner`.
 
     Raises:
-      InputError: not every unit came back.
+      InputError: there is no such runner, a worker raised one, or not every
+        unit came back.
     """
     for phase in job.phases(step):
-        label = f"{step}: {phase[0].method}"
-        with beam.Pipeline(
-            options=PipelineOptions(list(arguments))
-        ) as pipeline:
-            units = (
-                pipeline
-                | f"{label}, units" >> beam.Create(phase)
-                | "one worker each" >> beam.Reshuffle()
-            )
-            if step == ENCODING:
-                done = units | label >> RunInference(EncoderHandler(job))
-            else:
-                done = units | label >> beam.ParDo(_DoUnit(job))
-            _ = (
-                done
-                | "count" >> beam.combiners.Count.Globally()
-                | "all came back" >> beam.Map(_check_count, len(phase))
-            )
+        try:
+            _run_phase(job, step, phase, arguments)
+        except Exception as error:
+            # A runner gives a worker's error back as text, if at all.
+            found = [
+                line.partition("InputError: ")[2]
+                for line in str(error).splitlines()
+                if "InputError: " in line
+            ]
+            if not found:
+                raise
+            message = found[-1].split(" [while running")[0]
+            raise InputError(message) from error
+
+
+def check_runner(arguments: Sequence[str]) -> None:
+    """Raises `InputError` where Beam has no such runner."""
+    name = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
+    try:
+        create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise InputError(
+            f"--runner must be one of Beam's. Received: {name} ({error})."
+        ) from error
+
+
+def _run_phase(job, step, phase, arguments) -> None:
+    label = f"{step}: {phase[0].method}"
+    with beam.Pipeline(options=PipelineOptions(list(arguments))) as pipeline:
+        units = (
+            pipeline
+            | f"{label}, units" >> beam.Create(phase)
+            | "one worker each" >> beam.Reshuffle()
+        )
+        if step == ENCODING:
+            done = units | label >> RunInference(EncoderHandler(job))
+        else:
+            done = units | label >> beam.ParDo(_DoUnit(job))
+        _ = (
+            done
+            | "count" >> beam.combiners.Count.Globally()
+            | "all came back" >> beam.Map(_check_count, len(phase))
+        )
 
 
 def _check_count(done: int, expected: int) -> None:

@@ -25,6 +25,7 @@ same to the byte whatever the number of shards and workers.
 import dataclasses
 import importlib
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ from labse.bin.models import Encoder
 from labse.errors import InputError
 
 SELECT = "select"
+# Of an approximate index, below which there is a warning.
+LEAST_RECALL = 0.9
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -80,7 +83,8 @@ def define_precision_flags(flag_values: flags.FlagValues) -> None:
         "planted",
         None,
         "Known translations from elsewhere, a TSV of source and target: they "
-        "are planted among the sentences, and never written.",
+        "are planted among the sentences, and never written. They compete "
+        "with these: a few pairs come out otherwise than without.",
         flag_values=flag_values,
     )
     flags.DEFINE_float(
@@ -126,7 +130,7 @@ def define_input_flags(
         flag_values=flag_values,
     )
     flags.DEFINE_enum(
-        "precision_of_encoder",
+        "encoder_precision",
         "float32",
         ["float32", "bfloat16"],
         "Of the encoder's matmuls.",
@@ -283,12 +287,13 @@ def run(flag_values: flags.FlagValues, source, target) -> None:
         chunk=flag_values.chunk,
     )
     _check_threshold(flag_values)
+    _check_not_an_input(flag_values, source, target)
     job = MiningJob(
         flag_values.work or f"{flag_values.out}.work",
         source,
         target,
         settings,
-        Encoder(flag_values.model, flag_values.precision_of_encoder),
+        Encoder(flag_values.model, flag_values.encoder_precision),
         flag_values.restart,
         _given(flag_values, "planted"),
     )
@@ -311,14 +316,45 @@ def _given(flag_values: flags.FlagValues, name: str, default=None):
     return flag_values[name].value if name in flag_values else default
 
 
+def _check_not_an_input(flag_values: flags.FlagValues, *sides) -> None:
+    from labse.mining.record_files import find_files
+
+    files = [
+        path
+        for side in sides
+        if side is not None
+        for path in find_files(side.patterns)
+    ]
+    files += [_given(flag_values, "gold"), _given(flag_values, "planted")]
+    for path in filter(None, files):
+        if Path(path).resolve() == Path(flag_values.out).resolve():
+            raise InputError(
+                f"--out must be another file than the inputs. Received: {path} "
+                "for both."
+            )
+
+
 def _check_threshold(flag_values: flags.FlagValues) -> None:
     """Before hours of work: is it clear what will be kept?"""
     from labse.mining import gold_pairs, plant
-    from labse.mining.precision import check_precision
+    from labse.mining.precision import check_precision, import_isotonic
     from labse.mining.select_pairs import DEFAULT_MIN_SCORES
 
     precision = _given(flag_values, "precision")
+    orphans = _given(flag_values, "planted_orphans", 0.0)
+    if not 0 <= orphans < 1:
+        raise InputError(
+            "--planted_orphans is a share, at least 0 and below 1. Received: "
+            f"{orphans:g}."
+        )
+    if flag_values.min_score is not None and math.isnan(flag_values.min_score):
+        raise InputError("--min_score must be a number. Received: nan.")
     if precision is None:
+        if _given(flag_values, "gold"):
+            raise InputError(
+                "--gold says which pairs are right, for --precision. Received "
+                "no --precision."
+            )
         if (
             flag_values.min_score is None
             and flag_values.scoring not in DEFAULT_MIN_SCORES
@@ -329,6 +365,7 @@ def _check_threshold(flag_values: flags.FlagValues) -> None:
             )
         return
     check_precision(precision)
+    import_isotonic()
     if flag_values.min_score is not None:
         raise InputError(
             "--precision stands in place of --min_score. Received both."
@@ -358,7 +395,16 @@ def _step_runner(flag_values: flags.FlagValues, job):
             f"--runner needs Apache Beam ({error}). Install labse[beam]."
         ) from error
     arguments = [f"--runner={flag_values.runner}", *flag_values.beam]
-    return lambda step: on_beam.run_step(job, step, arguments)
+    on_beam.check_runner(arguments)
+
+    def run_step(step: str) -> None:
+        # Workers need not see the input files.
+        if step == "read":
+            job.run_step(step)
+        else:
+            on_beam.run_step(job, step, arguments)
+
+    return run_step
 
 
 def _tell_recall(job) -> None:
@@ -367,23 +413,25 @@ def _tell_recall(job) -> None:
         return
     for side in job.sides:
         recall = job.recall(side)
-        print(
+        _tell(
             f"The {job.settings.index} index of the {side} side finds "
-            f"{100 * recall:.1f} % of the exact neighbours of a sample.",
-            file=sys.stderr,
+            f"{100 * recall:.1f} % of the exact neighbours of a sample."
         )
+        if recall < LEAST_RECALL:
+            _tell(
+                f"WARNING: that is less than {100 * LEAST_RECALL:g} %; pairs "
+                "will be missed. --index=exact misses none."
+            )
 
 
 def _select(flag_values: flags.FlagValues, job) -> None:
     from labse.mining import calibrated_threshold, precision_plot, select_pairs
     from labse.mining.mining_job import SOURCE
 
-    job.work.needed(job.candidates_name, "score")
+    candidates_file = job.candidates()
     source = job.corpus(SOURCE)
     target = job.corpus(list(job.sides)[-1])
-    candidates, choices = select_pairs.read_candidates(
-        job.work.path(job.candidates_name)
-    )
+    candidates, choices = select_pairs.read_candidates(candidates_file)
     probability = None
     if (precision := _given(flag_values, "precision")) is not None:
         threshold = calibrated_threshold.find(
@@ -457,8 +505,15 @@ def _tell_counts(flag_values, job, min_score, counts) -> None:
 
 def _write_manifest(flag_values, job, min_score, counts, found) -> None:
     """What the pairs were made from, beside them."""
+    notes = job.notes()
     manifest = {
-        "model": flag_values.model,
+        "models": sorted(
+            {
+                note.made_from["model"]
+                for note in notes.values()
+                if "model" in note.made_from
+            }
+        ),
         "settings": dataclasses.asdict(job.settings),
         "min_score": min_score,
         "keep_identical": flag_values.keep_identical,
@@ -476,8 +531,7 @@ def _write_manifest(flag_values, job, min_score, counts, found) -> None:
         "candidates": dataclasses.asdict(counts),
         "degenerate": found,
         "files": {
-            name: dataclasses.asdict(note)
-            for name, note in job.work.all_notes().items()
+            name: dataclasses.asdict(note) for name, note in notes.items()
         },
     }
     path = Path(f"{flag_values.out}.manifest.json")

@@ -74,7 +74,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_enum(
-        "precision_of_encoder",
+        "encoder_precision",
         "float32",
         ["float32", "bfloat16"],
         "Of the encoder's matmuls.",
@@ -108,7 +108,7 @@ def main(flag_values: flags.FlagValues) -> None:
     summary = hard_negative_files.mine(
         flag_values.input,
         flag_values.out,
-        Encoder(flag_values.model, flag_values.precision_of_encoder),
+        Encoder(flag_values.model, flag_values.encoder_precision),
         flag_values.work or f"{flag_values.out}.work",
         negatives=flag_values.negatives,
         max_cosine=limit,

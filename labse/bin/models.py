@@ -1,6 +1,8 @@
 """What --model names: anything that labse.load takes, or a Python function."""
 
+import hashlib
 import importlib
+import inspect
 import os
 import sys
 
@@ -23,7 +25,7 @@ def import_function(name: str, flag: str):
     sys.path.insert(0, os.getcwd())
     try:
         found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # Whatever the user's module raises.
         raise InputError(
             f"{flag}={name} could not be imported: {error}. It is looked for "
             "in the current folder and where Python looks."
@@ -41,10 +43,20 @@ class Encoder:
         self.model = model
         self.precision = precision
 
+    def __repr__(self):
+        return f"{self.model}, {self.precision}"
+
     def __call__(self):
-        """Returns an encode_fn and what changes whenever its vectors do."""
+        """Returns an encode_fn and what changes whenever its vectors do.
+
+        Of a Python function that is its module's text: what it imports may
+        change unseen.
+        """
         if self.model.startswith(PYTHON):
-            return import_function(self.model, "--model"), self.model
+            function = import_function(self.model, "--model")
+            module = inspect.getsource(inspect.getmodule(function)).encode()
+            digest = hashlib.sha256(module).hexdigest()
+            return function, f"{self.model} {digest}"
         import labse
 
         loaded = labse.load(self.model, self.precision)

@@ -5,6 +5,7 @@ A program is a module with a docstring, `define_flags(flag_values)` and
 global one, so that many programs can be imported in one process.
 """
 
+import errno
 import os
 import sys
 import traceback
@@ -55,6 +56,13 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            print(
+                f"{name}: the disk is full ({error}). What was finished is "
+                "kept: make room and start again with the same command.",
+                file=sys.stderr,
+            )
+            return USAGE_EXIT_CODE
         traceback.print_exc()
         print(f"{name}: {error}", file=sys.stderr)
     return USAGE_EXIT_CODE

@@ -25,6 +25,7 @@ NumPy at module level; FAISS is imported where it is needed.
 """
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -63,6 +64,7 @@ def search(
     k: int,
     num_probes: int | None = None,
     num_candidates: int | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nearly the k vectors of highest cosine for each query, best first.
 
@@ -82,6 +84,7 @@ def search(
       num_probes: lists that each query looks into; `DEFAULT_PROBES`.
       num_candidates: how many of them are ranked again, 2 k at least;
         `DEFAULT_CANDIDATES` of the kind.
+      progress: called with the number of queries done since the last call.
 
     Returns:
       indices int64 [n, k] into the vectors, and cosines float32 [n, k].
@@ -117,9 +120,13 @@ def search(
             indices[rows], cosines[rows] = rank(
                 queries[rows], found, vectors, k
             )
+            if progress:
+                progress(len(rows))
         rest = np.concatenate([rest[:0], *left])
     if len(rest):
         indices[rest], cosines[rest] = exact_search(queries[rest], vectors, k)
+        if progress:
+            progress(len(rest))
     return indices, cosines
 
 

@@ -61,7 +61,13 @@ def from_gold(
     recall = is_right[kept].sum() / len(gold)
     told = (
         f"Precision {precision:g} is expected from score {min_score:.4f} on; "
-        f"{100 * recall:.1f} % of {len(gold)} gold pairs are above it."
+        f"{100 * recall:.1f} % of {len(gold)} gold pairs are above it"
+        + (
+            f" ({gold.num_absent} others have a sentence that is not in the "
+            "files)."
+            if gold.num_absent
+            else "."
+        )
     )
     return Threshold(min_score, calibration, told)
 
@@ -87,11 +93,12 @@ def from_planted(
     min_score = calibration.threshold(precision, own.scores)
     recall = job.planted.recall(pairs, min_score)
     used = job.planted.orphans_used(pairs, orphans)
+    left = sum(job.planted.left_out.values())
     told = (
         f"Precision {precision:g} is expected from score {min_score:.4f} on, "
         f"if {100 * used:.0f} % of the smaller side have no translation; "
         f"{100 * recall:.1f} % of {job.planted.num_pairs} planted pairs are "
-        "above it."
+        "above it" + (f" ({left} were not planted)." if left else ".")
     )
     warning = planted.recall_warning(recall, job.planted.num_pairs, min_score)
     return Threshold(min_score, calibration, told, warning)

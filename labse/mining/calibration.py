@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ def calibrate(
     dimension: int,
     encoded: float | None = None,
     folder: str | os.PathLike | None = None,
+    kinds: Sequence[str] = approximate_index.KINDS,
 ) -> MachineConstants:
     """Measures this machine with random vectors.
 
@@ -34,9 +35,10 @@ def calibrate(
       encoded: sentences that the encoder does in a second.
       folder: on the disk to measure; None: that of temporary files. 128 MiB
         are written there.
+      kinds: of search that are to be measured, beside the exact one.
 
     Raises:
-      InputError: FAISS is not installed.
+      InputError: FAISS is not installed, and an index is to be measured.
     """
     generator = np.random.default_rng(0)
     vectors = generator.standard_normal((_VECTORS, dimension), np.float32)
@@ -45,19 +47,22 @@ def calibrate(
     exact_search_both(queries[:256], vectors[:8192])
     exact = _seconds(lambda: exact_search_both(queries, vectors, 4, 4))
     written, scanned = {}, {}
-    for kind in approximate_index.KINDS:
+    clustering = codes = float("nan")
+    for kind in set(kinds) & set(approximate_index.KINDS):
         written[kind], scanned[kind] = _code_rates(kind, vectors)
-    disk_bytes, disk_pages = _disk_rates(folder)
-    return MachineConstants(
-        dimension=dimension,
-        exact_products=_QUERIES * _VECTORS * dimension / exact,
-        clustering_products=_clustering_rate(vectors[:_CLUSTERED], _CENTRES),
-        code_products=_clustering_rate(
+        clustering = _clustering_rate(vectors[:_CLUSTERED], _CENTRES)
+        codes = _clustering_rate(
             np.ascontiguousarray(
                 vectors[:, : approximate_index.DIMENSIONS_PER_BYTE][:_CLUSTERED]
             ),
             approximate_index.CENTRES_PER_BYTE,
-        ),
+        )
+    disk_bytes, disk_pages = _disk_rates(folder)
+    return MachineConstants(
+        dimension=dimension,
+        exact_products=_QUERIES * _VECTORS * dimension / exact,
+        clustering_products=clustering,
+        code_products=codes,
         codes_written=written,
         codes_scanned=scanned,
         ranked=_ranking_rate(queries, vectors, generator),

@@ -8,8 +8,10 @@ import time
 
 import numpy as np
 
+from labse.mining.directions import check_embeddings
 from labse.mining.mining_job import MiningJob
 from labse.mining.planner import (
+    KINDS,
     available_memory,
     free_disk,
     plan,
@@ -47,6 +49,7 @@ def choose_index(
         "vectors": job.settings.vector_type,
         "index": kind,
         "max_hours": max_hours,
+        "model": job.model_name,
     }
 
     def write(path: pathlib.Path) -> None:
@@ -76,6 +79,7 @@ def _plan(job, sizes, dimension, encoded, kind, max_hours):
     """The planner's choice, from a short calibration."""
     from labse.mining.calibration import calibrate
 
+    kinds = KINDS if kind == "auto" else (kind,)
     print("Measuring this machine for some seconds ...", file=sys.stderr)
     return plan(
         sizes[0],
@@ -83,7 +87,12 @@ def _plan(job, sizes, dimension, encoded, kind, max_hours):
         dimension,
         np.dtype(job.settings.vector_type).itemsize,
         job.settings.k,
-        calibrate(dimension, encoded, job.work.folder),
+        calibrate(
+            dimension,
+            encoded,
+            job.work.folder,
+            kinds,
+        ),
         available_memory(),
         free_disk(job.work.folder),
         kind,
@@ -100,4 +109,5 @@ def _time_encoder(job: MiningJob) -> tuple[int, float]:
     start = time.perf_counter()
     vectors = job.encode_fn(texts)
     seconds = max(time.perf_counter() - start, 1e-6)
-    return np.shape(vectors)[1], len(texts) / seconds
+    vectors = check_embeddings(vectors, "sentence", texts)
+    return vectors.shape[1], len(texts) / seconds

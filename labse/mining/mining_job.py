@@ -15,6 +15,7 @@ the same to the last byte whoever did which unit, and how often it was killed.
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Callable
@@ -42,20 +43,20 @@ from labse.mining.margin import (
     retrieve,
     score,
 )
+from labse.mining.planner import SHARD_SENTENCES
 from labse.mining.planted import PlantedPairs
+from labse.mining.record_files import find_files
 from labse.mining.sentence_vectors import EncodeFn
 from labse.mining.vector_shards import VectorShards
 from labse.mining.work_folder import Note, WorkFolder
-from labse.preprocessing.text_files import find_files
 
 PLANTED = "planted.json"
 STEPS = ("read", "embed", "index", "search", "score")
 SOURCE, TARGET = "source", "target"
-# Sentences of a shard, where the number of shards is not given.
-SHARD_SENTENCES = 2**18
-# Pairs whose vectors are fetched together, queries searched together.
+# Sentences of which the exact neighbours are compared with an index's.
+RECALL_QUERIES = 256
+# Pairs whose vectors are fetched together.
 _PAIRS = 2**14
-_QUERIES = 2**14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +164,11 @@ class MiningJob:
     def encode_fn(self) -> EncodeFn:
         """The model's; loaded when it is first asked for."""
         return self._loaded[0]
+
+    @property
+    def model_name(self) -> str:
+        """What was asked for; the model need not be loaded."""
+        return repr(self._model)
 
     # What is to be done.
 
@@ -400,24 +406,32 @@ class MiningJob:
             self._index_name(side, "index"), {"parts": _digest(notes)}, write
         )
 
-    def recall(self, side: str, num_queries: int = 256) -> float:
+    def recall(self, side: str) -> float:
         """The share of exact neighbours that a side's index finds.
 
-        Args:
-          side: whose index.
-          num_queries: a sample of the other side's sentences, at equal
-            distances; each is compared with every vector of the index.
+        A sample of the other side's sentences, at equal distances, is
+        compared with every vector of the index; once, the result is kept.
         """
+        name = self._index_name(side, f"recall.k{self.settings.k}.json")
+        index = self._index_name(side, "index")
         asking = self.vectors(self._other(side))
-        rows = np.unique(
-            np.linspace(0, len(asking) - 1, num_queries).astype(np.int64)
-        )
-        return approximate_search.measure_recall(
-            self.work.path(self._index_name(side, "index")),
-            asking.rows(rows),
-            self.vectors(side),
-            self._k,
-        )
+        rows = np.linspace(0, len(asking) - 1, RECALL_QUERIES).astype(np.int64)
+
+        def write(path: pathlib.Path) -> None:
+            recall = approximate_search.measure_recall(
+                self.work.path(index),
+                asking.rows(np.unique(rows)),
+                self.vectors(side),
+                self._k,
+            )
+            path.write_text(json.dumps(recall), "utf-8")
+
+        made_from = {
+            "index": self.work.needed(index, "index").sha256,
+            **self._digest_of(self._other(side)),
+        }
+        self.work.make(name, made_from, write, always_anew=True)
+        return json.loads(self.work.path(name).read_text("utf-8"))
 
     def search(self, side: str, shard: int) -> None:
         """Finds the neighbours of a shard's sentences."""
@@ -460,18 +474,14 @@ class MiningJob:
         other = self._other(side)
         vectors = self.vectors(side)
         rows = vectors.shard(shard)
-        indices = np.empty((len(rows), self._k), np.int64)
-        cosines = np.empty((len(rows), self._k), np.float32)
         with _bar("search", side, shard, vectors.num_shards, len(rows)) as bar:
-            for start in range(0, len(rows), _QUERIES):
-                some = slice(start, start + _QUERIES)
-                indices[some], cosines[some] = approximate_search.search(
-                    self.work.path(self._index_name(other, "index")),
-                    rows[some],
-                    self.vectors(other),
-                    self._k,
-                )
-                bar.update(len(rows[some]))
+            indices, cosines = approximate_search.search(
+                self.work.path(self._index_name(other, "index")),
+                rows,
+                self.vectors(other),
+                self._k,
+                progress=bar.update,
+            )
         if TARGET in self.sides:
             neighbour_files.write(path, forward=Neighbours(indices, cosines))
         else:
@@ -493,12 +503,49 @@ class MiningJob:
             self.candidates_name,
             {
                 "neighbours": _digest(notes),
+                **self._texts_of_candidates(),
                 "scoring": self.settings.scoring,
                 "retrieval": self.settings.retrieval,
             },
             self._write_candidates,
             always_anew=True,  # Seconds, and other settings are other files.
         )
+
+    def _texts_of_candidates(self) -> dict:
+        """What the numbers of the candidates' sentences stand for."""
+        texts = {side: self.corpus(side).fingerprint for side in self.sides}
+        if self.planted:
+            texts["planted"] = self.work.needed(PLANTED, "read").sha256
+        return texts
+
+    def candidates(self) -> pathlib.Path:
+        """The file of candidates.
+
+        Raises:
+          InputError: it is not there, or is of other texts.
+        """
+        note = self.work.needed(self.candidates_name, "score")
+        texts = self._texts_of_candidates()
+        if texts.items() <= note.made_from.items():
+            return self.work.path(self.candidates_name)
+        raise InputError(
+            f"{self.work.path(self.candidates_name)} was made of other texts. "
+            "Run all steps again, with --restart."
+        )
+
+    def notes(self) -> dict[str, Note]:
+        """The notes of all files that the candidates follow from."""
+        names = [f"{side}.corpus" for side in self.sides]
+        names += [PLANTED] * bool(self.planted)
+        names += [n for side in self.sides for n in self._vector_names(side)]
+        if self.settings.index != "exact":
+            names += [self._index_name(side, "index") for side in self.sides]
+        for side in self._searching_sides:
+            names += self._neighbour_names(side)
+        return {
+            name: self.work.needed(name, "score")
+            for name in [*names, self.candidates_name]
+        }
 
     def _write_candidates(self, path: pathlib.Path) -> None:
         forward, backward = self.neighbours()
@@ -548,10 +595,10 @@ class MiningJob:
         if self.settings.index != "exact":
             return forward, self._read_neighbours(TARGET)
         return forward, neighbour_files.merge(
-            [
+            (
                 neighbour_files.read(self.work.path(name), "backward")
                 for name in self._neighbour_names(SOURCE)
-            ],
+            ),
             self.settings.k,
         )
 

@@ -6,8 +6,9 @@ are merged over the shards: highest cosine first, of equal ones the lowest
 source, so that the result does not depend on where shards end.
 """
 
+import functools
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -70,8 +71,19 @@ def without_itself(
     )
 
 
-def merge(parts: Sequence[Neighbours], k: int) -> Neighbours:
-    """The k nearest over all parts, each int64 and float32 [m, k or less]."""
+def merge(parts: Iterable[Neighbours], k: int) -> Neighbours:
+    """The k nearest over all parts, each int64 and float32 [m, k or less].
+
+    One part after the other: no more than one is held beside the result.
+    """
+    return functools.reduce(
+        lambda merged, part: _nearest_of_both(merged, part, k), parts
+    )
+
+
+def _nearest_of_both(one: Neighbours, other: Neighbours, k: int) -> Neighbours:
+    parts = (one, other)
+    k = min(k, one.indices.shape[1] + other.indices.shape[1])
     num_rows = len(parts[0].indices)
     indices = np.empty((num_rows, k), np.int64)
     cosines = np.empty((num_rows, k), np.float32)

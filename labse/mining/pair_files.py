@@ -198,6 +198,11 @@ def _replaced(path: Path) -> Iterator[BinaryIO]:
                 f"Another process is writing {temporary}. Wait for it, or "
                 "choose another name."
             ) from error
+        if not _is_still(file, temporary):
+            raise InputError(
+                f"Another process has just written {path}. Choose another "
+                "name, or start again."
+            )
         try:
             _empty(file)
             yield file
@@ -207,6 +212,14 @@ def _replaced(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _is_still(file: BinaryIO, path: Path) -> bool:
+    """Whether the open file has that name; another process may rename it."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _empty(file: BinaryIO) -> None:

@@ -6,7 +6,8 @@ bytes, k neighbours, c bytes a code, and for an index of x vectors its lists
 l(x) and training points p(x) of `labse.mining.approximate_index`:
 
     vectors     (n + m) d b bytes
-    neighbours  (n + m) k 12 bytes
+    neighbours  (n + m) k 12 bytes; on the disk, exact search has those of the
+                targets once for every SHARD_SENTENCES sources
     index       of one side: x (c + 8) + 4 d l(x) bytes; pq also 4 d (d + 256)
 
     embed       (n + m) / sentences a second
@@ -56,6 +57,8 @@ WORKING_BYTES = 3 * 10**9
 # Of a sentence and of a neighbour, at the peak of `margin.retrieve`: 80 and 20
 # were measured, with k of 1 and 4. 40 are for the pairs' cosines and the like.
 SELECT_SENTENCE_BYTES, SELECT_NEIGHBOUR_BYTES = 120, 20
+# Sentences of a shard, where the number of shards is not given.
+SHARD_SENTENCES = 2**18
 # Sources that exact search holds while all targets pass by.
 QUERIES_HELD = 2**16
 # FAISS' rounds of k-means for an index; of the codes, with those of the
@@ -375,6 +378,8 @@ def _exact(job: _Job) -> Plan:
     products = job.num_source * job.num_target * job.dimension
     read = job.vector_bytes
     peak = job.neighbour_bytes + 8 * job.sentences
+    # Each shard of sources has neighbours for every target.
+    shards = -(-job.num_source // SHARD_SENTENCES)
     if WORKING_BYTES + peak + read > job.ram_bytes:
         passes = -(-job.num_source // QUERIES_HELD)
         read = (job.num_source + passes * job.num_target) * job.row_bytes
@@ -388,7 +393,11 @@ def _exact(job: _Job) -> Plan:
         num_candidates=0,
         code_bytes=0,
         index_bytes=0,
-        disk_bytes=job.vector_bytes + job.neighbour_bytes,
+        disk_bytes=(
+            job.vector_bytes
+            + job.num_source * job.k * NEIGHBOUR_BYTES
+            + shards * job.num_target * job.k * NEIGHBOUR_BYTES
+        ),
     )
 
 

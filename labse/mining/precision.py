@@ -297,7 +297,7 @@ def _fit(
     basis: str,
 ) -> Calibration:
     """Fits values to rising scores; `found` rises too."""
-    regression = _isotonic_regression()
+    regression = import_isotonic()
     regression.fit(scores, values)
     corners = np.asarray(regression.X_thresholds_, np.float64)
     levels = np.asarray(regression.y_thresholds_, np.float64)
@@ -313,7 +313,12 @@ def _fit(
     )
 
 
-def _isotonic_regression():
+def import_isotonic():
+    """scikit-learn's isotonic regression, from 0 to 1.
+
+    Raises:
+      InputError: scikit-learn is not installed.
+    """
     try:
         from sklearn.isotonic import IsotonicRegression
     except ImportError as error:

@@ -9,8 +9,6 @@ space.
 import dataclasses
 import hashlib
 import os
-import re
-import unicodedata
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -19,13 +17,11 @@ from labse.errors import InputError
 from labse.mining.corpus import Corpus
 from labse.mining.margin import Pairs
 from labse.mining.pair_files import COLUMNS, write_pairs
+from labse.mining.translations import fold
 
 # Section 7 of the paper: cosine. CCMatrix (https://arxiv.org/abs/1911.04944):
 # ratio.
 DEFAULT_MIN_SCORES = {"absolute": 0.6, "ratio": 1.06}
-# Pairs whose texts are read together.
-_PAIRS = 2**12
-_NO_LETTER = re.compile(r"[\W\d_]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,13 +193,6 @@ def _texts(
 
 def _key(one: str, other: str) -> tuple[int, int]:
     """128 bits of what two texts are but for case, digits and punctuation."""
-    folded = [
-        _NO_LETTER.sub(" ", unicodedata.normalize("NFKC", text).casefold())
-        for text in (one, other)
-    ]
-    # Nothing but digits or signs: these are what tells such texts apart.
-    if not all(text.strip() for text in folded):
-        folded = [one, other]
-    content = "\n".join(text.strip() for text in folded).encode()
+    content = f"{fold(one)}\n{fold(other)}".encode()
     digest = hashlib.blake2b(content, digest_size=16).digest()
     return int.from_bytes(digest[:8]), int.from_bytes(digest[8:])

@@ -69,6 +69,7 @@ def embed(
             start = rows.start + done
             some = texts(start, min(start + chunk, rows.stop))
             vectors = check_embeddings(encode_fn(some), "sentence", some)
+            stored = _stored(vectors, vector_type)
             if len(vectors) != len(some) or vectors.shape[1] != (
                 dimension or vectors.shape[1]
             ):
@@ -80,11 +81,24 @@ def embed(
             if not dimension:
                 dimension = vectors.shape[1]
                 _write_header(file, len(rows), dimension, vector_type)
-            file.write(np.ascontiguousarray(vectors, vector_type).tobytes())
+            file.write(stored.tobytes())
             file.flush()
             os.fsync(file.fileno())
             done += len(some)
             progress(len(some))
+
+
+def _stored(vectors: np.ndarray, vector_type: str) -> np.ndarray:
+    """The vectors as they are written."""
+    with np.errstate(over="ignore"):
+        stored = np.ascontiguousarray(vectors, vector_type)
+    if not np.isfinite(stored).all() or not stored.any(axis=1).all():
+        raise InputError(
+            f"Vectors must be of a size that {vector_type} can hold. Received "
+            f"one whose largest number is {np.abs(vectors).max():.3g}. Give "
+            "--vectors=float32, or an encoder of unit vectors."
+        )
+    return stored
 
 
 def _done(file, num_rows: int, vector_type: str, chunk: int) -> tuple[int, int]:

@@ -52,7 +52,8 @@ class WorkFolder:
           restart: files that were made from something else are made again
             instead of being an error.
         """
-        self.folder = pathlib.Path(folder)
+        # Processes elsewhere may work in another current folder.
+        self.folder = pathlib.Path(folder).absolute()
         self.restart = restart
         for part in ("notes", "locks"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
@@ -79,15 +80,6 @@ class WorkFolder:
                 f"more. Remove {self._note_path(name)}, and it is made again."
             )
         return note
-
-    def all_notes(self) -> dict[str, Note]:
-        """The notes of all files, by name."""
-        root = self.folder / "notes"
-        names = sorted(
-            str(path.relative_to(root)).removesuffix(".json")
-            for path in root.rglob("*.json")
-        )
-        return {name: self.note(name) for name in names}
 
     def needed(self, name: str, step: str) -> Note:
         """The note of a file that an earlier step must have made.

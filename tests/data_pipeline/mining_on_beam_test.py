@@ -77,3 +77,20 @@ def test_beam_gives_the_same_bytes(folder, beam):
     content = (folder / "alone.tsv").read_bytes()
     assert content.count(b"\n") > 250
     assert (folder / "together.tsv").read_bytes() == content
+
+
+def test_a_worker_s_bad_input_is_one_clear_error(folder):
+    (folder / "hashed.py").write_text(
+        ENCODER + "\ngood = encode\n"
+        "encode = lambda texts: good(texts) * float('nan')\n"
+    )
+    done = mine(
+        folder,
+        "out.tsv",
+        "--index=exact",
+        "--runner=DirectRunner",
+        "--beam=--direct_running_mode=in_memory",
+    )
+    assert done.returncode == 2
+    assert "is not finite" in done.stderr.splitlines()[-1]
+    assert not (folder / "out.tsv").exists()

@@ -4,6 +4,7 @@ import csv
 import json
 import pathlib
 import random
+import sys
 import textwrap
 
 import numpy as np
@@ -114,6 +115,7 @@ def test_mines_and_tells(folder, capsys):
 def test_another_threshold_encodes_nothing_again(folder):
     assert run() == 0
     pathlib.Path("words_of_mine.py").write_text("encode = None")
+    sys.modules.pop("words_of_mine")
     flags = ("--min_score=1.2", "--steps=select", "--work=pairs.tsv.work")
     assert run(*flags, out="few.tsv") == 0
     assert 0 < len(rows("few.tsv")) < len(rows())
@@ -220,9 +222,16 @@ def test_paraphrases(folder):
         ({}, ["--precision=1.5", "--gold=gold.tsv"], "1.5"),
         ({}, ["--precision=0.9", "--min_score=1"], "Received both"),
         ({}, ["--steps=score"], "Run the step"),
+        ({}, ["--gold=gold.tsv"], "no --precision"),
+        ({}, ["--planted_orphans=1.5"], "1.5"),
+        ({}, ["--min_score=nan"], "nan"),
+        ({"pairs.tsv": b"one\n"}, ["--source=pairs.tsv"], "for both"),
+        ({}, ["--runner=NoSuchRunner"], "NoSuchRunner"),
+        ({"words_of_mine.py": b"def (:"}, [], "could not be imported"),
     ],
 )
 def test_bad_input_is_one_clear_error(folder, capsys, files, flags, message):
+    sys.modules.pop("words_of_mine", None)
     for name, content in files.items():
         pathlib.Path(name).write_bytes(content)
     assert run(*flags) == program.USAGE_EXIT_CODE
@@ -232,7 +241,8 @@ def test_bad_input_is_one_clear_error(folder, capsys, files, flags, message):
         if line.startswith("labse mine: ")
     ]
     assert len(told) == 1 and message in told[0]
-    assert not pathlib.Path("pairs.tsv").exists()
+    if "pairs.tsv" not in files:
+        assert not pathlib.Path("pairs.tsv").exists()
 
 
 def test_a_bad_vector_names_its_sentence(folder, capsys):
@@ -241,13 +251,45 @@ def test_a_bad_vector_names_its_sentence(folder, capsys):
     assert f"{line!r}) is not finite" in capsys.readouterr().err
 
 
+def test_candidates_of_other_texts_are_not_selected(folder, capsys):
+    assert run() == 0
+    lines = pathlib.Path("a.txt").read_text().splitlines()
+    pathlib.Path("a.txt").write_text("\n".join(reversed(lines)))
+    assert run() == program.USAGE_EXIT_CODE  # Reads, and refuses to embed.
+    assert run("--steps=select") == program.USAGE_EXIT_CODE
+    assert "was made of other texts" in capsys.readouterr().err
+
+
+def test_vectors_that_float16_cannot_hold_are_told(folder, capsys):
+    pathlib.Path("words_of_mine.py").write_text(
+        ENCODER + "\nencode_big = lambda texts: 1e6 * encode(texts)\n"
+    )
+    sys.modules.pop("words_of_mine", None)
+    flags = ["--vectors=float16"]
+    assert run(*flags, model="encode_big") == program.USAGE_EXIT_CODE
+    assert "float16 can hold" in capsys.readouterr().err
+
+
+def test_an_edited_function_is_another_model(folder, capsys):
+    assert run() == 0
+    pathlib.Path("words_of_mine.py").write_text(ENCODER + "\n# edited\n")
+    sys.modules.pop("words_of_mine", None)
+    assert run() == program.USAGE_EXIT_CODE
+    assert "--restart" in capsys.readouterr().err
+
+
+def test_vowel_signs_tell_texts_apart():
+    from labse.mining.select_pairs import _key
+
+    assert _key("मेरा", "x") != _key("मेरी", "x")
+    assert _key("Mine: 12!", "x") == _key("mine 7", "X")
+
+
 def test_a_changed_model_is_told_and_restart_goes_on(folder, capsys):
     assert run() == 0
     pathlib.Path("words_of_mine.py").write_text(
         ENCODER + "\nencode_twice = lambda texts: 2 * encode(texts)\n"
     )
-    import sys
-
     sys.modules.pop("words_of_mine", None)
     assert run(model="encode_twice") == program.USAGE_EXIT_CODE
     assert "--restart" in capsys.readouterr().err

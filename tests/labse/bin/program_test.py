@@ -94,13 +94,21 @@ def test_bad_input_is_one_line_and_2(capsys):
 
 
 def test_trouble_of_the_machine_is_2_with_its_traceback(capsys):
-    asked = raises(OSError(28, "No space left on device", "vectors.npy"))
+    asked = raises(OSError(5, "Input/output error", "vectors.npy"))
     assert program.run(asked, ["--out=x"], "labse count") == 2
     errors = capsys.readouterr().err
     assert "Traceback" in errors
     last = errors.splitlines()[-1]
-    assert last.startswith("labse count: [Errno 28] No space left on device")
+    assert last.startswith("labse count: [Errno 5] Input/output error")
     assert "vectors.npy" in last
+
+
+def test_a_full_disk_is_one_line_and_2(capsys):
+    asked = raises(OSError(28, "No space left on device", "vectors.npy"))
+    assert program.run(asked, ["--out=x"], "labse count") == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("labse count: the disk is full")
+    assert "vectors.npy" in errors and errors.count("\n") == 1
 
 
 def test_a_bug_keeps_its_traceback():

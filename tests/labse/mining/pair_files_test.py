@@ -238,6 +238,7 @@ def test_the_real_full_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "open", open_full)
     # A character device has no length to cut.
     monkeypatch.setattr(pair_files, "_empty", lambda file: None)
+    monkeypatch.setattr(pair_files, "_is_still", lambda file, path: True)
     with pytest.raises(OSError, match="No space left on device"):
         write_pairs(path, ROWS * 1000)
     assert path.read_text() == "old"
@@ -329,3 +330,21 @@ def test_bad_pairs(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         list(read_pairs([str(tmp_path / name)]))
+
+
+def test_a_file_that_another_process_has_just_renamed_is_left_alone(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "pairs.tsv"
+    lock = pair_files.fcntl.flock
+
+    def rename_first(file, operation):
+        # What the other process does between our open and our lock.
+        (tmp_path / "pairs.tsv.tmp").write_text("theirs\n")
+        (tmp_path / "pairs.tsv.tmp").rename(path)
+        lock(file, operation)
+
+    monkeypatch.setattr(pair_files.fcntl, "flock", rename_first)
+    with pytest.raises(InputError, match="has just written"):
+        write_pairs(path, [{"source": "a", "target": "b"}])
+    assert path.read_text() == "theirs\n"

@@ -29,7 +29,7 @@ def test_a_file_is_made_once(tmp_path):
         "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     )
     assert WorkFolder(tmp_path).make("a/b.txt", {"model": "m"}, refuse) == made
-    assert work.all_notes() == {"a/b.txt": made}
+    assert work.note("a/b.txt") == made
 
 
 def test_a_folder_is_made_whole(tmp_path):
