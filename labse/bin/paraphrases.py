@@ -9,20 +9,20 @@ steps and what is kept.
 
 from absl import flags
 
-from labse.bin import mine, program
+from labse.bin import mine, mining_flags, program
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the flags of this program on `flag_values`."""
-    mine.define_input_flags(flag_values, ("input",))
-    mine.define_search_flags(flag_values)
-    mine.define_output_flags(flag_values)
+    mining_flags.define_input_flags(flag_values, ("input",))
+    mining_flags.define_search_flags(flag_values)
+    mining_flags.define_output_flags(flag_values)
     flag_values.set_default("scoring", "absolute")
 
 
 def main(flag_values: flags.FlagValues) -> None:
     """Mines paraphrases."""
-    from labse.mining.mining_job import Side
+    from labse.mining.job_files import Side
 
     side = Side(
         tuple(flag_values.input), flag_values.language, flag_values.text_field

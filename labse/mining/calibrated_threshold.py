@@ -3,9 +3,9 @@
 import dataclasses
 
 from labse.mining import gold_pairs, planted
-from labse.mining.mining_job import SOURCE, TARGET, MiningJob
+from labse.mining.candidates import Candidates
+from labse.mining.job_files import SOURCE, TARGET, JobFiles
 from labse.mining.precision import Calibration, fit
-from labse.mining.select_pairs import Candidates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Threshold:
 
 
 def from_gold(
-    job: MiningJob,
+    job: JobFiles,
     candidates: Candidates,
     precision: float,
     gold_path: str,
@@ -73,7 +73,7 @@ def from_gold(
 
 
 def from_planted(
-    job: MiningJob, candidates: Candidates, precision: float, orphans: float
+    job: JobFiles, candidates: Candidates, precision: float, orphans: float
 ) -> Threshold:
     """By known translations that were planted; see `planted`.
 
@@ -104,7 +104,7 @@ def from_planted(
     return Threshold(min_score, calibration, told, warning)
 
 
-def own_candidates(job: MiningJob, candidates: Candidates) -> Candidates:
+def own_candidates(job: JobFiles, candidates: Candidates) -> Candidates:
     """Those of the sides' own sentences, without what was planted."""
     if not job.planted:
         return candidates
@@ -115,7 +115,7 @@ def own_candidates(job: MiningJob, candidates: Candidates) -> Candidates:
 
 
 def find(
-    job: MiningJob,
+    job: JobFiles,
     candidates: Candidates,
     precision: float,
     gold_path: str | None,

@@ -14,65 +14,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from labse.errors import InputError
+from labse.mining.candidates import Candidates
 from labse.mining.corpus import Corpus
-from labse.mining.margin import Pairs
 from labse.mining.pair_files import COLUMNS, write_pairs
 from labse.mining.translations import fold
 
 # Section 7 of the paper: cosine. CCMatrix (https://arxiv.org/abs/1911.04944):
 # ratio.
 DEFAULT_MIN_SCORES = {"absolute": 0.6, "ratio": 1.06}
-
-
-@dataclasses.dataclass(frozen=True)
-class Candidates:
-    """Scored pairs, the best first.
-
-    Attributes:
-      sources: int64 [p], numbers of source sentences.
-      targets: int64 [p], numbers of target sentences.
-      scores: float64 [p], by the scoring that was asked for.
-      cosines: float32 [p].
-      margins: float64 [p]; the ratio, where the scoring is the cosine.
-    """
-
-    sources: np.ndarray
-    targets: np.ndarray
-    scores: np.ndarray
-    cosines: np.ndarray
-    margins: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    @property
-    def pairs(self) -> Pairs:
-        """Sources, targets and scores."""
-        return Pairs(self.sources, self.targets, self.scores)
-
-    def taken(self, which: np.ndarray) -> "Candidates":
-        """Some of them: bool [p] or int [q]."""
-        return Candidates(
-            *(
-                getattr(self, field.name)[which]
-                for field in dataclasses.fields(self)
-            )
-        )
-
-
-def read_candidates(
-    path: str | os.PathLike,
-) -> tuple[Candidates, dict[str, np.ndarray]]:
-    """The candidates that `MiningJob.score` wrote.
-
-    Returns:
-      the candidates, and `chosen_targets` and `chosen_sources`, what each
-      sentence would have chosen alone; for paraphrases, nothing.
-    """
-    with np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
-    names = [field.name for field in dataclasses.fields(Candidates)]
-    return Candidates(**{name: arrays.pop(name) for name in names}), arrays
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,17 +14,14 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
+from labse.mining.candidates import paraphrase_pairs, read
+from labse.mining.job_files import SOURCE, TARGET, Settings, Side
 from labse.mining.margin import Neighbours
 from labse.mining.mining_job import (
-    SOURCE,
     STEPS,
-    TARGET,
     MiningJob,
-    Settings,
-    Side,
-    paraphrase_pairs,
 )
-from labse.mining.select_pairs import read_candidates, select, write
+from labse.mining.select_pairs import select, write
 
 ROOT = pathlib.Path(__file__).parents[3]
 NUM_LINES = 600
@@ -102,7 +99,7 @@ def job_of(folder, encode, work="work", target=True, fingerprint="m", **kind):
 def run_all(job):
     for step in STEPS:
         job.run_step(step)
-    return read_candidates(job.work.path(job.candidates_name))[0]
+    return read(job.work.path(job.candidates_name))[0]
 
 
 def test_finds_the_translations(folder, encoder):

@@ -1,0 +1,160 @@
+"""Scored pairs of sentences: from neighbours, to and from a file."""
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+
+from labse.mining.directions import Directions
+from labse.mining.margin import (
+    Neighbours,
+    Pairs,
+    best_first,
+    retrieve,
+    score,
+)
+from labse.mining.vector_shards import VectorShards
+
+# Pairs whose vectors are fetched together.
+_PAIRS = 2**14
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    """Scored pairs, the best first.
+
+    Attributes:
+      sources: int64 [p], numbers of source sentences.
+      targets: int64 [p], numbers of target sentences.
+      scores: float64 [p], by the scoring that was asked for.
+      cosines: float32 [p].
+      margins: float64 [p]; the ratio, where the scoring is the cosine.
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    scores: np.ndarray
+    cosines: np.ndarray
+    margins: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def pairs(self) -> Pairs:
+        """Sources, targets and scores."""
+        return Pairs(self.sources, self.targets, self.scores)
+
+    def taken(self, which: np.ndarray) -> "Candidates":
+        """Some of them: bool [p] or int [q]."""
+        return Candidates(
+            *(
+                getattr(self, field.name)[which]
+                for field in dataclasses.fields(self)
+            )
+        )
+
+
+def read(
+    path: str | os.PathLike,
+) -> tuple[Candidates, dict[str, np.ndarray]]:
+    """The candidates that `write` wrote.
+
+    Returns:
+      the candidates, and `chosen_targets` and `chosen_sources`, what each
+      sentence would have chosen alone; for paraphrases, nothing.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        arrays = dict(file)
+    names = [field.name for field in dataclasses.fields(Candidates)]
+    return Candidates(**{name: arrays.pop(name) for name in names}), arrays
+
+
+def write(
+    path: pathlib.Path, candidates: Candidates, choices: dict[str, np.ndarray]
+) -> None:
+    """Writes what `find` gave."""
+    with open(path, "wb") as file:
+        np.savez(file, **vars(candidates), **choices)
+
+
+def find(
+    forward: Neighbours,
+    backward: Neighbours | None,
+    source: VectorShards,
+    target: VectorShards,
+    scoring: str,
+    retrieval: str,
+) -> tuple[Candidates, dict[str, np.ndarray]]:
+    """Scores neighbours and keeps what the retrieval keeps.
+
+    Args:
+      forward: of the sources.
+      backward: of the targets; None for paraphrases, where all neighbours are
+        candidates.
+      source: the sources' vectors.
+      target: the targets' vectors.
+      scoring: one of `margin.SCORINGS`.
+      retrieval: one of `margin.RETRIEVALS`.
+
+    Returns:
+      the candidates, and `chosen_targets` and `chosen_sources`: what each
+      sentence would have chosen alone; for paraphrases, nothing.
+    """
+    choices = {}
+    if backward is None:
+        pairs = paraphrase_pairs(forward, scoring)
+        backward = forward
+    else:
+        pairs = retrieve(forward, backward, scoring, retrieval)
+        choices = {
+            "chosen_targets": retrieve(
+                forward, backward, scoring, "forward"
+            ).targets,
+            "chosen_sources": retrieve(
+                forward, backward, scoring, "backward"
+            ).sources,
+        }
+    cosines = pair_cosines(source, target, pairs.sources, pairs.targets)
+    margins = score(
+        cosines,
+        forward.cosines.mean(axis=1, dtype=np.float64)[pairs.sources],
+        backward.cosines.mean(axis=1, dtype=np.float64)[pairs.targets],
+        "ratio" if scoring == "absolute" else scoring,
+    )
+    found = Candidates(
+        pairs.sources, pairs.targets, pairs.scores, cosines, margins
+    )
+    return found, choices
+
+
+def paraphrase_pairs(forward: Neighbours, scoring: str) -> Pairs:
+    """All neighbours of one side as pairs, each once, the lower line first."""
+    means = forward.cosines.mean(axis=1, dtype=np.float64)
+    own = np.repeat(np.arange(len(means)), forward.indices.shape[1])
+    other = forward.indices.ravel()
+    scores = score(forward.cosines.ravel(), means[own], means[other], scoring)
+    low, high = np.minimum(own, other), np.maximum(own, other)
+    order = np.lexsort((-scores, high, low))
+    low, high, scores = low[order], high[order], scores[order]
+    is_first = np.ones(len(low), bool)
+    is_first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    return best_first(low[is_first], high[is_first], scores[is_first])
+
+
+def pair_cosines(
+    source: VectorShards,
+    target: VectorShards,
+    sources: np.ndarray,
+    targets: np.ndarray,
+) -> np.ndarray:
+    """The cosine of each pair, float32 [pairs], the bits of every search."""
+    cosines = np.empty(len(sources), np.float32)
+    for start in range(0, len(sources), _PAIRS):
+        some = slice(start, start + _PAIRS)
+        one = Directions(source.rows(sources[some]), "source")
+        other = Directions(target.rows(targets[some]), "target")
+        numbers = np.arange(len(one))
+        cosines[some] = one.cosines(numbers, other, numbers)
+    return cosines
