@@ -5,6 +5,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
+# Of `labse evaluate --task=tatoeba`, with labse_small_open and its peer.
+TATOEBA := reports/tatoeba/report.html
 
 .PHONY: setup run test test-slow lint bench screenshots clean
 
@@ -63,6 +65,7 @@ bench: $(VENV)/.test-ready .venv-peer/.ready $(RUN)-data/sentences.txt
 
 screenshots: setup
 	$(BIN)/python examples/screenshot.py $(RUN)/report.html docs/quickstart_report.png
+	test ! -f $(TATOEBA) || $(BIN)/python examples/screenshot.py $(TATOEBA) docs/small_open_tatoeba.png 900
 
 clean:
 	rm -rf $(VENV) .venv-peer build *.egg-info

@@ -1,6 +1,6 @@
 """Takes a picture of a report.
 
-  python examples/screenshot.py REPORT.html OUT.png
+  python examples/screenshot.py REPORT.html OUT.png [HEIGHT in pixels]
 
 Needs Chromium, and fonts for the scripts that the report shows. On Debian:
 apt-get install chromium fonts-noto-core fonts-noto-cjk
@@ -17,10 +17,13 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 def main(arguments: list[str]) -> str | None:
     """Writes OUT.png; returns what is wrong, if anything is."""
+    *arguments, height = (
+        arguments if len(arguments) == 3 else [*arguments, "3200"]
+    )
     if len(arguments) != 2 or not pathlib.Path(arguments[0]).is_file():
         return (
-            "usage: python examples/screenshot.py REPORT.html OUT.png, the "
-            f"first a file that is there. Received: {' '.join(arguments)}"
+            "usage: python examples/screenshot.py REPORT.html OUT.png [HEIGHT], "
+            f"the first a file that is there. Received: {' '.join(arguments)}"
         )
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
@@ -36,7 +39,7 @@ def main(arguments: list[str]) -> str | None:
             *(browser, "--headless", "--no-sandbox", "--disable-gpu"),
             *("--no-first-run", "--disable-background-networking"),
             *("--disable-component-update", "--disable-sync"),
-            *("--hide-scrollbars", "--window-size=1200,3200"),
+            *("--hide-scrollbars", f"--window-size=1200,{height}"),
             f"--user-data-dir={profile}",
             f"--screenshot={picture}",
             page.as_uri(),
