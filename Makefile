@@ -5,6 +5,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/quickstart
+# Most tests keep one core busy: two of them at a time.
+TEST_PROCESSES := 2
 # Of `labse evaluate --task=tatoeba`, with labse_small_open and its peer.
 TATOEBA := reports/tatoeba/report.html
 
@@ -29,7 +31,7 @@ run: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/quickstart.sh $(RUN)
 
 test: $(VENV)/.test-ready
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES)
 
 test-slow: $(VENV)/.test-ready
 	$(BIN)/python -m pytest -m slow

@@ -42,6 +42,7 @@ EXTRAS = {
     "test": [
         "build>=1",
         "pytest>=8",
+        "pytest-xdist>=3.6",
         "ruff>=0.9",
         "scikit-learn>=1.5",
         "setuptools>=68",

@@ -134,11 +134,14 @@ def test_pq_where_sq8_does_not_fit():
         ).disk_bytes
         for kind in planner.KINDS
     }
-    assert need["exact"] < need["pq"] < need["sq8"]
+    # By hand: 2e8 vectors of 20 bytes, 48 bytes of neighbours for 1e8 sources,
+    # and for 1e8 targets of each of 382 shards.
+    assert need["exact"] == 4 * 10**9 + 383 * 48 * 10**8
+    assert need["pq"] < need["sq8"] < need["exact"]
     assert choose(10**8, disk=need["sq8"]).kind == "sq8"
     assert choose(10**8, disk=need["sq8"] - 1).kind == "pq"
-    # Slow is better than nothing.
-    assert choose(10**8, disk=need["pq"] - 1).kind == "exact"
+    with pytest.raises(InputError, match="of disk"):
+        choose(10**8, disk=need["pq"] - 1)
 
 
 def test_the_kind_can_be_given():
@@ -156,10 +159,9 @@ def test_refuses_what_does_not_fit():
         choose(10**8, ram=4 * GB, disk=GB)
     text = str(caught.value)
     assert "100000000 x 100000000 sentences with 10 dimensions" in text
-    # Selection takes 2e8 * 200 bytes whatever the index; disk by hand:
-    # 2e8 * (20 + 48).
+    # Selection takes 2e8 * 200 bytes whatever the index; disk as above.
     assert "exact: 43.0 GB of memory, where there is 4.0 GB" in text
-    assert "13.6 GB of disk, where there is 1.0 GB" in text
+    assert "1.8 TB of disk, where there is 1.0 GB" in text
     assert "docs/mining_at_scale.md" in text
     assert "float16" not in text
     with pytest.raises(InputError, match="store the vectors as float16"):
