@@ -22,8 +22,9 @@ def main(arguments: list[str]) -> str | None:
     )
     if len(arguments) != 2 or not pathlib.Path(arguments[0]).is_file():
         return (
-            "usage: python examples/screenshot.py REPORT.html OUT.png [HEIGHT], "
-            f"the first a file that is there. Received: {' '.join(arguments)}"
+            "usage: python examples/screenshot.py REPORT.html OUT.png "
+            "[HEIGHT], the first a file that is there. Received: "
+            f"{' '.join(arguments)}"
         )
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
