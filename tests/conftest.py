@@ -29,6 +29,15 @@ _SCRIPTS = (
 )
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes are named by their parameter.
+
+    `gzip.compress` writes the time into them, and pytest-xdist refuses tests
+    whose names differ from process to process.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> pathlib.Path:
     """The folder of real data; tests that ask for it are skipped without."""
