@@ -37,7 +37,7 @@ from machine import machine, peak_memory
 from labse.errors import InputError
 from labse.evaluation import bucc, bucc_files, embedding_cache
 from labse.mining import gold_pairs, margin, plant, precision
-from labse.mining.exact_search import exact_search
+from labse.mining.exact_search import exact_search_both
 
 NUM_NEIGHBOURS = 4
 WANTED = (0.8, 0.9, 0.95)
@@ -70,10 +70,8 @@ def neighbours(
 ) -> tuple[margin.Neighbours, margin.Neighbours]:
     """Both sides' nearest."""
     k = min(NUM_NEIGHBOURS, len(sources), len(targets))
-    return (
-        margin.Neighbours(*exact_search(sources, targets, k)),
-        margin.Neighbours(*exact_search(targets, sources, k)),
-    )
+    forward, backward = exact_search_both(sources, targets, k, k)
+    return margin.Neighbours(*forward), margin.Neighbours(*backward)
 
 
 def is_gold(data: bucc_files.MiningSet, pairs: margin.Pairs) -> np.ndarray:

@@ -11,15 +11,14 @@ positions all the same; `labse.evaluation.tatoeba` reports both.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from labse.errors import InputError
 from labse.mining.directions import Directions, check_embeddings
 from labse.mining.exact_search import exact_search
-
-EncodeFn = Callable[[list[str]], np.ndarray]
+from labse.mining.sentence_vectors import EncodeFn
 
 
 def nearest(

@@ -103,11 +103,15 @@ class JobFiles:
         if target:
             self.sides[TARGET] = target
         self._planted_file = planted
+        self._corpora: dict[str, Corpus] = {}
 
     def corpus(self, side: str) -> Corpus:
         """The texts of a side, without what is planted."""
-        self.work.needed(f"{side}.corpus", "read")
-        return open_corpus(self.work.path(f"{side}.corpus"))
+        if side not in self._corpora:
+            self.work.needed(f"{side}.corpus", "read")
+            path = self.work.path(f"{side}.corpus")
+            self._corpora[side] = open_corpus(path)
+        return self._corpora[side]
 
     @functools.cached_property
     def planted(self) -> PlantedPairs | None:

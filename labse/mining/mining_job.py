@@ -91,7 +91,8 @@ class MiningJob(JobFiles):
 
     def __getstate__(self):
         hidden = ("_loaded", "planted")
-        return {k: v for k, v in self.__dict__.items() if k not in hidden}
+        state = {k: v for k, v in self.__dict__.items() if k not in hidden}
+        return state | {"_corpora": {}}  # Open files stay here.
 
     @functools.cached_property
     def _loaded(self) -> tuple[EncodeFn, str]:
@@ -151,6 +152,7 @@ class MiningJob(JobFiles):
     def read(self, side: str) -> None:
         """Reads a side's files."""
         what = self.sides[side]
+        self._corpora.pop(side, None)
         files = [pathlib.Path(path) for path in find_files(what.patterns)]
         self.work.make(
             f"{side}.corpus",

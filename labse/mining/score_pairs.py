@@ -13,7 +13,7 @@ import itertools
 import os
 import shutil
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from labse.mining import margin, pair_files, record_files
 from labse.mining.directions import Directions, check_embeddings
 from labse.mining.exact_search import exact_search_both
 from labse.mining.pair_files import COSINE, MARGIN, PairRow
+from labse.mining.sentence_vectors import EncodeFn
 
 # Encoded and scored at once: so many pairs, or so many characters.
 CHUNK_PAIRS = 8192
@@ -32,8 +33,6 @@ CHUNK_CHARACTERS = 2**22
 
 _SIDES = (SOURCE, TARGET)
 _DIGEST_BYTES = 16
-
-EncodeFn = Callable[[list[str]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)

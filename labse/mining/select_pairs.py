@@ -94,10 +94,8 @@ def write(
       InputError: not as many rows were written as there are pairs.
     """
     probabilities = None if probability is None else probability(kept.scores)
-    written = 0
 
     def rows() -> Iterator[dict]:
-        nonlocal written
         for number, (one, other) in enumerate(_texts(kept, source, target)):
             first = source.place(int(kept.sources[number]))
             second = target.place(int(kept.targets[number]))
@@ -117,7 +115,6 @@ def write(
             }
             if probabilities is not None:
                 row["probability"] = probabilities[number]
-            written += 1
             yield row
 
     columns = [
@@ -125,7 +122,7 @@ def write(
         for name in COLUMNS
         if name != "probability" or probabilities is not None
     ]
-    write_pairs(path, rows(), columns)
+    written = write_pairs(path, rows(), columns)
     if written != len(kept):
         raise InputError(
             f"{len(kept)} pairs were to be written and {written} were. Start "
