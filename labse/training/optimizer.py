@@ -38,9 +38,44 @@ class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+@tf_keras.utils.register_keras_serializable(package="labse")
+class AdamW(tf_keras.optimizers.AdamW):
+    """Keras' AdamW, a variable's update in one pass.
+
+    Keras needs a dozen, for the table of words too, few of whose rows have a
+    gradient; on CPU that took longer than the rest of an averaging network's
+    step (`benchmarks/optimizer.py`).
+    """
+
+    def _deduplicate_sparse_grad(self, grads):
+        return grads  # Made dense, equal rows are added up.
+
+    def update_step(self, gradient, variable):
+        """Keras' own, with TensorFlow's kernel of the whole formula."""
+        dtype = variable.dtype
+        step = tf.cast(self.iterations + 1, dtype)
+        beta_1, beta_2 = (
+            tf.cast(self.beta_1, dtype),
+            tf.cast(self.beta_2, dtype),
+        )
+        index = self._index_dict[self._var_key(variable)]
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=tf.pow(beta_1, step),
+            beta2_power=tf.pow(beta_2, step),
+            lr=tf.cast(self.learning_rate, dtype),
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=tf.cast(self.epsilon, dtype),
+            grad=tf.convert_to_tensor(gradient),
+        )
+
+
 def make_optimizer(config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
     """The optimizer; to be made in the scope of the strategy."""
-    optimizer = tf_keras.optimizers.AdamW(
+    optimizer = AdamW(
         learning_rate=WarmupLinearDecay(
             config.learning_rate, config.warmup_steps, config.num_steps
         ),
