@@ -11,7 +11,8 @@ shape, and none may be left over but those of pre-training heads.
 
 --to=labse writes a run folder: ask it, export it, or train on from it with
 `labse train --init`. --to=huggingface writes a sentence-transformers folder,
-which SentenceTransformer(path) loads and which gives the same vectors.
+which SentenceTransformer(path) loads and which gives the same vectors; an
+averaging network (encoder.num_layers 0) becomes its StaticEmbedding.
 """
 
 import sys
@@ -107,13 +108,7 @@ def main(flag_values: flags.FlagValues) -> None:
     start = time.monotonic()
     path = flag_values.input
     source = recognition.open_source(path, stated(flag_values))
-    encoder = source.config.encoder
-    _say(
-        f"{path}: {source.kind}; {encoder.num_layers} blocks of "
-        f"{encoder.hidden_size}, {encoder.num_heads} heads, "
-        f"{encoder.vocab_size:,} pieces, {encoder.max_positions} positions, "
-        f"{encoder.activation}, pooling {encoder.pooling}"
-    )
+    _say(f"{path}: {source.kind}; {_described(source.config)}")
     for note in source.notes:
         _say(f"note: {note}")
     if flag_values.to == "labse":
@@ -130,6 +125,21 @@ def main(flag_values: flags.FlagValues) -> None:
         huggingface_folder.write(source, flag_values.out)
     seconds = time.monotonic() - start
     _say(f"wrote {flag_values.out} in {seconds:.1f} s")
+
+
+def _described(config) -> str:
+    encoder = config.encoder
+    pieces = f"{encoder.vocab_size:,} pieces"
+    if not encoder.num_layers:
+        return (
+            f"an averaging network of {encoder.hidden_size}, {pieces}, at most "
+            f"{config.tokenizer.max_length} tokens, pooling {encoder.pooling}"
+        )
+    return (
+        f"{encoder.num_layers} blocks of {encoder.hidden_size}, "
+        f"{encoder.num_heads} heads, {pieces}, {encoder.max_positions} "
+        f"positions, {encoder.activation}, pooling {encoder.pooling}"
+    )
 
 
 def _say(line: str) -> None:

@@ -3,59 +3,43 @@
 The files are those of https://huggingface.co/sentence-transformers/LaBSE, with
 keys and class names that every version of sentence-transformers since 2.0
 reads. BERT stands in the folder itself, so that `transformers.AutoModel` loads
-it, too. Weights are copied a block of rows at a time.
+it, too. An encoder without blocks is the library's StaticEmbedding (since 3.2).
+Weights are copied a block of rows at a time.
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterator
 
 import numpy as np
-import tokenizers
-from tokenizers import decoders, normalizers, pre_tokenizers, processors
 
 from labse.checkpoints import (
     huggingface_source,
-    huggingface_tokenizer,
+    json_file,
     safetensors_file,
     sentence_transformers_modules,
+    static_embedding,
+    tokenizer_files,
 )
 from labse.checkpoints.model_source import ModelSource
 from labse.checkpoints.new_folder import new_folder
+from labse.checkpoints.sentence_transformers_modules import STATIC_EMBEDDING
 from labse.checkpoints.weights import (
     POOLER,
+    WORD_EMBEDDINGS,
     Weight,
     WeightName,
     Zeros,
     weight_names,
 )
-from labse.configs.schema import EncoderConfig, TokenizerConfig
+from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
 from labse.modeling.transformer_encoder import LAYER_NORM_EPSILON
-from labse.preprocessing.vocabulary import (
-    BERT_MAX_CHARACTERS_PER_WORD,
-    CLS,
-    MASK,
-    PAD,
-    SEP,
-    SPECIAL_PIECES,
-    UNK,
-    Vocabulary,
-)
+from labse.preprocessing.vocabulary import Vocabulary
 
 # Names that every version of transformers knows.
 _ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new"}
-# So many bytes a character of UTF-8 has at most.
-_BYTES_PER_CHARACTER = 4
 _DENSE_NAMES = dict(zip(("linear.weight", "linear.bias"), POOLER, strict=True))
-_SPECIAL_TOKENS = {
-    "cls_token": CLS,
-    "mask_token": MASK,
-    "pad_token": PAD,
-    "sep_token": SEP,
-    "unk_token": UNK,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +73,15 @@ def write(source: ModelSource, out: str) -> None:
         cannot be had there.
     """
     _check_encoder(source)
-    _check_tokenizer(source)
+    tokenizer_files.check(source)
     with new_folder(out) as folder:
-        _write_bert(source, folder)
-        _write_tokenizer(source, folder)
-        _write_modules(source, folder)
+        if source.config.encoder.num_layers:
+            _write_bert(source, folder)
+            tokenizer_files.write(source, folder)
+            modules = _write_pooling(source, folder)
+        else:
+            modules = _write_static_embedding(source, folder)
+        _write_modules(modules, folder)
         (folder / "README.md").write_text(_model_card(source), "utf-8")
 
 
@@ -108,30 +96,10 @@ def _check_encoder(source: ModelSource) -> None:
         )
 
 
-def _check_tokenizer(source: ModelSource) -> None:
-    """Raises where Hugging Face's tokenizer would give other ids."""
-    config = source.config.tokenizer
-    if config.ids != "hugging_face":
-        raise InputError(
-            f"{source.path} has the ids of TF Hub's preprocessor "
-            f"(tokenizer.ids {config.ids}), which a Hugging Face folder "
-            "cannot express. Convert it with ids=hugging_face, or to a run."
-        )
-    least = BERT_MAX_CHARACTERS_PER_WORD * _BYTES_PER_CHARACTER
-    if config.max_bytes_per_word < least:
-        raise InputError(
-            f"{source.path} makes words of more than "
-            f"{config.max_bytes_per_word} bytes [UNK] "
-            "(tokenizer.max_bytes_per_word), Hugging Face's tokenizer those "
-            f"of more than {BERT_MAX_CHARACTERS_PER_WORD} characters. Only a "
-            f"limit of at least {least} can be expressed there."
-        )
-
-
 def _write_bert(source: ModelSource, folder: pathlib.Path) -> None:
     encoder = source.config.encoder
     config = _bert_config(encoder, source.vocabulary)
-    _write_json(folder / huggingface_source.CONFIG, config)
+    json_file.write(folder / huggingface_source.CONFIG, config)
     weights = {
         row.hugging_face: _TorchWeight(source.weights[row.name], row)
         for row in weight_names(encoder)
@@ -165,94 +133,22 @@ def _bert_config(encoder: EncoderConfig, vocabulary: Vocabulary) -> dict:
     }
 
 
-def _write_tokenizer(source: ModelSource, folder: pathlib.Path) -> None:
-    config, names = source.config.tokenizer, huggingface_tokenizer
-    lines = "".join(f"{piece}\n" for piece in source.vocabulary.pieces)
-    # As bytes: a text file would get other ends of line on Windows.
-    (folder / names.VOCABULARY).write_bytes(lines.encode())
-    fast = _fast_tokenizer(source.vocabulary, config)
-    fast.save(str(folder / names.TOKENIZER), pretty=False)
-    _write_json(
-        folder / names.CONFIG,
-        {
-            **_SPECIAL_TOKENS,
-            "do_lower_case": config.lower_case,
-            "model_max_length": config.max_length,
-            "strip_accents": None,
-            "tokenize_chinese_chars": True,
-            "tokenizer_class": "BertTokenizer",
-        },
-    )
-    _write_json(folder / names.SPECIAL_TOKENS, _SPECIAL_TOKENS)
-
-
-def _fast_tokenizer(
-    vocabulary: Vocabulary, config: TokenizerConfig
-) -> tokenizers.Tokenizer:
-    """BERT's tokenizer, as transformers sets it up."""
-    ids = {piece: number for number, piece in enumerate(vocabulary.pieces)}
-    fast = tokenizers.Tokenizer(
-        tokenizers.models.WordPiece(
-            ids,
-            unk_token=UNK,
-            max_input_chars_per_word=BERT_MAX_CHARACTERS_PER_WORD,
-        )
-    )
-    fast.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=True,
-        strip_accents=None,  # As lower case is.
-        lowercase=config.lower_case,
-    )
-    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    fast.post_processor = processors.TemplateProcessing(
-        single=f"{CLS}:0 $A:0 {SEP}:0",
-        pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1 {SEP}:1",
-        special_tokens=[(CLS, vocabulary.cls_id), (SEP, vocabulary.sep_id)],
-    )
-    fast.decoder = decoders.WordPiece(prefix="##")
-    fast.add_special_tokens(list(SPECIAL_PIECES))
-    return fast
-
-
-def _write_modules(source: ModelSource, folder: pathlib.Path) -> None:
+def _write_pooling(
+    source: ModelSource, folder: pathlib.Path
+) -> list[tuple[str, str]]:
+    """What comes after BERT; returns all modules."""
     encoder = source.config.encoder
     size, pooling = encoder.hidden_size, encoder.pooling
-    modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    if pooling == "cls_tanh":
-        modules.append(("Dense", "2_Dense"))
-    modules.append(("Normalize", f"{len(modules)}_Normalize"))
-    names = sentence_transformers_modules
-    _write_json(
-        folder / names.MODULES,
-        [
-            {
-                "idx": number,
-                "name": str(number),
-                "path": path,
-                "type": f"sentence_transformers.models.{kind}",
-            }
-            for number, (kind, path) in enumerate(modules)
-        ],
-    )
-    for _, path in modules:
-        (folder / path).mkdir(exist_ok=True)
-    _write_json(
-        folder / names.TRANSFORMER_SETTINGS,
+    json_file.write(
+        folder / sentence_transformers_modules.TRANSFORMER_SETTINGS,
         {
             "max_seq_length": source.config.tokenizer.max_length,
             "do_lower_case": False,  # The tokenizer sees to it.
         },
     )
-    _write_json(
-        folder / names.SETTINGS,
-        {
-            "default_prompt_name": None,
-            "prompts": {},
-            "similarity_fn_name": "cosine",
-        },
-    )
-    _write_json(
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    (folder / "1_Pooling").mkdir()
+    json_file.write(
         folder / "1_Pooling" / "config.json",
         {
             "word_embedding_dimension": size,
@@ -263,13 +159,62 @@ def _write_modules(source: ModelSource, folder: pathlib.Path) -> None:
         },
     )
     if pooling == "cls_tanh":
+        modules.append(("Dense", "2_Dense"))
         _write_dense(source, folder / "2_Dense")
+    return modules
+
+
+def _write_static_embedding(
+    source: ModelSource, folder: pathlib.Path
+) -> list[tuple[str, str]]:
+    """The table and its tokenizer; returns the one module."""
+    # Not in the folder itself, where old versions expect a Transformer.
+    place = f"0_{STATIC_EMBEDDING}"
+    (folder / place).mkdir()
+    safetensors_file.write(
+        folder / place / safetensors_file.SINGLE,
+        {static_embedding.WEIGHT: source.weights[WORD_EMBEDDINGS]},
+    )
+    tokenizer_files.write_alone(source, folder / place)
+    return [(STATIC_EMBEDDING, place)]
+
+
+def _write_modules(
+    modules: list[tuple[str, str]], folder: pathlib.Path
+) -> None:
+    """Lists the modules, (class, folder) each, and Normalize after them."""
+    last = f"{len(modules)}_Normalize"
+    (folder / last).mkdir()
+    names = sentence_transformers_modules
+    json_file.write(
+        folder / names.MODULES,
+        [
+            {
+                "idx": number,
+                "name": str(number),
+                "path": path,
+                "type": f"sentence_transformers.models.{kind}",
+            }
+            for number, (kind, path) in enumerate(
+                [*modules, ("Normalize", last)]
+            )
+        ],
+    )
+    json_file.write(
+        folder / names.SETTINGS,
+        {
+            "default_prompt_name": None,
+            "prompts": {},
+            "similarity_fn_name": "cosine",
+        },
+    )
 
 
 def _write_dense(source: ModelSource, folder: pathlib.Path) -> None:
     """BERT's pooler once more, as the module that is used."""
     size = source.config.encoder.hidden_size
-    _write_json(
+    folder.mkdir()
+    json_file.write(
         folder / "config.json",
         {
             "in_features": size,
@@ -287,8 +232,6 @@ def _write_dense(source: ModelSource, folder: pathlib.Path) -> None:
 
 
 def _model_card(source: ModelSource) -> str:
-    encoder, tokenizer = source.config.encoder, source.config.tokenizer
-    kind = "uncased" if tokenizer.lower_case else "cased"
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -300,10 +243,8 @@ tags:
 
 # Sentence encoder
 
-Sentences to unit vectors of {encoder.hidden_size} numbers. BERT with \
-{encoder.num_layers} blocks, {encoder.num_heads} heads and {kind} WordPiece \
-of {encoder.vocab_size:,} pieces; pooling {encoder.pooling}; at most \
-{tokenizer.max_length} tokens.
+Sentences to unit vectors of {source.config.encoder.hidden_size} numbers. \
+{_network(source)}
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -316,6 +257,19 @@ Written by `labse convert`.
 """
 
 
-def _write_json(path: pathlib.Path, value: object) -> None:
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    path.write_text(f"{text}\n", "utf-8")
+def _network(source: ModelSource) -> str:
+    encoder, tokenizer = source.config.encoder, source.config.tokenizer
+    kind = "uncased" if tokenizer.lower_case else "cased"
+    pieces = f"{kind} WordPiece of {encoder.vocab_size:,} pieces"
+    if encoder.num_layers:
+        return (
+            f"BERT with {encoder.num_layers} blocks, {encoder.num_heads} heads "
+            f"and {pieces}; pooling {encoder.pooling}; at most "
+            f"{tokenizer.max_length} tokens."
+        )
+    return (
+        "A deep averaging network: the mean of the embeddings of a sentence's "
+        f"pieces, without attention; {pieces}; at most {tokenizer.max_length} "
+        "tokens, with [CLS] and [SEP], which the tokenizer's normalizer writes "
+        "before a sentence. An empty one is a vector of zeros."
+    )

@@ -15,12 +15,14 @@ from labse.checkpoints import (
     pytorch_file,
     safetensors_file,
     sentence_transformers_modules,
+    static_embedding,
 )
 from labse.checkpoints.huggingface_tokenizer import Tokenizer
 from labse.checkpoints.json_file import JsonObject
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.checkpoints.sentence_transformers_modules import (
     PYTORCH_WEIGHTS,
+    STATIC_EMBEDDING,
     Modules,
 )
 from labse.checkpoints.stored_tensor import StoredTensor
@@ -67,7 +69,10 @@ def open_source(path: str, stated: Stated) -> ModelSource:
     """
     folder, modules = pathlib.Path(path), None
     if sentence_transformers_modules.is_folder(folder):
-        modules = sentence_transformers_modules.read(folder)
+        paths = sentence_transformers_modules.module_paths(folder)
+        if STATIC_EMBEDDING in paths:
+            return static_embedding.open_source(path, paths, stated)
+        modules = sentence_transformers_modules.read(folder, paths)
     bert = modules.transformer if modules else folder
     config = _read_config(bert)
     tokenizer = huggingface_tokenizer.read(bert, config, stated.vocabulary)
@@ -141,6 +146,14 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
         LAYER_NORM_EPSILON
     ):
         raise config.wrong("layer_norm_eps", f"{LAYER_NORM_EPSILON}, BERT's")
+    if config.integer("num_hidden_layers", least=0) == 0:
+        raise InputError(
+            f"{config.path}: num_hidden_layers must be at least 1. Received: "
+            "0. A BERT without blocks adds positions and types to its words "
+            "and normalises them, our averaging network does not: it is read "
+            f"from sentence-transformers' {STATIC_EMBEDDING}. Make one of the "
+            "table of word embeddings, and train it again."
+        )
     heads, size = (
         config.integer("num_attention_heads"),
         config.integer("hidden_size"),
@@ -161,7 +174,7 @@ def _recorded(
     positions = config.integer("max_position_embeddings", 512, least=3)
     recorded = {
         "encoder.vocab_size": config.integer("vocab_size"),
-        "encoder.num_layers": config.integer("num_hidden_layers", least=0),
+        "encoder.num_layers": config.integer("num_hidden_layers"),
         "encoder.num_heads": config.integer("num_attention_heads"),
         "encoder.hidden_size": config.integer("hidden_size"),
         "encoder.intermediate_size": config.integer("intermediate_size"),
@@ -255,7 +268,7 @@ def _check_layers(config: JsonObject, found: dict[str, StoredTensor]) -> None:
         for match_ in map(re.compile(r"encoder\.layer\.(\d+)\.").match, found)
         if match_
     }
-    if config.integer("num_hidden_layers", least=0) != len(layers):
+    if config.integer("num_hidden_layers") != len(layers):
         raise config.wrong(
             "num_hidden_layers", f"{len(layers)}, as many as have weights"
         )
@@ -268,16 +281,7 @@ def _weight_notes(
     heads = sorted(name for name in found if re.fullmatch(_HEADS, name))
     if heads:
         notes.append(f"left out: {', '.join(heads)}, the heads of pre-training")
-    dtypes = {
-        weight.stored.dtype.name
-        for weight in weights.values()
-        if not isinstance(weight, Zeros)
-    } - {"float32"}
-    if dtypes:
-        notes.append(
-            f"weights are stored as {' and '.join(sorted(dtypes))} and read "
-            "as float32"
-        )
+    notes += model_source.stored_type_notes(weights)
     if isinstance(weights[POOLER[0]], Zeros):
         notes.append(
             "there is no pooler; it is zeros, which the pooling "

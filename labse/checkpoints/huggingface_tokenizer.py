@@ -4,10 +4,13 @@ What `transformers` runs depends on `tokenizer_class`. Its BertTokenizer takes
 the vocabulary from tokenizer.json (without one from vocab.txt), but casing
 from tokenizer_config.json, lower case where that says nothing, whatever the
 normalizer in tokenizer.json is. Its general class takes tokenizer.json as it
-stands. Both were tried with version 5.23.
+stands. Both were tried with version 5.23. So does sentence-transformers'
+StaticEmbedding, which adds no [CLS] and [SEP]: in our folders the normalizer
+writes two characters for them before a text.
 """
 
 import pathlib
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from labse.checkpoints import json_file
@@ -31,6 +34,9 @@ TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 ADDED_TOKENS = "added_tokens.json"
+NUM_ADDED = 2  # [CLS] and [SEP].
+# Characters that BERT's normalizer takes out of every text.
+PRIVATE_USE = range(0xE000, 0xF900)
 
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
 _GENERAL_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
@@ -53,7 +59,9 @@ class Tokenizer(NamedTuple):
     Attributes:
       vocabulary: its pieces.
       lower_case: whether it is uncased; None where no file says.
-      max_length: the longest input it allows, if a file says.
+      max_length: the longest input it allows, if a file says, with [CLS] and
+        [SEP].
+      adds_special: whether it adds [CLS] and [SEP].
       notes: what a user should know.
       files: what was read.
     """
@@ -63,6 +71,7 @@ class Tokenizer(NamedTuple):
     max_length: float | None
     notes: tuple[str, ...]
     files: tuple[pathlib.Path, ...]
+    adds_special: bool = True
 
 
 def read(
@@ -91,6 +100,7 @@ def read(
     _check_added(added.path, added.values)
     if tokenizer.values:
         _check_tokenizer(tokenizer)
+        _check_post_processor(tokenizer)
     vocabulary, origin = _vocabulary(folder, tokenizer, stated_vocabulary)
     general = _class_of(config, model) in _GENERAL_CLASSES
     lower_case, notes = _lower_case(config, tokenizer, general)
@@ -105,6 +115,83 @@ def read(
         notes=notes,
         files=tuple(dict.fromkeys(file for file in files if file.is_file())),
     )
+
+
+def read_alone(folder: pathlib.Path) -> Tokenizer:
+    """Reads a tokenizer.json whose user adds no [CLS] and [SEP].
+
+    Raises:
+      InputError: there is none, or it is not BERT's.
+    """
+    tokenizer = json_file.read(
+        folder / TOKENIZER, json_file.MAX_TOKENIZER_BYTES
+    )
+    marks = _take_marks(tokenizer)
+    _check_tokenizer(tokenizer)
+    if tokenizer.values.get("post_processor") is not None:
+        _check_post_processor(tokenizer)
+    normalizer = tokenizer.child("normalizer")
+    lower_case = normalizer.flag("lowercase")
+    if lower_case is None:
+        raise normalizer.wrong("lowercase", "true or false")
+    _check_accents(normalizer, lower_case)
+    longest = _truncation(tokenizer)
+    if longest is not None and not marks:
+        longest += NUM_ADDED
+    pieces = [marks.get(piece, piece) for piece in _pieces(tokenizer)]
+    return Tokenizer(
+        vocabulary=Vocabulary(pieces, str(tokenizer.path)),
+        lower_case=lower_case,
+        max_length=longest,
+        notes=(),
+        files=(tokenizer.path,),
+        adds_special=bool(marks),
+    )
+
+
+def _take_marks(tokenizer: JsonObject) -> dict[str, str]:
+    """The characters that stand for [CLS] and [SEP], if the file has them.
+
+    They are there as [BertNormalizer, Prepend]; BertNormalizer alone is left.
+    """
+    normalizer = tokenizer.child("normalizer")
+    if normalizer.values.get("type") != "Sequence":
+        return {}
+    parts = normalizer.values.get("normalizers")
+    text = None
+    if isinstance(parts, list) and len(parts) == 2:
+        bert, prepend = parts
+        if isinstance(bert, dict) and isinstance(prepend, dict):
+            text = prepend.get("prepend")
+    marks = text.split() if isinstance(text, str) else []
+    if (
+        len(set(marks)) != NUM_ADDED
+        or prepend.get("type") != "Prepend"
+        or text != prepended(marks)
+        or any(len(m) > 1 or ord(m) not in PRIVATE_USE for m in marks)
+    ):
+        raise InputError(
+            f"{tokenizer.path}: a normalizer that is a Sequence must be "
+            "BertNormalizer and the Prepend of two private-use characters for "
+            f"{CLS} and {SEP}, as labse convert writes it. {_SUPPORTED}."
+        )
+    tokenizer.values["normalizer"] = bert
+    return dict(zip(marks, (CLS, SEP), strict=True))
+
+
+def prepended(marks: Iterable[str]) -> str:
+    """What the normalizer writes before a text: words of their own."""
+    return "".join(f"{mark} " for mark in marks)
+
+
+def _truncation(tokenizer: JsonObject) -> int | None:
+    tokenizer.must_be("padding")
+    truncation = tokenizer.child("truncation")
+    if not truncation.values:
+        return None
+    truncation.must_be("direction", "Right")
+    truncation.must_be("strategy", "LongestFirst", "OnlyFirst")
+    return truncation.integer("max_length")
 
 
 def _class_of(config: JsonObject, model: JsonObject) -> str | None:
@@ -153,7 +240,7 @@ def _check_added(path: pathlib.Path, tokens) -> None:
 
 
 def _check_tokenizer(tokenizer: JsonObject) -> None:
-    """Everything in tokenizer.json but the vocabulary and casing."""
+    """How texts become pieces, but for the vocabulary and casing."""
     model = tokenizer.child("model")
     # Old files do not say it.
     model.must_be("type", "WordPiece")
@@ -162,17 +249,12 @@ def _check_tokenizer(tokenizer: JsonObject) -> None:
     model.must_be("unk_token", UNK)
     model.must_be("continuing_subword_prefix", SUFFIX_PREFIX)
     model.must_be("max_input_chars_per_word", BERT_MAX_CHARACTERS_PER_WORD)
-    tokenizer.child("pre_tokenizer").must_be("type", "BertPreTokenizer")
-    for part in ("normalizer", "pre_tokenizer", "post_processor"):
-        if "type" not in tokenizer.child(part).values:
-            raise InputError(f"{tokenizer.path} has no {part}. {_SUPPORTED}.")
-    normalizer = tokenizer.child("normalizer")
+    pre_tokenizer = _part(tokenizer, "pre_tokenizer")
+    pre_tokenizer.must_be("type", "BertPreTokenizer")
+    normalizer = _part(tokenizer, "normalizer")
     normalizer.must_be("type", "BertNormalizer")
     normalizer.must_be("clean_text", True)
     normalizer.must_be("handle_chinese_chars", True)
-    _check_post_processor(
-        tokenizer.child("post_processor"), model.child("vocab").values
-    )
     added = tokenizer.values.get("added_tokens") or []
     if not isinstance(added, list) or not all(
         isinstance(token, dict) and isinstance(token.get("content"), str)
@@ -182,7 +264,16 @@ def _check_tokenizer(tokenizer: JsonObject) -> None:
     _check_added(tokenizer.path, [token["content"] for token in added])
 
 
-def _check_post_processor(processor: JsonObject, ids: dict) -> None:
+def _part(tokenizer: JsonObject, name: str) -> JsonObject:
+    part = tokenizer.child(name)
+    if "type" not in part.values:
+        raise InputError(f"{tokenizer.path} has no {name}. {_SUPPORTED}.")
+    return part
+
+
+def _check_post_processor(tokenizer: JsonObject) -> None:
+    processor = _part(tokenizer, "post_processor")
+    ids = tokenizer.child("model").child("vocab").values
     processor.must_be("type", "TemplateProcessing", "BertProcessing")
     for name, key in ((CLS, "cls"), (SEP, "sep")):
         if processor.values["type"] == "BertProcessing":

@@ -1,4 +1,4 @@
-"""JSON files of other people's models: data, whose types are checked."""
+"""JSON files of models: other people's are data, whose types are checked."""
 
 import json
 import math
@@ -163,3 +163,9 @@ def read_value(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES):
         raise InputError(
             f"{path} is not JSON ({error}). Fetch it again."
         ) from error
+
+
+def write(path: pathlib.Path, value: object) -> None:
+    """Writes a value as indented JSON."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    path.write_text(f"{text}\n", "utf-8")

@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight
+from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
 from labse.configs import loading
 from labse.configs.schema import MAX_BYTES_PER_WORD, ExperimentConfig
 from labse.errors import InputError
@@ -221,6 +221,21 @@ def check_vocabulary(
             f"be equally long. Received {len(vocabulary):,} pieces and "
             f"{vocab_size:,} rows. Is this the model's own vocab.txt?"
         )
+
+
+def stored_type_notes(weights: dict[str, Weight | Zeros]) -> list[str]:
+    """A note, if weights are stored in another type than float32."""
+    names = {
+        weight.stored.dtype.name
+        for weight in weights.values()
+        if not isinstance(weight, Zeros)
+    } - {"float32"}
+    if not names:
+        return []
+    return [
+        f"weights are stored as {' and '.join(sorted(names))} and read as "
+        "float32"
+    ]
 
 
 def load_encoder(

@@ -1,8 +1,9 @@
-"""What a sentence-transformers folder computes after BERT.
+"""What a sentence-transformers folder computes.
 
 `modules.json` lists modules, each of a Python class. Those of the published
 LaBSE are known here: Transformer, Pooling, Dense (BERT's pooler, moved out of
-BERT) and Normalize. No class that a file names is ever imported.
+BERT) and Normalize; and StaticEmbedding, which is read in a file of its own.
+No class that a file names is ever imported.
 https://huggingface.co/sentence-transformers/LaBSE
 """
 
@@ -19,9 +20,11 @@ MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
 TRANSFORMER_SETTINGS = "sentence_bert_config.json"
 PYTORCH_WEIGHTS = "pytorch_model.bin"
+STATIC_EMBEDDING = "StaticEmbedding"
 _SUPPORTED = (
     "Supported are Transformer, Pooling (cls or mean), after cls a Dense of "
-    "the hidden size with tanh, and Normalize, in this order"
+    "the hidden size with tanh, and Normalize, in this order, or "
+    "StaticEmbedding and Normalize"
 )
 # Older configurations have a flag for each mode instead of `pooling_mode`.
 _FLAGS = {
@@ -39,7 +42,7 @@ _TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
 
 @dataclasses.dataclass(frozen=True)
 class Modules:
-    """The folder's modules, as far as they concern us.
+    """The folder's modules about a BERT, as far as they concern us.
 
     Attributes:
       transformer: the folder of BERT.
@@ -65,15 +68,18 @@ def is_folder(folder: pathlib.Path) -> bool:
     return (folder / MODULES).is_file()
 
 
-def read(folder: pathlib.Path) -> Modules:
-    """Reads `modules.json` and what it names.
+def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
+    """Reads the modules about a BERT.
+
+    Args:
+      folder: the whole.
+      paths: see `module_paths`.
 
     Raises:
       InputError: a file is missing or unsound, or the folder computes
         something that our encoder cannot.
     """
-    paths = _module_paths(folder)
-    notes = list(_check_settings(folder))
+    notes = check_whole(folder, paths)
     settings = _read_transformer_settings(paths["Transformer"])
     files = [folder / MODULES, settings.path]
     pooling = _read_pooling(paths["Pooling"])
@@ -88,27 +94,23 @@ def read(folder: pathlib.Path) -> Modules:
         pooling, pooler = "cls_tanh", _read_dense(paths["Dense"])
         files.append(paths["Dense"] / "config.json")
         files += sorted({tensor.path for tensor in pooler.values()})
-    if "Normalize" in paths:
-        path = paths["Normalize"] / "config.json"
-        _check_names(json_file.read_optional(path))
-    else:
-        notes.append(
-            "the folder has no Normalize: our vectors have length 1 and the "
-            "directions of its own"
-        )
     return Modules(
         transformer=paths["Transformer"],
         pooling=pooling,
         pooler=pooler,
         max_length=settings.integer("max_seq_length", None, least=3),
         lower_case=bool(settings.flag("do_lower_case")),
-        notes=tuple(notes),
+        notes=notes,
         files=tuple(file for file in files if file.is_file()),
     )
 
 
-def _module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Class name -> folder, in the one order that is supported."""
+def module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Reads `modules.json`: class name -> folder, in an order we know.
+
+    Raises:
+      InputError: it is unsound, or lists other modules than the supported.
+    """
     path = folder / MODULES
     modules = json_file.read_value(path)
     if not isinstance(modules, list) or not all(
@@ -134,12 +136,38 @@ def _module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
             )
         paths.setdefault(kind, folder.joinpath(*parts))
     kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
-    optional = [kind for kind in ("Dense", "Normalize") if kind in kinds]
-    if kinds != ["Transformer", "Pooling", *optional]:
+    dense, normalize = (
+        [kind] * (kind in kinds) for kind in ("Dense", "Normalize")
+    )
+    if kinds not in (
+        ["Transformer", "Pooling", *dense, *normalize],
+        [STATIC_EMBEDDING, *normalize],
+    ):
         raise InputError(
             f"{path} has the modules {shown(kinds)}. {_SUPPORTED}."
         )
     return paths
+
+
+def check_whole(
+    folder: pathlib.Path, paths: dict[str, pathlib.Path]
+) -> tuple[str, ...]:
+    """Checks what holds for all modules; returns notes.
+
+    Raises:
+      InputError: texts would be changed before the modules, or vectors after
+        them.
+    """
+    notes = list(_check_settings(folder))
+    if "Normalize" in paths:
+        path = paths["Normalize"] / "config.json"
+        _check_names(json_file.read_optional(path))
+    else:
+        notes.append(
+            "the folder has no Normalize: our vectors have length 1 and the "
+            "directions of its own"
+        )
+    return tuple(notes)
 
 
 def _check_settings(folder: pathlib.Path):
@@ -216,16 +244,20 @@ def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
             "out_features", "in_features: no other Dense is supported"
         )
     names = {"linear.weight": "weight", "linear.bias": "bias"}
-    if (folder / safetensors_file.SINGLE).is_file():
-        found = safetensors_file.read_header(folder / safetensors_file.SINGLE)
-    else:
-        found = pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
+    found = read_weights(folder)
     if found.keys() != names.keys():
         raise InputError(
             f"{folder} must hold the weights {', '.join(names)}. Received: "
             f"{shown(sorted(found))}."
         )
     return {names[name]: tensor for name, tensor in found.items()}
+
+
+def read_weights(folder: pathlib.Path) -> dict[str, StoredTensor]:
+    """The tensors of a module other than the Transformer."""
+    if (folder / safetensors_file.SINGLE).is_file():
+        return safetensors_file.read_header(folder / safetensors_file.SINGLE)
+    return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
 
 
 def _check_names(config: JsonObject) -> None:

@@ -53,14 +53,28 @@ class WeightName(NamedTuple):
 
 def weight_names(config: EncoderConfig) -> list[WeightName]:
     """Every weight of an encoder, in the order of the computation."""
+    size = config.hidden_size
+    words = WeightName(
+        WORD_EMBEDDINGS,
+        "bert/embeddings/word_embeddings",
+        "embeddings.word_embeddings.weight",
+        (config.vocab_size, size),
+    )
+    rows = [words]
+    if config.num_layers:
+        rows += _sums_of_bert(config)
+    for layer in range(config.num_layers):
+        rows += _block(config, layer)
+    return rows + _dense(
+        *("pooler_transform", "bert/pooler/dense", "pooler.dense"),
+        *((size, size), (size,)),
+    )
+
+
+def _sums_of_bert(config: EncoderConfig) -> list[WeightName]:
+    """What BERT adds to the words; an averaging network has none of it."""
     size, types = config.hidden_size, config.type_vocab_size
-    rows = [
-        WeightName(
-            WORD_EMBEDDINGS,
-            "bert/embeddings/word_embeddings",
-            "embeddings.word_embeddings.weight",
-            (config.vocab_size, size),
-        ),
+    return [
         WeightName(
             "position_embedding/embeddings",
             "bert/embeddings/position_embeddings",
@@ -80,12 +94,6 @@ def weight_names(config: EncoderConfig) -> list[WeightName]:
             size,
         ),
     ]
-    for layer in range(config.num_layers):
-        rows += _block(config, layer)
-    return rows + _dense(
-        *("pooler_transform", "bert/pooler/dense", "pooler.dense"),
-        *((size, size), (size,)),
-    )
 
 
 def _block(config: EncoderConfig, layer: int) -> Iterator[WeightName]:

@@ -106,11 +106,11 @@ class TransformerEncoder(networks.BertEncoderV2):
         return networks.BertEncoderV2.call(self, inputs)
 
     def _call_layers_without_blocks(self, inputs):
-        """Model Garden's `call` takes the last block's output of none."""
+        """What Model Garden's `call` has beside the blocks and BERT's sums."""
         words = inputs.get(WORD_EMBEDDINGS)
-        word_ids, _, type_ids = (inputs[name] for name in MODEL_INPUTS)
-        x = self._get_embeddings(word_ids, type_ids, words, None, None)
-        return self._pooler_layer(self._embedding_norm_layer(x)[:, 0])
+        if words is None:
+            words = self._embedding_layer(inputs["input_word_ids"])
+        return self._pooler_layer(words[:, 0])
 
     def block_weights(self) -> list[BlockWeights]:
         """The blocks' weights in the compute dtype, ready for `call`."""
@@ -196,14 +196,18 @@ class TransformerEncoder(networks.BertEncoderV2):
         return tf.gather(self._embedding_layer.embeddings, word_ids)
 
     def _embed(self, inputs) -> tf.Tensor:
-        """Word, position and type, normalised: float32 [batch * length, D]."""
-        word_ids = inputs["input_word_ids"]
+        """Word, position and type, normalised: float32 [batch * length, D].
+
+        Without blocks, words alone: layer normalisation would make all pieces
+        weigh the same in their average (BUILD_NOTES.md).
+        """
         words = inputs.get(WORD_EMBEDDINGS)
         if words is None:
-            words = self.word_embeddings(word_ids)
+            words = self.word_embeddings(inputs["input_word_ids"])
+        if not self._transformer_layers:
+            return tf.reshape(words, [-1, words.shape[-1]])
         table = self._position_embedding_layer._position_embeddings
-        length = tf.shape(word_ids)[1]
-        positions = table[:length]
+        positions = table[: tf.shape(words)[1]]
         types = self._type_embedding_layer.embeddings
         # A one-hot matmul: the gradient of a gather would add up tens of
         # thousands of rows into two.

@@ -186,7 +186,6 @@ BERTS = {
         },
     ),
     "half precision": ("cls_tanh", {"half": True}),
-    "no blocks": ("mean", {"num_hidden_layers": 0}),
 }
 
 
@@ -289,7 +288,6 @@ RUNS = {
     "cls_tanh": {"pooling": "cls_tanh"},
     "cls, exact gelu": {"pooling": "cls", "activation": "gelu"},
     "mean, uncased": {"pooling": "mean", "num_layers": 1, "num_heads": 2},
-    "no blocks": {"pooling": "mean", "num_layers": 0},
 }
 
 

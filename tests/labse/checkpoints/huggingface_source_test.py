@@ -308,6 +308,9 @@ def test_the_pooling_of_every_version_is_read(sentences, config, pooling):
         ({"max_position_embeddings": 2}, "of at least 3"),
         ({"num_hidden_layers": 10**12}, "must be 1, as many as have weights"),
         ({"num_hidden_layers": 2}, "must be 1, as many as have weights"),
+        ({"num_hidden_layers": -1}, "a whole number of at least 0"),
+        ({"num_hidden_layers": 0}, "must be at least 1. Received: 0. A BERT"),
+        ({"num_hidden_layers": 0}, "sentence-transformers' StaticEmbedding."),
         ({"num_attention_heads": -2}, "num_attention_heads must be a whole"),
         ({"hidden_act": "relu"}, 'hidden_act must be "gelu" or "gelu_new"'),
         ({"hidden_act": 1}, "hidden_act must be"),
@@ -563,6 +566,9 @@ def test_the_maximum_length(
         (["Transformer", "WordWeights", "Pooling"], "has the modules"),
         (["Transformer", "LSTM", "Pooling"], "has the modules"),
         (["WordEmbeddings", "Pooling"], "has the modules"),
+        (["StaticEmbedding", "Dense", "Normalize"], "has the modules"),
+        (["StaticEmbedding", "Pooling"], "has the modules"),
+        (["Normalize", "StaticEmbedding"], "has the modules"),
         (
             ["Transformer", "modeling_evil.Pooling"],
             "'modeling_evil.Pooling', which is code of the model's author. "

@@ -1,4 +1,4 @@
-"""Without blocks: word, position and type embeddings, averaged."""
+"""Without blocks: the pieces' embeddings, averaged."""
 
 import dataclasses
 import functools
@@ -48,19 +48,8 @@ def weights_of(encoder):
 
 
 def embeddings_by_numpy(weights):
-    """The normalised sum of the three tables, float64 [2, 5, 8]."""
-    x = (
-        weights["word_embeddings/embeddings"][IDS].astype(np.float64)
-        + weights["position_embedding/embeddings"][:5]
-        + weights["type_embeddings/embeddings"][TYPES]
-    )
-    x = (x - x.mean(-1, keepdims=True)) / np.sqrt(
-        x.var(-1, keepdims=True) + 1e-12
-    )
-    return (
-        x * weights["embeddings/layer_norm/gamma"]
-        + weights["embeddings/layer_norm/beta"]
-    )
+    """The rows of the table: float64 [2, 5, 8]."""
+    return weights["word_embeddings/embeddings"][IDS].astype(np.float64)
 
 
 def pooled_by_numpy(weights, pooling):
@@ -95,16 +84,23 @@ def test_the_two_poolings_differ():
     assert np.abs(one - two).max() > 0.1
 
 
-def test_variables_are_those_of_bert_without_blocks():
+def test_variables_are_the_table_and_the_pooler():
     assert set(weights_of(make_encoder())) == {
         "word_embeddings/embeddings",
-        "position_embedding/embeddings",
-        "type_embeddings/embeddings",
-        "embeddings/layer_norm/gamma",
-        "embeddings/layer_norm/beta",
         "pooler_transform/kernel",
         "pooler_transform/bias",
     }
+
+
+def test_order_and_types_are_not_seen():
+    encoder = make_encoder("mean")
+    moved = {
+        **INPUTS,
+        "input_word_ids": IDS[:, [0, 2, 1, 3, 4]],
+        "input_type_ids": 1 - TYPES,
+    }
+    # The second text's third piece is [SEP]: it has moved as well.
+    np.testing.assert_allclose(encoder(moved), encoder(INPUTS), atol=1e-6)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "mean_tanh"])
@@ -115,7 +111,7 @@ def test_gradients_are_differences_of_the_numpy_form(pooling):
         pooled = encoder.all_outputs(INPUTS)["pooled_output"]
         loss = tf.reduce_sum(pooled * direction.astype(np.float32))
     variables = encoder.trainable_variables
-    assert len(variables) == (5 if pooling == "mean" else 7)
+    assert len(variables) == (1 if pooling == "mean" else 3)
     gradients = tape.gradient(loss, variables)
 
     def value(weights):
