@@ -130,11 +130,15 @@ class LossConfig:
 class DataConfig:
     """Pairs to batches."""
 
+    # Longest text while training, with [CLS] and [SEP]; 0: as long as
+    # tokenizer.max_length. Positions beyond it learn nothing, but a network
+    # without blocks has none.
+    max_length: int = 0
     # A language's share of the examples is its share of the pairs to this
     # power; 1 takes the pairs as they are, 0 all languages alike.
     language_exponent: float = 1.0
-    # Lengths that a batch is padded to, each at most tokenizer.max_length;
-    # empty: always tokenizer.max_length.
+    # Lengths that a batch is padded to, each at most the longest while
+    # training; empty: always the longest.
     length_buckets: tuple[int, ...] = ()
     # So many batches are sorted by length together, then shuffled; 1: none.
     batches_sorted_together: int = 1
@@ -146,6 +150,12 @@ class DataConfig:
 
     def __post_init__(self):
         _not_negative(self, "hard_negatives")
+        if self.max_length and self.max_length < 3:
+            raise InputError(
+                "data.max_length counts [CLS] and [SEP], so it must be at "
+                "least 3, or 0 for tokenizer.max_length. Received: "
+                f"{self.max_length}."
+            )
         _probability(self, "language_exponent", "max_malformed_share")
         _positive(self, "batches_sorted_together")
         buckets = list(self.length_buckets)
@@ -229,12 +239,24 @@ class ExperimentConfig:
                 f"Received: {self.tokenizer.max_length} and "
                 f"{self.encoder.max_positions}."
             )
-        buckets = self.data.length_buckets
-        if buckets and buckets[-1] > self.tokenizer.max_length:
+        if self.data.max_length > self.tokenizer.max_length:
             raise InputError(
-                "data.length_buckets must be at most tokenizer.max_length. "
-                f"Received: {list(buckets)} and {self.tokenizer.max_length}."
+                "data.max_length must be at most tokenizer.max_length. "
+                f"Received: {self.data.max_length} and "
+                f"{self.tokenizer.max_length}."
             )
+        buckets = self.data.length_buckets
+        if buckets and buckets[-1] > self.training_length:
+            raise InputError(
+                "data.length_buckets must be at most data.max_length, or "
+                "tokenizer.max_length where that is 0. "
+                f"Received: {list(buckets)} and {self.training_length}."
+            )
+
+    @property
+    def training_length(self) -> int:
+        """The longest text while training, with [CLS] and [SEP]."""
+        return self.data.max_length or self.tokenizer.max_length
 
 
 def _choice(config, name: str, choices: tuple[str, ...]) -> None:

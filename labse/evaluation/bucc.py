@@ -32,6 +32,7 @@ import numpy as np
 from labse.evaluation import bucc_files, results, retrieval, statistics
 from labse.evaluation.bucc_files import MiningSet
 from labse.mining import margin
+from labse.mining.exact_search import exact_search_both
 
 TASK = "bucc"
 MAIN = "forward_cosine_f1"
@@ -156,11 +157,14 @@ def _judge(
     embeddings: retrieval.TextEmbeddings, name: str, data: MiningSet
 ) -> tuple[results.Row, list[results.Mistake], results.Curve]:
     sources, targets = embeddings(data.sources), embeddings(data.targets)
-    forward = margin.Neighbours(
-        *retrieval.nearest(sources, targets, min(NUM_NEIGHBOURS, len(targets)))
-    )
-    backward = margin.Neighbours(
-        *retrieval.nearest(targets, sources, min(NUM_NEIGHBOURS, len(sources)))
+    forward, backward = (
+        margin.Neighbours(*found)
+        for found in exact_search_both(
+            sources,
+            targets,
+            min(NUM_NEIGHBOURS, len(targets)),
+            min(NUM_NEIGHBOURS, len(sources)),
+        )
     )
     mined = {
         mining: _mine(data, forward, backward, *how)

@@ -188,7 +188,7 @@ class Trainer:
                 self._store,
                 order,
                 tokenizer,
-                config.tokenizer.max_length,
+                config.training_length,
                 steps=range(self.step, config.training.num_steps),
                 replica_batch_size=config.training.global_batch_size // total,
                 replicas=range(first, first + count),

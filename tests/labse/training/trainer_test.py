@@ -306,3 +306,23 @@ def test_steps_per_execution_change_no_bit(files, whole, tmp_path):
     for name, value in last_weights(whole).items():
         np.testing.assert_array_equal(last_weights(out)[name], value)
     assert history_steps(out) == history_steps(whole)
+
+
+def test_training_shorter_than_the_model_is_asked(files, tmp_path):
+    """`data.max_length` cuts the batches as `tokenizer.max_length` does."""
+    few = {
+        "training.num_steps": 10,
+        "training.validate_every": 10,
+        "data.length_buckets": "[4,6]",
+    }
+    asked = {"tokenizer.max_length": 6}, {"data.max_length": 6}
+    for name, lengths in zip("ab", asked, strict=True):
+        done = run(files, tmp_path / name, **few, **lengths)
+        assert done.returncode == 0, done.stderr
+    cut, shorter = (last_weights(tmp_path / name) for name in "ab")
+    assert cut.keys() == shorter.keys()
+    for name, value in cut.items():
+        np.testing.assert_array_equal(value, shorter[name], err_msg=name)
+    lines = (tmp_path / "b" / "history.jsonl").read_text().splitlines()
+    # Five words and [CLS] and [SEP] are more than six.
+    assert json.loads(lines[0])["truncated"] > 0
