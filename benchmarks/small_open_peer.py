@@ -6,7 +6,8 @@
 RUN is our finished run. Taken over from it are the encoder's shape, activation,
 dropout and pooling, the vocabulary, the maximum length, the batch size, AdamW's
 settings, gradient clipping, the scale of the loss, the seed and how long it
-trained; the pairs are the same file. The rest is the library's way:
+trained; the pairs are the same file. An encoder without blocks is the library's
+`StaticEmbedding`, which has no dropout. The rest is the library's way:
 
 - `MultipleNegativesRankingLoss` in both directions, without a margin, the mean
   of the two where ours is their sum;
@@ -152,10 +153,41 @@ class Trainer(SentenceTransformerTrainer):
 
 def make_model(config: dict, vocabulary: pathlib.Path) -> SentenceTransformer:
     """The run's encoder with fresh weights."""
-    encoder, max_length = config["encoder"], config["tokenizer"]["max_length"]
+    encoder = config["encoder"]
     if encoder["pooling"] not in POOLINGS:
         sys.exit(f"The peer pools by {POOLINGS}, not {encoder['pooling']}.")
     torch.manual_seed(config["training"]["seed"])
+    tokenizer = BertTokenizerFast(
+        str(vocabulary), do_lower_case=config["tokenizer"]["lower_case"]
+    )
+    make = make_bert if encoder["num_layers"] else make_static_embedding
+    return SentenceTransformer(
+        modules=[*make(config, tokenizer), modules.Normalize()], device="cpu"
+    )
+
+
+def make_static_embedding(
+    config: dict, tokenizer: BertTokenizerFast
+) -> list[torch.nn.Module]:
+    """The library's averaging network, initialised as ours."""
+    encoder = config["encoder"]
+    table = torch.empty(encoder["vocab_size"], encoder["hidden_size"])
+    torch.nn.init.trunc_normal_(table, std=encoder["initializer_range"])
+    fast = tokenizer.backend_tokenizer
+    cut(fast, config["data"]["max_length"] or config["tokenizer"]["max_length"])
+    return [modules.StaticEmbedding(fast, embedding_weights=table)]
+
+
+def cut(tokenizer, max_length: int) -> None:
+    """Cuts texts where ours are cut; here they have no [CLS] and no [SEP]."""
+    tokenizer.enable_truncation(max_length - 2)
+
+
+def make_bert(
+    config: dict, tokenizer: BertTokenizerFast
+) -> list[torch.nn.Module]:
+    """BERT and its pooling."""
+    encoder, max_length = config["encoder"], config["tokenizer"]["max_length"]
     bert = BertConfig(
         vocab_size=encoder["vocab_size"],
         hidden_size=encoder["hidden_size"],
@@ -169,22 +201,15 @@ def make_model(config: dict, vocabulary: pathlib.Path) -> SentenceTransformer:
         attention_probs_dropout_prob=encoder["attention_dropout"],
         initializer_range=encoder["initializer_range"],
     )
-    tokenizer = BertTokenizerFast(
-        str(vocabulary), do_lower_case=config["tokenizer"]["lower_case"]
-    )
     with tempfile.TemporaryDirectory() as folder:
         BertModel(bert, add_pooling_layer=False).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         transformer = modules.Transformer(folder, max_seq_length=max_length)
     size = encoder["hidden_size"]
-    return SentenceTransformer(
-        modules=[
-            transformer,
-            modules.Pooling(size, pooling_mode=encoder["pooling"]),
-            modules.Normalize(),
-        ],
-        device="cpu",
-    )
+    return [
+        transformer,
+        modules.Pooling(size, pooling_mode=encoder["pooling"]),
+    ]
 
 
 def read_pairs(path: pathlib.Path) -> datasets.Dataset:
@@ -314,6 +339,8 @@ def main() -> None:
     model = make_model(config, vocabulary)
     clock = Clock(seconds, options.steps, now=now)
     loss = train(model, pairs, config, precision, clock)
+    if not config["encoder"]["num_layers"]:
+        cut(model[0].tokenizer, config["tokenizer"]["max_length"])
     model.save(str(options.out), create_model_card=False)
     done = clock.steps * batch_size
     print(
