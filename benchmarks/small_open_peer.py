@@ -4,8 +4,9 @@
     labse evaluate --model=PEER --task=tatoeba --data=DATA --out=PEER-tatoeba
 
 RUN is our finished run. Taken over from it are the encoder's shape, activation,
-dropout and pooling, the vocabulary, the maximum length, the batch size, AdamW's
-settings, gradient clipping, the scale of the loss, the seed and how long it
+dropout and pooling, the vocabulary, the maximum lengths, the batch size,
+AdamW's settings, the norm of gradient clipping (ours takes a piece's rows one
+by one, theirs added up), the scale of the loss, the seed and how long it
 trained; the pairs are the same file. An encoder without blocks is the library's
 `StaticEmbedding`, which has no dropout. The rest is the library's way:
 
@@ -174,8 +175,14 @@ def make_static_embedding(
     table = torch.empty(encoder["vocab_size"], encoder["hidden_size"])
     torch.nn.init.trunc_normal_(table, std=encoder["initializer_range"])
     fast = tokenizer.backend_tokenizer
-    cut(fast, config["data"]["max_length"] or config["tokenizer"]["max_length"])
+    cut(fast, training_length(config))
     return [modules.StaticEmbedding(fast, embedding_weights=table)]
+
+
+def training_length(config: dict) -> int:
+    """The longest text while training, with [CLS] and [SEP]."""
+    longest = config["tokenizer"]["max_length"]
+    return config["data"].get("max_length") or longest
 
 
 def cut(tokenizer, max_length: int) -> None:
@@ -187,7 +194,7 @@ def make_bert(
     config: dict, tokenizer: BertTokenizerFast
 ) -> list[torch.nn.Module]:
     """BERT and its pooling."""
-    encoder, max_length = config["encoder"], config["tokenizer"]["max_length"]
+    encoder = config["encoder"]
     bert = BertConfig(
         vocab_size=encoder["vocab_size"],
         hidden_size=encoder["hidden_size"],
@@ -204,7 +211,9 @@ def make_bert(
     with tempfile.TemporaryDirectory() as folder:
         BertModel(bert, add_pooling_layer=False).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        transformer = modules.Transformer(folder, max_seq_length=max_length)
+        transformer = modules.Transformer(
+            folder, max_seq_length=training_length(config)
+        )
     size = encoder["hidden_size"]
     return [
         transformer,
@@ -339,8 +348,11 @@ def main() -> None:
     model = make_model(config, vocabulary)
     clock = Clock(seconds, options.steps, now=now)
     loss = train(model, pairs, config, precision, clock)
-    if not config["encoder"]["num_layers"]:
-        cut(model[0].tokenizer, config["tokenizer"]["max_length"])
+    longest = config["tokenizer"]["max_length"]
+    if config["encoder"]["num_layers"]:
+        model.max_seq_length = longest
+    else:
+        cut(model[0].tokenizer, longest)
     model.save(str(options.out), create_model_card=False)
     done = clock.steps * batch_size
     print(

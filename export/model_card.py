@@ -189,7 +189,8 @@ def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
         "training, as configured": (
             f"{training.num_steps:,} steps, global batch size "
             f"{training.global_batch_size:,}, learning rate "
-            f"{training.learning_rate:g}, {training.precision}"
+            f"{training.learning_rate:g}, {training.precision}, texts of at "
+            f"most {config.training_length} tokens"
         ),
     }
 

@@ -12,7 +12,8 @@ shape, and none may be left over but those of pre-training heads.
 --to=labse writes a run folder: ask it, export it, or train on from it with
 `labse train --init`. --to=huggingface writes a sentence-transformers folder,
 which SentenceTransformer(path) loads and which gives the same vectors; an
-averaging network (encoder.num_layers 0) becomes its StaticEmbedding.
+averaging network (encoder.num_layers 0, pooling mean) becomes its
+StaticEmbedding.
 """
 
 import sys

@@ -91,8 +91,9 @@ def _check_encoder(source: ModelSource) -> None:
     if encoder.pooling == "mean_tanh":
         raise InputError(
             f"{source.path} has the pooling mean_tanh. A Hugging Face folder "
-            "is written for a BERT pooled by cls, cls_tanh or mean. Convert "
-            "it to a run (--to=labse), or export it."
+            "is written for a BERT pooled by cls, cls_tanh or mean and for an "
+            "averaging network pooled by mean. Convert it to a run "
+            "(--to=labse), or export it."
         )
 
 

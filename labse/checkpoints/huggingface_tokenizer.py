@@ -164,15 +164,17 @@ def _take_marks(tokenizer: JsonObject) -> dict[str, str]:
         if isinstance(bert, dict) and isinstance(prepend, dict):
             text = prepend.get("prepend")
     marks = text.split() if isinstance(text, str) else []
+    pieces = tokenizer.child("model").child("vocab").values
     if (
         len(set(marks)) != NUM_ADDED
+        or not all(mark in pieces for mark in marks)
         or prepend.get("type") != "Prepend"
         or text != prepended(marks)
         or any(len(m) > 1 or ord(m) not in PRIVATE_USE for m in marks)
     ):
         raise InputError(
             f"{tokenizer.path}: a normalizer that is a Sequence must be "
-            "BertNormalizer and the Prepend of two private-use characters for "
+            "BertNormalizer and the Prepend of two private-use pieces for "
             f"{CLS} and {SEP}, as labse convert writes it. {_SUPPORTED}."
         )
     tokenizer.values["normalizer"] = bert

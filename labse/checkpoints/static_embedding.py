@@ -43,7 +43,10 @@ _EMPTY = (
     "an empty text is a vector of zeros in sentence-transformers, here the "
     "direction of [CLS] and [SEP]"
 )
-_NOT_COUNTED = "[CLS] and [SEP] do not count there: their rows are zeros here"
+_NOT_COUNTED = (
+    "[CLS] and [SEP] do not count there: their rows are zeros here, and so is "
+    "the vector of a text without pieces, which no search takes"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,18 +56,23 @@ class _WithZeroRows(Weight):
     zero_rows: tuple[int, ...] = ()
 
     def read(self) -> np.ndarray:
-        """The table in memory."""
-        value = super().read()
-        value[list(self.zero_rows)] = 0.0
-        return value
+        """The table in memory: float32."""
+        return np.concatenate(list(self.row_blocks()))
 
     def row_blocks(self) -> Iterator[np.ndarray]:
-        """The table as one block."""
-        yield self.read()
+        """The table in float32 blocks of rows."""
+        first = 0
+        for block in super().row_blocks():
+            rows = np.array(self.zero_rows) - first
+            block[rows[(rows >= 0) & (rows < len(block))]] = 0.0
+            first += len(block)
+            yield block
 
     def map(self) -> np.ndarray:
-        """The table in memory: on the disk it has other rows."""
-        return self.read()
+        """The numbers in memory, as stored: on the disk are other rows."""
+        value = np.array(super().map())
+        value[list(self.zero_rows)] = 0
+        return value
 
 
 def open_source(

@@ -40,7 +40,7 @@ class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
 
 @tf_keras.utils.register_keras_serializable(package="labse")
 class AdamW(tf_keras.optimizers.AdamW):
-    """Keras' AdamW, a variable's update in one pass.
+    """Keras' AdamW, the formula of a variable's update in one pass.
 
     Keras needs a dozen, for the table of words too, few of whose rows have a
     gradient; on CPU that took longer than the rest of an averaging network's

@@ -278,16 +278,19 @@ class Trainer:
 # On these an encoder's vectors depend; the rest is training's choice.
 _INIT_MUST_EQUAL = (
     "encoder.num_layers",
-    "encoder.num_heads",
     "encoder.hidden_size",
-    "encoder.intermediate_size",
-    "encoder.max_positions",
-    "encoder.type_vocab_size",
-    "encoder.activation",
     "encoder.pooling",
     "tokenizer.lower_case",
     "tokenizer.ids",
     "tokenizer.max_bytes_per_word",
+)
+# On these, too, if it has blocks.
+_INIT_MUST_EQUAL_WITH_BLOCKS = (
+    "encoder.num_heads",
+    "encoder.intermediate_size",
+    "encoder.max_positions",
+    "encoder.type_vocab_size",
+    "encoder.activation",
 )
 
 
@@ -314,9 +317,12 @@ def open_init(
     theirs, ours = (
         model_source.record(each) for each in (source.config, config)
     )
+    keys = _INIT_MUST_EQUAL
+    if config.encoder.num_layers or source.config.encoder.num_layers:
+        keys += _INIT_MUST_EQUAL_WITH_BLOCKS
     differences = [
         f"--override={key}={theirs[key]}"
-        for key in _INIT_MUST_EQUAL
+        for key in keys
         if theirs[key] != ours[key]
     ]
     if differences:

@@ -25,6 +25,7 @@ from labse.configs.schema import (
 from labse.errors import InputError
 from labse.preprocessing.text_files import Texts
 from labse.preprocessing.vocabulary import Vocabulary
+from labse.training.trainer import open_init
 
 PLACE = "0_StaticEmbedding"
 PACKAGE = "sentence_transformers.sentence_transformer.modules"
@@ -60,7 +61,7 @@ BERT = {
     "strip_accents": None,
     "lowercase": True,
 }
-RULE = "BertNormalizer and the Prepend of two private-use characters for [CLS]"
+RULE = "BertNormalizer and the Prepend of two private-use pieces for [CLS]"
 TOKENIZER = {
     "version": "1.0",
     "truncation": {
@@ -118,10 +119,13 @@ def make_source(pieces, max_length=12, lower_case=False, **encoder):
         EncoderConfig(
             vocab_size=len(pieces),
             num_layers=0,
-            num_heads=1,
             hidden_size=SIZE,
-            max_positions=64,
-            **{"pooling": "mean", **encoder},
+            **{
+                "pooling": "mean",
+                "num_heads": 1,
+                "max_positions": 64,
+                **encoder,
+            },
         ),
         TokenizerConfig(max_length=max_length, lower_case=lower_case),
     )
@@ -297,7 +301,8 @@ def test_a_folder_of_the_librarys_is_read(static):
 def test_of_other_folders_cls_and_sep_do_not_count(static):
     source = recognition.open_source(str(static))
     assert source.notes[-1] == (
-        "[CLS] and [SEP] do not count there: their rows are zeros here"
+        "[CLS] and [SEP] do not count there: their rows are zeros here, and "
+        "so is the vector of a text without pieces, which no search takes"
     )
     expected = random_array((len(PIECES), SIZE)).value.copy()
     expected[[2, 3]] = 0
@@ -437,6 +442,8 @@ def with_changes(value, changes):
                 [BERT, {"type": "Prepend", "prepend": "\ue000 \ue001"}],
                 [BERT, {"type": "Prepend", "prepend": "\ue000 \ue000 "}],
                 [BERT, {"type": "Append", "prepend": "\ue000 \ue001 "}],
+                # They are no pieces here.
+                [BERT, {"type": "Prepend", "prepend": "\ue000 \ue001 "}],
             )
         ),
         (
@@ -447,7 +454,13 @@ def with_changes(value, changes):
                         {"type": "Lowercase"},
                         {"type": "Prepend", "prepend": "\ue000 \ue001 "},
                     ],
-                }
+                },
+                "model.vocab": {
+                    piece: number
+                    for number, piece in enumerate(
+                        ["[PAD]", "[UNK]", "\ue000", "\ue001", "[MASK]"]
+                    )
+                },
             },
             'must be "BertNormalizer"',
         ),
@@ -571,6 +584,21 @@ def test_labse_convert_there_and_back(tmp_path, capsys, small_pieces):
         f"{len(small_pieces)} pieces, at most 12 tokens, pooling mean" in said
     )
     assert f"{there}: sentence-transformers folder (StaticEmbedding)" in said
+
+
+def test_training_starts_from_such_a_folder(tmp_path):
+    """What a network without blocks does not use need not agree."""
+    folder = tmp_path / "folder"
+    huggingface_folder.write(make_source(PIECES), str(folder))
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("".join(f"{piece}\n" for piece in PIECES))
+    asked = {"max_positions": 500, "num_heads": 2, "activation": "gelu"}
+    config = make_source(PIECES, 12, **asked).config
+    assert open_init(str(folder), config, str(vocabulary)).kind
+
+    other = make_source(PIECES, 12, pooling="mean_tanh").config
+    with pytest.raises(InputError, match="--override=encoder.pooling=mean"):
+        open_init(str(folder), other, str(vocabulary))
 
 
 def test_such_a_folder_is_pruned_and_grown(tmp_path, small_pieces):

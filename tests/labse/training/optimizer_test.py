@@ -127,6 +127,49 @@ def test_steps_are_those_of_adamw_in_numpy(steps, clip_norm):
         np.testing.assert_allclose(one, other, atol=2e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_rows_of_a_table_are_added_up(replicas):
+    """A lookup's gradient: equal rows count together, the others decay."""
+    ids = np.array([[4, 1, 4], [0, 4, 1]])  # Of each replica.
+    random = np.random.default_rng(3)
+    rows = random.normal(size=[2, 3, 3])
+    table = random.normal(size=[5, 3])
+    dense = np.zeros([5, 3])
+    np.add.at(dense, ids[:replicas].ravel(), rows[:replicas].reshape(-1, 3))
+    expected = table
+    first, second = np.zeros([5, 3]), np.zeros([5, 3])
+    for step, rate in enumerate([0.2, 0.4]):
+        first = 0.8 * first + 0.2 * dense
+        second = 0.9 * second + 0.1 * dense**2
+        correction = np.sqrt(1 - 0.9 ** (step + 1))
+        change = first / (1 - 0.8 ** (step + 1)) * correction
+        change /= np.sqrt(second) + 1e-3
+        expected = expected - rate * (change + 0.1 * expected)
+
+    strategy = tf.distribute.MirroredStrategy(
+        [f"CPU:{number}" for number in range(replicas)],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
+    with strategy.scope():
+        variable = tf.Variable(table.astype(np.float32))
+        optimizer = make_optimizer(
+            TrainingConfig(**CONFIG, gradient_clip_norm=0.0)
+        )
+        optimizer.build([variable])
+
+    @tf.function
+    def step():
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        values = tf.gather(tf.constant(rows, tf.float32), number)
+        gradient = tf.IndexedSlices(values, tf.gather(ids, number), [5, 3])
+        optimizer.apply_gradients([(gradient, variable)])
+
+    for _ in range(2):
+        strategy.run(step)
+    for each in strategy.experimental_local_results(variable):
+        np.testing.assert_allclose(each, expected, atol=2e-6)
+
+
 def test_clipping_and_decay_count():
     """The negative controls: the cases above are told apart."""
     weights, gradients = random_arrays(0, 1.0), [random_arrays(1, 0.5)]
