@@ -40,7 +40,7 @@ PRIVATE_USE = range(0xE000, 0xF900)
 
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
 _GENERAL_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
-_SPECIAL_NAMES = {
+SPECIAL_NAMES = {
     "unk_token": UNK,
     "sep_token": SEP,
     "pad_token": PAD,
@@ -222,7 +222,7 @@ def _check_config(config: JsonObject, model: JsonObject) -> None:
 
 def _check_special_tokens(names: JsonObject) -> None:
     """They are strings, or objects with `content`."""
-    for key, piece in _SPECIAL_NAMES.items():
+    for key, piece in SPECIAL_NAMES.items():
         value = names.values.get(key)
         if isinstance(value, dict):
             names.child(key).must_be("content", piece)

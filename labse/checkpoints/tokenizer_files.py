@@ -13,8 +13,6 @@ from labse.errors import InputError
 from labse.preprocessing.vocabulary import (
     BERT_MAX_CHARACTERS_PER_WORD,
     CLS,
-    MASK,
-    PAD,
     SEP,
     SPECIAL_PIECES,
     UNK,
@@ -22,13 +20,6 @@ from labse.preprocessing.vocabulary import (
 
 # So many bytes a character of UTF-8 has at most.
 _BYTES_PER_CHARACTER = 4
-_SPECIAL_TOKENS = {
-    "cls_token": CLS,
-    "mask_token": MASK,
-    "pad_token": PAD,
-    "sep_token": SEP,
-    "unk_token": UNK,
-}
 
 
 def check(source: ModelSource) -> None:
@@ -69,7 +60,7 @@ def write(source: ModelSource, folder: pathlib.Path) -> None:
     json_file.write(
         folder / names.CONFIG,
         {
-            **_SPECIAL_TOKENS,
+            **names.SPECIAL_NAMES,
             "do_lower_case": config.lower_case,
             "model_max_length": config.max_length,
             "strip_accents": None,
@@ -77,7 +68,7 @@ def write(source: ModelSource, folder: pathlib.Path) -> None:
             "tokenizer_class": "BertTokenizer",
         },
     )
-    json_file.write(folder / names.SPECIAL_TOKENS, _SPECIAL_TOKENS)
+    json_file.write(folder / names.SPECIAL_TOKENS, names.SPECIAL_NAMES)
 
 
 def write_alone(source: ModelSource, folder: pathlib.Path) -> None:

@@ -771,26 +771,7 @@ def test_the_ids_of_tf_hub_can_be_asked_for(bert):
     assert tokenizer.max_bytes_per_word == 100
 
 
-def places(value, place=()):
-    """Every place in a JSON value."""
-    yield place
-    if isinstance(value, dict):
-        for key in value:
-            yield from places(value[key], (*place, key))
-    elif isinstance(value, list):
-        for number in range(len(value)):
-            yield from places(value[number], (*place, number))
-
-
-def changed_at(value, place, new):
-    if not place:
-        return new
-    copy = value.copy()
-    copy[place[0]] = changed_at(value[place[0]], place[1:], new)
-    return copy
-
-
-def test_no_value_anywhere_leads_to_another_error(sentences):
+def test_no_value_anywhere_leads_to_another_error(sentences, spoiled):
     write_json(sentences / "tokenizer.json", TOKENIZER)
     write_json(sentences / "special_tokens_map.json", {"cls_token": "[CLS]"})
     write_json(sentences / "3_Normalize" / "config.json", {"x": 1})
@@ -801,13 +782,12 @@ def test_no_value_anywhere_leads_to_another_error(sentences):
     refused = 0
     for path in sorted(sentences.rglob("*.json")):
         value = json.loads(path.read_text())
-        for place in places(value):
-            for new in (None, True, -1, 0.5, 10**30, "\0", [], {}, [[{}]]):
-                write_json(path, changed_at(value, place, new))
-                try:
-                    opened(sentences, Stated())
-                except InputError:
-                    refused += 1
+        for copy in spoiled(value):
+            write_json(path, copy)
+            try:
+                opened(sentences, Stated())
+            except InputError:
+                refused += 1
         write_json(path, value)
     opened(sentences, Stated())
     assert refused > 500

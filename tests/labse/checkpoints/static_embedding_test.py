@@ -530,40 +530,20 @@ def test_both_files_are_needed(static, name):
     assert "tokenizer.json" in message or "pytorch_model.bin" in message
 
 
-def test_no_value_anywhere_leads_to_another_error(static):
+def test_no_value_anywhere_leads_to_another_error(static, spoiled):
     write_json(static / "1_Normalize" / "config.json", {"x": 1})
     refused = 0
     for path in sorted(static.rglob("*.json")):
         value = read_json(path)
-        for place in places(value):
-            for new in (None, True, -1, 0.5, 10**30, "\0", [], {}, [[{}]]):
-                write_json(path, changed_at(value, place, new))
-                try:
-                    recognition.open_source(str(static))
-                except InputError:
-                    refused += 1
+        for copy in spoiled(value):
+            write_json(path, copy)
+            try:
+                recognition.open_source(str(static))
+            except InputError:
+                refused += 1
         write_json(path, value)
     recognition.open_source(str(static))
     assert refused > 100
-
-
-def places(value, place=()):
-    """Every place in a JSON value."""
-    yield place
-    if isinstance(value, dict):
-        for key in value:
-            yield from places(value[key], (*place, key))
-    elif isinstance(value, list):
-        for number in range(len(value)):
-            yield from places(value[number], (*place, number))
-
-
-def changed_at(value, place, new):
-    if not place:
-        return new
-    copy = value.copy()
-    copy[place[0]] = changed_at(value[place[0]], place[1:], new)
-    return copy
 
 
 def test_labse_convert_there_and_back(tmp_path, capsys, small_pieces):
