@@ -28,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import tqdm
 
 from labse.evaluation import bucc_files, results, retrieval, statistics
 from labse.evaluation.bucc_files import MiningSet
@@ -157,15 +158,7 @@ def _judge(
     embeddings: retrieval.TextEmbeddings, name: str, data: MiningSet
 ) -> tuple[results.Row, list[results.Mistake], results.Curve]:
     sources, targets = embeddings(data.sources), embeddings(data.targets)
-    forward, backward = (
-        margin.Neighbours(*found)
-        for found in exact_search_both(
-            sources,
-            targets,
-            min(NUM_NEIGHBOURS, len(targets)),
-            min(NUM_NEIGHBOURS, len(sources)),
-        )
-    )
+    forward, backward = _search(sources, targets)
     mined = {
         mining: _mine(data, forward, backward, *how)
         for mining, how in {**_MININGS, **_OTHER_MININGS}.items()
@@ -184,6 +177,24 @@ def _judge(
     cosines = _cosines(sources[data.gold[:, 0]], targets[data.gold[:, 1]])
     mistakes = list(_mistakes(name, data, main, forward, cosines))
     return row, mistakes, _curve(name, main)
+
+
+def _search(
+    sources: np.ndarray, targets: np.ndarray
+) -> Iterator[margin.Neighbours]:
+    """The neighbours of the sources and those of the targets."""
+    scores = 2 * len(sources) * len(targets)
+    with tqdm.tqdm(
+        total=scores, unit=" scores", unit_scale=True, delay=10
+    ) as bar:
+        found = exact_search_both(
+            sources,
+            targets,
+            min(NUM_NEIGHBOURS, len(targets)),
+            min(NUM_NEIGHBOURS, len(sources)),
+            lambda done, _: bar.update(done - bar.n),
+        )
+    return (margin.Neighbours(*each) for each in found)
 
 
 def _details(data: MiningSet, mined: dict[str, Mined]) -> dict[str, object]:

@@ -10,9 +10,12 @@ the same one after more training, has another fingerprint.
 import hashlib
 import os
 import pathlib
+import shutil
+import tempfile
 import zipfile
 
 import numpy as np
+import tqdm
 
 from labse.errors import InputError
 from labse.evaluation.retrieval import EncodeFn
@@ -20,6 +23,7 @@ from labse.evaluation.retrieval import EncodeFn
 # What is lost at most when the process is killed.
 PART_TEXTS = 16_384
 _KEY_BYTES = 16
+KEY = np.dtype(f"S{_KEY_BYTES}")
 
 
 def cached(
@@ -27,31 +31,103 @@ def cached(
 ) -> EncodeFn:
     """An `encode_fn` that asks the given one only for texts it has not seen.
 
+    Its vectors are mapped from a file that has no name any more, in the
+    cache's folder: it takes disk for as long as they are used, and memory only
+    as there is some to spare. Beside them a text takes some 100 bytes.
+
     Args:
       encode_fn: list of n texts -> float32 [n, dim].
       folder: of the cache; made if it is not there.
       fingerprint: of the model; changes whenever its vectors do.
+
+    Raises:
+      InputError: there is no text, a part is damaged, the disk is full, or
+        encode_fn returns something else.
     """
     parts = pathlib.Path(folder) / fingerprint[:32]
 
     def encode(texts: list[str]) -> np.ndarray:
+        if not texts:
+            raise InputError("There is no text to encode.")
         parts.mkdir(parents=True, exist_ok=True)
-        keys = [_key(text) for text in texts]
-        vectors = _read(parts, set(keys))
-        missing = {
-            key: text
-            for key, text in zip(keys, texts, strict=True)
-            if key not in vectors
-        }
-        names = list(missing)
-        for start in range(0, len(names), PART_TEXTS):
-            some = names[start : start + PART_TEXTS]
-            made = np.asarray(encode_fn([missing[key] for key in some]))
-            _write(parts, some, made)
-            vectors.update(zip(some, made, strict=True))
-        return np.stack([vectors[key] for key in keys])
+        rows = _Rows(parts, texts)
+        for path in sorted(parts.glob("part-*.npz")):
+            rows.fill(*_read(path))
+        missing = rows.missing()
+        with tqdm.tqdm(total=len(missing), unit=" sentences", delay=10) as bar:
+            for start in range(0, len(missing), PART_TEXTS):
+                some = missing[start : start + PART_TEXTS]
+                made = np.asarray(encode_fn([texts[row] for row in some]))
+                if made.ndim != 2 or len(made) != len(some):
+                    raise InputError(
+                        "encode_fn must return one vector for each text. "
+                        f"Received: shape {list(made.shape)} for {len(some)} "
+                        "texts."
+                    )
+                _write(parts, rows.keys[some], made)
+                rows.fill(rows.keys[some], made)
+                bar.update(len(some))
+        return rows.vectors()
 
     return encode
+
+
+class _Rows:
+    """The vectors of texts, filled part by part."""
+
+    def __init__(self, folder: pathlib.Path, texts: list[str]):
+        self._folder = folder
+        self.keys = np.array([_key(text) for text in texts], KEY)  # [n]
+        # The distinct keys in order, and where each is first among the texts.
+        self._sorted, self._first, self._number = np.unique(
+            self.keys, return_index=True, return_inverse=True
+        )
+        self._is_filled = np.zeros(len(self._sorted), bool)
+        self._vectors: np.ndarray | None = None
+
+    def fill(self, keys: np.ndarray, vectors: np.ndarray) -> None:
+        """Takes the vectors [m, dim] of the keys [m] that are wanted."""
+        place = np.searchsorted(self._sorted, keys)
+        place = np.minimum(place, len(self._sorted) - 1)
+        wanted = np.flatnonzero(self._sorted[place] == keys)
+        if not len(wanted):
+            return
+        if self._vectors is None:
+            self._vectors = _map_scratch(
+                self._folder, (len(self.keys), vectors.shape[1]), vectors.dtype
+            )
+        place = place[wanted]
+        self._vectors[self._first[place]] = vectors[wanted]
+        self._is_filled[place] = True
+
+    def missing(self) -> np.ndarray:
+        """int64 [m]: the first row of each text without a vector, in order."""
+        return np.sort(self._first[~self._is_filled])
+
+    def vectors(self) -> np.ndarray:
+        """[n, dim]: the vector of each text, all of them filled."""
+        first = self._first[self._number]
+        again = np.flatnonzero(first != np.arange(len(first)))
+        for start in range(0, len(again), PART_TEXTS):
+            some = again[start : start + PART_TEXTS]
+            self._vectors[some] = self._vectors[first[some]]
+        return np.asarray(self._vectors)
+
+
+def _map_scratch(
+    folder: pathlib.Path, shape: tuple[int, int], dtype: np.dtype
+) -> np.ndarray:
+    """Room on the disk for an array, which goes with the array."""
+    needed = shape[0] * shape[1] * dtype.itemsize
+    free = shutil.disk_usage(folder).free
+    if needed > free:  # Written to all the same, it would kill the process.
+        raise InputError(
+            f"{folder} must have room for the vectors of {shape[0]:,} texts: "
+            f"{needed / 1e9:,.1f} GB. Free: {free / 1e9:,.1f} GB. Choose "
+            "another folder with --cache, on a larger disk."
+        )
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _key(text: str) -> bytes:
@@ -59,33 +135,27 @@ def _key(text: str) -> bytes:
     return hashlib.sha256(content).digest()[:_KEY_BYTES]
 
 
-def _read(parts: pathlib.Path, wanted: set[bytes]) -> dict[bytes, np.ndarray]:
-    found = {}
-    for path in sorted(parts.glob("part-*.npz")):
-        try:
-            with np.load(path, allow_pickle=False) as part:
-                keys, vectors = part["keys"], part["vectors"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(
-                f"{path} is no part of a cache of embeddings ({error}). "
-                "Remove it; its texts are then encoded again."
-            ) from error
-        for key, vector in zip(map(bytes, keys), vectors, strict=True):
-            if key in wanted:
-                found[key] = vector
-    return found
+def _read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Keys [n] and vectors [n, dim] of a part."""
+    try:
+        with np.load(path, allow_pickle=False) as part:
+            keys, vectors = part["keys"], part["vectors"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is no part of a cache of embeddings ({error}). "
+            "Remove it; its texts are then encoded again."
+        ) from error
+    return np.ascontiguousarray(keys).view(KEY)[:, 0], vectors
 
 
-def _write(parts: pathlib.Path, keys: list[bytes], vectors: np.ndarray) -> None:
-    name = hashlib.sha256(b"".join(keys)).hexdigest()[:16]
+def _write(parts: pathlib.Path, keys: np.ndarray, vectors: np.ndarray) -> None:
+    name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
     temporary = parts / f".{name}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
             np.savez(
                 file,
-                keys=np.frombuffer(b"".join(keys), np.uint8).reshape(
-                    -1, _KEY_BYTES
-                ),
+                keys=keys.view(np.uint8).reshape(-1, _KEY_BYTES),
                 vectors=vectors,
             )
         temporary.replace(parts / f"part-{name}.npz")

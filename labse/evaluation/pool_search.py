@@ -8,6 +8,7 @@ square: they may be mapped from a file.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import tqdm
 
 from labse.evaluation import retrieval
 
@@ -38,10 +39,14 @@ def nearest(
       indices int64 [n, min(k, m)] into the candidates, and cosines float32
       [n, min(k, m)].
     """
-    found = [
-        _nearest_of_block(embeddings, some, candidates, k)
-        for some in _blocks(queries, BLOCK)
-    ]
+    scores = len(queries) * len(candidates)
+    with tqdm.tqdm(
+        total=scores, unit=" scores", unit_scale=True, delay=10
+    ) as bar:
+        found = [
+            _nearest_of_block(embeddings, some, candidates, k, bar)
+            for some in _blocks(queries, BLOCK)
+        ]
     return (
         np.concatenate([indices for indices, _ in found]),
         np.concatenate([scores for _, scores in found]),
@@ -53,6 +58,7 @@ def _nearest_of_block(
     queries: Sequence[str],
     candidates: Sequence[str],
     k: int,
+    bar: tqdm.tqdm,
 ) -> tuple[np.ndarray, np.ndarray]:
     vectors = embeddings(queries)
     indices = np.empty((len(queries), 0), np.int64)
@@ -65,6 +71,7 @@ def _nearest_of_block(
         indices = np.concatenate([indices, more + offset], axis=1)
         scores = np.concatenate([scores, more_scores], axis=1)
         offset += len(part)
+        bar.update(len(queries) * len(part))
         # Stable: of equal cosines the lower index stands first already.
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         indices = np.take_along_axis(indices, order, 1)

@@ -82,7 +82,10 @@ class SentenceModel(abc.ABC):
         total = len(sentences) if counted else None
         vectors = []
         with tqdm.tqdm(
-            total=total, unit=" sentences", disable=not show_progress_bar
+            total=total,
+            unit=" sentences",
+            disable=not show_progress_bar,
+            leave=None,  # Under another bar it goes when it is full.
         ) as bar:
             for texts in _chunks(sentences):
                 vectors.append(

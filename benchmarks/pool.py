@@ -1,0 +1,121 @@
+r"""P@1 among as many candidates as the paper's UN set has: time and memory.
+
+    python benchmarks/pool.py --model=RUN --data=UN --work=FOLDER \
+        [--candidates=11300000] [--source=fr] [--target=en]
+
+UN is a folder of aligned files (the UN corpus' development set of 4,000
+lines). Its target lines are cut in two, and each first half put before others'
+second halves, until there are so many further candidates: text of the right
+kind and length, each line with half of a right answer in it, so harder than
+other sentences would be. Then runs
+
+    labse evaluate --task=n_way --pivot=TARGET --languages=SOURCE \
+        --pool=TARGET=FOLDER/pool.txt --cache=FOLDER/embeddings
+
+and says how long that took and how much memory: the process's own
+(anonymous), and with the file pages that it had mapped, which the system takes
+back when it needs them. All of it is kept in FOLDER, so a killed run goes on.
+"""
+
+import argparse
+import itertools
+import pathlib
+import subprocess
+import sys
+import time
+
+from machine import machine
+
+from labse.evaluation import aligned_files
+
+
+def spliced(lines: list[str], number: int) -> list[str]:
+    """So many distinct lines: each first half with others' second halves."""
+    words = [line.split() for line in lines]
+    halves = [
+        (" ".join(line[: len(line) // 2]), " ".join(line[len(line) // 2 :]))
+        for line in words
+        if len(line) > 1
+    ]
+    made = (
+        f"{first} {halves[(row + shift) % len(halves)][1]}"
+        for shift in range(1, len(halves))
+        for row, (first, _) in enumerate(halves)
+    )
+    distinct = dict.fromkeys(itertools.islice(made, 2 * number))
+    if len(distinct) < number:
+        raise SystemExit(
+            f"{len(lines):,} lines give {len(distinct):,} spliced ones. Ask "
+            f"for at most so many with --candidates (received {number:,})."
+        )
+    return list(itertools.islice(distinct, number))
+
+
+def memory(pid: int) -> dict[str, int]:
+    """Bytes in memory of a process: anonymous, and all (Linux)."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return {
+        name: int(fields[field].split()[0]) * 1024
+        for name, field in (("anonymous", "RssAnon"), ("all", "VmRSS"))
+        if field in fields  # not any more when it ends
+    }
+
+
+def measured(command: list[str]) -> tuple[float, dict[str, int]]:
+    """Runs it. Returns seconds, and the most memory seen twice a second."""
+    started = time.monotonic()
+    most = {"anonymous": 0, "all": 0}
+    process = subprocess.Popen(command)
+    while process.poll() is None:
+        for name, value in memory(process.pid).items():
+            most[name] = max(most[name], value)
+        time.sleep(0.5)
+    if process.returncode:
+        sys.exit(process.returncode)
+    return time.monotonic() - started, most
+
+
+def main() -> None:
+    """Makes the pool and judges the model."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--candidates", type=int, default=11_300_000)
+    parser.add_argument("--source", default="fr")
+    parser.add_argument("--target", default="en")
+    options = parser.parse_args()
+
+    work, target = options.work, options.target
+    work.mkdir(parents=True, exist_ok=True)
+    files = aligned_files.find_files(options.data)
+    lines = aligned_files.read_lines(files[target])
+    pool = work / f"pool-{options.candidates}.txt"
+    if not pool.exists():
+        temporary = pool.with_suffix(".tmp")
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            for line in spliced(lines, options.candidates - len(lines)):
+                file.write(line + "\n")
+        temporary.replace(pool)
+    seconds, most = measured(
+        [
+            *(sys.executable, "-m", "labse.bin.cli", "evaluate"),
+            *(f"--model={options.model}", "--task=n_way"),
+            *(f"--data={options.data}", f"--out={work / 'report'}"),
+            *(f"--languages={options.source}", f"--pivot={target}"),
+            *(f"--pool={target}={pool}", f"--cache={work / 'embeddings'}"),
+        ]
+    )
+    print(f"{machine()}")
+    print(
+        f"{options.candidates:,} candidates: {seconds / 60:.1f} min; most "
+        f"memory {most['anonymous'] / 1e9:.1f} GB of its own, "
+        f"{most['all'] / 1e9:.1f} GB with mapped files."
+    )
+
+
+if __name__ == "__main__":
+    main()
