@@ -8,8 +8,8 @@ DATA holds three folders of human translations:
     bible_nt/xx-name.txt                   line N is one verse in all files
     wikimedia_ui/xx.tsv                    key TAB text, joined on the key
 
-Writes source (English), target, source_language, target_language; each pair
-of texts once.
+Writes source (English), target, source_language, target_language and corpus,
+the folder's name; each pair of texts once.
 """
 
 import pathlib
@@ -66,7 +66,8 @@ def main(data: str, out: str) -> None:
     seen = set()
     temporary = pathlib.Path(out + ".tmp")
     with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-        file.write("source\ttarget\tsource_language\ttarget_language\n")
+        columns = "source target source_language target_language corpus"
+        file.write("\t".join(columns.split()) + "\n")
         for name, read in (
             ("tatoeba_challenge_train", tatoeba),
             ("bible_nt", bible),
@@ -77,7 +78,7 @@ def main(data: str, out: str) -> None:
                 row = (" ".join(english.split()), " ".join(text.split()))
                 if all(row) and row not in seen:
                     seen.add(row)
-                    file.write("\t".join([*row, "en", language]) + "\n")
+                    file.write("\t".join([*row, "en", language, name]) + "\n")
             print(f"{len(seen) - before:,} pairs of {name}", file=sys.stderr)
     temporary.replace(out)
 

@@ -16,6 +16,8 @@ TRUNCATED = "truncated"  # int32 [batch]; 1 where a side was cut; optional
 SOURCE_LANGUAGE = "source_language"
 TARGET_LANGUAGE = "target_language"
 PAIR_COLUMNS = (SOURCE, TARGET, SOURCE_LANGUAGE, TARGET_LANGUAGE)
+# Which collection of texts a pair is of; optional.
+CORPUS = "corpus"
 TEXT = "text"
 LANGUAGE = "language"
 MONOLINGUAL_COLUMNS = (TEXT, LANGUAGE)

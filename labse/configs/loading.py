@@ -105,13 +105,23 @@ def _value(hint, value, key: str):
         item = typing.get_args(hint)[0]
         if isinstance(value, (list, tuple)):
             return tuple(_value(item, each, key) for each in value)
+    elif typing.get_origin(hint) is dict:
+        item = typing.get_args(hint)[1]
+        if isinstance(value, dict):
+            return {
+                str(name): _value(item, each, f"{key}.{name}")
+                for name, each in value.items()
+            }
     elif hint is float and _is_number(value):
         return float(value)
     elif type(value) is hint:
         return value
     name = hint.__name__ if isinstance(hint, type) else str(hint)
     if isinstance(hint, types.GenericAlias):
-        name = f"list of {typing.get_args(hint)[0].__name__}"
+        what = "mapping to" if typing.get_origin(hint) is dict else "list of"
+        # The items' type stands last in a mapping's too, and "..." in a list's.
+        item = [each for each in typing.get_args(hint) if each is not ...][-1]
+        name = f"{what} {item.__name__}"
     raise InputError(
         f"{key} must be a {name}. Received: {value!r} ({type(value).__name__})."
     )

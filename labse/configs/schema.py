@@ -5,6 +5,7 @@ comment says whose number it is.
 """
 
 import dataclasses
+import math
 
 from labse.errors import InputError
 
@@ -137,6 +138,9 @@ class DataConfig:
     # A language's share of the examples is its share of the pairs to this
     # power; 1 takes the pairs as they are, 0 all languages alike.
     language_exponent: float = 1.0
+    # A pair of the corpus of this name (`labse.features.CORPUS`) counts as so
+    # many pairs; those of other corpora as one.
+    corpus_weights: dict[str, float] = dataclasses.field(default_factory=dict)
     # Lengths that a batch is padded to, each at most the longest while
     # training; empty: always the longest.
     length_buckets: tuple[int, ...] = ()
@@ -158,6 +162,14 @@ class DataConfig:
             )
         _probability(self, "language_exponent", "max_malformed_share")
         _positive(self, "batches_sorted_together")
+        if not all(
+            0 < each < math.inf for each in self.corpus_weights.values()
+        ):
+            raise InputError(
+                "data.corpus_weights must be finite and greater than 0. To do "
+                "without a corpus leave its pairs out. Received: "
+                f"{self.corpus_weights}."
+            )
         buckets = list(self.length_buckets)
         if buckets != sorted(set(buckets)) or (buckets and buckets[0] < 3):
             raise InputError(

@@ -3,7 +3,9 @@
 The examples form an endless stream of epochs. An epoch has as many examples
 as there are pairs; a language with n_l of the n pairs gets a share
 proportional to n_l ** exponent of it, and goes through all its pairs before it
-repeats one.
+repeats one. Where pairs have weights, each counts as so many: in n_l, and in
+its part of the language's share. The pairs of one weight go round by
+themselves.
 """
 
 import functools
@@ -22,8 +24,9 @@ class ExampleOrder:
         seed: int,
         language_exponent: float = 1.0,
         batches_sorted_together: int = 1,
+        pair_weights: np.ndarray | None = None,
     ):
-        """Groups the pairs by language.
+        """Groups the pairs by language, and by weight.
 
         Args:
           languages: int [n], each pair's language (or pair of languages).
@@ -34,21 +37,22 @@ class ExampleOrder:
             language the same share.
           batches_sorted_together: so many consecutive batches are sorted by
             length, cut anew and shuffled.
+          pair_weights: float [n] > 0, as how many pairs each counts; default
+            one.
         """
         self._lengths = lengths
         self._batch_size = batch_size
         self._seed = seed
         self._batches_sorted_together = batches_sorted_together
-        by_language = np.argsort(languages, kind="stable")
-        sizes = np.bincount(languages)
-        self._members = [
-            members
-            for members in np.split(by_language, np.cumsum(sizes)[:-1])
-            if len(members)
-        ]
+        if pair_weights is None:
+            pair_weights = np.ones(len(languages))
+        self._members = _groups(languages, pair_weights)
+        first = [members[0] for members in self._members]
         self._shares = epoch_shares(
             np.array([len(members) for members in self._members]),
             language_exponent,
+            languages[first],
+            pair_weights[first],
         )
         self._epoch_size = int(self._shares.sum())
         # A window may reach from one epoch into the next.
@@ -80,26 +84,44 @@ class ExampleOrder:
 
     def _make_epoch(self, epoch: int) -> np.ndarray:
         parts = []
-        for language, members in enumerate(self._members):
-            ranks = epoch * self._shares[language] + np.arange(
-                self._shares[language]
-            )
+        for group, members in enumerate(self._members):
+            share = self._shares[group]
+            ranks = epoch * share + np.arange(share)
             rounds, places = np.divmod(ranks, len(members))
             for each in np.unique(rounds):
-                order = self._random(1, language, int(each)).permutation(
-                    members
-                )
+                order = self._random(1, group, int(each)).permutation(members)
                 parts.append(order[places[rounds == each]])
         return self._random(2, epoch).permutation(np.concatenate(parts))
 
 
-def epoch_shares(sizes: np.ndarray, exponent: float) -> np.ndarray:
-    """How many examples of an epoch each language gets: int64, each >= 1.
+def _groups(
+    languages: np.ndarray, pair_weights: np.ndarray
+) -> list[np.ndarray]:
+    """The pairs of each language and weight: int64 [pairs of the group]."""
+    order = np.lexsort((pair_weights, languages))
+    is_next = (np.diff(languages[order]) != 0) | (
+        np.diff(pair_weights[order]) != 0
+    )
+    return np.split(order, np.flatnonzero(is_next) + 1)
+
+
+def epoch_shares(
+    sizes: np.ndarray,
+    exponent: float,
+    languages: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """How many examples of an epoch each group gets: int64, each >= 1.
 
     Args:
-      sizes: int [languages], pairs of each language.
-      exponent: p_l is proportional to sizes ** exponent.
+      sizes: int [groups], pairs of each.
+      exponent: a language's share is proportional to the sum over its groups
+        of sizes * weights, to this power.
+      languages: int [groups], the language of each.
+      weights: float [groups], as how many pairs each of its pairs counts.
     """
-    weights = sizes.astype(np.float64) ** exponent
-    shares = np.round(sizes.sum() * weights / weights.sum()).astype(np.int64)
+    counts = sizes * weights
+    totals = np.bincount(languages, counts)[languages]
+    parts = totals**exponent * (counts / totals)
+    shares = np.round(sizes.sum() * parts / parts.sum()).astype(np.int64)
     return np.maximum(shares, 1)

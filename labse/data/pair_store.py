@@ -9,7 +9,8 @@ Files: TFRecords of tf.train.Example, `.tsv` and `.tsv.gz` with a header
 A pair may bring hard negatives, the hardest first: sentences of the target's
 language that do not translate its source. In a TFRecord they are the strings
 of the feature `hard_negatives`, in a TSV its column `hard_negatives` holds
-them as a JSON list; an empty cell is none.
+them as a JSON list; an empty cell is none. It may name its corpus, the feature
+or column `corpus`, which `data.corpus_weights` speaks of.
 """
 
 import glob
@@ -29,6 +30,7 @@ from absl import logging
 
 from labse.errors import InputError
 from labse.features import (
+    CORPUS,
     HARD_NEGATIVES,
     SOURCE,
     SOURCE_LANGUAGE,
@@ -43,7 +45,7 @@ _RECORD_FOOTER = 4  # uint32 checksum of the data
 
 
 # Of what an index holds; another one is made anew.
-_INDEX_VERSION = 2
+_INDEX_VERSION = 3
 
 
 class Pair(NamedTuple):
@@ -54,6 +56,7 @@ class Pair(NamedTuple):
     source_language: str
     target_language: str
     hard_negatives: tuple[bytes, ...]
+    corpus: str  # empty where it names none
 
     @property
     def languages(self) -> str:
@@ -69,6 +72,7 @@ class FileIndex(NamedTuple):
     offsets: np.ndarray  # int64 [pairs], bytes
     lengths: np.ndarray  # int32 [pairs], bytes
     languages: np.ndarray  # str [pairs], "en-de"
+    corpora: np.ndarray  # str [pairs]
     num_hard_negatives: np.ndarray  # int32 [pairs]
     malformed: int
     shown: tuple[str, ...]  # the first malformed lines, for the message
@@ -81,6 +85,8 @@ class PairStore:
       lengths: int32 [n], bytes of each pair's record; a measure of its length.
       languages: int32 [n], index into `language_names`.
       language_names: such as "en-de", sorted.
+      corpora: int32 [n], index into `corpus_names`.
+      corpus_names: sorted; "" for pairs that name none.
       num_hard_negatives: int32 [n], how many each pair brings.
     """
 
@@ -117,6 +123,11 @@ class PairStore:
             return_inverse=True,
         )
         self.languages = self.languages.astype(np.int32)
+        self.corpus_names, self.corpora = np.unique(
+            np.concatenate([file.corpora for file in files]),
+            return_inverse=True,
+        )
+        self.corpora = self.corpora.astype(np.int32)
         self.num_hard_negatives = np.concatenate(
             [file.num_hard_negatives for file in files]
         )
@@ -132,6 +143,9 @@ class PairStore:
         digest.update(np.ascontiguousarray(self.languages))
         if self.num_hard_negatives.any():
             digest.update(np.ascontiguousarray(self.num_hard_negatives))
+        if any(self.corpus_names):
+            digest.update("\t".join(self.corpus_names).encode())
+            digest.update(np.ascontiguousarray(self.corpora))
         return digest.hexdigest()
 
     def __len__(self) -> int:
@@ -198,7 +212,8 @@ def _parse(record: bytes, columns: tuple[str, ...]) -> Pair:
         fields.get(name, b"").decode() or UNKNOWN_LANGUAGE
         for name in (SOURCE_LANGUAGE, TARGET_LANGUAGE)
     )
-    return Pair(source, target, *languages, negatives)
+    corpus = fields.get(CORPUS, b"").decode()
+    return Pair(source, target, *languages, negatives, corpus)
 
 
 def _json_list(cell: bytes) -> tuple[bytes, ...]:
@@ -244,6 +259,7 @@ def _index(path: str, cache: pathlib.Path) -> FileIndex:
             offsets=arrays["offsets"],
             lengths=arrays["lengths"],
             languages=arrays["languages"],
+            corpora=arrays["corpora"],
             num_hard_negatives=arrays["num_hard_negatives"],
             malformed=int(arrays["malformed"]),
             shown=tuple(arrays["shown"].tolist()),
@@ -276,7 +292,7 @@ class _IndexBuilder:
         self._path = path
         self._shown_as = shown_as
         self._columns = columns
-        self._rows = []  # offset, length, languages, number of negatives
+        self._rows = []  # offset, length, languages, corpus, negatives
         self._malformed, self._shown = 0, []
 
     def add(self, record: bytes, offset: int, place: str) -> None:
@@ -290,18 +306,21 @@ class _IndexBuilder:
                 self._shown.append(f"{self._shown_as}:{place}: {said}")
             return
         negatives = len(pair.hard_negatives)
-        self._rows.append((offset, len(record), pair.languages, negatives))
+        self._rows.append(
+            (offset, len(record), pair.languages, pair.corpus, negatives)
+        )
 
     def index(self) -> FileIndex:
         """All of it."""
-        columns = list(zip(*self._rows, strict=True)) or [()] * 4
+        columns = list(zip(*self._rows, strict=True)) or [()] * 5
         return FileIndex(
             self._path,
             self._columns,
             np.array(columns[0], np.int64),
             np.array(columns[1], np.int32),
             np.array(columns[2], np.str_),
-            np.array(columns[3], np.int32),
+            np.array(columns[3], np.str_),
+            np.array(columns[4], np.int32),
             self._malformed,
             tuple(self._shown),
         )

@@ -17,14 +17,14 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tqdm
 
 from labse.errors import InputError
-from labse.features import HARD_NEGATIVES, PAIR_COLUMNS
+from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
 from labse.mining import hard_negatives, sentence_vectors
 from labse.mining.hard_negatives import NONE, Negatives, PairTexts
 from labse.mining.work_folder import WorkFolder
@@ -199,8 +199,11 @@ def _write(
     """Writes beside `out` and renames."""
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     write = _write_records if out.suffix == ".tfrecord" else _write_table
+    columns = PAIR_COLUMNS
+    if any(store.corpus_names):
+        columns = (*PAIR_COLUMNS, CORPUS)
     try:
-        count = write(temporary, out, _rows(store, pairs, found))
+        count = write(temporary, out, columns, _rows(store, pairs, found))
         if count != len(pairs):
             raise ValueError(f"{len(pairs)} pairs were read, {count} written.")
         temporary.replace(out)
@@ -217,11 +220,17 @@ def _rows(
 
 
 def _cells(pair: "Pair") -> list[bytes]:
-    languages = (pair.source_language, pair.target_language)
-    return [pair.source, pair.target, *(name.encode() for name in languages)]
+    """Of PAIR_COLUMNS and CORPUS."""
+    names = (pair.source_language, pair.target_language, pair.corpus)
+    return [pair.source, pair.target, *(name.encode() for name in names)]
 
 
-def _write_table(temporary: pathlib.Path, out: pathlib.Path, rows) -> int:
+def _write_table(
+    temporary: pathlib.Path,
+    out: pathlib.Path,
+    columns: tuple[str, ...],
+    rows: Iterable[tuple["Pair", list[str]]],
+) -> int:
     count = 0
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(open(temporary, "wb"))
@@ -230,9 +239,9 @@ def _write_table(temporary: pathlib.Path, out: pathlib.Path, rows) -> int:
             file = stack.enter_context(
                 gzip.GzipFile("", "wb", fileobj=file, mtime=0)
             )
-        file.write("\t".join([*PAIR_COLUMNS, HARD_NEGATIVES]).encode() + b"\n")
+        file.write("\t".join([*columns, HARD_NEGATIVES]).encode() + b"\n")
         for count, (pair, negatives) in enumerate(rows, start=1):
-            cells = _cells(pair)
+            cells = _cells(pair)[: len(columns)]
             if any(b"\t" in cell or b"\n" in cell for cell in cells):
                 raise InputError(
                     "A TSV cannot hold a text with a tab or a line feed. "
@@ -244,7 +253,12 @@ def _write_table(temporary: pathlib.Path, out: pathlib.Path, rows) -> int:
     return count
 
 
-def _write_records(temporary: pathlib.Path, _, rows) -> int:
+def _write_records(
+    temporary: pathlib.Path,
+    _,
+    columns: tuple[str, ...],
+    rows: Iterable[tuple["Pair", list[str]]],
+) -> int:
     import tensorflow as tf
 
     count = 0
@@ -252,7 +266,7 @@ def _write_records(temporary: pathlib.Path, _, rows) -> int:
         for pair, negatives in rows:
             values = {
                 name: [cell]
-                for name, cell in zip(PAIR_COLUMNS, _cells(pair), strict=True)
+                for name, cell in zip(columns, _cells(pair), strict=False)
             }
             values[HARD_NEGATIVES] = [text.encode() for text in negatives]
             features = {

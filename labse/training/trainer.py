@@ -9,7 +9,7 @@ killed and started again ends as if it had not been.
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -175,6 +175,7 @@ class Trainer:
             config.training.seed,
             config.data.language_exponent,
             config.data.batches_sorted_together,
+            _pair_weights(self._store, config.data.corpus_weights),
         )
         tokenizer = WordPieceTokenizer.from_config(
             self._vocabulary, config.tokenizer
@@ -378,6 +379,7 @@ def train(
         config.data.max_malformed_share,
     )
     _check_hard_negatives(store, config.data.hard_negatives)
+    _check_corpora(store, config.data.corpus_weights)
     if is_chief(strategy):
         _check_same_pairs(folder, store)
     logging.info(
@@ -409,6 +411,28 @@ def _check_hard_negatives(store: PairStore, wanted: int) -> None:
         np.sum((found > 0) & (found < wanted)),
         np.sum(found == 0),
     )
+
+
+def _check_corpora(store: PairStore, weights: Mapping[str, float]) -> None:
+    """Raises `InputError` where a weight is that of no corpus."""
+    unknown = set(weights) - set(store.corpus_names)
+    if unknown:
+        names = ", ".join(filter(None, store.corpus_names)) or "none"
+        raise InputError(
+            "data.corpus_weights must name corpora of the pairs (a column of a "
+            "TSV or a feature of a TFRecord). Received: "
+            f"{', '.join(sorted(unknown))}. There are: {names}."
+        )
+
+
+def _pair_weights(
+    store: PairStore, weights: Mapping[str, float]
+) -> np.ndarray | None:
+    """As how many pairs each pair counts: float64 [n]; None: all as one."""
+    if not weights:
+        return None
+    of_corpora = [weights.get(name, 1.0) for name in store.corpus_names]
+    return np.array(of_corpora)[store.corpora]
 
 
 def _check_same_pairs(folder: pathlib.Path, store: PairStore) -> None:

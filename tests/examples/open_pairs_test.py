@@ -29,11 +29,11 @@ def test_pairs_of_three_sources(tmp_path):
     )
     assert process.returncode == 0, process.stderr
     assert out.read_text("utf-8").split("\n") == [
-        "source\ttarget\tsource_language\ttarget_language",
-        "dog\tHund\ten\tdeu",
-        "cat\tKatze\ten\tdeu",
-        "In the beginning\tIm Anfang\ten\tde",
-        "Save\tSichern\ten\tde",
+        "source\ttarget\tsource_language\ttarget_language\tcorpus",
+        "dog\tHund\ten\tdeu\ttatoeba_challenge_train",
+        "cat\tKatze\ten\tdeu\ttatoeba_challenge_train",
+        "In the beginning\tIm Anfang\ten\tde\tbible_nt",
+        "Save\tSichern\ten\tde\twikimedia_ui",
         "",
     ]
     assert "2 pairs of tatoeba_challenge_train" in process.stderr

@@ -66,16 +66,56 @@ def test_windows_that_cross_an_epoch_take_both_sides():
 
 
 def test_shares_by_hand():
-    sizes = np.array([16, 4, 1])
-    np.testing.assert_array_equal(epoch_shares(sizes, 1.0), [16, 4, 1])
-    # Roots 4, 2, 1 of 7: 21 examples are 12, 6 and 3.
-    np.testing.assert_array_equal(epoch_shares(sizes, 0.5), [12, 6, 3])
-    np.testing.assert_array_equal(epoch_shares(sizes, 0.0), [7, 7, 7])
+    for exponent, expected in (
+        (1.0, [16, 4, 1]),
+        # Roots 4, 2, 1 of 7: 21 examples are 12, 6 and 3.
+        (0.5, [12, 6, 3]),
+        (0.0, [7, 7, 7]),
+    ):
+        shares = epoch_shares(
+            np.array([16, 4, 1]), exponent, np.arange(3), np.ones(3)
+        )
+        np.testing.assert_array_equal(shares, expected)
+
+
+def test_shares_of_weighted_pairs_by_hand():
+    """Language 0: 40 pairs that count a quarter and 6 whole; language 1: 1."""
+    sizes, languages = np.array([40, 6, 1]), np.array([0, 0, 1])
+    weights = np.array([0.25, 1, 1])
+    # Language 0 counts as 16 pairs, its root is 4 of 5 parts: 37.6 of 47
+    # examples, 10/16 of them for the first group.
+    np.testing.assert_array_equal(
+        epoch_shares(sizes, 0.5, languages, weights), [24, 14, 9]
+    )
+    # As they are: 10, 6 and 1 of 17.
+    np.testing.assert_array_equal(
+        epoch_shares(sizes, 1.0, languages, weights), [28, 17, 3]
+    )
+
+
+def test_pairs_are_drawn_as_often_as_they_weigh():
+    """10 pairs that count half and 5 that count 2: 5 and 10 of each 15."""
+    order = make_order(
+        [15], batch_size=15, pair_weights=np.repeat([0.5, 2.0], [10, 5])
+    )
+    for epochs in (1, 2, 6):
+        counts = np.bincount(stream(order, epochs), minlength=15)
+        assert counts[:10].sum() == 5 * epochs
+        np.testing.assert_array_equal(counts[10:], [2 * epochs] * 5)
+    # Those of half a pair go round by themselves too.
+    np.testing.assert_array_equal(counts[:10], [3] * 10)
+
+
+def test_equal_weights_change_nothing():
+    arguments = {"batches_sorted_together": 3, "language_exponent": 0.5}
+    plain = stream(make_order([13, 5, 2], **arguments), 20)
+    weighted = make_order([13, 5, 2], pair_weights=np.ones(20), **arguments)
+    np.testing.assert_array_equal(stream(weighted, 20), plain)
 
 
 def test_every_language_has_at_least_one_example():
     # With exponent 2, 101 * 1 / 10,001 examples would be none.
-    shares = epoch_shares(np.array([100, 1]), 2.0)
+    shares = epoch_shares(np.array([100, 1]), 2.0, np.arange(2), np.ones(2))
     np.testing.assert_array_equal(shares, [101, 1])
 
 

@@ -88,6 +88,29 @@ def test_every_kind_of_file_gives_its_pairs(tmp_path, name):
     assert pairs.languages.tolist() == [0, 0, 1, 0]
 
 
+def test_pairs_name_their_corpora(tmp_path):
+    header = HEADER.strip() + "\tcorpus\n"
+    some = [(*PAIRS[0], "bible"), (*PAIRS[1], ""), (*PAIRS[2], "bible")]
+    with tf.io.TFRecordWriter(str(tmp_path / "3.tfrecord")) as writer:
+        writer.write(record(source="a", target="b", corpus="news"))
+    paths = [
+        write(tmp_path / "1.tsv", table(some, header)),
+        write(tmp_path / "2.tsv", table(PAIRS[3:])),
+        tmp_path / "3.tfrecord",
+    ]
+    pairs = store(tmp_path, *paths)
+    names = ["bible", "", "bible", "", "news"]
+    assert [pairs.pair(row).corpus for row in range(5)] == names
+    assert list(pairs.corpus_names[pairs.corpora]) == names
+    # Read from the index that the first one made.
+    again = store(tmp_path, *paths)
+    assert list(again.corpus_names[again.corpora]) == names
+    assert again.identity() == pairs.identity()
+    other = [(*pair[:4], "news") for pair in some]
+    write(paths[0], table(other, header))
+    assert store(tmp_path, *paths).identity() != pairs.identity()
+
+
 def test_files_of_all_kinds_follow_one_another(tmp_path):
     paths = [
         write_records(tmp_path / "1.tfrecord", PAIRS[:2]),

@@ -105,6 +105,17 @@ def test_the_table_byte_by_byte(tmp_path):
     assert lines[5] == "20 dog\t22 chien\ten\tfr\t[]"
 
 
+@pytest.mark.parametrize("name", ["o.tsv", "o.tfrecord"])
+def test_a_pair_keeps_its_corpus(tmp_path, name):
+    corpora = ["", "bible", "", "interface", "interface"]
+    rows = [(*row, corpus) for row, corpus in zip(ROWS, corpora, strict=True)]
+    write(tmp_path / "pairs.tsv", rows, HEADER.strip() + "\tcorpus\n")
+    run(tmp_path, name)
+    found = read(tmp_path / name, tmp_path / "c")
+    assert [pair.corpus for pair in found] == corpora
+    assert found[0].hard_negatives == (b"8 Kappe", b"21 Hund")
+
+
 def test_the_same_bytes_again(tmp_path):
     for name in ("tsv", "tsv.gz", "tfrecord"):
         contents = set()

@@ -326,3 +326,35 @@ def test_training_shorter_than_the_model_is_asked(files, tmp_path):
     lines = (tmp_path / "b" / "history.jsonl").read_text().splitlines()
     # Five words and [CLS] and [SEP] are more than six.
     assert json.loads(lines[0])["truncated"] > 0
+
+
+def test_pairs_are_drawn_by_the_weights_of_their_corpora(files, tmp_path):
+    """A quarter of 50 pairs that are cut and 50 that are not: 1 in 5 is cut."""
+    folder = tmp_path / "files"
+    shutil.copytree(files, folder)
+    rows = ["source\ttarget\tsource_language\ttarget_language\tcorpus"]
+    for number in range(50):
+        text = f"{WORDS[number % 10]} {WORDS[number // 10]}"
+        rows.append(f"{text}\t{text.upper()}\tde\tde-UPPER\tshort")
+        text = " ".join([text] * 4)
+        rows.append(f"{text}\t{text.upper()}\tde\tde-UPPER\tlong")
+    (folder / "pairs.tsv").write_text("\n".join(rows) + "\n")
+
+    unknown = run(
+        folder, tmp_path / "no", **{"data.corpus_weights": "{lang: 0.25}"}
+    )
+    assert unknown.returncode == 2
+    assert "Received: lang. There are: long, short." in unknown.stderr
+
+    settings = {
+        "training.num_steps": 50,
+        "training.validate_every": 50,
+        "data.batches_sorted_together": 1,
+        "data.corpus_weights": "{long: 0.25}",
+    }
+    done = run(folder, tmp_path / "out", **settings)
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "out" / "history.jsonl").read_text().splitlines()
+    records = map(json.loads, lines)
+    cut = [each["truncated"] for each in records if "truncated" in each]
+    assert np.mean(cut) == pytest.approx(0.2, abs=1e-6)  # Four epochs of 100.
