@@ -18,7 +18,6 @@ back when it needs them. All of it is kept in FOLDER, so a killed run goes on.
 """
 
 import argparse
-import itertools
 import pathlib
 import subprocess
 import sys
@@ -37,18 +36,16 @@ def spliced(lines: list[str], number: int) -> list[str]:
         for line in words
         if len(line) > 1
     ]
-    made = (
-        f"{first} {halves[(row + shift) % len(halves)][1]}"
-        for shift in range(1, len(halves))
-        for row, (first, _) in enumerate(halves)
+    distinct = {}
+    for shift in range(1, len(halves)):
+        for row, (first, _) in enumerate(halves):
+            distinct[f"{first} {halves[(row + shift) % len(halves)][1]}"] = None
+            if len(distinct) == number:
+                return list(distinct)
+    raise SystemExit(
+        f"{len(lines):,} lines give {len(distinct):,} spliced ones. Ask for "
+        f"at most so many with --candidates (received {number:,})."
     )
-    distinct = dict.fromkeys(itertools.islice(made, 2 * number))
-    if len(distinct) < number:
-        raise SystemExit(
-            f"{len(lines):,} lines give {len(distinct):,} spliced ones. Ask "
-            f"for at most so many with --candidates (received {number:,})."
-        )
-    return list(itertools.islice(distinct, number))
 
 
 def memory(pid: int) -> dict[str, int]:

@@ -19,7 +19,7 @@ if [[ ! -f $files/validation.tsv ]]; then
     --train_out="$files/train.tsv" --heldout_out="$files/validation.tsv"
 fi
 [[ -f $files/vocab.txt ]] ||
-  step labse build-vocab --input="$files/train.tsv" --vocab_size=60000 --out="$files/vocab.txt"
+  step labse build-vocab --input="$files/train.tsv" --vocab_size=240000 --out="$files/vocab.txt"
 step labse train --config=labse_small_open --train="$files/train.tsv" \
   --validation="$files/validation.tsv" --vocab="$files/vocab.txt" --out="$run"
 

@@ -4,6 +4,7 @@ Only line feeds end a line, and a carriage return before one belongs to it:
 Unicode's other line separators stand within sentences of real test sets.
 """
 
+import codecs
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -80,19 +81,24 @@ def read_lines(path: str | Path) -> list[str]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} must be a text file. There is none.")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the text must be UTF-8. {error}.") from error
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    if not lines[-1]:
-        lines.pop()
+    lines = []
+    with open(path, "rb") as file:
+        # Line by line: a file of gigabytes is not held three times.
+        for number, line in enumerate(file, start=1):
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            try:
+                text = line.decode()
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{path}, line {number}: the text must be UTF-8. {error}."
+                ) from error
+            lines.append(text.removesuffix("\n").removesuffix("\r"))
+            if not lines[-1].strip():
+                raise InputError(
+                    f"{path}, line {number}: a line must hold a sentence. "
+                    "Received: an empty line. Take it out of all aligned files."
+                )
     if not lines:
         raise InputError(f"{path} is empty: it must hold a sentence a line.")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            raise InputError(
-                f"{path}, line {number}: a line must hold a sentence. "
-                "Received: an empty line. Take it out of all aligned files."
-            )
     return lines

@@ -84,7 +84,7 @@ def test_lines(tmp_path):
         (b"", "t.de is empty"),
         (b"\n", r"t.de, line 1: .* Received: an empty line"),
         (b"a\n \t\nb\n", r"t.de, line 2: .* Received: an empty line"),
-        (b"f\xfcr\n", "t.de: the text must be UTF-8"),
+        (b"ein\nf\xfcr\n", "t.de, line 2: the text must be UTF-8"),
         (None, "t.de must be a text file. There is none"),
     ],
 )
