@@ -18,6 +18,7 @@ back when it needs them. All of it is kept in FOLDER, so a killed run goes on.
 """
 
 import argparse
+import hashlib
 import pathlib
 import subprocess
 import sys
@@ -90,11 +91,15 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     files = aligned_files.find_files(options.data)
     lines = aligned_files.read_lines(files[target])
-    pool = work / f"pool-{options.candidates}.txt"
+    number = options.candidates - len(lines)
+    if number < 1:
+        parser.error(f"--candidates must be more than {len(lines):,}.")
+    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+    pool = work / f"pool-{target}-{digest}-{number}.txt"
     if not pool.exists():
         temporary = pool.with_suffix(".tmp")
         with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            for line in spliced(lines, options.candidates - len(lines)):
+            for line in spliced(lines, number):
                 file.write(line + "\n")
         temporary.replace(pool)
     seconds, most = measured(

@@ -15,8 +15,8 @@ trained; the pairs are the same file. An encoder without blocks is the library's
 - batches without duplicates (`NO_DUPLICATES_HASHED`), which the library
   recommends for this loss, where ours masks them;
 - pairs as often as they stand in the file, where ours evens out languages
-  (`data.language_exponent`), and no grouping by length: the library has neither
-  for pairs;
+  (`data.language_exponent`) and weighs corpora (`data.corpus_weights`), and no
+  grouping by length: the library has none of these for pairs;
 - float32 or bfloat16 autocast, whichever makes the faster step on this machine,
   by a short trial before the clock starts.
 

@@ -9,8 +9,9 @@ a run of --config=labse_dan, finds nearest to the source, without what
 translates the source by any pair of the input, directly or by one hop, and
 without near copies of that (case, punctuation, digits). Pairs are TFRecords,
 .tsv or .tsv.gz, as labse train takes them. Written are source, target, their
-languages and hard_negatives, as many pairs in the same order: a TSV holds a
-JSON list of strings, a .tfrecord a feature of several strings.
+languages, the corpus if any has one, and hard_negatives, as many pairs in the
+same order: a TSV holds a JSON list of strings, a .tfrecord a feature of several
+strings.
 
 A pair whose source has fewer negatives among its 256 nearest targets gets
 fewer; training leaves the missing ones out. A process that was killed goes on

@@ -4,8 +4,8 @@ r"""Trains a dual encoder on translation pairs.
         --vocab=vocab.txt --out=RUN
 
 Pairs are TFRecords, .tsv or .tsv.gz with a header (source, target,
-source_language, target_language). Started again with the same command, a run
-goes on from its last checkpoint.
+source_language, target_language, and if you like corpus and hard_negatives).
+Started again with the same command, a run goes on from its last checkpoint.
 """
 
 from absl import flags

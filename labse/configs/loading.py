@@ -108,8 +108,14 @@ def _value(hint, value, key: str):
     elif typing.get_origin(hint) is dict:
         item = typing.get_args(hint)[1]
         if isinstance(value, dict):
+            for name in value:
+                if not (isinstance(name, str) and name):
+                    raise InputError(
+                        f"The keys of {key} must be names. Received: {name!r}. "
+                        "Put it in quotes if it is one."
+                    )
             return {
-                str(name): _value(item, each, f"{key}.{name}")
+                name: _value(item, each, f"{key}.{name}")
                 for name, each in value.items()
             }
     elif hint is float and _is_number(value):

@@ -5,7 +5,6 @@ comment says whose number it is.
 """
 
 import dataclasses
-import math
 
 from labse.errors import InputError
 
@@ -139,8 +138,11 @@ class DataConfig:
     # power; 1 takes the pairs as they are, 0 all languages alike.
     language_exponent: float = 1.0
     # A pair of the corpus of this name (`labse.features.CORPUS`) counts as so
-    # many pairs; those of other corpora as one.
-    corpus_weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    # many pairs, those of other corpora as one. All pairs of a language that
+    # have one weight get at least one example an epoch.
+    corpus_weights: dict[str, float] = dataclasses.field(
+        default_factory=dict, hash=False
+    )
     # Lengths that a batch is padded to, each at most the longest while
     # training; empty: always the longest.
     length_buckets: tuple[int, ...] = ()
@@ -162,11 +164,10 @@ class DataConfig:
             )
         _probability(self, "language_exponent", "max_malformed_share")
         _positive(self, "batches_sorted_together")
-        if not all(
-            0 < each < math.inf for each in self.corpus_weights.values()
-        ):
+        weights = self.corpus_weights.values()
+        if not all(1e-6 <= weight <= 1e6 for weight in weights):
             raise InputError(
-                "data.corpus_weights must be finite and greater than 0. To do "
+                "data.corpus_weights must be between 1e-6 and 1e6. To do "
                 "without a corpus leave its pairs out. Received: "
                 f"{self.corpus_weights}."
             )

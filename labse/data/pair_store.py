@@ -4,7 +4,7 @@ An index of where each pair starts is made once for each file and kept in a
 cache folder, so that the order of training can be a pure function of seed and
 step: any pair can be read at any time, and resuming reads nothing twice.
 Files: TFRecords of tf.train.Example, `.tsv` and `.tsv.gz` with a header
-(`labse.features.PAIR_COLUMNS`; the language columns may be missing).
+(`labse.features.PAIR_COLUMNS`; only source and target must be there).
 
 A pair may bring hard negatives, the hardest first: sentences of the target's
 language that do not translate its source. In a TFRecord they are the strings
@@ -22,6 +22,7 @@ import os
 import pathlib
 import shutil
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -71,8 +72,10 @@ class FileIndex(NamedTuple):
     columns: tuple[str, ...]  # of a TSV; empty for TFRecords
     offsets: np.ndarray  # int64 [pairs], bytes
     lengths: np.ndarray  # int32 [pairs], bytes
-    languages: np.ndarray  # str [pairs], "en-de"
-    corpora: np.ndarray  # str [pairs]
+    languages: np.ndarray  # int32 [pairs], index into language_names
+    language_names: np.ndarray  # str, such as "en-de", sorted
+    corpora: np.ndarray  # int32 [pairs], index into corpus_names
+    corpus_names: np.ndarray  # str, sorted
     num_hard_negatives: np.ndarray  # int32 [pairs]
     malformed: int
     shown: tuple[str, ...]  # the first malformed lines, for the message
@@ -118,24 +121,24 @@ class PairStore:
         self.file_ids = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         self.offsets = np.concatenate([file.offsets for file in files])
         self.lengths = np.concatenate([file.lengths for file in files])
-        self.language_names, self.languages = np.unique(
-            np.concatenate([file.languages for file in files]),
-            return_inverse=True,
+        self.language_names, self.languages = _merge(
+            [(file.language_names, file.languages) for file in files]
         )
-        self.languages = self.languages.astype(np.int32)
-        self.corpus_names, self.corpora = np.unique(
-            np.concatenate([file.corpora for file in files]),
-            return_inverse=True,
+        self.corpus_names, self.corpora = _merge(
+            [(file.corpus_names, file.corpora) for file in files]
         )
-        self.corpora = self.corpora.astype(np.int32)
         self.num_hard_negatives = np.concatenate(
             [file.num_hard_negatives for file in files]
         )
         self._columns = [file.columns for file in files]
         self._maps = [_map(file.path) for file in files]
 
-    def identity(self) -> str:
-        """Changes with the pairs, their order, or where they begin."""
+    def identity(self, with_corpora: bool = False) -> str:
+        """Changes with the pairs, their order, or where they begin.
+
+        Args:
+          with_corpora: also with their corpora.
+        """
         digest = hashlib.sha256()
         for array in (self.file_ids, self.offsets, self.lengths):
             digest.update(np.ascontiguousarray(array))
@@ -143,7 +146,7 @@ class PairStore:
         digest.update(np.ascontiguousarray(self.languages))
         if self.num_hard_negatives.any():
             digest.update(np.ascontiguousarray(self.num_hard_negatives))
-        if any(self.corpus_names):
+        if with_corpora:
             digest.update("\t".join(self.corpus_names).encode())
             digest.update(np.ascontiguousarray(self.corpora))
         return digest.hexdigest()
@@ -199,6 +202,13 @@ def _parse(record: bytes, columns: tuple[str, ...]) -> Pair:
             if feature.bytes_list.value
         }
         negatives = ()
+        other = [
+            name
+            for name in (SOURCE_LANGUAGE, TARGET_LANGUAGE, CORPUS)
+            if features[name].WhichOneof("kind") not in (None, "bytes_list")
+        ]
+        if other:
+            raise ValueError(f"the feature {other[0]} is not of bytes")
         if HARD_NEGATIVES in fields:
             negatives = tuple(features[HARD_NEGATIVES].bytes_list.value)
     source, target = fields[SOURCE], fields[TARGET]
@@ -259,7 +269,9 @@ def _index(path: str, cache: pathlib.Path) -> FileIndex:
             offsets=arrays["offsets"],
             lengths=arrays["lengths"],
             languages=arrays["languages"],
+            language_names=arrays["language_names"],
             corpora=arrays["corpora"],
+            corpus_names=arrays["corpus_names"],
             num_hard_negatives=arrays["num_hard_negatives"],
             malformed=int(arrays["malformed"]),
             shown=tuple(arrays["shown"].tolist()),
@@ -318,12 +330,34 @@ class _IndexBuilder:
             self._columns,
             np.array(columns[0], np.int64),
             np.array(columns[1], np.int32),
-            np.array(columns[2], np.str_),
-            np.array(columns[3], np.str_),
+            *_number(columns[2]),
+            *_number(columns[3]),
             np.array(columns[4], np.int32),
             self._malformed,
             tuple(self._shown),
         )
+
+
+def _number(values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the names each value is, int32 [n], and the names, sorted."""
+    names = sorted(set(values))
+    numbers = {name: number for number, name in enumerate(names)}
+    return (
+        np.array([numbers[value] for value in values], np.int32),
+        np.array(names, np.str_),
+    )
+
+
+def _merge(
+    files: list[tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """(names, numbers) of each file -> all names, and all numbers in these."""
+    names = np.unique(np.concatenate([names for names, _ in files]))
+    numbers = [
+        np.searchsorted(names, own_names).astype(np.int32)[own]
+        for own_names, own in files
+    ]
+    return names, np.concatenate(numbers)
 
 
 def _index_table(path: str, shown_as: str) -> FileIndex:

@@ -7,12 +7,13 @@ whole parts, and the next one encodes only what is missing. Another model, or
 the same one after more training, has another fingerprint.
 """
 
+import contextlib
 import hashlib
 import os
 import pathlib
-import shutil
 import tempfile
 import zipfile
+from collections.abc import Iterator
 
 import numpy as np
 import tqdm
@@ -41,8 +42,8 @@ def cached(
       fingerprint: of the model; changes whenever its vectors do.
 
     Raises:
-      InputError: there is no text, a part is damaged, the disk is full, or
-        encode_fn returns something else.
+      InputError: there is no text, a part is damaged, the folder cannot be
+        written, or encode_fn returns something else.
     """
     parts = pathlib.Path(folder) / fingerprint[:32]
 
@@ -64,8 +65,8 @@ def cached(
                         f"Received: shape {list(made.shape)} for {len(some)} "
                         "texts."
                     )
-                _write(parts, rows.keys[some], made)
                 rows.fill(rows.keys[some], made)
+                _write(parts, rows.keys[some], made)
                 bar.update(len(some))
         return rows.vectors()
 
@@ -96,6 +97,17 @@ class _Rows:
             self._vectors = _map_scratch(
                 self._folder, (len(self.keys), vectors.shape[1]), vectors.dtype
             )
+        wanted_shape = len(keys), self._vectors.shape[1]
+        if (
+            vectors.shape != wanted_shape
+            or vectors.dtype != self._vectors.dtype
+        ):
+            raise InputError(
+                f"{self._folder} must hold vectors of one encoder: "
+                f"{self._vectors.dtype} {list(wanted_shape)}. Received: "
+                f"{vectors.dtype} {list(vectors.shape)}. Remove the folder; "
+                "its texts are then encoded again."
+            )
         place = place[wanted]
         self._vectors[self._first[place]] = vectors[wanted]
         self._is_filled[place] = True
@@ -118,16 +130,27 @@ def _map_scratch(
     folder: pathlib.Path, shape: tuple[int, int], dtype: np.dtype
 ) -> np.ndarray:
     """Room on the disk for an array, which goes with the array."""
-    needed = shape[0] * shape[1] * dtype.itemsize
-    free = shutil.disk_usage(folder).free
-    if needed > free:  # Written to all the same, it would kill the process.
-        raise InputError(
-            f"{folder} must have room for the vectors of {shape[0]:,} texts: "
-            f"{needed / 1e9:,.1f} GB. Free: {free / 1e9:,.1f} GB. Choose "
-            "another folder with --cache, on a larger disk."
-        )
-    with tempfile.TemporaryFile(dir=folder) as file:
+    size = shape[0] * shape[1] * dtype.itemsize
+    with (
+        _writing(folder, f"the vectors of {shape[0]:,} texts", size),
+        tempfile.TemporaryFile(dir=folder) as file,
+    ):
+        if hasattr(os, "posix_fallocate"):  # Not on macOS.
+            # Without its blocks a full disk would kill the process later.
+            os.posix_fallocate(file.fileno(), 0, size)
         return np.memmap(file, dtype, "w+", shape=shape)
+
+
+@contextlib.contextmanager
+def _writing(folder: pathlib.Path, what: str, size: int) -> Iterator[None]:
+    """Names the folder and says what to do where it cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{folder} must take {what}, {size / 1e9:,.2f} GB. Received: "
+            f"{error}. Make room, or choose another folder with --cache."
+        ) from error
 
 
 def _key(text: str) -> bytes:
@@ -140,7 +163,13 @@ def _read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as part:
             keys, vectors = part["keys"], part["vectors"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (
+        EOFError,
+        OSError,
+        ValueError,
+        KeyError,
+        zipfile.BadZipFile,
+    ) as error:
         raise InputError(
             f"{path} is no part of a cache of embeddings ({error}). "
             "Remove it; its texts are then encoded again."
@@ -152,7 +181,10 @@ def _write(parts: pathlib.Path, keys: np.ndarray, vectors: np.ndarray) -> None:
     name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
     temporary = parts / f".{name}.{os.getpid()}.tmp"
     try:
-        with open(temporary, "wb") as file:
+        with (
+            _writing(parts, f"{len(keys):,} vectors", vectors.nbytes),
+            open(temporary, "wb") as file,
+        ):
             np.savez(
                 file,
                 keys=keys.view(np.uint8).reshape(-1, _KEY_BYTES),

@@ -1,9 +1,9 @@
 """Files of pairs in, the same pairs with hard negatives out.
 
 What is written has the columns that training reads: source, target, their
-languages and `hard_negatives` (see `labse.data.pair_store`); other columns are
-left out, and hard negatives that a pair had are replaced. There are as many
-pairs as there were, in the same order.
+languages, `corpus` if any pair names one, and `hard_negatives` (see
+`labse.data.pair_store`); other columns are left out, and hard negatives that a
+pair had are replaced. There are as many pairs as there were, in the same order.
 
     WORK/index/         where the pairs begin
     WORK/vectors.npy    of every different text; a process that was killed goes

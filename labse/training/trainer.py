@@ -23,6 +23,7 @@ from labse.data.batches import batches
 from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
+from labse.features import CORPUS
 from labse.inference.encoder_model import EncoderModel
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
@@ -381,7 +382,9 @@ def train(
     _check_hard_negatives(store, config.data.hard_negatives)
     _check_corpora(store, config.data.corpus_weights)
     if is_chief(strategy):
-        _check_same_pairs(folder, store)
+        _check_same_pairs(
+            folder, store.identity(bool(config.data.corpus_weights))
+        )
     logging.info(
         "%d pairs in %d pairs of languages, %d replicas.",
         len(store),
@@ -419,9 +422,9 @@ def _check_corpora(store: PairStore, weights: Mapping[str, float]) -> None:
     if unknown:
         names = ", ".join(filter(None, store.corpus_names)) or "none"
         raise InputError(
-            "data.corpus_weights must name corpora of the pairs (a column of a "
-            "TSV or a feature of a TFRecord). Received: "
-            f"{', '.join(sorted(unknown))}. There are: {names}."
+            "data.corpus_weights must name corpora of the pairs (the column or "
+            f"feature {CORPUS!r}). Received: {', '.join(sorted(unknown))}. "
+            f"There are: {names}. Leave the others out."
         )
 
 
@@ -435,10 +438,10 @@ def _pair_weights(
     return np.array(of_corpora)[store.corpora]
 
 
-def _check_same_pairs(folder: pathlib.Path, store: PairStore) -> None:
+def _check_same_pairs(folder: pathlib.Path, pairs_identity: str) -> None:
     """Raises `InputError` where a run would go on with other pairs."""
     path = folder / run_folder.INDEX / "identity"
-    identity = store.identity().encode()
+    identity = pairs_identity.encode()
     known = path.read_bytes() if path.exists() else identity
     begun = tf.train.latest_checkpoint(folder / run_folder.LAST)
     if begun and known != identity:

@@ -109,8 +109,27 @@ def test_pairs_are_drawn_as_often_as_they_weigh():
 def test_equal_weights_change_nothing():
     arguments = {"batches_sorted_together": 3, "language_exponent": 0.5}
     plain = stream(make_order([13, 5, 2], **arguments), 20)
-    weighted = make_order([13, 5, 2], pair_weights=np.ones(20), **arguments)
+    weights = np.full(20, 0.25)
+    weighted = make_order([13, 5, 2], pair_weights=weights, **arguments)
     np.testing.assert_array_equal(stream(weighted, 20), plain)
+
+
+def test_the_order_of_earlier_versions():
+    """A run that began with one of them goes on with another."""
+    order = make_order(
+        [6, 3, 2],
+        seed=7,
+        lengths=np.arange(11)[::-1],
+        language_exponent=0.5,
+        batches_sorted_together=2,
+    )
+    assert [order.batch(step).tolist() for step in range(5)] == [
+        [3, 2, 1, 0],
+        [8, 7, 6, 5],
+        [10, 10, 9, 9],
+        [7, 5, 4, 1],
+        [6, 6, 4, 2],
+    ]
 
 
 def test_every_language_has_at_least_one_example():

@@ -105,10 +105,23 @@ def test_pairs_name_their_corpora(tmp_path):
     # Read from the index that the first one made.
     again = store(tmp_path, *paths)
     assert list(again.corpus_names[again.corpora]) == names
-    assert again.identity() == pairs.identity()
-    other = [(*pair[:4], "news") for pair in some]
-    write(paths[0], table(other, header))
-    assert store(tmp_path, *paths).identity() != pairs.identity()
+    assert again.identity(with_corpora=True) == pairs.identity(
+        with_corpora=True
+    )
+    write(paths[0], table([(*pair[:4], "verse") for pair in some], header))
+    other = store(tmp_path, *paths)
+    assert other.identity(with_corpora=True) != pairs.identity(
+        with_corpora=True
+    )
+
+
+def test_a_corpus_that_is_not_bytes_is_malformed(tmp_path):
+    path = tmp_path / "p.tfrecord"
+    example = tf.train.Example.FromString(record(source="a", target="b"))
+    example.features.feature["corpus"].int64_list.value.append(3)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(example.SerializeToString())
+    assert "feature corpus is not of bytes" in refusal(tmp_path, path)
 
 
 def test_files_of_all_kinds_follow_one_another(tmp_path):
