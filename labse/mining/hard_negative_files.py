@@ -2,7 +2,7 @@
 
 What is written has the columns that training reads: source, target, their
 languages, `corpus` if any pair names one, and `hard_negatives` (see
-`labse.data.pair_store`); other columns are left out, and hard negatives that a
+`labse.data.pair_record`); other columns are left out, and hard negatives that a
 pair had are replaced. There are as many pairs as there were, in the same order.
 
     WORK/index/         where the pairs begin
@@ -30,7 +30,8 @@ from labse.mining.hard_negatives import NONE, Negatives, PairTexts
 from labse.mining.work_folder import WorkFolder
 
 if TYPE_CHECKING:  # It needs TensorFlow.
-    from labse.data.pair_store import Pair, PairStore
+    from labse.data.pair_record import Pair
+    from labse.data.pair_store import PairStore
 
 ENDINGS = (".tsv", ".tsv.gz", ".tfrecord")
 CHUNK = sentence_vectors.CHUNK

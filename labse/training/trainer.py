@@ -9,7 +9,7 @@ killed and started again ends as if it had not been.
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -23,13 +23,12 @@ from labse.data.batches import batches
 from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
-from labse.features import CORPUS
 from labse.inference.encoder_model import EncoderModel
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
-from labse.training import callbacks, history
+from labse.training import callbacks, history, training_pairs
 from labse.training.distribution import is_chief, make_strategy
 from labse.training.optimizer import make_optimizer
 
@@ -176,7 +175,9 @@ class Trainer:
             config.training.seed,
             config.data.language_exponent,
             config.data.batches_sorted_together,
-            _pair_weights(self._store, config.data.corpus_weights),
+            training_pairs.pair_weights(
+                self._store, config.data.corpus_weights
+            ),
         )
         tokenizer = WordPieceTokenizer.from_config(
             self._vocabulary, config.tokenizer
@@ -379,10 +380,10 @@ def train(
         folder / run_folder.INDEX,
         config.data.max_malformed_share,
     )
-    _check_hard_negatives(store, config.data.hard_negatives)
-    _check_corpora(store, config.data.corpus_weights)
+    training_pairs.check_hard_negatives(store, config.data.hard_negatives)
+    training_pairs.check_corpora(store, config.data.corpus_weights)
     if is_chief(strategy):
-        _check_same_pairs(
+        training_pairs.check_same_pairs(
             folder, store.identity(bool(config.data.corpus_weights))
         )
     logging.info(
@@ -393,61 +394,3 @@ def train(
     )
     trainer = Trainer(config, folder, store, vocabulary, strategy, source)
     return trainer.train(validate)
-
-
-def _check_hard_negatives(store: PairStore, wanted: int) -> None:
-    """Says how many pairs have them; raises `InputError` where none has."""
-    if not wanted:
-        return
-    found = np.minimum(store.num_hard_negatives, wanted)
-    if not found.any():
-        raise InputError(
-            f"data.hard_negatives={wanted} needs pairs with hard negatives (a "
-            "column of a TSV or a feature of a TFRecord). No pair has any. "
-            "Make them with labse mine-hard-negatives, or set 0."
-        )
-    logging.info(
-        "Of %d pairs %d have %d hard negatives, %d have fewer, %d have none.",
-        len(found),
-        np.sum(found == wanted),
-        wanted,
-        np.sum((found > 0) & (found < wanted)),
-        np.sum(found == 0),
-    )
-
-
-def _check_corpora(store: PairStore, weights: Mapping[str, float]) -> None:
-    """Raises `InputError` where a weight is that of no corpus."""
-    unknown = set(weights) - set(store.corpus_names)
-    if unknown:
-        names = ", ".join(filter(None, store.corpus_names)) or "none"
-        raise InputError(
-            "data.corpus_weights must name corpora of the pairs (the column or "
-            f"feature {CORPUS!r}). Received: {', '.join(sorted(unknown))}. "
-            f"There are: {names}. Leave the others out."
-        )
-
-
-def _pair_weights(
-    store: PairStore, weights: Mapping[str, float]
-) -> np.ndarray | None:
-    """As how many pairs each pair counts: float64 [n]; None: all as one."""
-    if not weights:
-        return None
-    of_corpora = [weights.get(name, 1.0) for name in store.corpus_names]
-    return np.array(of_corpora)[store.corpora]
-
-
-def _check_same_pairs(folder: pathlib.Path, pairs_identity: str) -> None:
-    """Raises `InputError` where a run would go on with other pairs."""
-    path = folder / run_folder.INDEX / "identity"
-    identity = pairs_identity.encode()
-    known = path.read_bytes() if path.exists() else identity
-    begun = tf.train.latest_checkpoint(folder / run_folder.LAST)
-    if begun and known != identity:
-        raise InputError(
-            f"The training pairs are not those that {folder} began with, so "
-            "the order of the data would be another one. Give the same files, "
-            f"or begin a new run with --init={folder}."
-        )
-    run_folder.write_atomically(path, identity)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.data import pair_store
+from labse.data import pair_index
 from labse.data.pair_store import PairStore, match
 from labse.errors import InputError
 
@@ -339,8 +339,8 @@ def test_the_index_is_made_once(tmp_path, monkeypatch, name):
     def forbidden(*arguments):
         raise AssertionError("The file was indexed again.")
 
-    monkeypatch.setattr(pair_store, "_index_table", forbidden)
-    monkeypatch.setattr(pair_store.gzip, "open", forbidden)
+    monkeypatch.setattr(pair_index, "_index_table", forbidden)
+    monkeypatch.setattr(pair_index.gzip, "open", forbidden)
     assert rows(store(tmp_path, path)) == expected(PAIRS)
     again = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").iterdir()}
     assert again == made
