@@ -19,7 +19,7 @@ main{max-width:1080px;margin:auto}
 h1{font-size:26px;margin:0}h2{font-size:18px;margin:0 0 4px}
 p{margin:0 0 12px;color:var(--soft)}
 section{background:#fff;border:1px solid var(--line);border-radius:10px;
-padding:20px 24px;margin-top:18px}
+padding:20px 24px;margin-top:18px;overflow-x:auto}
 .cards{display:flex;flex-wrap:wrap;gap:14px;margin-top:18px}
 .card{flex:1 1 150px;background:#fff;border:1px solid var(--line);
 border-radius:10px;padding:14px 18px}

@@ -5,7 +5,7 @@ No script, no network, no file beside it. Several models stand side by side.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -172,7 +172,7 @@ def _groups(judged: dict[str, TaskResult]) -> ElementTree.Element:
     """Each model's averages of the main figure, and published ones."""
     first = next(iter(judged.values()))
     averages = {model: each.averages() for model, each in judged.items()}
-    groups = list(next(iter(averages.values())))
+    groups = _different_groups(first, next(iter(averages.values())))
     rows = [
         [
             page.text_cell(model),
@@ -211,6 +211,15 @@ def _groups(judged: dict[str, TaskResult]) -> ElementTree.Element:
         ),
         page.table(["model", *titles], rows),
     )
+
+
+def _different_groups(result: TaskResult, names: Iterable[str]) -> list[str]:
+    """The groups, "all" only where no other has the same rows."""
+    names = list(names)
+    everything = result.members(ALL)
+    if any(result.members(name) == everything for name in names if name != ALL):
+        names.remove(ALL)
+    return names
 
 
 def _bars(judged: dict[str, TaskResult]) -> ElementTree.Element:

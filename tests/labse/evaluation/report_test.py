@@ -88,7 +88,7 @@ def test_page_is_well_formed_and_says_its_figures(page):
     text = "|".join(reader.texts)
     # Of two languages one counts: the mean is German's.
     assert "|50.0 %|target to source, 0.0 to 100.0|25.0 %|" in text
-    assert "|LaBSE (paper)|83.7|–|" in text
+    assert "|LaBSE (paper)|83.7|" in text
     assert "|1,500|training steps|" in text
     assert "|Hund|" in text and "|0.910|dog|0.120|" in text
     assert "✓" in reader.texts and "0.875" in reader.texts
@@ -245,3 +245,20 @@ def test_broken_history_names_the_line(tmp_path, line):
         InputError, match=r"history\.jsonl, line 2: .* \"step\""
     ):
         report.read_history(path)
+
+
+def test_a_group_of_all_rows_stands_once(tmp_path):
+    result = _result()
+    for groups, titles in (
+        ({"some": ["de"]}, ["some: 1"]),
+        ({"some": ["de"], "two": ["de", "fr"]}, ["some: 1", "two: 2"]),
+        ({"other": ["fr"]}, ["other: 1", "all: 1"]),
+        ({}, ["all: 1"]),
+    ):
+        path = tmp_path / "report.html"
+        shown = dataclasses.replace(result, groups=groups)
+        report.write(path, {"model": shown}, "data", [])
+        texts = _Reader(path.read_text("utf-8")).texts
+        assert [
+            text for text in texts if re.fullmatch(r"\w+: \d", text)
+        ] == titles
