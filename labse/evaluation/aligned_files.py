@@ -4,7 +4,6 @@ Only line feeds end a line, and a carriage return before one belongs to it:
 Unicode's other line separators stand within sentences of real test sets.
 """
 
-import codecs
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -85,10 +84,8 @@ def read_lines(path: str | Path) -> list[str]:
     with open(path, "rb") as file:
         # Line by line: a file of gigabytes is not held three times.
         for number, line in enumerate(file, start=1):
-            if number == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
             try:
-                text = line.decode()
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise InputError(
                     f"{path}, line {number}: the text must be UTF-8. {error}."

@@ -24,7 +24,7 @@ from labse.evaluation.retrieval import EncodeFn
 # What is lost at most when the process is killed.
 PART_TEXTS = 16_384
 _KEY_BYTES = 16
-KEY = np.dtype(f"S{_KEY_BYTES}")
+_KEY = np.dtype(f"S{_KEY_BYTES}")
 
 
 def cached(
@@ -78,7 +78,7 @@ class _Rows:
 
     def __init__(self, folder: pathlib.Path, texts: list[str]):
         self._folder = folder
-        self.keys = np.array([_key(text) for text in texts], KEY)  # [n]
+        self.keys = np.array([_key(text) for text in texts], _KEY)  # [n]
         # The distinct keys in order, and where each is first among the texts.
         self._sorted, self._first, self._number = np.unique(
             self.keys, return_index=True, return_inverse=True
@@ -174,7 +174,7 @@ def _read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
             f"{path} is no part of a cache of embeddings ({error}). "
             "Remove it; its texts are then encoded again."
         ) from error
-    return np.ascontiguousarray(keys).view(KEY)[:, 0], vectors
+    return np.ascontiguousarray(keys).view(_KEY)[:, 0], vectors
 
 
 def _write(parts: pathlib.Path, keys: np.ndarray, vectors: np.ndarray) -> None:

@@ -220,10 +220,9 @@ def _rows(
         yield store.pair(row), negatives
 
 
-def _cells(pair: "Pair") -> list[bytes]:
-    """Of PAIR_COLUMNS and CORPUS."""
-    names = (pair.source_language, pair.target_language, pair.corpus)
-    return [pair.source, pair.target, *(name.encode() for name in names)]
+def _cells(pair: "Pair", columns: tuple[str, ...]) -> list[bytes]:
+    values = (getattr(pair, name) for name in columns)
+    return [v.encode() if isinstance(v, str) else v for v in values]
 
 
 def _write_table(
@@ -242,7 +241,7 @@ def _write_table(
             )
         file.write("\t".join([*columns, HARD_NEGATIVES]).encode() + b"\n")
         for count, (pair, negatives) in enumerate(rows, start=1):
-            cells = _cells(pair)[: len(columns)]
+            cells = _cells(pair, columns)
             if any(b"\t" in cell or b"\n" in cell for cell in cells):
                 raise InputError(
                     "A TSV cannot hold a text with a tab or a line feed. "
@@ -267,7 +266,9 @@ def _write_records(
         for pair, negatives in rows:
             values = {
                 name: [cell]
-                for name, cell in zip(columns, _cells(pair), strict=False)
+                for name, cell in zip(
+                    columns, _cells(pair, columns), strict=True
+                )
             }
             values[HARD_NEGATIVES] = [text.encode() for text in negatives]
             features = {
