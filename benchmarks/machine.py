@@ -22,6 +22,13 @@ def machine() -> str:
 def peak_memory() -> int:
     """Most bytes that this process has had in memory (Linux)."""
     # Not getrusage: its peak begins with that of the process that started us.
-    with open("/proc/self/status") as file:
-        fields = dict(line.split(":", 1) for line in file)
-    return int(fields["VmHWM"].split()[0]) * 1024
+    return memory("self")["VmHWM"]
+
+
+def memory(process: int | str) -> dict[str, int]:
+    """Bytes by the names of /proc's status; none of a process that ended."""
+    status = pathlib.Path(f"/proc/{process}/status").read_text()
+    return {
+        name: int(size) * 1024
+        for name, size in re.findall(r"(\w+):\s*(\d+) kB", status)
+    }

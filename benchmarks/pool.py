@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 
-from machine import machine
+from machine import machine, memory
 
 from labse.evaluation import aligned_files
 
@@ -49,25 +49,14 @@ def spliced(lines: list[str], number: int) -> list[str]:
     )
 
 
-def memory(pid: int) -> dict[str, int]:
-    """Bytes in memory of a process: anonymous, and all (Linux)."""
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return {
-        name: int(fields[field].split()[0]) * 1024
-        for name, field in (("anonymous", "RssAnon"), ("all", "VmRSS"))
-        if field in fields  # not any more when it ends
-    }
-
-
 def measured(command: list[str]) -> tuple[float, dict[str, int]]:
     """Runs it. Returns seconds, and the most memory seen twice a second."""
     started = time.monotonic()
-    most = {"anonymous": 0, "all": 0}
+    most = {"RssAnon": 0, "VmRSS": 0}
     process = subprocess.Popen(command)
     while process.poll() is None:
-        for name, value in memory(process.pid).items():
-            most[name] = max(most[name], value)
+        now = memory(process.pid)
+        most = {name: max(most[name], now.get(name, 0)) for name in most}
         time.sleep(0.5)
     if process.returncode:
         sys.exit(process.returncode)
@@ -114,8 +103,8 @@ def main() -> None:
     print(f"{machine()}")
     print(
         f"{options.candidates:,} candidates: {seconds / 60:.1f} min; most "
-        f"memory {most['anonymous'] / 1e9:.1f} GB of its own, "
-        f"{most['all'] / 1e9:.1f} GB with mapped files."
+        f"memory {most['RssAnon'] / 1e9:.1f} GB of its own, "
+        f"{most['VmRSS'] / 1e9:.1f} GB with mapped files."
     )
 
 

@@ -8,7 +8,6 @@ import dataclasses
 import difflib
 import os
 import pathlib
-import types
 import typing
 
 import yaml
@@ -101,36 +100,39 @@ def _build(cls: type, values, where: str):
 def _value(hint, value, key: str):
     if dataclasses.is_dataclass(hint):
         return _build(hint, value, f"{key}.")
-    if typing.get_origin(hint) is tuple:
-        item = typing.get_args(hint)[0]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        item = arguments[0]
+        name = f"list of {item.__name__}"
         if isinstance(value, (list, tuple)):
             return tuple(_value(item, each, key) for each in value)
-    elif typing.get_origin(hint) is dict:
-        item = typing.get_args(hint)[1]
+    elif origin is dict:
+        item = arguments[1]
+        name = f"mapping to {item.__name__}"
         if isinstance(value, dict):
-            for name in value:
-                if not (isinstance(name, str) and name):
-                    raise InputError(
-                        f"The keys of {key} must be names. Received: {name!r}. "
-                        "Put it in quotes if it is one."
-                    )
+            _check_names(value, key)
             return {
-                name: _value(item, each, f"{key}.{name}")
-                for name, each in value.items()
+                each: _value(item, value[each], f"{key}.{each}")
+                for each in value
             }
     elif hint is float and _is_number(value):
         return float(value)
     elif type(value) is hint:
         return value
-    name = hint.__name__ if isinstance(hint, type) else str(hint)
-    if isinstance(hint, types.GenericAlias):
-        what = "mapping to" if typing.get_origin(hint) is dict else "list of"
-        # The items' type stands last in a mapping's too, and "..." in a list's.
-        item = [each for each in typing.get_args(hint) if each is not ...][-1]
-        name = f"{what} {item.__name__}"
+    else:
+        name = hint.__name__
     raise InputError(
         f"{key} must be a {name}. Received: {value!r} ({type(value).__name__})."
     )
+
+
+def _check_names(mapping: dict, key: str) -> None:
+    for name in mapping:
+        if not (isinstance(name, str) and name):
+            raise InputError(
+                f"The keys of {key} must be names. Received: {name!r}. "
+                "Put it in quotes if it is one."
+            )
 
 
 def _is_number(value) -> bool:
