@@ -7,13 +7,16 @@ Inputs are TSV files with a header (source, target, source_language and
 target_language: both sides count under their language; or text and language)
 or plain text, one text a line, in the language of --language. Small languages
 weigh more than their share (--smoothing_exponent).
+
+--report_text names text that was held out: the report says for each language
+how many of its words are [UNK] and how many pieces a character it is read in.
 """
 
 import os
 
 from absl import flags
 
-from data_pipeline import vocabulary_learner, word_counts
+from data_pipeline import vocabulary_learner, vocabulary_tables, word_counts
 from labse.bin import program
 from labse.errors import InputError
 from labse.preprocessing import text_files
@@ -43,7 +46,12 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     )
     for name, default, text in (
         ("vocab_size", None, "Number of pieces, special ones included."),
-        ("min_count", 2, "Words and characters seen less often do not count."),
+        (
+            "min_count",
+            2,
+            "Pieces of several characters that are seen less often in the "
+            "text, in whatever words, are not learned.",
+        ),
         (
             "unused",
             vocabulary_learner.DEFAULT_UNUSED,
@@ -52,7 +60,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         (
             "max_characters",
             vocabulary_learner.DEFAULT_MAX_CHARACTERS,
-            "Most characters to keep.",
+            "Most characters to keep, rare ones included: a word with one that "
+            "is not known is [UNK].",
         ),
     ):
         flags.DEFINE_integer(
@@ -62,6 +71,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
             flag_values=flag_values,
             required=default is None,
         )
+    flags.DEFINE_multi_string(
+        "report_text",
+        [],
+        "File or glob of the text that the report is about: one that is not "
+        "among the inputs.",
+        flag_values=flag_values,
+    )
     flags.DEFINE_float(
         "smoothing_exponent",
         0.3,
@@ -79,13 +95,19 @@ def main(flag_values: flags.FlagValues) -> None:
             f"{flag_values.out}. Make the folder {folder} first."
         )
     files = text_files.find_files(flag_values.input)
+    report_text = None
+    if flag_values.report_text:
+        report_text = text_files.Texts(
+            flag_values.report_text, flag_values.language
+        )
+        _check_held_out(report_text.files, files)
     counts = word_counts.count_words(
         text
         for path in files
         for text in text_files.read_texts(path, flag_values.language)
     )
     exponent = flag_values.smoothing_exponent
-    print(vocabulary_learner.describe_languages(counts, exponent))
+    print(vocabulary_tables.describe_languages(counts, exponent))
     pieces = vocabulary_learner.learn(
         counts,
         flag_values.vocab_size,
@@ -96,6 +118,19 @@ def main(flag_values: flags.FlagValues) -> None:
     )
     vocabulary_learner.write(flag_values.out, pieces)
     print(f"{flag_values.out}: {len(pieces):,} pieces")
+    if report_text is not None:
+        print(vocabulary_tables.describe_pieces(pieces, report_text))
+
+
+def _check_held_out(report_files: list[str], files: list[str]) -> None:
+    learned = {os.path.realpath(path) for path in files}
+    both = [p for p in report_files if os.path.realpath(p) in learned]
+    if both:
+        raise InputError(
+            "--report_text must be text that was held out: what a vocabulary "
+            "was learned from is read in fewer pieces. Received "
+            f"{both[0]}, which is one of --input."
+        )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Feng et al. 2022, section 3.2: a cased vocabulary in which small languages
 weigh more than their share of the text (smoothing exponent 0.3).
 
 The pieces themselves come from Hugging Face's trainer, which merges the most
-frequent pair of pieces again and again.
+frequent pair of pieces again and again. It is given words, and of rare words
+the parts that are seen elsewhere (`repeated_parts`); of what it finds, pieces
+that nothing is read in are left out (`absorbed_pieces`).
 """
 
 import collections
@@ -12,6 +14,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 
+from data_pipeline import absorbed_pieces, repeated_parts
 from labse.errors import InputError
 from labse.preprocessing.vocabulary import (
     CLS,
@@ -35,6 +38,12 @@ _MAX_TRAINING_WORDS = 20_000_000
 # With few words, each is repeated so that fractions of smoothed counts tell.
 _MAX_REPEAT = 10
 _CHUNK = 1000
+# Stands before a part from inside a word. No word has it: the normaliser
+# removes private-use characters.
+_INSIDE = "\ue000"
+# So many times the pieces are learned, to choose from: 8 to 12 % only served
+# to make longer ones, in texts of 0.6 and 18 million words.
+_SURPLUS = 1.5
 
 
 def smoothing_coefficients(
@@ -68,23 +77,6 @@ def smoothing_coefficients(
     }
 
 
-def describe_languages(
-    counts: Mapping[str, Mapping[str, int]], exponent: float
-) -> str:
-    """A table: words of each language, its share before and after smoothing."""
-    words = {language: sum(c.values()) for language, c in counts.items()}
-    coefficients = smoothing_coefficients(words, exponent)
-    total = sum(words.values())
-    lines = [f"{'language':<12}{'words':>14}{'share':>10}{'smoothed':>10}"]
-    for language in sorted(coefficients, key=lambda name: (-words[name], name)):
-        share = words[language] / total
-        smoothed = share * coefficients[language]
-        lines.append(
-            f"{language:<12}{words[language]:>14,}{share:>10.3%}{smoothed:>10.3%}"
-        )
-    return "\n".join(lines)
-
-
 def learn(
     counts: Mapping[str, Mapping[str, int]],
     vocab_size: int,
@@ -99,10 +91,11 @@ def learn(
       counts: language -> word -> count.
       vocab_size: number of pieces, special pieces and characters included.
       smoothing_exponent: see `smoothing_coefficients`.
-      min_count: words and characters seen less often, over all languages, do
-        not count.
+      min_count: a piece of several characters is seen at least this often
+        over all languages, in whatever words, before smoothing.
       unused: number of [unused] pieces after [PAD]; 99 puts [UNK] at 100.
       max_characters: most characters to keep, the most frequent (smoothed).
+        Rare ones are kept too: a word with one that is not known is [UNK].
 
     Returns:
       vocab_size pieces: [PAD], [unused1]..., [UNK], [CLS], [SEP], [MASK], the
@@ -113,10 +106,10 @@ def learn(
       InputError: there are no words, the size has no room for the special
         pieces and characters, or the text does not hold as many pieces.
     """
-    words = _smoothed_counts(counts, smoothing_exponent, min_count)
-    characters = _characters(counts, words, min_count, max_characters)
-    kept = set(characters)
-    words = {word: n for word, n in words.items() if kept.issuperset(word)}
+    if min_count < 1:
+        raise InputError(f"min_count is at least 1. Received {min_count}.")
+    raw, smoothed = _sums(counts, smoothing_exponent)
+    characters = _characters(smoothed, max_characters)
     fixed = [
         *special_pieces(unused),
         *characters,
@@ -126,16 +119,19 @@ def learn(
         raise InputError(
             f"vocab_size has room for {5 + unused} special pieces, "
             f"{len(characters)} characters and their ## forms: more than "
-            f"{len(fixed)}. Received {vocab_size}. Raise it, or raise "
-            "min_count, or lower max_characters."
+            f"{len(fixed)}. Received {vocab_size}. Raise it or lower "
+            "max_characters."
         )
-    longer = _train(words, vocab_size, fixed)
-    pieces = fixed + longer[: vocab_size - len(fixed)]
+    parts = _frequent_parts(raw, smoothed, characters, min_count)
+    longer = _train(parts, int(_SURPLUS * vocab_size), fixed)
+    pieces = fixed + absorbed_pieces.choose(
+        fixed, longer, list(raw), vocab_size - len(fixed)
+    )
     if len(pieces) < vocab_size:
         raise InputError(
             f"The text holds {len(pieces)} different pieces at "
             f"min_count={min_count}. Received vocab_size={vocab_size}. Lower "
-            "it or give more text."
+            "it or min_count, or give more text."
         )
     return pieces
 
@@ -165,10 +161,10 @@ def write(path: str, pieces: Iterable[str]) -> None:
         raise
 
 
-def _smoothed_counts(
-    counts: Mapping[str, Mapping[str, int]], exponent: float, min_count: int
-) -> dict[str, float]:
-    """Word -> smoothed count over all languages, sorted by word."""
+def _sums(
+    counts: Mapping[str, Mapping[str, int]], exponent: float
+) -> tuple[dict[str, int], dict[str, float]]:
+    """Word -> count over all languages, as it is and smoothed, both sorted."""
     raw = collections.Counter()
     smoothed = collections.Counter()
     coefficients = smoothing_coefficients(
@@ -181,37 +177,38 @@ def _smoothed_counts(
         for word, count in counts[language].items():
             raw[word] += count
             smoothed[word] += count * coefficient
-    words = {w: smoothed[w] for w in sorted(raw) if raw[w] >= min_count}
-    if not words:
-        raise InputError(
-            f"The text holds a word that is seen min_count={min_count} times. "
-            f"Received {len(raw)} different words, all rarer. Give more text "
-            "or lower min_count."
-        )
-    return words
+    if not raw:
+        raise InputError("A vocabulary is learned from words. Received none.")
+    words = sorted(raw)
+    return {w: raw[w] for w in words}, {w: smoothed[w] for w in words}
 
 
-def _characters(
-    counts: Mapping[str, Mapping[str, int]],
-    words: Mapping[str, float],
-    min_count: int,
-    max_characters: int,
-) -> list[str]:
+def _characters(words: Mapping[str, float], max_characters: int) -> list[str]:
     """The characters to keep, by code point."""
-    raw = collections.Counter()
-    for language_words in counts.values():
-        for word, count in language_words.items():
-            for character in word:
-                raw[character] += count
     weight = collections.Counter()
     for word, count in words.items():
         for character in word:
             weight[character] += count
-    frequent = sorted(
-        (c for c in raw if raw[c] >= min_count),
-        key=lambda c: (-weight[c], -raw[c], c),
-    )
+    frequent = sorted(weight, key=lambda c: (-weight[c], c))
     return sorted(frequent[:max_characters])
+
+
+def _frequent_parts(
+    raw: Mapping[str, int],
+    smoothed: Mapping[str, float],
+    characters: list[str],
+    min_count: int,
+) -> dict[str, float]:
+    """Words and parts of rare words -> smoothed count, sorted.
+
+    Each is seen `min_count` times, and so is every piece of it.
+    """
+    parts = repeated_parts.cut(raw, characters, min_count)
+    weights = collections.Counter()
+    for word, count in smoothed.items():
+        for part in parts.get(word, (word,)):
+            weights[part] += count
+    return {part: weights[part] for part in sorted(weights)}
 
 
 def _inside_words(characters: list[str]) -> list[str]:
@@ -228,36 +225,47 @@ def _inside_words(characters: list[str]) -> list[str]:
 
 
 def _train(
-    words: Mapping[str, float], vocab_size: int, fixed: list[str]
+    parts: Mapping[str, float], size: int, fixed: list[str]
 ) -> list[str]:
-    """The pieces that are not in `fixed`, most useful first."""
+    """The pieces that are not in `fixed`, most useful first.
+
+    Args:
+      parts: words, and parts of words, with their smoothed counts.
+      size: most pieces, `fixed` included.
+      fixed: special pieces and characters.
+    """
     import tokenizers
 
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
     trainer = tokenizers.trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
+        vocab_size=size,
         min_frequency=1,
         # The trainer numbers ## forms in the order of a hash table that
         # differs from run to run, and settles ties by number
         # (huggingface/tokenizers issue 1794). Here all have their number
         # before it starts: equal counts give equal pieces.
         special_tokens=fixed,
-        limit_alphabet=len(fixed),
+        # No characters but these: it leaves out _INSIDE, and what follows
+        # that is not the beginning of a word.
+        limit_alphabet=0,
         continuing_subword_prefix=SUFFIX_PREFIX,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_repeat(words), trainer)
+    tokenizer.train_from_iterator(_repeat(parts), trainer)
     ids = tokenizer.get_vocab(with_added_tokens=True)
     known = set(fixed)
     return [p for p in sorted(ids, key=ids.__getitem__) if p not in known]
 
 
-def _repeat(words: Mapping[str, float]) -> Iterator[str]:
-    """Texts in which each word stands as often as it counts."""
-    scale = min(_MAX_REPEAT, _MAX_TRAINING_WORDS / sum(words.values()))
-    for word, count in words.items():
+def _repeat(parts: Mapping[str, float]) -> Iterator[str]:
+    """Texts in which each part stands as often as it counts."""
+    total = sum(parts.values())
+    scale = min(_MAX_REPEAT, _MAX_TRAINING_WORDS / total) if total else 0
+    for part, count in parts.items():
+        if part.startswith(SUFFIX_PREFIX):
+            part = _INSIDE + part.removeprefix(SUFFIX_PREFIX)
         repeats = round(count * scale)
         while repeats > 0:
-            yield f"{word} " * min(repeats, _CHUNK)
+            yield f"{part} " * min(repeats, _CHUNK)
             repeats -= _CHUNK

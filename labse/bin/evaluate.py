@@ -94,6 +94,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "n_way: judge only pairs with this language.",
         flag_values=flag_values,
     )
+    flags.DEFINE_string(
+        "file_set",
+        None,
+        "n_way: which set, where --data holds several: the names of its files "
+        "with * for the language, as in 'test.*'.",
+        flag_values=flag_values,
+    )
     flags.DEFINE_multi_string(
         "pool",
         [],
@@ -162,6 +169,7 @@ def _task(flag_values: flags.FlagValues):
             "languages": flag_values.languages,
             "pivot": flag_values.pivot,
             "pools": _pools(flag_values.pool),
+            "file_set": flag_values.file_set,
         },
         "pairs": {
             "languages": flag_values.languages,

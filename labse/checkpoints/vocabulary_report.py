@@ -12,9 +12,10 @@ RUN/grow_report.json:
      "languages": {language: {"before": FIGURES, "after": FIGURES}}}
 
 with FIGURES = {"texts": int, "words": int, "unknown_words": int,
-"pieces": int, "unknown_rate": float, "pieces_per_word": float}; a word is one
-of the tokenizer's, see `labse.preprocessing.piece_counts`. Without text the
-last three keys are missing.
+"pieces": int, "characters": int, "unknown_rate": float,
+"pieces_per_word": float}; a word is one of the tokenizer's, see
+`labse.preprocessing.piece_counts`. Without text the last three keys are
+missing.
 """
 
 import dataclasses

@@ -14,13 +14,51 @@ from labse.languages import language_tag
 _NO_LANGUAGES = ("csv", "gz", "ids", "md", "tsv", "txt", "xz", "zip")
 
 
-def find_files(folder: str | Path) -> dict[str, Path]:
+def find_files(
+    folder: str | Path, file_set: str | None = None
+) -> dict[str, Path]:
     """The files of the set, by language, in the order of their names.
 
+    Args:
+      folder: holds the files.
+      file_set: which set, where there are several: the names of its files
+        with * for the language, as in "test.*".
+
     Raises:
-      InputError: the folder holds no set, or more than one.
+      InputError: the folder holds no set, not that set, or several to choose
+        from.
     """
     folder = Path(folder)
+    sets = _find_sets(folder)
+    if file_set is not None:
+        if file_set not in sets:
+            raise InputError(
+                "file_set must be the names of a set's files with * for the "
+                f"language. Received: {file_set}. {folder} holds "
+                f"{_shown(sets) or 'no set'}."
+            )
+        return dict(sorted(sets[file_set].items()))
+    if len(sets) != 1:
+        raise InputError(
+            "An n-way set is a folder of aligned files, one a language, whose "
+            "names differ only in the language's code between dots: "
+            "UNv1.0.devset.en, eng_Latn.devtest, newstest2019-ref.fra.txt. "
+            f"Received: {folder}, "
+            + (
+                "not a folder."
+                if not folder.is_dir()
+                else "without two such files."
+                if not sets
+                else f"with several sets: {_shown(sets)}. Choose one with "
+                f"file_set, as in {next(iter(sets))}"
+            )
+        )
+    (files,) = sets.values()
+    return dict(sorted(files.items()))
+
+
+def _find_sets(folder: Path) -> dict[str, dict[str, Path]]:
+    """The sets of two and more files: name with * -> language -> file."""
     sets: dict[str, dict[str, Path]] = {}
     for path in sorted(folder.iterdir() if folder.is_dir() else []):
         parts = path.name.split(".")
@@ -32,24 +70,26 @@ def find_files(folder: str | Path) -> dict[str, Path]:
             name = ".".join(rest).replace("-src.", "-ref.")
             if path.is_file():
                 sets.setdefault(name, {}).setdefault(part, path)
-    most = max(map(len, sets.values()), default=0)
-    chosen = [name for name, files in sets.items() if len(files) == most]
-    if most < 2 or len(chosen) > 1:
-        raise InputError(
-            "An n-way set is a folder of aligned files, one a language, whose "
-            "names differ only in the language's code between dots: "
-            "UNv1.0.devset.en, eng_Latn.devtest, newstest2019-ref.fra.txt. "
-            f"Received: {folder}, "
-            + (
-                "not a folder."
-                if not folder.is_dir()
-                else "without two such files."
-                if most < 2
-                else f"with several sets: {', '.join(chosen)}. Put one into a "
-                "folder of its own."
-            )
-        )
-    return dict(sorted(sets[chosen[0]].items()))
+    most = {}
+    for files in sets.values():
+        for path in files.values():
+            most[path] = max(len(files), most.get(path, 0))
+    # "dev" and "tst" look like languages where eng.dev is beside eng.tst: no
+    # set is one whose files all belong to larger ones.
+    return {
+        name: files
+        for name, files in sets.items()
+        if len(files) > 1
+        and any(most[path] == len(files) for path in files.values())
+    }
+
+
+def _shown(sets: dict[str, dict[str, Path]]) -> str:
+    return "; ".join(
+        f"{name} ({', '.join(sorted(files)[:5])}"
+        + (f" and {len(files) - 5} more)" if len(files) > 5 else ")")
+        for name, files in sets.items()
+    )
 
 
 def read_aligned(paths: Iterable[str | Path]) -> list[list[str]]:

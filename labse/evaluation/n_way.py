@@ -13,7 +13,8 @@ newstest2019-src.eng.txt    newstest2019-ref.fra.txt    NTREX
 ```
 
 Where names differ in several such places, the one with the most files counts.
-Other files in the folder are left alone.
+Where a folder holds several sets, `file_set` says which: "test.*". Other files
+in the folder are left alone.
 
 The row "fr-en": each French line is a query, all English lines are candidates,
 and those of the language's pool, where there is one.
@@ -60,6 +61,7 @@ def evaluate(
     languages: Sequence[str] = (),
     pivot: str | None = None,
     pools: Mapping[str, str | Path] | None = None,
+    file_set: str | None = None,
 ) -> results.TaskResult:
     """Judges the encoder on every ordered pair of languages.
 
@@ -74,11 +76,13 @@ def evaluate(
       pools: by language, a text file whose lines are further candidates
         wherever this language is searched. Each distinct one counts once, and
         none that the language's own file holds.
+      file_set: which set, where the folder holds several: the names of its
+        files with * for the language.
 
     Raises:
       InputError: the folder, a file or an embedding is not as it must be.
     """
-    lines, distractors = _read(data, languages, pivot, pools or {})
+    lines, distractors = _read(data, languages, pivot, pools or {}, file_set)
     embeddings = retrieval.TextEmbeddings(
         encode_fn,
         itertools.chain(*lines.values(), *distractors.values()),
@@ -296,9 +300,10 @@ def _read(
     languages: Sequence[str],
     pivot: str | None,
     pools: Mapping[str, str | Path],
+    file_set: str | None,
 ) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """The lines and the further candidates of each language."""
-    files = aligned_files.find_files(folder)
+    files = aligned_files.find_files(folder, file_set)
     for flag, names in (
         ("--pivot", [pivot] if pivot else []),
         ("--pool", pools),

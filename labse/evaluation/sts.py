@@ -8,6 +8,10 @@ quoting:
 genre  file  year  id  score from 0 to 5  sentence 1  sentence 2  [licence ...]
 ```
 
+or begins with a header that names the columns `sentence1`, `sentence2` and
+`score` (GLUE's STS-B, and many sets made after it); then they may stand
+anywhere, beside others.
+
 `pearson_arccos` is the paper's figure: Pearson's correlation of the scores that
 people gave with 1 - arccos(cosine) / pi, the similarity of Cer et al. 2018
 (Universal Sentence Encoder, section 5). `pearson_cosine` and `spearman_cosine`
@@ -16,6 +20,7 @@ would not change it.
 """
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,10 +32,16 @@ from labse.evaluation import aligned_files, results, retrieval, statistics
 TASK = "sts"
 _MOST_MISTAKES = 3
 _LARGEST_SCORE = 5
-_NUM_COLUMNS = 7
 _COLUMNS = (
-    "genre, file, year, id, score, sentence 1 and sentence 2, set apart by tabs"
+    "genre, file, year, id, score, sentence 1 and sentence 2, set apart by "
+    "tabs, or be below a header that names score, sentence1 and sentence2"
 )
+# Names in headers, in small letters, without spaces and underscores.
+_HEADER_NAMES = {
+    "score": ("score", "similarity", "similarityscore", "relatednessscore"),
+    "first": ("sentence1", "sentencea", "text1"),
+    "second": ("sentence2", "sentenceb", "text2"),
+}
 # float32 vectors that should be equal differ in angle by about this much.
 _SAME = 1e-6
 
@@ -42,6 +53,19 @@ class ScoredPair:
     first: str
     second: str
     score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class _Columns:
+    """Where a file has what, from 0, and how many columns it needs."""
+
+    score: int = 4
+    first: int = 5
+    second: int = 6
+
+    @property
+    def needed(self) -> int:
+        return 1 + max(self.score, self.first, self.second)
 
 
 def evaluate(
@@ -231,15 +255,20 @@ def read_pairs(path: str | Path) -> list[ScoredPair]:
     """The pairs of a file, line by line.
 
     Raises:
-      InputError: the file is empty or not UTF-8, a line has too few columns, no
-        score between 0 and 5 or an empty sentence, or all scores are equal.
+      InputError: the file is empty or not UTF-8, a header lacks a column, a
+        line has too few columns, no score between 0 and 5 or an empty
+        sentence, or all scores are equal.
     """
     # Not csv: sentences hold bare double quotes.
     lines = aligned_files.read_lines(path)
+    columns = _read_header(path, lines[0])
+    start = 0 if columns is None else 1
     pairs = [
-        _read_pair(path, number, line)
-        for number, line in enumerate(lines, start=1)
+        _read_pair(path, number, line, columns or _Columns())
+        for number, line in enumerate(lines[start:], start=start + 1)
     ]
+    if not pairs:
+        raise InputError(f"{path} has no pairs below its header.")
     if len({pair.score for pair in pairs}) < 2:
         raise InputError(
             f"{path}: a correlation needs pairs with two different scores at "
@@ -248,27 +277,60 @@ def read_pairs(path: str | Path) -> list[ScoredPair]:
     return pairs
 
 
-def _read_pair(path: str | Path, number: int, line: str) -> ScoredPair:
+def _read_header(path: str | Path, line: str) -> _Columns | None:
+    """The columns that the first line names; None if it holds a pair.
+
+    A line that can be read as a pair is one, whatever its sentences say.
+    """
+    cells = line.split("\t")
+    if len(cells) >= _Columns().needed and _is_score(cells[_Columns.score]):
+        return None
+    names = [re.sub(r"[\s_-]", "", cell).lower() for cell in cells]
+    places = {
+        column: [place for place, name in enumerate(names) if name in known]
+        for column, known in _HEADER_NAMES.items()
+    }
+    if not any(places.values()):
+        return None
+    if any(len(found) != 1 for found in places.values()):
+        raise InputError(
+            f"{path}, line 1: a header must name score, sentence1 and "
+            f"sentence2, each once. Received: {', '.join(cells)[:200]}. Name "
+            "them so, or take the file that has scores."
+        )
+    return _Columns(**{column: found[0] for column, found in places.items()})
+
+
+def _is_score(cell: str) -> bool:
+    try:
+        return 0 <= float(cell) <= _LARGEST_SCORE
+    except ValueError:
+        return False
+
+
+def _read_pair(
+    path: str | Path, number: int, line: str, columns: _Columns
+) -> ScoredPair:
     fields = line.split("\t")
-    if len(fields) < _NUM_COLUMNS:
+    if len(fields) < columns.needed:
         raise InputError(
             f"{path}, line {number}: a line must hold {_COLUMNS}. Received: "
             f"{len(fields)} columns in {line[:80]!r}."
         )
-    try:
-        score = float(fields[4])
-    except ValueError:
-        score = float("nan")
-    if not 0 <= score <= _LARGEST_SCORE:
+    if not _is_score(fields[columns.score]):
         raise InputError(
-            f"{path}, line {number}: column 5 must be a score from 0 to "
-            f"{_LARGEST_SCORE}. Received: {fields[4]!r}. The columns are "
-            f"{_COLUMNS}."
+            f"{path}, line {number}: column {columns.score + 1} must be a "
+            f"score from 0 to {_LARGEST_SCORE}. Received: "
+            f"{fields[columns.score]!r}. A line must hold {_COLUMNS}."
         )
-    for column in (5, 6):
+    for column in (columns.first, columns.second):
         if not fields[column].strip():
             raise InputError(
                 f"{path}, line {number}: column {column + 1} must hold a "
                 "sentence. Received: nothing. Take the line out."
             )
-    return ScoredPair(fields[5], fields[6], score)
+    return ScoredPair(
+        fields[columns.first],
+        fields[columns.second],
+        float(fields[columns.score]),
+    )

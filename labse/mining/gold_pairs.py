@@ -45,6 +45,9 @@ LINE_COLUMNS = ("source_line", "target_line")
 ID = "id"
 _TEXT, _LINE, _ID = "text", "line", "id"
 _BLOCK = 16_384
+_TEXTS_NOT_IDS = (
+    "Without a header, gold pairs are two ids, but these are texts."
+)
 
 
 class Place(Protocol):
@@ -186,10 +189,39 @@ def find(gold: GoldFile, source: Corpus, target: Corpus) -> GoldPairs:
             f"{gold.path}: the gold pairs must be of these two corpora. "
             f"Received {num_absent:,} pairs by {gold.kind}, of which "
             f"{len(source_numbers):,} sources and {len(target_numbers):,} "
-            "targets are there, but no pair. Are source and target exchanged?"
+            f"targets are there, but no pair. {_explain(gold, source, target)}"
         )
     ordered = np.array(sorted(found), np.int64)
     return GoldPairs(ordered[:, 0], ordered[:, 1], num_absent)
+
+
+def _explain(gold: GoldFile, source: Corpus, target: Corpus) -> str:
+    """What a file looks like of which no pair is in the corpora."""
+
+    def found(kind: str, one: Corpus, two: Corpus) -> list[int]:
+        return [
+            len(_lookup(kind, set(names), corpus))
+            for names, corpus in ((gold.sources, one), (gold.targets, two))
+        ]
+
+    if gold.kind != _LINE and all(found(gold.kind, target, source)):
+        return "They are there the other way round: exchange source and target."
+    if gold.kind != _ID:
+        return "Are they of other files, or was the text changed afterwards?"
+    if any(found(_TEXT, source, target)):
+        return f"{_TEXTS_NOT_IDS} {_remedy(TEXT_COLUMNS)}"
+    if any(found(_TEXT, target, source)):
+        return f"{_TEXTS_NOT_IDS} {_remedy(TEXT_COLUMNS[::-1])}"
+    if all(cell.isdecimal() for cell in (*gold.sources, *gold.targets)):
+        return f"Are these lines, not ids? {_remedy(LINE_COLUMNS)}"
+    return (
+        f"Ids are the field {ID!r} of the corpora's metadata. Are these texts? "
+        f"{_remedy(TEXT_COLUMNS)}"
+    )
+
+
+def _remedy(columns: tuple[str, str]) -> str:
+    return f"Begin the file with the header {columns[0]}, a tab, {columns[1]}."
 
 
 def _read_columns(
@@ -224,6 +256,11 @@ def _read_ids(
     for part in (first, lines):
         for number, line in part:
             cells = [cell.strip() for cell in line.split("\t")]
+            if len(cells) == 2 and any(len(cell.split()) > 1 for cell in cells):
+                raise InputError(
+                    f"{path}:{number}: {_TEXTS_NOT_IDS} Received: "
+                    f"{line[:80]!r}. {_remedy(TEXT_COLUMNS)}"
+                )
             if len(cells) != 2 or not all(cells):
                 raise InputError(
                     f"{path}:{number}: gold pairs are a TSV whose header names "
@@ -248,10 +285,8 @@ def _numbers(
 ) -> dict[str | int, int]:
     """The number of each sentence that is named and is there."""
     wanted = set(names)
-    if gold.kind == _TEXT:
-        return dict(_by_text(wanted, corpus))
-    if gold.kind == _ID:
-        return dict(_by_place(wanted, corpus, _id_of))
+    if gold.kind != _LINE:
+        return _lookup(gold.kind, wanted, corpus)
     last = corpus.num_read + 1  # A header is a line too.
     beyond = max(wanted)
     if beyond > last:
@@ -265,7 +300,15 @@ def _numbers(
             f"{gold.path}: gold pairs by line need one {side} file. Received: "
             f"{', '.join(sorted(files))}. Give the pairs by their texts."
         )
-    return dict(_by_place(wanted, corpus, lambda place: place.line))
+    return _lookup(_LINE, wanted, corpus)
+
+
+def _lookup(kind: str, wanted: set, corpus: Corpus) -> dict[str | int, int]:
+    """The numbers of the sentences that have these texts, lines or ids."""
+    if kind == _TEXT:
+        return dict(_by_text(wanted, corpus))
+    name_of = _id_of if kind == _ID else lambda place: place.line
+    return dict(_by_place(wanted, corpus, name_of))
 
 
 def _by_text(wanted: set[str], corpus: Corpus) -> Iterator[tuple[str, int]]:

@@ -32,12 +32,14 @@ class Figures:
       words: of the tokenizer.
       unknown_words: of these are [UNK].
       pieces: an [UNK] is one; [CLS] and [SEP] are none.
+      characters: of the words; a word that is too long counts as one.
     """
 
     texts: int = 0
     words: int = 0
     unknown_words: int = 0
     pieces: int = 0
+    characters: int = 0
 
     @property
     def unknown_rate(self) -> float:
@@ -48,6 +50,11 @@ class Figures:
     def pieces_per_word(self) -> float:
         """Pieces per word; 0 where there is no word."""
         return self.pieces / max(1, self.words)
+
+    @property
+    def pieces_per_character(self) -> float:
+        """Pieces per character: what a word is depends on the script."""
+        return self.pieces / max(1, self.characters)
 
 
 class PieceCounter:
@@ -79,13 +86,17 @@ class PieceCounter:
         )
         def tokenize(texts):
             pieces = tokenizer.tokenize(texts)
-            return pieces.values, pieces.row_splits
+            letters = tf.strings.regex_replace(
+                tokenizer.normalize(texts), " ", ""
+            )
+            characters = tf.strings.length(letters, "UTF8_CHAR")
+            return pieces.values, pieces.row_splits, characters
 
         self._tokenize = tokenize
 
     def add(self, languages: Sequence[str], texts: Sequence[bytes]) -> None:
         """Counts texts, each in valid UTF-8 and with its language."""
-        values, row_splits = (
+        values, row_splits, characters = (
             tensor.numpy() for tensor in self._tokenize(tf.constant(texts))
         )
         self.counts += np.bincount(values, minlength=len(self.counts))
@@ -97,8 +108,9 @@ class PieceCounter:
                 _row_sums(self._is_first[values], row_splits),
                 unknown,
                 np.diff(row_splits),
+                characters,
             ]
-        )  # [4, texts]
+        )  # [5, texts]
         names, places = np.unique(languages, return_inverse=True)
         for place, name in enumerate(names.tolist()):
             more = Figures(*rows[:, places == place].sum(axis=1).tolist())

@@ -62,6 +62,15 @@ def test_rare_words_make_room(monkeypatch, tmp_path):
     assert count(path, "xx") == {"xx": {"d": 5}}
 
 
+def test_not_all_rare_words_are_forgotten(monkeypatch, tmp_path):
+    monkeypatch.setattr(word_counts, "MAX_DIFFERENT_WORDS", 8)
+    path = tmp_path / "a.txt"
+    path.write_text("a b c d e f g h i i")
+    # Every other one of a to h goes, which leaves five; then of what is seen
+    # at most twice.
+    assert count(path, "xx") == {"xx": {"d": 1, "h": 1}}
+
+
 def run(*arguments):
     return program.run(build_vocab, list(arguments), "labse build-vocab")
 
@@ -83,11 +92,29 @@ def test_program(pairs, tmp_path, capsys):
     assert lines[4].endswith("vocab.txt: 42 pieces")
 
 
+def test_report_of_text_that_was_held_out(pairs, tmp_path, capsys):
+    held_out = tmp_path / "held_out.tsv"
+    held_out.write_text("text\tlanguage\nTag, day\tde\n上海 早\tzh\n")
+    code = run(
+        f"--input={pairs}", f"--out={tmp_path}/vocab.txt", "--vocab_size=42",
+        "--unused=1", "--min_count=1", f"--report_text={held_out}",
+    )  # fmt: skip
+    assert code == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[-4][-3:] == ["pieces", "per", "character"]
+    # "Tag" and "day" are pieces: 3 pieces of 7 characters; 海 is not known.
+    assert lines[-3] == ["de", "1", "3", "0", "0.000%", "0.4286"]
+    assert lines[-2] == ["zh", "1", "3", "1", "33.333%", "1.0000"]
+    assert lines[-1] == ["all", "2", "6", "1", "16.667%", "0.6000"]
+
+
 @pytest.mark.parametrize(
     "arguments,message",
     [
         (["--input=none-*.tsv"], "No file matches 'none-*.tsv'"),
         (["--vocab_size=9"], "Received 9. Raise it"),
+        (["--min_count=0"], "min_count is at least 1. Received 0"),
+        (["--report_text=PAIRS"], "must be text that was held out"),
         (["--out=no/folder/v.txt"], "Make the folder no/folder first"),
     ],
 )
@@ -99,6 +126,7 @@ def test_program_errors_write_nothing(
         "--out": f"{tmp_path}/vocab.txt",
         "--vocab_size": "44",
     }
+    arguments = [text.replace("PAIRS", str(pairs)) for text in arguments]
     given.update(argument.split("=") for argument in arguments)
     assert run(*(f"{key}={value}" for key, value in given.items())) == 2
     assert message in capsys.readouterr().err

@@ -13,9 +13,9 @@ COUNTS = {
     "en": {"low": 50, "lower": 20, "lowest": 20, "new": 30, "newest": 30},
     "de": {"neu": 5, "neuer": 5, "ß": 1, "中": 3, ",": 9},
 }
-# Characters seen twice: l o w e r s t n u (letters), 中 and the comma.
-CHARACTERS = [*",elnorstuw", "中"]
-SUFFIXES = [f"##{c}" for c in "elnorstuw"]
+# All characters, ß too, which is seen once; 中 and the comma stand alone.
+CHARACTERS = [*",elnorstuwß", "中"]
+SUFFIXES = [f"##{c}" for c in "elnorstuwß"]
 
 
 def test_smoothing_by_hand():
@@ -42,8 +42,8 @@ def test_smoothing_keeps_the_total_and_skips_empty_languages():
 
 
 def test_order_of_pieces():
-    pieces = vocabulary_learner.learn(COUNTS, 36, unused=2)
-    assert len(pieces) == 36 == len(set(pieces))
+    pieces = vocabulary_learner.learn(COUNTS, 38, unused=2)
+    assert len(pieces) == 38 == len(set(pieces))
     fixed = ["[PAD]", "[unused1]", "[unused2]", "[UNK]", "[CLS]", "[SEP]"]
     fixed += ["[MASK]", *CHARACTERS, *SUFFIXES]
     assert pieces[: len(fixed)] == fixed
@@ -58,9 +58,10 @@ def test_special_pieces_are_where_bert_has_them():
 
 
 def test_the_tokenizer_reads_what_was_learnt():
-    pieces = vocabulary_learner.learn(COUNTS, 35, unused=0)
-    ids = WordPieceTokenizer(Vocabulary(pieces)).tokenize(["low neu, 中 ß"])
-    assert [pieces[i] for i in ids.values] == ["low", "neu", ",", "中", "[UNK]"]
+    pieces = vocabulary_learner.learn(COUNTS, 37, unused=0)
+    ids = WordPieceTokenizer(Vocabulary(pieces)).tokenize(["low neu, 中 ß 上"])
+    got = [pieces[i] for i in ids.values]
+    assert got == ["low", "neu", ",", "中", "ß", "[UNK]"]
 
 
 def test_smoothing_moves_pieces_to_the_small_language():
@@ -79,6 +80,39 @@ def test_most_frequent_characters_are_kept():
     counts = {"x": {"aa": 10, "ab": 5, "c": 2}}
     pieces = vocabulary_learner.learn(counts, 8, unused=0, max_characters=1)
     assert pieces[5:] == ["a", "##a", "aa"]
+
+
+def test_a_phrase_seen_once_gives_the_words_in_it():
+    # Without spaces: three words in every order, each phrase once.
+    names = ("กขค", "งจฉ", "ชซฌ")
+    phrases = {a + b + c: 1 for a in names for b in names for c in names}
+    fixed = 5 + 2 * 9
+    pieces = vocabulary_learner.learn({"th": phrases}, fixed + 9, unused=0)
+    assert {*names, *(f"##{name}" for name in names)} <= set(pieces)
+    assert not phrases.keys() & set(pieces)
+
+
+def test_a_word_seen_once_is_no_piece():
+    counts = {"x": {"abcd": 1, "abef": 1, "ghab": 1}}
+    fixed = 5 + 2 * 8
+    pieces = vocabulary_learner.learn(counts, fixed + 1, unused=0)
+    assert pieces[fixed:] == ["ab"]
+    with pytest.raises(InputError, match=f"holds {fixed + 1} different"):
+        vocabulary_learner.learn(counts, fixed + 2, unused=0)
+    once = vocabulary_learner.learn(counts, fixed + 6, unused=0, min_count=1)
+    assert {"ab", "abcd", "abef", "ghab"} <= set(once)
+
+
+def test_rareness_is_counted_before_smoothing_and_over_all_languages():
+    counts = {
+        "big": {"uv": 1000},
+        "small": {"abcd": 1, "xy": 1},
+        "other": {"xyz": 1},
+    }
+    fixed = 5 + 2 * 9
+    pieces = vocabulary_learner.learn(counts, fixed + 2, 0.0, unused=0)
+    # "abcd" weighs some 170 after smoothing and was seen once.
+    assert set(pieces[fixed:]) == {"uv", "xy"}
 
 
 # Many ties: every word of x counts the same.
@@ -109,15 +143,17 @@ vocabulary_learner.write(sys.argv[1], pieces)
 def test_errors():
     learn = vocabulary_learner.learn
     with pytest.raises(
-        InputError, match="room for 104 special.* more than 124. Received 120"
+        InputError, match="room for 104 special.* more than 126. Received 120"
     ):
         learn(COUNTS, 120)
     with pytest.raises(InputError, match="different pieces.*vocab_size=500"):
         learn(COUNTS, 500)
-    with pytest.raises(InputError, match="seen min_count=99 times"):
+    with pytest.raises(InputError, match="holds 126 diff.* at min_count=99"):
         learn(COUNTS, 200, min_count=99)
-    with pytest.raises(InputError, match="Received 0 different words"):
+    with pytest.raises(InputError, match="from words. Received none"):
         learn({}, 200)
+    with pytest.raises(InputError, match="min_count is at least 1. Received 0"):
+        learn(COUNTS, 200, min_count=0)
     with pytest.raises(InputError, match="unused is at least 0. Received -1"):
         learn(COUNTS, 200, unused=-1)
 

@@ -53,12 +53,42 @@ def test_no_set(tmp_path):
         aligned_files.find_files(tmp_path / "test.en")
 
 
-def test_two_sets(tmp_path):
-    _touch(tmp_path, "eng.dev", "fra.dev", "eng.devtest", "fra.devtest")
+def test_several_sets_are_never_chosen_from_silently(tmp_path):
+    _touch(tmp_path, "test.de", "test.en", "train.de", "train.en", "train.fr")
     with pytest.raises(
-        InputError, match=r"several sets: \*\.dev, \*\.devtest\. Put one"
+        InputError,
+        match=r"several sets: test\.\* \(de, en\); train\.\* \(de, en, fr\)\. "
+        r"Choose one with file_set, as in test\.\*",
     ):
         aligned_files.find_files(tmp_path)
+    found = aligned_files.find_files(tmp_path, "test.*")
+    assert {name: path.name for name, path in found.items()} == {
+        "de": "test.de",
+        "en": "test.en",
+    }
+    assert list(aligned_files.find_files(tmp_path, "train.*")) == [
+        "de", "en", "fr",
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"Received: dev\.\*\. .*holds test\."):
+        aligned_files.find_files(tmp_path, "dev.*")
+
+
+def test_file_set_where_there_is_no_set(tmp_path):
+    with pytest.raises(InputError, match="holds no set"):
+        aligned_files.find_files(tmp_path, "test.*")
+
+
+def test_parts_of_names_that_look_like_languages(tmp_path):
+    # "dev" and "tst" have the form of a code: eng.* is no set of languages.
+    names = [f"{name}.dev" for name in ("eng", "fra", "tsn")]
+    _touch(tmp_path, *names, "eng.tst", "fra.tst", "tsn.tst")
+    with pytest.raises(
+        InputError, match=r"several sets: \*\.dev .*; \*\.tst .*"
+    ):
+        aligned_files.find_files(tmp_path)
+    with pytest.raises(InputError) as error:
+        aligned_files.find_files(tmp_path)
+    assert "eng.*" not in str(error.value)
 
 
 def test_misaligned_files_are_told_with_both_counts(tmp_path):

@@ -200,8 +200,45 @@ def test_lines_as_the_benchmark_has_them(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        "index\tgenre\tsentence1\tsentence2\tscore",  # as GLUE's STS-B
+        "pair_ID\tentailment\tsentence_A\tsentence_B\trelatedness_score",
+        "\ufeffX\tY\tSentence 1\tSentence 2\tSimilarity",
+    ],
+)
+def test_a_header_says_where_the_columns_are(tmp_path, header):
+    path = tmp_path / "sts-dev.csv"
+    path.write_text(f"{header}\n0\tx\tshe\this\t1.5\n1\ty\ta\tb\t4\n")
+    assert sts.read_pairs(path) == [
+        sts.ScoredPair("she", "his", 1.5),
+        sts.ScoredPair("a", "b", 4.0),
+    ]
+
+
+def test_a_header_over_the_columns_of_the_benchmark(tmp_path):
+    path = tmp_path / "sts-dev.csv"
+    head = "genre\tfile\tyear\tid\tscore\tsentence1\tsentence2\n"
+    lines = _line("1", "a", "b") + _line("2", "c", "d", "\tCC-BY")
+    path.write_text(head + lines)
+    with_header = sts.read_pairs(path)
+    path.write_text(lines)
+    assert with_header == sts.read_pairs(path)
+    # A pair whose sentences read like a header is a pair.
+    path.write_text(_line("1", "score", "sentence1") + lines)
+    assert sts.read_pairs(path)[0] == sts.ScoredPair("score", "sentence1", 1.0)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("score\tsentence1\tsentence2\n", "no pairs below its header"),
+        ("id\tsentence1\tsentence2\n1\ta\tb\n", "line 1: a header must name"),
+        ("score\tscore\tsentence1\tsentence2\n", "each once. Received: sco"),
+        ("score\tsentence1\tsentence2\n1\ta\n", "line 2: .*: 2 columns"),
+        ("score\tsentence1\tsentence2\na\tb\t1\n", "2: column 1 .*'a'"),
+        ("score\tsentence1\tsentence2\n1\ta\t\n", "2: column 3 must hold a"),
+        ("a\tb\t1\nc\td\t2\n", "line 1: .*below a header that names score"),
         ("", "is empty"),
         ("a\tb\tc\td\t5\tx\n", r"line 1: .*genre, file.*Received: 6 columns"),
         (_line("1", "x", "y") + _line("high", "x", "y"), "line 2: .*'high'"),

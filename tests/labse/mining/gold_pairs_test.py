@@ -102,6 +102,32 @@ def test_files_that_break_a_rule(tmp_path, text, message):
         _found(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        # Texts of one word each: seen only in the corpora.
+        ("zwei\ttwo\n", "these are texts. Begin .* source, a tab, target"),
+        ("two\tzwei\n", "these are texts. Begin .* target, a tab, source"),
+        ("sechs\ttwo\n", "these are texts. Begin .* source, a tab, target"),
+        # Texts of several: seen at once, without the corpora.
+        ("eins zwei\tone\n", ":1: Without a header, .* texts. Received: 'eins"),
+        ("de-2\ten-5\nde-3\tone two\n", ":2: Without a header, gold pairs"),
+        ("1\t2\n3\t4\n", "lines, not ids. .*source_line, a tab, target_line"),
+        ("en-5\tde-2\n", "the other way round: exchange source and target"),
+        ("x\ty\n", "the field 'id' of the corpora's.*source, a tab, target"),
+        (_TEXTS + "one\teins\n", "the other way round: exchange source and"),
+        (_TEXTS + "x\ty\n", "Are they of other files"),
+        (_LINES + "1\t1\n", "pairs by line.*Are they of other files"),
+    ],
+)
+def test_what_a_file_looks_like(tmp_path, text, message):
+    path = _write(tmp_path / "gold.tsv", text)
+    with pytest.raises(InputError, match=message) as error:
+        _found(path)
+    if "other way" not in message:
+        assert "exchange" not in str(error.value)
+
+
 def test_no_file_and_no_utf8(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         gold_pairs.read(str(tmp_path / "none.tsv"))

@@ -28,10 +28,15 @@ def test_figures_of_each_language_by_hand(tokenizer):
     counter.add(["de", "zh", "de"], [b"xcd, abcd", "中x".encode(), b" \t"])
     counter.add(["de"], [b"ab"])
     assert dict(counter.languages) == {
-        "de": Figures(texts=3, words=4, unknown_words=1, pieces=5),
-        "zh": Figures(texts=1, words=2, unknown_words=0, pieces=2),
+        "de": Figures(
+            texts=3, words=4, unknown_words=1, pieces=5, characters=10
+        ),
+        "zh": Figures(
+            texts=1, words=2, unknown_words=0, pieces=2, characters=2
+        ),
     }
-    assert counter.total() == Figures(4, 6, 1, 7)
+    # Characters of xcd , abcd ab: 3 + 1 + 4 + 2; spaces do not count.
+    assert counter.total() == Figures(4, 6, 1, 7, 12)
     assert counter.total().unknown_rate == 1 / 6
     assert counter.total().pieces_per_word == 7 / 6
     assert counter.counts.tolist() == [0, 1, 0, 0, 0, 0, 1, 1, 2, 1, 1, 0]

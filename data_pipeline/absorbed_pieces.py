@@ -1,0 +1,103 @@
+"""Leaves out pieces that only served to make longer ones.
+
+Merging goes in small steps: before "minutes" comes "minut", which no text is
+read in any more once "minutes" is there. Such pieces would take the room of
+useful ones.
+"""
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+
+from labse.preprocessing.vocabulary import SUFFIX_PREFIX
+
+_BATCH = 65_536
+# Differs by less from the best choice.
+_TOLERANCE = 1 / 1000
+
+
+def choose(
+    fixed: Sequence[str],
+    longer: Sequence[str],
+    words: Sequence[str],
+    room: int,
+) -> list[str]:
+    """Chooses the pieces that a vocabulary gets beside `fixed`.
+
+    From the first pieces on, as many as it takes, those that the tokenizer
+    gives for the words are chosen, and those that stand between different
+    neighbours in longer pieces: a text that is not known yet may need them,
+    most of all in a script without spaces, where pieces of known text are
+    phrases. What room is left gets the first of the others.
+
+    Args:
+      fixed: special pieces and characters.
+      longer: pieces of several characters, the most useful first.
+      words: distinct words of the text that they were learned from.
+      room: how many to choose at most.
+
+    Returns:
+      the chosen pieces in the order of `longer`.
+    """
+    has_neighbours = _between_different_neighbours(longer)
+    count = min(room, len(longer))
+    while True:
+        chosen = (
+            _is_given(fixed, longer[:count], words) | has_neighbours[:count]
+        )
+        missing = room - int(chosen.sum())
+        if missing <= room * _TOLERANCE or count == len(longer):
+            break
+        count = min(count + missing, len(longer))
+    chosen[np.flatnonzero(~chosen)[: max(0, missing)]] = True
+    rows = np.flatnonzero(chosen)[:room]
+    return [longer[row] for row in rows.tolist()]
+
+
+def _is_given(
+    fixed: Sequence[str], longer: Sequence[str], words: Sequence[str]
+) -> np.ndarray:
+    """bool [longer]: whether the tokenizer gives the piece for some word."""
+    import tensorflow as tf
+
+    from labse.preprocessing.tokenizer import WordPieceTokenizer
+    from labse.preprocessing.vocabulary import Vocabulary
+
+    tokenizer = WordPieceTokenizer(Vocabulary([*fixed, *longer]))
+    is_given = np.zeros(len(fixed) + len(longer), bool)
+    for start in range(0, len(words), _BATCH):
+        batch = tf.constant(words[start : start + _BATCH])
+        is_given[tokenizer.tokenize(batch).values.numpy()] = True
+    return is_given[len(fixed) :]
+
+
+def _between_different_neighbours(pieces: Sequence[str]) -> np.ndarray:
+    """bool [pieces]: whether longer pieces show that a piece is a unit.
+
+    "##inut" always has an "m" before and an "e" after it, and is none. The
+    variety of neighbours is how Feng et al. 2004 ("Accessor variety criteria
+    for Chinese word extraction") find words in text without spaces; an end of
+    the longer piece is a neighbour, too. What begins words needs different
+    ones behind it only.
+    """
+    known = set(pieces)
+    before, after = (collections.defaultdict(set) for _ in range(2))
+    for piece in pieces:
+        inside = piece.startswith(SUFFIX_PREFIX)
+        letters = piece.removeprefix(SUFFIX_PREFIX)
+        for start in range(len(letters) - 1):
+            prefix = SUFFIX_PREFIX if start or inside else ""
+            for end in range(start + 2, len(letters) + 1):
+                part = prefix + letters[start:end]
+                if part != piece and part in known:
+                    before[part].add(letters[start - 1 : start])
+                    after[part].add(letters[end : end + 1])
+    return np.array(
+        [
+            len(after[piece]) > 1
+            and (len(before[piece]) > 1 or not piece.startswith(SUFFIX_PREFIX))
+            for piece in pieces
+        ],
+        bool,
+    )
