@@ -24,7 +24,7 @@ from labse.checkpoints.model_source import (
 )
 from labse.checkpoints.weights import match
 from labse.configs import loading
-from labse.configs.schema import ExperimentConfig
+from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
@@ -57,6 +57,7 @@ def create(
     vocabulary = pathlib.Path(vocabulary_path).read_bytes()
     if is_run_folder(path) and tf.train.latest_checkpoint(folder / LAST):
         check_same_run(path, config, vocabulary_path)
+        write_atomically(folder / CONFIG, loading.to_yaml(config).encode())
         return folder
     if (folder / SOURCE_RECORD).exists():
         raise InputError(
@@ -105,17 +106,29 @@ def check_same_run(
     """Raises `InputError` where the run folder holds another run."""
     folder = pathlib.Path(path)
     vocabulary = pathlib.Path(vocabulary_path).read_bytes()
-    saved = loading.load(str(folder / CONFIG))
-    differences = loading.differences(saved, config)
+    saved, removed = loading.load_saved(str(folder / CONFIG))
+    if removed:
+        raise InputError(
+            f"{folder} holds a run of an earlier version, which took the pairs "
+            f"in another order ({', '.join(removed)}). Finish it with that "
+            "version, or begin a new run that starts from its encoder: "
+            f"--init={folder} and another --out."
+        )
+    differences = loading.differences(saved, config, FREE_ON_RESUME)
     if differences:
         raise InputError(
-            f"{folder} holds a run with another configuration. Choose another "
-            f"--out, or the saved values: {'; '.join(differences)}."
+            f"{folder} holds a run with another configuration: "
+            f"{'; '.join(differences)}. Resume it with the saved values, or "
+            "begin a new run that starts from its encoder: "
+            f"--init={folder} and another --out."
         )
     if (folder / VOCABULARY).read_bytes() != vocabulary:
         raise InputError(
-            f"{folder} holds a run with another vocabulary. Choose another "
-            f"--out, or --vocab={folder / VOCABULARY}."
+            f"{folder} holds a run with another vocabulary. Resume it with "
+            f"--vocab={folder / VOCABULARY}. For a larger vocabulary, make a "
+            "model of it with labse grow-vocab, for a smaller one with labse "
+            "prune-vocab, and begin a new run from that: --init and another "
+            "--out."
         )
 
 
@@ -159,7 +172,7 @@ def open_source(
     folder = pathlib.Path(path)
     if not is_run_folder(path):
         raise InputError(f"A run folder holds {CONFIG}. Received: {path}.")
-    saved = loading.load(str(folder / CONFIG))
+    saved, _ = loading.load_saved(str(folder / CONFIG))
     recorded = model_source.record(saved)
     stated = stated or Stated()
     config, notes = resolve(recorded, stated, {}, path, saved)

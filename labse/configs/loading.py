@@ -16,6 +16,13 @@ from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
 
 _PRESETS = pathlib.Path(__file__).parent
+# Keys that earlier versions had, and what replaces them.
+_REMOVED = {
+    "data.batches_sorted_together": (
+        "Batches are no longer sorted by length; the texts within one are "
+        "(data.length_chunks)"
+    ),
+}
 
 
 def preset_names() -> list[str]:
@@ -30,6 +37,32 @@ def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
       InputError: there is no such preset or file, it is not YAML, or a key or
         value does not fit the schema.
     """
+    values = _read(name_or_path)
+    for override in overrides:
+        _apply(values, override)
+    return from_dict(values)
+
+
+def load_saved(path: str) -> tuple[ExperimentConfig, list[str]]:
+    """A run's saved configuration, also of an earlier version.
+
+    Returns:
+      the configuration, and the keys in it that this version does not have.
+
+    Raises:
+      InputError: see `load`.
+    """
+    values = _read(path)
+    removed = []
+    for name in _REMOVED:
+        section, _, key = name.partition(".")
+        if isinstance(values.get(section), dict) and key in values[section]:
+            del values[section][key]
+            removed.append(name)
+    return from_dict(values), removed
+
+
+def _read(name_or_path: str) -> dict:
     if name_or_path in preset_names():
         path = _PRESETS / f"{name_or_path}.yaml"
     elif os.path.isfile(name_or_path):
@@ -46,9 +79,7 @@ def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
         raise InputError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold sections of keys and values.")
-    for override in overrides:
-        _apply(values, override)
-    return from_dict(values)
+    return values
 
 
 def _apply(values: dict, override: str) -> None:
@@ -83,6 +114,11 @@ def _build(cls: type, values, where: str):
         )
     hints = typing.get_type_hints(cls)
     for key in values:
+        if f"{where}{key}" in _REMOVED:
+            raise InputError(
+                f"{where}{key} was removed. {_REMOVED[f'{where}{key}']}. "
+                "Leave it out."
+            )
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.0)
             raise InputError(
@@ -153,7 +189,9 @@ def to_yaml(config: ExperimentConfig) -> str:
     return yaml.safe_dump(values, sort_keys=False)
 
 
-def differences(one: ExperimentConfig, other: ExperimentConfig) -> list[str]:
+def differences(
+    one: ExperimentConfig, other: ExperimentConfig, ignored: tuple = ()
+) -> list[str]:
     """Each key whose value differs, as `section.key: one -> other`."""
     rows = []
     for section, values in dataclasses.asdict(one).items():
@@ -162,5 +200,6 @@ def differences(one: ExperimentConfig, other: ExperimentConfig) -> list[str]:
             f"{section}.{key}: {value} -> {getattr(others, key)}"
             for key, value in values.items()
             if value != getattr(others, key)
+            and f"{section}.{key}" not in ignored
         ]
     return rows

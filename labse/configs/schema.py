@@ -18,6 +18,16 @@ ACTIVATIONS = ("gelu", "gelu_tanh")
 MAX_BYTES_PER_WORD = {"hugging_face": 400, "tensorflow_hub": 100}
 TOKENIZER_IDS = tuple(MAX_BYTES_PER_WORD)
 PRECISIONS = ("float32", "mixed_bfloat16")
+# Keys on which the weights of a step do not depend, so that a run can be
+# resumed with other values.
+FREE_ON_RESUME = (
+    "data.max_malformed_share",  # The pairs themselves are compared.
+    "training.steps_per_execution",
+    "training.log_every",
+    "training.checkpoint_every",
+    "training.validate_every",
+    "training.early_stopping_patience",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,11 +153,13 @@ class DataConfig:
     corpus_weights: dict[str, float] = dataclasses.field(
         default_factory=dict, hash=False
     )
-    # Lengths that a batch is padded to, each at most the longest while
+    # Lengths that texts are padded to, each at most the longest while
     # training; empty: always the longest.
     length_buckets: tuple[int, ...] = ()
-    # So many batches are sorted by length together, then shuffled; 1: none.
-    batches_sorted_together: int = 1
+    # With buckets, the texts of a batch are sorted by length and encoded in
+    # this many parts, each padded to its own bucket. Which pairs make up a
+    # batch does not depend on it.
+    length_chunks: int = 4
     # Lines that are no pair are skipped up to this share, and then refused.
     max_malformed_share: float = 0.01
     # Hard negatives of each pair that are read from its record and appended
@@ -163,7 +175,7 @@ class DataConfig:
                 f"{self.max_length}."
             )
         _probability(self, "language_exponent", "max_malformed_share")
-        _positive(self, "batches_sorted_together")
+        _positive(self, "length_chunks")
         weights = self.corpus_weights.values()
         if not all(1e-6 <= weight <= 1e6 for weight in weights):
             raise InputError(
@@ -201,6 +213,9 @@ class TrainingConfig:
     log_every: int = 100
     checkpoint_every: int = 1000
     validate_every: int = 1000
+    # Training stops once this many validations in a row were not better than
+    # the best one before; 0: never.
+    early_stopping_patience: int = 0
 
     def __post_init__(self):
         _choice(self, "precision", PRECISIONS)
@@ -214,6 +229,7 @@ class TrainingConfig:
             "checkpoint_every",
             "validate_every",
         )
+        _not_negative(self, "early_stopping_patience")
         if self.seed < 0:
             raise InputError(
                 f"training.seed must be at least 0. Received: {self.seed}."

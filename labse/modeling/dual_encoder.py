@@ -43,8 +43,11 @@ class DualEncoder(tf_keras.Model):
       loss: margin, scale and direction.
       seed: dropout follows from it and the optimizer's step, so that a
         restored run draws what the uninterrupted one would have drawn.
-      length_buckets: a batch is computed at the smallest of these lengths
-        that holds it; none: as it comes. Shapes stay static.
+      length_buckets: texts are encoded at the smallest of these lengths that
+        holds them; none: as they come. Shapes stay static.
+      length_chunks: with buckets, the texts of a batch are sorted by length
+        and encoded in this many parts, each at its own bucket. Vectors, loss
+        and negatives are those of the whole batch.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class DualEncoder(tf_keras.Model):
         loss: LossConfig | None = None,
         seed: int = 0,
         length_buckets: tuple[int, ...] = (),
+        length_chunks: int = 1,
         name="dual_encoder",
         **kwargs,
     ):
@@ -61,6 +65,7 @@ class DualEncoder(tf_keras.Model):
         self.loss_config = loss or LossConfig()
         self.seed = seed
         self.length_buckets = tuple(length_buckets)
+        self.length_chunks = length_chunks
         self._means = {
             name: tf_keras.metrics.Mean(name=name)
             for name in ("loss", "in_batch_accuracy", "negatives", "truncated")
@@ -92,17 +97,47 @@ class DualEncoder(tf_keras.Model):
         return dict(zip(flat, tf.split(embeddings, rows), strict=True))
 
     def _encode(self, inputs, training, seed):
-        length = inputs["input_mask"].shape[1]
+        """Embeds the texts, sorted by length, in chunks: [rows, dim]."""
+        rows, length = inputs["input_mask"].shape
         buckets = [b for b in self.length_buckets if b < (length or b + 1)]
         if not buckets or length is None:
             return self.encoder(inputs, training=training, seed=seed)
+        chunks = min(self.length_chunks, rows or 1)
+        if chunks == 1:
+            return self._encode_chunk(inputs, buckets, training, seed)
+        lengths = tf.reduce_sum(inputs["input_mask"], axis=1)
+        order = tf.argsort(lengths, stable=True)
+        sizes = [
+            rows // chunks + (number < rows % chunks)
+            for number in range(chunks)
+        ]
+        parts = {
+            name: tf.split(tf.gather(ids, order), sizes)
+            for name, ids in inputs.items()
+        }
+        embeddings = []
+        for number in range(chunks):
+            # Rows of different chunks must not draw the same dropout.
+            own_seed = seed
+            if seed is not None:
+                own_seed = tf.random.experimental.stateless_fold_in(
+                    seed, number
+                )
+            chunk = {name: part[number] for name, part in parts.items()}
+            embeddings.append(
+                self._encode_chunk(chunk, buckets, training, own_seed)
+            )
+        return _unsort(tf.concat(embeddings, axis=0), order)
 
+    def _encode_chunk(self, inputs, buckets, training, seed):
+        """Embeds texts at the smallest bucket that holds them all."""
         # Looked up at full length: the gradient of a lookup inside would have
         # another number of rows in each branch, which XLA does not take.
         words = self.encoder.transformer.word_embeddings(
             inputs["input_word_ids"]
         )
         whole = {**inputs, WORD_EMBEDDINGS: words}
+        length = inputs["input_mask"].shape[1]
 
         def encode_at(bucket):
             cut = {name: part[:, :bucket] for name, part in whole.items()}
@@ -213,6 +248,7 @@ class DualEncoder(tf_keras.Model):
             "loss": dataclasses.asdict(self.loss_config),
             "seed": self.seed,
             "length_buckets": list(self.length_buckets),
+            "length_chunks": self.length_chunks,
         }
 
     @classmethod
@@ -221,6 +257,21 @@ class DualEncoder(tf_keras.Model):
         encoder = tf_keras.utils.deserialize_keras_object(config["encoder"])
         loss = LossConfig(**config["loss"])
         return cls(**{**config, "encoder": encoder, "loss": loss})
+
+
+def _unsort(rows: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
+    """Puts `rows`, `tf.gather(result, order)`, back: [n, dim].
+
+    A permutation's gradient is the opposite permutation; that of `tf.gather`
+    would have another number of rows in each step, which XLA does not take.
+    """
+
+    @tf.custom_gradient
+    def unsort(rows):
+        places = tf.argsort(order, stable=True)
+        return tf.gather(rows, places), lambda grad: tf.gather(grad, order)
+
+    return unsort(rows)
 
 
 def _sides(inputs) -> list[str]:

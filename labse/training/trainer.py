@@ -82,7 +82,11 @@ class Trainer:
         with strategy.scope():
             encoder = SentenceEncoder(config.encoder, training.precision)
             self.model = DualEncoder(
-                encoder, config.loss, training.seed, config.data.length_buckets
+                encoder,
+                config.loss,
+                training.seed,
+                config.data.length_buckets,
+                config.data.length_chunks,
             )
             self.model.build()
             optimizer = make_optimizer(training)
@@ -170,11 +174,9 @@ class Trainer:
         config = self.config
         order = ExampleOrder(
             self._store.languages,
-            self._store.lengths,
             config.training.global_batch_size,
             config.training.seed,
             config.data.language_exponent,
-            config.data.batches_sorted_together,
             training_pairs.pair_weights(
                 self._store, config.data.corpus_weights
             ),

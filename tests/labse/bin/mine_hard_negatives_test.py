@@ -22,7 +22,6 @@ SMALL = {
     "encoder.max_positions": 8,
     "tokenizer.max_length": 8,
     "data.length_buckets": "[4]",
-    "data.batches_sorted_together": 2,
     "training.global_batch_size": 6,
     "training.warmup_steps": 0,
     "training.log_every": 1,

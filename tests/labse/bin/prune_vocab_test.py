@@ -52,7 +52,6 @@ def train_on(files, init):
         "encoder.pooling": "cls",
         "data.length_buckets": "[]",
         # Else a batch is one text many times, and so has no negatives.
-        "data.batches_sorted_together": 1,
         "training.global_batch_size": 4,
         "training.num_steps": 2,
         "training.warmup_steps": 0,

@@ -22,8 +22,6 @@ SMALL = {
     "encoder.max_positions": 8,
     "tokenizer.max_length": 8,
     "data.length_buckets": "[]",
-    # A record is longer in one kind of file than in another.
-    "data.batches_sorted_together": 1,
     "training.global_batch_size": 6,
     "training.num_steps": 2,
     "training.warmup_steps": 0,

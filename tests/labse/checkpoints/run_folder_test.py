@@ -99,9 +99,10 @@ def test_another_configuration_is_refused(begun, vocabulary):
     other = replaced(dropout=0.25, pooling="mean")
     before = (begun / "config.yaml").read_bytes()
     assert refusal(run_folder.create, str(begun), other, vocabulary) == (
-        f"{begun} holds a run with another configuration. Choose another "
-        "--out, or the saved values: encoder.pooling: cls -> mean; "
-        "encoder.dropout: 0.1 -> 0.25."
+        f"{begun} holds a run with another configuration: encoder.pooling: cls "
+        "-> mean; encoder.dropout: 0.1 -> 0.25. Resume it with the saved "
+        "values, or begin a new run that starts from its encoder: "
+        f"--init={begun} and another --out."
     )
     assert (begun / "config.yaml").read_bytes() == before
 

@@ -49,6 +49,22 @@ def test_every_preset_survives_saving(name, tmp_path):
     assert loading.load(str(path)) == config
 
 
+def test_a_saved_configuration_of_an_earlier_version(tmp_path):
+    config = loading.load("labse_tiny")
+    path = tmp_path / "config.yaml"
+    path.write_text(loading.to_yaml(config))
+    assert loading.load_saved(str(path)) == (config, [])
+    old = loading.to_yaml(config).replace(
+        "  length_chunks: 4\n", "  batches_sorted_together: 16\n"
+    )
+    path.write_text(old)
+    assert "sorted_together" in old
+    removed = ["data.batches_sorted_together"]
+    assert loading.load_saved(str(path)) == (config, removed)
+    with pytest.raises(InputError, match="was removed"):
+        loading.load(str(path))
+
+
 def test_overrides_are_typed():
     config = loading.load(
         "labse_tiny",
@@ -74,6 +90,9 @@ def test_overrides_are_typed():
         ("training.num_steps=1.5", r"must be a int. Received: 1.5 \(float\)"),
         ("training.deterministic=1", r"must be a bool"),
         ("loss.margin=true", r"loss.margin must be a float"),
+        ("data.batches_sorted_together=2", r"was removed.*Leave it out\.$"),
+        ("data.length_chunks=0", r"length_chunks must be greater than 0"),
+        ("training.early_stopping_patience=-1", r"must be at least 0"),
         ("data.length_buckets=8", r"must be a list of int"),
         ("data.length_buckets=[16,8]", r"must rise"),
         ("data.length_buckets=[8,999]", r"at most data.max_length, or token"),

@@ -103,9 +103,7 @@ def test_shapes_are_static(store, tokenizer):
 
 
 def test_started_later_it_gives_the_tail(store, tokenizer):
-    order = ExampleOrder(
-        store.languages, store.lengths, 4, 0, batches_sorted_together=3
-    )
+    order = ExampleOrder(store.languages, 4, 0)
 
     def run(steps):
         return as_list(batches(store, order, tokenizer, 5, steps, 4))
@@ -120,7 +118,7 @@ def test_started_later_it_gives_the_tail(store, tokenizer):
 
 
 def test_replicas_take_their_slices_of_the_global_batch(store, tokenizer):
-    order = ExampleOrder(store.languages, store.lengths, 8, 3)
+    order = ExampleOrder(store.languages, 8, 3)
     steps = range(2, 5)
     whole = as_list(batches(store, order, tokenizer, 5, steps, 8))
 

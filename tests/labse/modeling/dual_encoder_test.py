@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import numpy as np
@@ -266,7 +267,7 @@ def test_mixed_bfloat16_is_close_and_nothing_falls_back():
 @pytest.mark.parametrize("negatives", [0, 2])
 def test_the_step_obeys_tpu_rules(negatives):
     """Static shapes and no strings."""
-    model = make_model(length_buckets=(4,))
+    model = make_model(length_buckets=(4,), length_chunks=3)
     specs = tf.nest.map_structure(
         lambda ids: tf.TensorSpec(ids.shape, tf.int32),
         batch(0, negatives=negatives),
@@ -303,14 +304,84 @@ def test_buckets_change_the_time_and_not_the_loss():
     assert_same_gradients(bucketed, weights)
 
 
+# 8 sources, 8 targets and 16 hard negatives: 3 chunks of 10 or 11 rows, and
+# more chunks than there are rows.
+@pytest.mark.parametrize("replicas, chunks", [(1, 3), (1, 99), (2, 3)])
+def test_chunks_change_the_time_and_not_the_gradients(replicas, chunks):
+    data = batch(0, negatives=2)
+    weights, (loss,) = run_steps(1, [data])
+    traced = trace_step(replicas, length_buckets=(3, 4), length_chunks=chunks)
+    chunked, (chunked_loss,) = run_steps(replicas, [data], traced=traced)
+    assert chunked_loss == pytest.approx(loss, rel=1e-6)
+    assert_same_gradients(chunked, weights)
+
+
+def test_chunks_are_cut_to_their_own_lengths(monkeypatch):
+    """Lengths 3, 3, 6 and 5, 4, 4: chunks of three rows, for 4 and 6."""
+    model = make_model(length_buckets=(4,), length_chunks=2)
+    mask = np.arange(6) < np.array([[3], [3], [6], [5], [4], [4]])
+    ids = np.random.default_rng(0).integers(5, 50, [6, 6]) * mask
+    texts = dict(
+        zip(
+            MODEL_INPUTS,
+            (tf.constant(x, tf.int32) for x in (ids, mask, 0 * ids)),
+            strict=True,
+        )
+    )
+    halves = [
+        {name: part[rows] for name, part in texts.items()}
+        for rows in (slice(0, 3), slice(3, 6))
+    ]
+    expected = model.encoder(texts)
+    shapes = []
+    encode = model.encoder.call
+
+    def call(inputs, **kwargs):
+        shapes.append(tuple(inputs["input_mask"].shape))
+        return encode(inputs, **kwargs)
+
+    monkeypatch.setattr(model.encoder, "call", call)
+    found = model(dict(zip(("source", "target"), halves, strict=True)))
+    assert shapes == [(3, 4), (3, 6)]
+    # In the order in which they came.
+    np.testing.assert_allclose(
+        tf.concat([found["source"], found["target"]], axis=0),
+        expected,
+        atol=1e-6,
+    )
+
+
+def test_chunks_drop_out_by_themselves():
+    """Equal texts in two chunks draw other masks, the same in each run."""
+    config = dataclasses.replace(ENCODER, dropout=0.5)
+    tf_keras.utils.set_random_seed(3)
+    model = DualEncoder(
+        SentenceEncoder(config), length_buckets=(4,), length_chunks=2
+    )
+    model.build()
+    ids = tf.fill([2, 6], 7)
+    side = dict(zip(MODEL_INPUTS, (ids, ids // 7, ids * 0), strict=True))
+    one, other = (
+        model({"source": side, "target": side}, training=True, seed=[1, 2])
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one["source"], other["source"])
+    assert np.abs(one["source"] - one["target"]).min() > 0
+
+
 def test_buckets_change_nothing_in_bfloat16_either():
-    losses = {}
-    for buckets in ((), (4, 8)):
-        model = make_model(precision="mixed_bfloat16", length_buckets=buckets)
+    losses = []
+    for options in (
+        {},
+        {"length_buckets": (4, 8)},
+        {"length_buckets": (4, 8), "length_chunks": 3},
+    ):
+        model = make_model(precision="mixed_bfloat16", **options)
         model.compile(optimizer=tf_keras.optimizers.SGD(0.0))
-        losses[buckets] = model.train_on_batch(batch(0))
+        losses.append(model.train_on_batch(batch(0)))
     # Words that were rounded to bfloat16 on their way would differ by 1e-3.
-    assert losses[(4, 8)] == pytest.approx(losses[()], rel=1e-5)
+    for each in losses[1:]:
+        assert each == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_plain_keras_fit_learns():
@@ -362,7 +433,9 @@ def test_dropout_follows_from_seed_and_step():
 
 
 def test_configuration_round_trip():
-    model = make_model(loss=LossConfig(margin=0.1), length_buckets=(4,))
+    model = make_model(
+        loss=LossConfig(margin=0.1), length_buckets=(4,), length_chunks=2
+    )
     again = DualEncoder.from_config(model.get_config())
     assert again.get_config() == model.get_config()
     assert again.loss_config.margin == 0.1

@@ -26,7 +26,6 @@ SMALL = {
     "encoder.max_positions": 16,
     "tokenizer.max_length": 8,
     "data.length_buckets": "[4,8]",
-    "data.batches_sorted_together": 3,
     "training.global_batch_size": 8,
     "training.num_steps": 60,
     "training.warmup_steps": 5,
@@ -349,7 +348,6 @@ def test_pairs_are_drawn_by_the_weights_of_their_corpora(files, tmp_path):
     settings = {
         "training.num_steps": 50,
         "training.validate_every": 50,
-        "data.batches_sorted_together": 1,
         "data.corpus_weights": "{long: 0.25}",
     }
     done = run(folder, tmp_path / "out", **settings)
