@@ -123,7 +123,8 @@ def _tokens(text: str) -> Iterator[_Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            received = text[position:].split("\n", 1)[0]
+            start = text.rfind("\n", 0, position) + 1
+            received = text[start:].split("\n", 1)[0]
             raise MalformedCatalogue(
                 "a keyword such as msgid, or a string in quotation marks, is "
                 f"expected. Received: {received[:80]!r}",
