@@ -197,6 +197,17 @@ def test_an_approximate_index_finds_nearly_the_same(folder, capsys):
     assert len(common) >= 0.95 * len(lines("exact.tsv"))
 
 
+def test_all_candidates_of_an_approximate_index(folder):
+    pytest.importorskip("faiss")
+    flags = ("--index=sq8", "--retrieval=all", "--k=3")
+    assert run(*flags) == 0
+    found = rows()
+    assert [row["rank"] for row in found] == ["1", "2", "3"] * NUM_LINES
+    assert [int(row["source_line"]) for row in found[::3]] == list(
+        range(1, NUM_LINES + 1)
+    )
+
+
 def test_paraphrases(folder):
     lines = pathlib.Path("a.txt").read_text().splitlines()
     lines.append(" ".join(reversed(lines[0].split())))
