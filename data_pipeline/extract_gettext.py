@@ -30,8 +30,9 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "input",
         None,
-        "Folder, wheel, zip file, .po, .mo, .gmo, or package:NAME for an "
-        "installed Python package. May be given more than once.",
+        "Folder, wheel, zip file, .po, .mo or .gmo, a glob of these, or "
+        "package:NAME for an installed Python package. May be given more than "
+        "once.",
         flag_values=flag_values,
         required=True,
     )

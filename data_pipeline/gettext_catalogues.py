@@ -7,6 +7,7 @@ the marks of unfinished work), which some packages call `.gmo`.
 import collections
 import dataclasses
 import fnmatch
+import glob
 import importlib.util
 import lzma
 import os
@@ -89,6 +90,16 @@ class CatalogueFile:
             path == pattern or fnmatch.fnmatchcase(path, pattern)
             for path in (self.name, self.path_in_input)
         )
+
+
+def expand_globs(inputs: Iterable[str]) -> Iterator[str]:
+    """The inputs, and in place of a glob, in order, what it matches."""
+    for input_name in inputs:
+        # A path that is there stands for itself, whatever is in its name.
+        found = not os.path.exists(input_name) and glob.glob(
+            input_name, recursive=True
+        )
+        yield from sorted(found or [input_name])
 
 
 def find_catalogues(

@@ -12,6 +12,7 @@ from data_pipeline import gettext_text
 from data_pipeline.gettext_catalogues import (
     Catalogue,
     CatalogueFile,
+    expand_globs,
     find_catalogues,
 )
 from data_pipeline.gettext_plurals import PluralIndices
@@ -82,7 +83,7 @@ def extract_pairs(
     extracted too; what is different stays, under the region's tag.
 
     Args:
-      inputs: as `find_catalogues` has them.
+      inputs: as `find_catalogues` has them, and globs of these.
       source_language: tag of the language of the msgids.
       target_languages: tags to keep; None for all. A region's tag is its own.
       max_characters: the longest text kept, on either side.
@@ -97,7 +98,7 @@ def extract_pairs(
     reader = _Reader(source_language, target_languages, target_language)
     unused = set(exclude)
     pairs, counters = set(), reader.counters
-    for input_name in inputs:
+    for input_name in expand_globs(inputs):
         for file in find_catalogues(input_name, counters):
             matching = {glob for glob in exclude if file.matches(glob)}
             unused -= matching
@@ -191,6 +192,8 @@ def _check_found(wanted: frozenset[str] | None, reader: _Reader) -> None:
             f"{', '.join(missing)}, of which there is none. There are: "
             f"{', '.join(sorted(reader.found)) or 'none at all'}."
             + (f" Not counted: {named(lost)}." if lost else "")
+            + " Give target_language for those that are unclear."
+            * bool(reader.unclear)
         )
 
 
@@ -306,15 +309,18 @@ def _same_placeholders(
 def summary(extraction: Extraction) -> str:
     """A table of the counters and of the pairs of each language."""
     counters = extraction.counters
-    lines = [
-        f"{counters[name]:>9,}  {name}"
-        for name in sorted(counters)
-        if name.startswith("catalogues_")
-    ]
-    for places in (extraction.malformed, extraction.unclear):
-        lines += [f"           {place}" for place in places[:NAMED]]
-        more = len(places) - NAMED
-        lines += [f"           and {more} more"] * (more > 0)
+    places = {
+        "catalogues_malformed": extraction.malformed,
+        "catalogues_language_unclear": extraction.unclear,
+    }
+    lines = []
+    for name in sorted(counters):
+        if name.startswith("catalogues_"):
+            lines.append(f"{counters[name]:>9,}  {name}")
+            some = places.get(name, [])
+            lines += [f"             {place}" for place in some[:NAMED]]
+            more = len(some) - NAMED
+            lines += [f"             and {more} more"] * (more > 0)
     lines.append(f"{counters['strings_read']:>9,}  strings_read")
     lines += [
         f"{counters[name]:>9,}  dropped: {name} ({why})"

@@ -55,6 +55,20 @@ def test_flags(folder):
     assert text.splitlines()[1:] == ["cat\tBüsi\ten\tde-CH"]
 
 
+def test_inputs_may_be_globs(folder):
+    for name, text in (("fr", "chien"), ("it", "cane"), ("[x]-nl", "hond")):
+        path = folder / f"app-{name}.po"
+        path.write_text(f'msgid "dog"\nmsgstr "{text}"\n')
+    arguments = [f"--input={folder}/app-??.po", f"--input={path}"]
+    assert run(folder, *arguments, "--languages=fr,it,nl") == 0
+    lines = (folder / "pairs.tsv").read_text().splitlines()
+    assert [line.split("\t")[1] for line in lines[1:]] == [
+        "chien",
+        "cane",
+        "hond",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
