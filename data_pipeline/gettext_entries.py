@@ -100,7 +100,11 @@ def _strings(content: bytes, table: int) -> list[bytes]:
     if order is None:
         raise MalformedCatalogue("it does not begin with the magic number")
     try:
-        count, *tables = struct.unpack_from(f"{order}3I", content, 8)
+        revision, count, *tables = struct.unpack_from(f"{order}4I", content, 4)
+        if revision >> 16 > 1:
+            raise MalformedCatalogue(
+                f"its format has the unknown major revision {revision >> 16}"
+            )
         cells = struct.unpack_from(
             f"{order}{2 * count}I", content, tables[table]
         )

@@ -281,6 +281,12 @@ class TestCompiled:
             with pytest.raises(MalformedCatalogue, match="magic|ends inside"):
                 parse_mo_file(content[:length])
 
+    def test_another_revision(self):
+        content = self.content()
+        assert parse_mo_file(content[:4] + b"\0\0\1\0" + content[8:])[1]
+        with pytest.raises(MalformedCatalogue, match="major revision 2"):
+            parse_mo_file(content[:4] + b"\0\0\2\0" + content[8:])
+
     def test_another_magic_number(self):
         with pytest.raises(MalformedCatalogue, match="magic number"):
             parse_mo_file(b"GIF89a")
