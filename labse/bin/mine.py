@@ -115,8 +115,8 @@ def run(flag_values: flags.FlagValues, source, target) -> None:
     run_step = _step_runner(flag_values, job)
     if "read" in steps:
         run_step("read")
+    job.fit_k()
     if set(steps) - {"read"}:
-        job.fit_k()
         choose_index(job, flag_values.index, flag_values.max_hours)
     for step in STEPS[1:]:
         if step in steps:
