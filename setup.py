@@ -15,7 +15,6 @@ REQUIRED = [
     "google-crc32c>=1.5",
     "ml-dtypes>=0.5",
     "numpy>=1.26",
-    "polib>=1.2",
     "PyYAML>=6",
     "scipy>=1.15",
     "tensorflow>=2.20,<2.21",
@@ -41,6 +40,7 @@ EXTRAS = {
     "quickstart": ["Django>=5.2,<5.3"],
     "test": [
         "build>=1",
+        "polib>=1.2",
         "pytest>=8",
         "pytest-xdist>=3.6",
         "ruff>=0.9",

@@ -1,44 +1,32 @@
-"""Gettext's translation catalogues: where they are, what they say.
+"""Gettext's translation catalogues: where they are, and reading them.
 
 A catalogue is a `.po` file (text) or a `.mo` file (the same, compiled, without
-the marks of unfinished work). Formats: the GNU gettext manual, "The Format of
-PO Files" and "The Format of GNU MO Files",
-https://www.gnu.org/software/gettext/manual/.
+the marks of unfinished work), which some packages call `.gmo`.
 """
 
-import codecs
 import collections
 import dataclasses
+import fnmatch
+import glob
 import importlib.util
+import lzma
 import os
-import re
-import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-import polib
-
-from labse import languages
+from data_pipeline import gettext_entries, gettext_language
+from data_pipeline.gettext_po import Entry, MalformedCatalogue
 from labse.errors import InputError
 
 PACKAGE_PREFIX = "package:"
-SUFFIXES = (".po", ".mo")
+COMPILED_SUFFIXES = (".mo", ".gmo")
+SUFFIXES = (".po", *COMPILED_SUFFIXES)
 
 # The biggest catalogues in wide use hold a few megabytes; an archive's member
 # beyond this is a mistake or a trap, and is read into memory whole.
 MAX_CATALOGUE_BYTES = 256 * 2**20
-
-_CHARSET = re.compile(rb"Content-Type:[^\n]*?charset=([\w:.-]+)", re.IGNORECASE)
-# What str.splitlines, and so polib, takes for the end of a line, and gettext
-# does not.
-_FALSE_LINE_ENDS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-# A line of a .po file that is neither empty nor a comment.
-_PO_LINE = re.compile(
-    r"(?:(?:msgctxt|msgid|msgid_plural|msgstr|msgstr\[\d+\])\s+)?"
-    r'"(?:[^"\\]|\\.)*"'
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,46 +36,103 @@ class Catalogue:
     Attributes:
       name: where it came from, for messages.
       language: its tag, or None where nothing says it clearly.
-      entries: polib's entries, without the header.
+      why_unclear: why the language is None.
+      entries: all but the header.
       plural_forms: the header's Plural-Forms, or "".
     """
 
     name: str
     language: str | None
-    entries: list[polib.POEntry] | list[polib.MOEntry]
+    why_unclear: str
+    entries: list[Entry]
     plural_forms: str
 
 
-def read_catalogues(
-    input_name: str, counters: collections.Counter
-) -> Iterator[Catalogue]:
-    """Reads every catalogue of an input, in the order of their names.
+@dataclasses.dataclass(frozen=True)
+class CatalogueFile:
+    """A catalogue that is not read yet.
 
-    A `.mo` beside the `.po` of the same name is passed over: it is made from
-    it. Members of archives are read in memory and written nowhere.
+    Attributes:
+      name: where it is, for messages.
+      path: in its archive, or as a whole; says the language and the format.
+      path_in_input: in the archive or the folder that was given.
+      content: reads it.
+    """
+
+    name: str
+    path: PurePosixPath
+    path_in_input: str
+    content: Callable[[], bytes]
+
+    @property
+    def sure_language(self) -> str | None:
+        """The tag of the language where the path alone says it."""
+        return gettext_language.sure_language(self.path)
+
+    def read(self) -> Catalogue:
+        """Reads and parses it.
+
+        Raises:
+          MalformedCatalogue: it cannot be read, or is not sound; the message
+            begins with its place.
+        """
+        try:
+            return parse_catalogue(self.name, self.path, self.content())
+        except MalformedCatalogue as error:
+            line = "" if error.line is None else f":{error.line}"
+            raise MalformedCatalogue(f"{self.name}{line}: {error}") from error
+        except OSError as error:
+            raise MalformedCatalogue(f"{self.name}: {error}") from error
+
+    def matches(self, pattern: str) -> bool:
+        """Whether a glob, whose `*` matches `/` too, is that of its path."""
+        return any(
+            path == pattern or fnmatch.fnmatchcase(path, pattern)
+            for path in (self.name, self.path_in_input)
+        )
+
+
+def expand_globs(inputs: Iterable[str]) -> Iterator[str]:
+    """The inputs, and in place of a glob, in order, what it matches."""
+    for input_name in inputs:
+        # A path that is there stands for itself, whatever is in its name.
+        found = not os.path.exists(input_name) and glob.glob(
+            input_name, recursive=True
+        )
+        yield from sorted(found or [input_name])
+
+
+def find_catalogues(
+    input_name: str, counters: collections.Counter
+) -> Iterator[CatalogueFile]:
+    """The catalogues of an input, in the order of their names.
+
+    A compiled catalogue beside the `.po` of the same name is passed over: it
+    is made from it. Members of archives are read in memory and written
+    nowhere, each before the next is taken.
 
     Args:
-      input_name: folder, wheel, zip file, `.po`, `.mo`, or `package:NAME` for
-        an installed Python package.
-      counters: receives `catalogues_*`.
+      input_name: folder, wheel, zip file, `.po`, `.mo`, `.gmo`, or
+        `package:NAME` for an installed Python package.
+      counters: receives `catalogues_mo_beside_po`.
 
     Raises:
-      InputError: there is no such input, it holds no catalogue, or one of
-        them is damaged.
+      InputError: there is no such input, or it holds no catalogue.
     """
     if input_name.startswith(PACKAGE_PREFIX):
-        files = _files_of_folders(_package_folders(input_name))
+        files = _files_of_folders(_package_folders(input_name), counters)
     elif os.path.isdir(input_name):
-        files = _files_of_folders([Path(input_name)])
-    elif input_name.endswith(SUFFIXES) and os.path.isfile(input_name):
-        files = iter([_file(Path(input_name))])
+        files = _files_of_folders([Path(input_name)], counters)
+    elif _is_catalogue(input_name) and os.path.isfile(input_name):
+        path = Path(input_name)
+        files = iter([_file(path, path.name)])
     elif os.path.isfile(input_name) and zipfile.is_zipfile(input_name):
-        files = _files_of_zip(input_name)
+        files = _files_of_zip(input_name, counters)
     else:
         raise InputError(
-            "An input is a folder, a wheel or other zip file, a .po or .mo "
-            "file, or package:NAME for an installed Python package. Received: "
-            f"{input_name}, which is "
+            "An input is a folder, a wheel or other zip file, a .po, .mo or "
+            ".gmo file, or package:NAME for an installed Python package. "
+            f"Received: {input_name}, which is "
             + (
                 "none of them, or damaged."
                 if os.path.exists(input_name)
@@ -95,23 +140,22 @@ def read_catalogues(
             )
         )
     found = False
-    for name, path, read in files:
+    for file in files:
         found = True
-        if path.suffix == ".mo" and read is None:
-            counters["catalogues_mo_beside_po"] += 1
-            continue
-        counters["catalogues_read"] += 1
-        yield parse_catalogue(name, path, read())
+        yield file
     if not found:
         raise InputError(
-            f"An input must hold .po or .mo files. Received: {input_name}, "
-            "which holds none."
+            "An input must hold .po, .mo or .gmo files. Received: "
+            f"{input_name}, which holds none."
         )
 
 
-# A catalogue's name for messages, its path for its language, and how to read
-# it; None instead of the latter for a .mo beside its .po.
-_CatalogueFile = tuple[str, PurePosixPath, Callable[[], bytes] | None]
+def _is_catalogue(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES)
+
+
+def _is_compiled(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in COMPILED_SUFFIXES
 
 
 def _package_folders(input_name: str) -> list[Path]:
@@ -129,27 +173,30 @@ def _package_folders(input_name: str) -> list[Path]:
     return [Path(folder) for folder in spec.submodule_search_locations]
 
 
-def _file(path: Path) -> _CatalogueFile:
+def _file(path: Path, path_in_input: str) -> CatalogueFile:
     # The whole path, since the folder above may name the language.
-    return str(path), PurePosixPath(path.resolve().as_posix()), path.read_bytes
+    whole = PurePosixPath(os.path.realpath(path))
+    return CatalogueFile(str(path), whole, path_in_input, path.read_bytes)
 
 
-def _files_of_folders(folders: list[Path]) -> Iterator[_CatalogueFile]:
+def _files_of_folders(
+    folders: list[Path], counters: collections.Counter
+) -> Iterator[CatalogueFile]:
     for folder in folders:
-        paths = {
-            Path(parent, name)
+        paths = [
+            PurePosixPath(parent, name)
             for parent, _, names in os.walk(folder)
             for name in names
-            if name.endswith(SUFFIXES)
-        }
-        for path in sorted(paths):
-            name, pure_path, read = _file(path)
-            if path.suffix == ".mo" and path.with_suffix(".po") in paths:
-                read = None
-            yield name, pure_path, read
+            if _is_catalogue(name)
+        ]
+        for path in _without_made_from_others(paths, counters):
+            path_in_input = str(path.relative_to(folder))
+            yield _file(Path(path), path_in_input)
 
 
-def _files_of_zip(archive_name: str) -> Iterator[_CatalogueFile]:
+def _files_of_zip(
+    archive_name: str, counters: collections.Counter
+) -> Iterator[CatalogueFile]:
     try:
         archive = zipfile.ZipFile(archive_name)
     except zipfile.BadZipFile as error:
@@ -159,39 +206,55 @@ def _files_of_zip(archive_name: str) -> Iterator[_CatalogueFile]:
         ) from error
     with archive:
         members = {
-            info.filename: info
+            PurePosixPath(info.filename): info
             for info in archive.infolist()
-            if info.filename.endswith(SUFFIXES)
+            if _is_catalogue(info.filename)
         }
-        for member in sorted(members):
-            path = PurePosixPath(member)
-            name = f"{archive_name}: {member}"
-            if path.suffix == ".mo" and str(path.with_suffix(".po")) in members:
-                yield name, path, None
-            else:
-                info = members[member]
-                yield name, path, lambda info=info: _read(archive, info)
+        for path in _without_made_from_others(members, counters):
+            info = members[path]
+            yield CatalogueFile(
+                f"{archive_name}: {info.filename}",
+                path,
+                info.filename,
+                lambda info=info: _read_member(archive, info),
+            )
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _without_made_from_others(
+    paths: Iterable[PurePosixPath], counters: collections.Counter
+) -> list[PurePosixPath]:
+    """Sorted, without those that were compiled from a neighbour."""
+    paths = sorted(paths)
+    texts = {path.with_suffix("") for path in paths if not _is_compiled(path)}
+    kept = [
+        path
+        for path in paths
+        if not (_is_compiled(path) and path.with_suffix("") in texts)
+    ]
+    if len(kept) < len(paths):
+        counters["catalogues_mo_beside_po"] += len(paths) - len(kept)
+    return kept
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_CATALOGUE_BYTES:
-        raise InputError(
-            f"A catalogue in an archive may hold {MAX_CATALOGUE_BYTES} bytes. "
-            f"Received: {archive.filename}: {info.filename} with "
-            f"{info.file_size}. Unpack the archive and give its folder."
+        raise MalformedCatalogue(
+            f"a catalogue in an archive may hold {MAX_CATALOGUE_BYTES} bytes. "
+            f"Received: {info.file_size}. Unpack the archive and give its "
+            "folder"
         )
     try:
         return archive.read(info)
     except (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         EOFError,
         RuntimeError,  # encrypted
         NotImplementedError,  # an unknown compression
     ) as error:
-        raise InputError(
-            f"{archive.filename}: {info.filename} cannot be read from the "
-            f"archive ({error}). Make or fetch the archive again."
+        raise MalformedCatalogue(
+            f"it cannot be read from the archive ({error})"
         ) from error
 
 
@@ -206,102 +269,15 @@ def parse_catalogue(
       content: the file's bytes.
 
     Raises:
-      InputError: the content is not what the suffix promises.
+      MalformedCatalogue: the content is not what the suffix promises.
     """
-    try:
-        encoding = _encoding(content)
-        if path.suffix == ".mo":
-            _check_mo(content)
-            catalogue = polib.mofile(content, encoding=encoding)
-        else:
-            text = content.decode(encoding).removeprefix("\ufeff")
-            text = _FALSE_LINE_ENDS.sub(" ", text)
-            _check_po(text)
-            # A text that ends a line cannot be taken for a file's name.
-            catalogue = polib.pofile(text + "\n", encoding=encoding)
-    except (OSError, ValueError, LookupError) as error:
-        message = re.sub(r"\s+", " ", str(error)).strip(" .")
-        raise InputError(
-            f"{name} is not a sound {path.suffix} catalogue: {message}. "
-            "Repair it (msgfmt --check shows where), or leave it out."
-        ) from error
-    # polib keeps a header that is not the first entry among the entries.
-    entries = [entry for entry in catalogue if entry.msgid]
+    parse = gettext_entries.parse_po_file
+    if _is_compiled(path):
+        parse = gettext_entries.parse_mo_file
+    header, entries = parse(content)
+    language, why_unclear = gettext_language.catalogue_language(
+        path, header.get("language", "")
+    )
     return Catalogue(
-        name=name,
-        language=catalogue_language(path, catalogue.metadata),
-        entries=entries,
-        plural_forms=catalogue.metadata.get("Plural-Forms", ""),
+        name, language, why_unclear, entries, header.get("plural-forms", "")
     )
-
-
-def _encoding(content: bytes) -> str:
-    """The encoding that the header declares; UTF-8 where it does not."""
-    match = _CHARSET.search(content)
-    declared = match[1].decode("ascii") if match else "CHARSET"
-    if declared == "CHARSET":  # what stands in a template, yet to be filled in
-        return "utf-8"
-    try:
-        return codecs.lookup(declared).name
-    except LookupError as error:
-        raise ValueError(
-            f"its header declares an unknown charset, {declared}"
-        ) from error
-
-
-def _check_po(text: str) -> None:
-    """Raises ValueError where a line holds no keyword and quoted string.
-
-    polib would take the first and the last character of what is there for the
-    quotation marks.
-    """
-    for line_number, line in enumerate(text.split("\n"), start=1):
-        line = line.strip()
-        if line and line[0] != "#" and not _PO_LINE.fullmatch(line):
-            raise ValueError(f"line {line_number} is {line[:80]!r}")
-
-
-def _check_mo(content: bytes) -> None:
-    """Raises ValueError where a string lies outside the file.
-
-    polib would read what is left of such a string without a word.
-    """
-    order = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}.get(
-        content[:4]
-    )
-    if order is None:
-        raise ValueError("it does not begin with the magic number")
-    try:
-        count, *tables = struct.unpack_from(f"{order}3I", content, 8)
-        for table in tables:
-            cells = struct.unpack_from(f"{order}{2 * count}I", content, table)
-            ends = map(sum, zip(cells[::2], cells[1::2], strict=True))
-            if max(ends, default=0) > len(content):
-                raise ValueError("it ends inside a string")
-    except struct.error as error:
-        raise ValueError("it ends inside its tables") from error
-
-
-def catalogue_language(
-    path: PurePosixPath, metadata: dict[str, str]
-) -> str | None:
-    """The tag of a catalogue's language, or None where it is unclear.
-
-    Looked for, the surest place first: `<LOCALE>/LC_MESSAGES/x.po`, where the
-    run-time itself looks; `<locale>.po`; the header's Language together with
-    `<locale>/x.po`, which must not contradict each other, since a folder may
-    be called `my` (Burmese) and a header copied from another language.
-    """
-    if path.parent.name == "LC_MESSAGES":
-        return languages.language_tag(path.parent.parent.name)
-    stem = languages.language_tag(path.stem)
-    if stem and languages.is_known_language(stem):
-        return stem
-    header = languages.language_tag(metadata.get("Language", ""))
-    folder = languages.language_tag(path.parent.name)
-    if folder is None or not languages.is_known_language(folder):
-        return header
-    same = header is None or (
-        languages.primary_language(header) == languages.primary_language(folder)
-    )
-    return folder if same else None

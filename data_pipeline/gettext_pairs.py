@@ -6,16 +6,22 @@ A corpus of the same making as OPUS's GNOME, KDE and Ubuntu corpora (Tiedemann,
 
 import collections
 import dataclasses
-import gettext
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from data_pipeline import gettext_text
-from data_pipeline.gettext_catalogues import Catalogue, read_catalogues
+from data_pipeline.gettext_catalogues import (
+    Catalogue,
+    CatalogueFile,
+    expand_globs,
+    find_catalogues,
+)
+from data_pipeline.gettext_plurals import PluralIndices
+from data_pipeline.gettext_po import Entry, MalformedCatalogue
 from labse import languages
 from labse.errors import InputError
 
-_PLURAL_FORMS = re.compile(r"\bplural\s*=([^;]+)")
+# Of many catalogues, the number that is named.
+NAMED = 5
 
 # (target language, source, target): the order in which pairs are sorted.
 Pair = tuple[str, str, str]
@@ -25,6 +31,7 @@ Pair = tuple[str, str, str]
 DROPS = {
     "obsolete": "no longer in the program",
     "fuzzy": "a guess that nobody has confirmed",
+    "conflict": "several translations between the marks of msgcat",
     "plural_unclear": "which plural form is meant cannot be told",
     "untranslated": "no translation",
     "no_letters": "no letter beside the placeholders",
@@ -44,12 +51,20 @@ class Extraction:
       pairs: sorted, each once.
       counters: `catalogues_*`, `strings_read`, the names of `DROPS`,
         `pairs_written`.
-      unclear: the names of catalogues whose language is unclear.
+      unclear: names of the catalogues whose language is unclear, and why.
+      malformed: places in the catalogues that could not be read, and why.
     """
 
     pairs: list[Pair]
     counters: collections.Counter
     unclear: list[str]
+    malformed: list[str]
+
+    @property
+    def malformed_share(self) -> float:
+        """Of the catalogues that were opened."""
+        opened = self.counters["catalogues_read"] + len(self.malformed)
+        return len(self.malformed) / opened if opened else 0.0
 
 
 def extract_pairs(
@@ -57,6 +72,8 @@ def extract_pairs(
     source_language: str,
     target_languages: frozenset[str] | None = None,
     max_characters: int = 500,
+    target_language: str | None = None,
+    exclude: Sequence[str] = (),
 ) -> Extraction:
     """Reads the catalogues of all inputs.
 
@@ -66,49 +83,124 @@ def extract_pairs(
     extracted too; what is different stays, under the region's tag.
 
     Args:
-      inputs: as `read_catalogues` has them.
+      inputs: as `find_catalogues` has them, and globs of these.
       source_language: tag of the language of the msgids.
       target_languages: tags to keep; None for all. A region's tag is its own.
       max_characters: the longest text kept, on either side.
+      target_language: tag of the catalogues whose language is unclear; None:
+        they are left out.
+      exclude: globs of catalogues to leave out, see `CatalogueFile.matches`.
 
     Raises:
-      InputError: an input cannot be read, or a language is nowhere.
+      InputError: an input is not there or holds no catalogue, a language is
+        nowhere, or a glob matches nothing.
     """
-    counters = collections.Counter()
-    unclear, found, pairs = [], set(), set()
-    for input_name in inputs:
-        for catalogue in read_catalogues(input_name, counters):
-            language = catalogue.language
-            if language is None:
-                counters["catalogues_language_unclear"] += 1
-                unclear.append(catalogue.name)
+    reader = _Reader(source_language, target_languages, target_language)
+    unused = set(exclude)
+    pairs, counters = set(), reader.counters
+    for input_name in expand_globs(inputs):
+        for file in find_catalogues(input_name, counters):
+            matching = {glob for glob in exclude if file.matches(glob)}
+            unused -= matching
+            if matching:
+                counters["catalogues_excluded"] += 1
                 continue
-            if _same_language(language, source_language):
-                # en_GB respells English; it does not translate it.
-                counters["catalogues_in_source_language"] += 1
-                continue
-            found.add(language)
-            if target_languages and language not in target_languages:
-                counters["catalogues_not_asked_for"] += 1
+            language, catalogue = reader.read(file)
+            if catalogue is None:
                 continue
             for source, target in _pairs(catalogue, max_characters, counters):
                 counters["duplicate"] += (language, source, target) in pairs
                 pairs.add((language, source, target))
-    _check_found(target_languages, found)
+    _check_excluded(unused)
+    _check_found(target_languages, reader)
     kept = sorted(pair for pair in pairs if not _repeats_parent(pair, pairs))
     counters["same_as_parent_locale"] = len(pairs) - len(kept)
     counters["pairs_written"] = len(kept)
-    return Extraction(kept, counters, unclear)
+    return Extraction(kept, counters, reader.unclear, reader.malformed)
 
 
-def _check_found(asked: frozenset[str] | None, found: set[str]) -> None:
-    missing = sorted((asked or frozenset()) - found)
+class _Reader:
+    """Reads the catalogues of the languages that are wanted."""
+
+    def __init__(
+        self,
+        source_language: str,
+        target_languages: frozenset[str] | None,
+        target_language: str | None,
+    ):
+        """Begins; arguments as `extract_pairs`."""
+        self.counters = collections.Counter()
+        self.unclear: list[str] = []
+        self.malformed: list[str] = []
+        self.found: set[str] = set()
+        self._source_language = source_language
+        self._target_languages = target_languages
+        self._target_language = target_language
+
+    def read(self, file: CatalogueFile) -> tuple[str, Catalogue | None]:
+        """The language and the catalogue; None, counted, if it is not used."""
+        sure = file.sure_language
+        # Not even read: it may be damaged, and costs time.
+        if sure and not self._wants(sure):
+            return sure, None
+        try:
+            catalogue = file.read()
+        except MalformedCatalogue as error:
+            self.counters["catalogues_malformed"] += 1
+            self.malformed.append(str(error))
+            return "", None
+        self.counters["catalogues_read"] += 1
+        language = catalogue.language
+        if language is None and self._target_language:
+            self.counters["catalogues_language_given"] += 1
+            language = self._target_language
+        if language is None:
+            self.counters["catalogues_language_unclear"] += 1
+            self.unclear.append(f"{catalogue.name}: {catalogue.why_unclear}")
+            return "", None
+        return language, catalogue if self._wants(language) else None
+
+    def _wants(self, language: str) -> bool:
+        """Whether the language is wanted; counted if it is not."""
+        if _same_language(language, self._source_language):
+            # en_GB respells English; it does not translate it.
+            self.counters["catalogues_in_source_language"] += 1
+            return False
+        self.found.add(language)
+        if self._target_languages and language not in self._target_languages:
+            self.counters["catalogues_not_asked_for"] += 1
+            return False
+        return True
+
+
+def _check_excluded(unused: set[str]) -> None:
+    if unused:
+        raise InputError(
+            "Each glob of catalogues to exclude must match one. Received: "
+            f"{', '.join(sorted(unused))}, which match none. A glob stands "
+            "for the whole path in the folder or archive, such as "
+            "'*/fr/LC_MESSAGES/*'."
+        )
+
+
+def _check_found(wanted: frozenset[str] | None, reader: _Reader) -> None:
+    missing = sorted((wanted or frozenset()) - reader.found)
     if missing:
+        lost = [*reader.malformed, *reader.unclear]
         raise InputError(
             "Each language asked for must have a catalogue. Received: "
             f"{', '.join(missing)}, of which there is none. There are: "
-            f"{', '.join(sorted(found)) or 'none at all'}."
+            f"{', '.join(sorted(reader.found)) or 'none at all'}."
+            + (f" Not counted: {named(lost)}." if lost else "")
+            + " Give target_language for those that are unclear."
+            * bool(reader.unclear)
         )
+
+
+def named(places: list[str]) -> str:
+    """The first few of many, and how many more there are."""
+    more = len(places) - NAMED
+    return "; ".join(places[:NAMED]) + (f"; and {more} more" * (more > 0))
 
 
 def _same_language(tag: str, other: str) -> bool:
@@ -138,13 +230,15 @@ def _pairs(
     """The catalogue's pairs of visible texts; the rest is counted."""
     plural_indices = PluralIndices(catalogue.plural_forms)
     for entry in catalogue.entries:
-        strings = 2 if entry.msgid_plural else 1
+        strings = 1 if entry.msgid_plural is None else 2
         counters["strings_read"] += strings
         # A .mo holds neither of these: its compiler left them out.
         if entry.obsolete:
             counters["obsolete"] += strings
-        elif "fuzzy" in entry.flags:
+        elif entry.fuzzy:
             counters["fuzzy"] += strings
+        elif entry.in_conflict:
+            counters["conflict"] += strings
         else:
             candidates = _candidates(entry, plural_indices)
             counters["plural_unclear"] += strings - len(candidates)
@@ -156,12 +250,14 @@ def _pairs(
                     yield source, target
 
 
-def _candidates(entry, plural_indices: "PluralIndices") -> list[_Candidate]:
+def _candidates(
+    entry: Entry, plural_indices: PluralIndices
+) -> list[_Candidate]:
     """One candidate, or up to two for an entry with a plural."""
     nothing = collections.Counter()
-    if not entry.msgid_plural:
-        return [_Candidate(entry.msgid, entry.msgstr, nothing)]
-    forms = {int(key): form for key, form in entry.msgstr_plural.items()}
+    if entry.msgid_plural is None:
+        return [_Candidate(entry.msgid, entry.msgstr[0], nothing)]
+    forms = dict(enumerate(entry.msgstr))
     one, many = plural_indices.of(forms)
     # "one file" for "%d file" is good style in many languages, and Russian
     # needs the number where English leaves it out (21 takes the form of 1).
@@ -210,49 +306,21 @@ def _same_placeholders(
     )
 
 
-class PluralIndices:
-    """Which of a catalogue's plural forms say "one" and "many".
-
-    English has one form for 1 and one for the rest. Of the other language's
-    forms, the one used for 1 translates the singular, and the one used for the
-    most numbers from 2 to 200 the plural: not Arabic's dual, not the form that
-    Russian has for 2 to 4.
-    """
-
-    def __init__(self, plural_forms: str):
-        """Takes the header's Plural-Forms, sound or not."""
-        # A header that nobody can follow is as good as none.
-        self._one, self._many = None, None
-        match = _PLURAL_FORMS.search(plural_forms)
-        if not match:
-            return
-        try:
-            index = gettext.c2py(match[1])
-            used = collections.Counter(index(n) for n in range(2, 201))
-            self._one, self._many = index(1), used.most_common(1)[0][0]
-        except (ValueError, ZeroDivisionError, RecursionError):
-            return
-
-    def of(self, forms: dict[int, str]) -> tuple[int | None, int | None]:
-        """The indices of one and many in an entry; None where unclear."""
-        if self._many in forms and self._one in forms:
-            return self._one, self._many
-        if len(forms) <= 2:  # what gettext itself assumes without a header
-            return 0, len(forms) - 1
-        # An entry older than its header lacks the form for many, but its form
-        # for one is in its place.
-        return self._one, None
-
-
 def summary(extraction: Extraction) -> str:
     """A table of the counters and of the pairs of each language."""
     counters = extraction.counters
-    lines = [
-        f"{counters[name]:>9,}  {name}"
-        for name in sorted(counters)
-        if name.startswith("catalogues_")
-    ]
-    lines += [f"           {name}" for name in extraction.unclear]
+    places = {
+        "catalogues_malformed": extraction.malformed,
+        "catalogues_language_unclear": extraction.unclear,
+    }
+    lines = []
+    for name in sorted(counters):
+        if name.startswith("catalogues_"):
+            lines.append(f"{counters[name]:>9,}  {name}")
+            some = places.get(name, [])
+            lines += [f"             {place}" for place in some[:NAMED]]
+            more = len(some) - NAMED
+            lines += [f"             and {more} more"] * (more > 0)
     lines.append(f"{counters['strings_read']:>9,}  strings_read")
     lines += [
         f"{counters[name]:>9,}  dropped: {name} ({why})"

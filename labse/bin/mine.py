@@ -17,6 +17,11 @@ the TSV as it is. The steps:
   score   cosine or margin of the neighbours, and the retrieval
   select  best first, one pair for each sentence with --retrieval=max
 
+--retrieval=all writes candidates, not translations: each source's k nearest
+targets, by source, with cosine, margin and `rank` (1: the highest score), in
+every scoring. Equal texts and near copies stay; --min_score drops what is
+below, and by default nothing is.
+
 What a step made is kept in --work and used again: a command that was killed
 goes on where it was, and another --min_score costs seconds. The result is the
 same to the byte whatever the number of shards and workers.
@@ -46,10 +51,11 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "retrieval",
         "max",
-        ["forward", "backward", "intersection", "union", "max"],
+        ["forward", "backward", "intersection", "union", "max", "all"],
         "forward: each source's best target; backward: each target's best "
         "source; intersection or union of these; max: of the union, one pair "
-        "for each sentence, the best first.",
+        "for each sentence, the best first; all: each source's k nearest "
+        "targets with their rank.",
         flag_values=flag_values,
     )
     mining_flags.define_output_flags(flag_values)
@@ -94,7 +100,7 @@ def run(flag_values: flags.FlagValues, source, target) -> None:
         num_shards=flag_values.shards,
         chunk=flag_values.chunk,
     )
-    mining_flags.check_threshold(flag_values)
+    mining_flags.check_threshold(flag_values, settings.retrieval)
     if "read" in steps:
         mining_flags.check_not_an_input(flag_values, source, target)
     job = MiningJob(
@@ -109,6 +115,7 @@ def run(flag_values: flags.FlagValues, source, target) -> None:
     run_step = _step_runner(flag_values, job)
     if "read" in steps:
         run_step("read")
+    job.fit_k()
     if set(steps) - {"read"}:
         choose_index(job, flag_values.index, flag_values.max_hours)
     for step in STEPS[1:]:
@@ -162,11 +169,7 @@ def _tell_recall(job) -> None:
 
 
 def _select(flag_values: flags.FlagValues, job) -> None:
-    from labse.mining import (
-        calibrated_threshold,
-        precision_plot,
-        select_pairs,
-    )
+    from labse.mining import calibrated_threshold, select_pairs
     from labse.mining import candidates as scored
     from labse.mining.job_files import SOURCE
 
@@ -174,37 +177,50 @@ def _select(flag_values: flags.FlagValues, job) -> None:
     source = job.corpus(SOURCE)
     target = job.corpus(list(job.sides)[-1])
     candidates, choices = scored.read(candidates_file)
-    probability = None
-    if (precision := mining_flags.given(flag_values, "precision")) is not None:
-        threshold = calibrated_threshold.find(
-            job,
-            candidates,
-            precision,
-            flag_values.gold,
-            flag_values.gold_is_complete,
-            flag_values.planted_orphans,
+    min_score, probability = _min_score(flag_values, job, candidates)
+    own = calibrated_threshold.own_candidates(job, candidates)
+    ranks = None
+    if job.settings.retrieval == "all":
+        kept, ranks, counts = select_pairs.select_all(own, min_score)
+    else:
+        kept, counts = select_pairs.select(
+            own, source, target, min_score, flag_values.keep_identical
         )
-        min_score = threshold.min_score
-        probability = threshold.calibration.probability
-        precision_plot.write(
-            threshold.calibration,
-            Path(f"{flag_values.out}.precision.json"),
-            min_score,
-        )
-        _tell(threshold.told, threshold.warning)
-    elif (min_score := flag_values.min_score) is None:
-        min_score = select_pairs.DEFAULT_MIN_SCORES[flag_values.scoring]
-    kept, counts = select_pairs.select(
-        calibrated_threshold.own_candidates(job, candidates),
-        source,
-        target,
-        min_score,
-        flag_values.keep_identical,
+    select_pairs.write(
+        flag_values.out, kept, source, target, probability, ranks
     )
-    select_pairs.write(flag_values.out, kept, source, target, probability)
-    found = _check_degenerates(kept, choices, source, target)
+    best = kept if ranks is None else kept.taken(ranks == 1).sorted()
+    found = _check_degenerates(best, choices, source, target)
     _write_manifest(flag_values, job, min_score, counts, found)
     _tell_counts(flag_values, job, min_score, counts)
+
+
+def _min_score(flag_values: flags.FlagValues, job, candidates) -> tuple:
+    """The lowest score that is kept, or None, and score -> probability."""
+    from labse.mining import calibrated_threshold, precision_plot
+    from labse.mining.select_pairs import DEFAULT_MIN_SCORES
+
+    precision = mining_flags.given(flag_values, "precision")
+    if precision is None:
+        min_score = flag_values.min_score
+        if min_score is None and job.settings.retrieval != "all":
+            min_score = DEFAULT_MIN_SCORES[flag_values.scoring]
+        return min_score, None
+    threshold = calibrated_threshold.find(
+        job,
+        candidates,
+        precision,
+        flag_values.gold,
+        flag_values.gold_is_complete,
+        flag_values.planted_orphans,
+    )
+    precision_plot.write(
+        threshold.calibration,
+        Path(f"{flag_values.out}.precision.json"),
+        threshold.min_score,
+    )
+    _tell(threshold.told, threshold.warning)
+    return threshold.min_score, threshold.calibration.probability
 
 
 def _tell(*texts: str) -> None:
@@ -237,9 +253,12 @@ def _tell_counts(flag_values, job, min_score, counts) -> None:
             f"{side}: {corpus.num_read:,} lines, {corpus.num_blank:,} blank, "
             f"{corpus.num_duplicates:,} seen before, {len(corpus):,} sentences"
         )
+    below = ""
+    if min_score is not None:
+        below = f"{counts.below_min_score:,} below {min_score:.4g}, "
     _tell(
-        f"{counts.candidates:,} candidates: {counts.below_min_score:,} below "
-        f"{min_score:.4g}, {counts.identical:,} of equal texts, "
+        f"{counts.candidates:,} candidates: {below}"
+        f"{counts.identical:,} of equal texts, "
         f"{counts.near_duplicates:,} near copies of better ones",
         f"{counts.written:,} pairs in {flag_values.out}",
     )

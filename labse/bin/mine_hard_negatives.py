@@ -54,7 +54,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "negatives",
         3,
-        "Hard negatives of each pair.",
+        "Hard negatives of each pair; lowered where there are fewer targets.",
         lower_bound=1,
         upper_bound=64,
         flag_values=flag_values,
@@ -119,7 +119,7 @@ def main(flag_values: flags.FlagValues) -> None:
     print(
         f"{summary.pairs:,} pairs of {summary.texts:,} texts in "
         f"{flag_values.out}: {summary.complete:,} with "
-        f"{flag_values.negatives} hard negatives, {summary.fewer:,} with "
+        f"{summary.negatives} hard negatives, {summary.fewer:,} with "
         f"fewer, {summary.none:,} with none; mean cosine "
         f"{summary.true_cosine:.3f} of pairs, "
         f"{summary.negative_cosine:.3f} of negatives",

@@ -91,7 +91,7 @@ def define_search_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "k",
         4,
-        "Neighbours of each sentence.",
+        "Neighbours of each sentence; lowered where a side has fewer.",
         lower_bound=1,
         flag_values=flag_values,
     )
@@ -118,7 +118,7 @@ def define_output_flags(flag_values: flags.FlagValues) -> None:
         "min_score",
         None,
         "Lowest score that is kept. Default: 0.6 for absolute (section 7), "
-        "1.06 for ratio (CCMatrix).",
+        "1.06 for ratio (CCMatrix), none for --retrieval=all.",
         flag_values=flag_values,
     )
     flags.DEFINE_bool(
@@ -224,7 +224,7 @@ def check_not_an_input(flag_values: flags.FlagValues, *sides) -> None:
             )
 
 
-def check_threshold(flag_values: flags.FlagValues) -> None:
+def check_threshold(flag_values: flags.FlagValues, retrieval: str) -> None:
     """Before hours of work: is it clear what will be kept?"""
     from labse.mining import gold_pairs, plant
     from labse.mining.precision import check_precision, import_isotonic
@@ -247,6 +247,7 @@ def check_threshold(flag_values: flags.FlagValues) -> None:
             )
         if (
             flag_values.min_score is None
+            and retrieval != "all"
             and flag_values.scoring not in DEFAULT_MIN_SCORES
         ):
             raise InputError(
@@ -254,6 +255,12 @@ def check_threshold(flag_values: flags.FlagValues) -> None:
                 "Give --min_score."
             )
         return
+    if retrieval == "all":
+        raise InputError(
+            "--precision keeps what is likely a translation, "
+            "--retrieval=all every candidate. Received both: give --min_score "
+            "or another retrieval."
+        )
     check_precision(precision)
     import_isotonic()
     if flag_values.min_score is not None:

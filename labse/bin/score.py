@@ -58,7 +58,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_integer(
         "k",
         4,
-        "Neighbours on each side, in distance and ratio.",
+        "Neighbours on each side, in distance and ratio; lowered where a side "
+        "has fewer.",
         lower_bound=1,
         flag_values=flag_values,
     )

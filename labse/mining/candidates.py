@@ -22,7 +22,7 @@ _PAIRS = 2**14
 
 @dataclasses.dataclass(frozen=True)
 class Candidates:
-    """Scored pairs, the best first.
+    """Scored pairs, the best first unless it is said otherwise.
 
     Attributes:
       sources: int64 [p], numbers of source sentences.
@@ -54,6 +54,11 @@ class Candidates:
                 for field in dataclasses.fields(self)
             )
         )
+
+    def sorted(self) -> "Candidates":
+        """The best first, as `margin.Pairs`."""
+        order = np.lexsort((self.targets, self.sources, -self.scores))
+        return self.taken(order)
 
 
 def read(

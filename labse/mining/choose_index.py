@@ -49,6 +49,7 @@ def choose_index(
         "vectors": job.settings.vector_type,
         "index": kind,
         "max_hours": max_hours,
+        "keeps_all": job.settings.retrieval == "all",
         "model": job.model_name,
     }
 
@@ -97,6 +98,7 @@ def _plan(job, sizes, dimension, encoded, kind, max_hours):
         free_disk(job.work.folder),
         kind,
         max_hours,
+        keeps_all=job.settings.retrieval == "all",
     )
 
 

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -48,10 +49,11 @@ class Summary:
     Attributes:
       pairs: as many as were read.
       texts: different texts of both sides.
-      complete: pairs with as many negatives as were asked for.
+      complete: pairs with `negatives` of them.
       fewer: pairs with fewer, but some.
       none: pairs without any.
       true_cosine, negative_cosine: means, of the pairs and of the negatives.
+      negatives: of each pair at most; the number given, or lowered.
     """
 
     pairs: int
@@ -61,6 +63,7 @@ class Summary:
     none: int
     true_cosine: float
     negative_cosine: float
+    negatives: int
 
 
 def check_output(path: str | os.PathLike) -> None:
@@ -98,7 +101,7 @@ def mine(
       out: the file to write; its ending is one of ENDINGS.
       load_encoder: called when the pairs are read.
       work: folder of what can be used again.
-      negatives: how many for each pair.
+      negatives: how many for each pair; lowered where there are fewer targets.
       max_cosine: see `hard_negatives.find`.
       max_malformed_share: of lines that are no pairs and are left out.
       restart: encode again what was encoded from other texts or by another
@@ -114,6 +117,7 @@ def mine(
     folder = WorkFolder(work, restart)
     store = PairStore(patterns, folder.path("index"), max_malformed_share)
     pairs = number_pairs(store)
+    negatives = _fitting_number(negatives, pairs)
     vectors = _encode(pairs.texts, load_encoder, folder)
     with _bar(len(pairs), "pair", "search") as bar:
         found = hard_negatives.find(
@@ -142,6 +146,25 @@ def number_pairs(store: "PairStore") -> PairTexts:
         language = pair.target_language
         rows[row, 2] = languages.setdefault(language, len(languages))
     return PairTexts(list(numbers), *rows.T)
+
+
+def _fitting_number(negatives: int, pairs: PairTexts) -> int:
+    """Negatives of a pair, lowered to what the largest language can give."""
+    distinct = np.unique(np.stack([pairs.languages, pairs.targets]), axis=1)
+    most = int(np.unique(distinct[0], return_counts=True)[1].max()) - 1
+    if most < 1:
+        raise InputError(
+            "A hard negative is another target of a pair's language. "
+            f"Received {len(pairs):,} pairs of which no language has two "
+            "different targets. Give more pairs."
+        )
+    if negatives > most:
+        print(
+            f"negatives is lowered from {negatives} to {most}: no language "
+            f"has more than {most + 1} different targets.",
+            file=sys.stderr,
+        )
+    return min(negatives, most)
 
 
 def _encode(
@@ -191,6 +214,7 @@ def _summary(pairs: PairTexts, found: Negatives) -> Summary:
             if none < len(pairs)
             else np.nan
         ),
+        negatives=wanted,
     )
 
 

@@ -20,6 +20,7 @@ retrieval:
     union          the pairs in either
     max            of the union, the best pair whose sentences are both free
                    yet, again and again: one-to-one
+    all            every source with each of its k nearest targets
 
 Nothing here depends on the order in which neighbours were found: equal scores
 are told apart by the source's line, then by the target's, the lowest first.
@@ -33,7 +34,7 @@ import numpy as np
 from labse.errors import InputError
 
 SCORINGS = ("absolute", "distance", "ratio")
-RETRIEVALS = ("forward", "backward", "intersection", "union", "max")
+RETRIEVALS = ("forward", "backward", "intersection", "union", "max", "all")
 
 # A neighbourhood at right angles or beyond says nothing to divide by. With
 # this in its place the ratio stays finite and keeps the order of the cosines.
@@ -172,6 +173,13 @@ def retrieve(
     forward_scores, backward_scores = score_candidates(
         forward, backward, scoring
     )
+    if retrieval == "all":
+        num_sources, k = forward.indices.shape
+        return best_first(
+            np.repeat(np.arange(num_sources), k),
+            forward.indices.ravel(),
+            forward_scores.ravel(),
+        )
     targets, target_scores = _best_of_each(forward.indices, forward_scores)
     sources, source_scores = _best_of_each(backward.indices, backward_scores)
     if retrieval == "forward":

@@ -13,11 +13,13 @@ the same to the last byte whoever did which unit, and how often it was killed.
 Files and their names: `labse.mining.job_files`.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
 import os
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -139,6 +141,8 @@ class MiningJob(JobFiles):
 
     def run_step(self, step: str) -> None:
         """All units of a step, in this process."""
+        if step != "read":
+            self.fit_k()
         for phase in self.phases(step):
             for unit in phase:
                 self.run(unit)
@@ -146,6 +150,32 @@ class MiningJob(JobFiles):
     def run(self, unit: Unit) -> None:
         """Does one unit, unless it was done before."""
         getattr(self, unit.method)(*unit.arguments)
+
+    def fit_k(self) -> None:
+        """Lowers k to the sentences that there are, and says so on stderr.
+
+        To be called when the texts are read, so that what follows, and its
+        files, have the k of the job.
+
+        Raises:
+          InputError: a side is one sentence, and is searched for itself.
+        """
+        sizes = {side: len(self.corpus(side)) for side in self.sides}
+        fewest = min(sizes, key=sizes.get)
+        # A sentence is no neighbour of its own.
+        most = sizes[fewest] - (TARGET not in self.sides)
+        if most < 1:
+            raise InputError(
+                "A sentence is compared with others. Received: one sentence. "
+                "Give more text."
+            )
+        if self.settings.k > most:
+            print(
+                f"k is lowered from {self.settings.k} to {most}: the {fewest} "
+                f"side has {sizes[fewest]} sentences.",
+                file=sys.stderr,
+            )
+            self.settings = dataclasses.replace(self.settings, k=most)
 
     # The steps.
 
@@ -297,7 +327,6 @@ class MiningJob(JobFiles):
 
     def search(self, side: str, shard: int) -> None:
         """Finds the neighbours of a shard's sentences."""
-        self._check_k()
         made_from = {one: self.digest_of(one)["vectors"] for one in self.sides}
         write = self._write_approximate
         if self.settings.index == "exact":
@@ -382,18 +411,6 @@ class MiningJob(JobFiles):
             forward, backward, source, target, scoring, retrieval
         )
         candidates.write(path, found, choices)
-
-    def _check_k(self) -> None:
-        for side in self.sides:
-            sentences = len(self.corpus(side))
-            # A sentence is no neighbour of its own.
-            most = sentences - (TARGET not in self.sides)
-            if self.settings.k > most:
-                raise InputError(
-                    "There must be --k other sentences for each to be compared "
-                    f"with. Received: --k={self.settings.k} and {sentences} "
-                    f"on the {side} side. Give a lower --k, or more text."
-                )
 
 
 def _check_count(what: str, given: int, received: int) -> None:

@@ -31,7 +31,8 @@ l(x) and training points p(x) of `labse.mining.approximate_index`:
                   for exact search 8 (n + m)
                 - the training: 4 d p(x)
                 - the selection: (n + m) (SELECT_SENTENCE_BYTES
-                  + k SELECT_NEIGHBOUR_BYTES)
+                  + k SELECT_NEIGHBOUR_BYTES), and n k SELECT_CANDIDATE_BYTES
+                  where all candidates are written
     disk        vectors, neighbours, and the index twice: parts, then whole
 
 p' is p(x), but CODE_POINTS at most. Lists are thought of as equally long.
@@ -57,6 +58,9 @@ WORKING_BYTES = 3 * 10**9
 # Of a sentence and of a neighbour, at the peak of `margin.retrieve`: 80 and 20
 # were measured, with k of 1 and 4. 40 are for the pairs' cosines and the like.
 SELECT_SENTENCE_BYTES, SELECT_NEIGHBOUR_BYTES = 120, 20
+# Of a source's neighbour, where all are written; the whole selection took
+# 202 and 718 bytes a sentence with k of 4 and 16 and n = m.
+SELECT_CANDIDATE_BYTES = 60
 # Sentences of a shard, where the number of shards is not given.
 SHARD_SENTENCES = 2**18
 # Sources that exact search holds while all targets pass by.
@@ -178,6 +182,7 @@ def plan(
     disk_bytes: int,
     kind: str = "auto",
     max_hours: float | None = None,
+    keeps_all: bool = False,
 ) -> Plan:
     """Chooses the search; see the module's docstring for the rules.
 
@@ -192,6 +197,7 @@ def plan(
       disk_bytes: disk that may be used, beyond what is there.
       kind: one of KINDS, or "auto".
       max_hours: of all steps; None: no limit.
+      keeps_all: whether all candidates are written.
 
     Raises:
       InputError: nothing fits; it says what is needed and what to do.
@@ -203,7 +209,7 @@ def plan(
     sizes = (num_source, num_target, dimension, vector_bytes, k, constants)
     kinds = KINDS if kind == "auto" else (kind,)
     possible = [
-        estimate(one, *sizes, ram_bytes)
+        estimate(one, *sizes, ram_bytes, keeps_all)
         for one in kinds
         if one == "exact" or min(num_source, num_target) >= _least(one)
     ]
@@ -235,6 +241,7 @@ def estimate(
     k: int,
     constants: MachineConstants,
     ram_bytes: float = float("inf"),
+    keeps_all: bool = False,
 ) -> Plan:
     """What one kind takes, whether it fits or not; arguments as `plan`.
 
@@ -263,6 +270,7 @@ def estimate(
         k,
         constants,
         ram_bytes,
+        keeps_all,
     )
     if kind == "exact":
         return _exact(job)
@@ -334,6 +342,7 @@ class _Job:
     k: int
     constants: MachineConstants
     ram_bytes: float
+    keeps_all: bool
 
     @property
     def row_bytes(self) -> int:
@@ -364,6 +373,8 @@ class _Job:
         selection = self.sentences * (
             SELECT_SENTENCE_BYTES + self.k * SELECT_NEIGHBOUR_BYTES
         )
+        if self.keeps_all:
+            selection += self.num_source * self.k * SELECT_CANDIDATE_BYTES
         return Plan(
             vector_bytes=self.vector_bytes,
             ram_bytes=WORKING_BYTES + max(peak, selection),

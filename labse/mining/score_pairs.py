@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -61,7 +62,8 @@ def score_pairs(
       patterns: files of pairs, or globs; see `labse.mining.pair_files`.
       out: the file to write, which must not be there.
       scoring: one of `labse.mining.margin.SCORINGS`.
-      k: neighbours on each side; of no use in `absolute`.
+      k: neighbours on each side, lowered where a side has fewer distinct
+        texts; of no use in `absolute`.
       min_score: pairs below are dropped; of the cosine in `absolute`, else of
         the margin.
 
@@ -83,7 +85,7 @@ def score_pairs(
         if scoring == "absolute":
             scored = _cosines(encode_fn, patterns, survey)
         else:
-            _check_k(k, survey)
+            k = _fitting_k(k, survey)
             folder = stack.enter_context(_folder_of_vectors(out))
             scored = _margins(encode_fn, patterns, survey, folder, scoring, k)
         tally = _Tally(survey, added[-1], min_score)
@@ -168,16 +170,24 @@ def _key(text: str) -> bytes:
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
-def _check_k(k: int, survey: _Survey) -> None:
-    fewest = min(survey.num_texts.values())
-    if not 1 <= k <= fewest:
+def _fitting_k(k: int, survey: _Survey) -> int:
+    """k, lowered to the distinct sentences of the smaller side."""
+    if k < 1:
         raise InputError(
-            "k, the neighbours of a sentence, is between 1 and the number of "
-            f"distinct sentences of each side. Received: k={k}, "
-            f"{survey.num_texts[SOURCE]} sources and "
-            f"{survey.num_texts[TARGET]} targets. Choose a smaller k, or the "
-            "scoring absolute, which needs none."
+            "k, the neighbours of a sentence, is 1 or more. Received: "
+            f"k={k}. Choose a larger k, or the scoring absolute, which needs "
+            "none."
         )
+    fewest = min(survey.num_texts, key=survey.num_texts.get)
+    most = survey.num_texts[fewest]
+    if k <= most:
+        return k
+    print(
+        f"k is lowered from {k} to {most}: there are {most} distinct {fewest} "
+        "sentences.",
+        file=sys.stderr,
+    )
+    return most
 
 
 class _Tally:

@@ -1,6 +1,8 @@
 """Of scored candidates, the pairs that are written.
 
-Dropped, in this order, and counted: pairs below the lowest score, pairs of two
+Of the retrieval "all": every candidate from the lowest score on, if there is
+one, by source and rank. Of the others: the best first. Dropped from these, in
+this order, and counted: pairs below the lowest score, pairs of two
 equal texts (a name, a number, what was never translated), and pairs whose two
 texts are those of a better pair but for case, digits, punctuation and white
 space.
@@ -19,6 +21,8 @@ from labse.mining.corpus import Corpus
 from labse.mining.pair_files import COLUMNS, write_pairs
 from labse.mining.translations import fold
 
+# A column: the place of a target among those of its source, from 1.
+RANK = "rank"
 # Section 7 of the paper: cosine. CCMatrix (https://arxiv.org/abs/1911.04944):
 # ratio.
 DEFAULT_MIN_SCORES = {"absolute": 0.6, "ratio": 1.06}
@@ -74,21 +78,53 @@ def select(
     return kept, counts
 
 
+def select_all(
+    candidates: Candidates, min_score: float | None
+) -> tuple[Candidates, np.ndarray, Counts]:
+    """All candidates from the lowest score on, by source and rank.
+
+    Args:
+      candidates: in any order.
+      min_score: None: all are kept.
+
+    Returns:
+      the candidates, and their ranks, int64 [p]: 1 is the target of highest
+      score of each source. Of equal scores the lowest target comes first.
+    """
+    order = np.lexsort(
+        (candidates.targets, -candidates.scores, candidates.sources)
+    )
+    if min_score is not None:
+        order = order[candidates.scores[order] >= min_score]
+    kept = candidates.taken(order)
+    first = np.searchsorted(kept.sources, kept.sources)
+    counts = Counts(
+        candidates=len(candidates),
+        below_min_score=len(candidates) - len(kept),
+        identical=0,
+        near_duplicates=0,
+        written=len(kept),
+    )
+    return kept, np.arange(len(kept)) - first + 1, counts
+
+
 def write(
     path: str | os.PathLike,
     kept: Candidates,
     source: Corpus,
     target: Corpus,
     probability: Callable[[np.ndarray], np.ndarray] | None = None,
+    ranks: np.ndarray | None = None,
 ) -> None:
-    """Writes the pairs, the best first, as `pair_files` has them.
+    """Writes the pairs in their order, as `pair_files` has them.
 
     Args:
       path: .tsv, .tsv.gz, .jsonl, .jsonl.gz or .parquet.
-      kept: what `select` gave.
+      kept: what `select` or `select_all` gave.
       source: the texts of one side.
       target: those of the other.
       probability: scores -> that of being a translation, if it is known.
+      ranks: int [p], a further column; None: there is none.
 
     Raises:
       InputError: not as many rows were written as there are pairs.
@@ -115,13 +151,15 @@ def write(
             }
             if probabilities is not None:
                 row["probability"] = probabilities[number]
+            if ranks is not None:
+                row[RANK] = int(ranks[number])
             yield row
 
     columns = [
         name
         for name in COLUMNS
         if name != "probability" or probabilities is not None
-    ]
+    ] + [RANK] * (ranks is not None)
     written = write_pairs(path, rows(), columns)
     if written != len(kept):
         raise InputError(

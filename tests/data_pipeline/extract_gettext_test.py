@@ -55,11 +55,28 @@ def test_flags(folder):
     assert text.splitlines()[1:] == ["cat\tBüsi\ten\tde-CH"]
 
 
+def test_inputs_may_be_globs(folder):
+    for name, text in (("fr", "chien"), ("it", "cane"), ("[x]-nl", "hond")):
+        path = folder / f"app-{name}.po"
+        path.write_text(f'msgid "dog"\nmsgstr "{text}"\n')
+    arguments = [f"--input={folder}/app-??.po", f"--input={path}"]
+    assert run(folder, *arguments, "--languages=fr,it,nl") == 0
+    lines = (folder / "pairs.tsv").read_text().splitlines()
+    assert [line.split("\t")[1] for line in lines[1:]] == [
+        "chien",
+        "cane",
+        "hond",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--languages=de,deutsch"], "--languages takes names such as de"),
         (["--source_language=?"], "--source_language takes names such as"),
+        (["--target_language=German"], "--target_language takes names such"),
+        (["--exclude=*/fr/*"], "Received: */fr/*, which match none"),
+        (["--max_malformed_share=2"], "max_malformed_share=2"),
         (["--languages=sv"], "Received: sv, of which there is none"),
         (["--max_characters=0"], "max_characters=0"),
         (["--out=pairs.csv"], "--out must end in .tsv or .tsv.gz"),
@@ -73,11 +90,54 @@ def test_wrong_flags_write_nothing(folder, capsys, arguments, message):
     assert not (folder / "pairs.tsv").exists()
 
 
-def test_damaged_catalogue_stops_the_run(folder, capsys):
+def damage(folder):
     path = folder / "locale" / "de" / "LC_MESSAGES" / "x.po"
     path.write_text(GERMAN + "msgid cow\n")
+    return path
+
+
+def test_damaged_catalogues_above_the_share_stop_the_run(folder, capsys):
+    path = damage(folder)
     assert run(folder) == program.USAGE_EXIT_CODE
     error = capsys.readouterr().err
-    assert error.startswith(f"labse extract-gettext: {path} is not a sound")
-    assert "line 6" in error
+    assert f"Received: 1 of 2: {path}:6: " in error
+    assert "--max_malformed_share" in error and "--exclude" in error
     assert not (folder / "pairs.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("flag", "line"),
+    [
+        ("--max_malformed_share=0.5", "1  catalogues_malformed"),
+        ("--exclude=de/*", "1  catalogues_excluded"),
+    ],
+)
+def test_damaged_catalogues_left_out(folder, capsys, flag, line):
+    path = damage(folder)
+    assert run(folder, flag) == 0
+    assert (folder / "pairs.tsv").read_text("utf-8").splitlines()[1:] == [
+        "cat\tB\u00fcsi\ten\tde-CH"
+    ]
+    error = capsys.readouterr().err
+    assert line in error
+    assert (str(path) in error) == ("malformed" in line)
+
+
+def test_language_that_is_unclear(folder, capsys):
+    path = folder / "locale" / "app.po"
+    path.write_text('msgid "dog"\nmsgstr "chien"\n')
+    assert run(folder) == 0
+    error = capsys.readouterr().err
+    assert f"{path}: neither its name nor its header" in error
+    assert "give it with --target_language=de, rename them" in error
+    assert run(folder, "--target_language=fr") == 0
+    assert "dog\tchien\ten\tfr\n" in (folder / "pairs.tsv").read_text("utf-8")
+    assert "give it with" not in capsys.readouterr().err
+
+
+def test_the_only_catalogue_is_unclear(folder, capsys):
+    path = folder / "locale" / "app.po"
+    path.write_text('msgid "dog"\nmsgstr "chien"\n')
+    arguments = ["--exclude=*/x.po", "--input", str(path)]
+    assert run(folder, *arguments) == program.USAGE_EXIT_CODE
+    assert "--target_language=de" in capsys.readouterr().err

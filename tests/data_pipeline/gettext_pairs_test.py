@@ -1,8 +1,10 @@
+import zipfile
+
 import polib
 import pytest
 
 from data_pipeline import gettext_pairs
-from data_pipeline.gettext_pairs import PluralIndices
+from data_pipeline.gettext_plurals import PluralIndices
 from labse.errors import InputError
 
 GERMANIC = "nplurals=2; plural=(n != 1);"
@@ -83,6 +85,10 @@ class TestEntries:
     @pytest.mark.parametrize(
         ("dropped", "reason"),
         [
+            (
+                entry("dog", "#-#-#-#-#  a.po  #-#-#-#-#\nHund"),
+                "conflict",
+            ),
             (entry("dog", "Hund", flags=["fuzzy"]), "fuzzy"),
             (entry("dog", "Hund", obsolete=True), "obsolete"),
             (entry("dog", ""), "untranslated"),
@@ -320,9 +326,86 @@ class TestLanguages:
         path.write_text('msgid "dog"\nmsgstr "chien"\n')
         result = gettext_pairs.extract_pairs([str(tmp_path)], "en")
         assert result.pairs == [("de", "dog", "Hund")]
-        assert result.unclear == [str(path)]
+        assert result.unclear == [
+            f"{path}: neither its name nor its header says a language"
+        ]
         assert result.counters["catalogues_language_unclear"] == 1
-        assert str(path) in gettext_pairs.summary(result)
+        assert result.unclear[0] in gettext_pairs.summary(result)
+        result = gettext_pairs.extract_pairs(
+            [str(tmp_path)], "en", target_language="fr"
+        )
+        assert result.pairs == [("de", "dog", "Hund"), ("fr", "dog", "chien")]
+        assert result.unclear == []
+        assert result.counters["catalogues_language_given"] == 1
+
+    def test_what_is_not_wanted_is_not_read(self, tmp_path):
+        extract(tmp_path, {"de": [entry("dog", "Hund")]})
+        for locale in ("fr", "en_GB"):
+            path = tmp_path / locale / "LC_MESSAGES" / "x.po"
+            path.parent.mkdir(parents=True)
+            path.write_text("damaged")
+        result = gettext_pairs.extract_pairs(
+            [str(tmp_path)], "en", frozenset(["de"])
+        )
+        assert result.pairs == [("de", "dog", "Hund")]
+        assert result.malformed == []
+        counters = result.counters
+        assert counters["catalogues_read"] == 1
+        assert counters["catalogues_not_asked_for"] == 1
+        assert counters["catalogues_in_source_language"] == 1
+
+
+class TestMalformed:
+    def test_catalogues_are_counted_and_named(self, tmp_path):
+        extract(tmp_path, {"de": [entry("dog", "Hund")]})
+        paths = [tmp_path / f"{n}" / "de.po" for n in range(7)]
+        for path in paths:
+            path.parent.mkdir()
+            path.write_text("msgid dog")
+        result = gettext_pairs.extract_pairs([str(tmp_path)], "en")
+        assert result.pairs == [("de", "dog", "Hund")]
+        assert result.counters["catalogues_malformed"] == 7
+        assert result.malformed_share == 7 / 8
+        for path, message in zip(paths, result.malformed, strict=True):
+            assert message.startswith(f"{path}:1: a keyword such as msgid")
+        summary = gettext_pairs.summary(result)
+        assert "        7  catalogues_malformed" in summary
+        assert str(paths[4]) in summary and str(paths[5]) not in summary
+        assert "and 2 more" in summary
+
+    def test_one_of_a_wheel_does_not_stop_the_rest(self, tmp_path):
+        path = tmp_path / "a.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("po/fr.po", "damaged")
+            archive.writestr("po/nl.po", 'msgid "dog"\nmsgstr "hond"\n')
+            archive.writestr("po/de.po", 'msgid "dog"\nmsgstr "Hund"\n')
+        path.write_bytes(path.read_bytes().replace(b"hond", b"bond"))
+        result = gettext_pairs.extract_pairs([str(path)], "en")
+        assert result.pairs == [("de", "dog", "Hund")]
+        assert [place.split(": ")[1] for place in result.malformed] == [
+            "po/fr.po:1",
+            "po/nl.po",
+        ]
+        result = gettext_pairs.extract_pairs(
+            [str(path)], "en", exclude=["po/fr.po", "*/nl.*"]
+        )
+        assert result.malformed == [] and len(result.pairs) == 1
+        assert result.counters["catalogues_excluded"] == 2
+
+    def test_glob_that_matches_nothing(self, tmp_path):
+        catalogues = {"de": [entry("dog", "Hund")]}
+        with pytest.raises(InputError, match=r"Received: fr/\*, which match"):
+            extract(tmp_path, catalogues, exclude=["fr/*"])
+
+    def test_the_language_is_lost(self, tmp_path):
+        extract(tmp_path, {"de": [entry("dog", "Hund")]})
+        path = tmp_path / "fr" / "x.po"
+        path.parent.mkdir()
+        path.write_text("damaged")
+        with pytest.raises(InputError, match=rf"de\. Not counted: {path}:1"):
+            gettext_pairs.extract_pairs(
+                [str(tmp_path)], "en", frozenset(["fr"])
+            )
 
 
 def test_summary(tmp_path):

@@ -197,6 +197,17 @@ def test_an_approximate_index_finds_nearly_the_same(folder, capsys):
     assert len(common) >= 0.95 * len(lines("exact.tsv"))
 
 
+def test_all_candidates_of_an_approximate_index(folder):
+    pytest.importorskip("faiss")
+    flags = ("--index=sq8", "--retrieval=all", "--k=3")
+    assert run(*flags) == 0
+    found = rows()
+    assert [row["rank"] for row in found] == ["1", "2", "3"] * NUM_LINES
+    assert [int(row["source_line"]) for row in found[::3]] == list(
+        range(1, NUM_LINES + 1)
+    )
+
+
 def test_paraphrases(folder):
     lines = pathlib.Path("a.txt").read_text().splitlines()
     lines.append(" ".join(reversed(lines[0].split())))
@@ -212,13 +223,16 @@ def test_paraphrases(folder):
     [
         ({"a.txt": b""}, [], "a.txt"),
         ({"a.txt": b"\n \n"}, [], "a.txt"),
-        ({"a.txt": b"one\n"}, [], "--k=4 and 1 on the source side"),
         ({"a.txt": b"one\nt\xffwo\n"}, [], "a.txt:2"),
         ({}, ["--source=nothing.txt"], "nothing.txt"),
-        ({}, ["--k=700"], "--k=700 and 600 on the source side"),
         ({}, ["--steps=embed,fly"], "fly"),
         ({}, ["--scoring=distance"], "Give --min_score"),
         ({}, ["--precision=0.9"], "Received neither"),
+        (
+            {},
+            ["--precision=0.9", "--gold=gold.tsv", "--retrieval=all"],
+            "--retrieval=all every candidate. Received both",
+        ),
         ({}, ["--precision=1.5", "--gold=gold.tsv"], "1.5"),
         ({}, ["--precision=0.9", "--min_score=1"], "Received both"),
         ({}, ["--steps=score"], "Run the step"),
@@ -243,6 +257,120 @@ def test_bad_input_is_one_clear_error(folder, capsys, files, flags, message):
     assert len(told) == 1 and message in told[0]
     if "pairs.tsv" not in files:
         assert not pathlib.Path("pairs.tsv").exists()
+
+
+def test_k_is_lowered_to_the_sentences(folder, capsys):
+    # The ratio of the only source is 1 with each of its choices, or less.
+    pathlib.Path("a.txt").write_text("one\n")
+    assert run("--min_score=-9") == 0
+    assert len(rows()) == 1
+    told = capsys.readouterr().err
+    assert told.count("k is lowered") == 1
+    assert "k is lowered from 4 to 1: the source side has 1 sentence" in told
+    manifest = json.loads(pathlib.Path("pairs.tsv.manifest.json").read_text())
+    assert manifest["settings"]["k"] == 1
+    # A step alone finds the files of the lowered k.
+    assert run("--min_score=-9", "--steps=select") == 0
+
+
+PLANE = textwrap.dedent(
+    """
+    import numpy as np
+
+    VECTORS = {
+        "east": (1, 0), "north": (0, 1), "between": (0.8, 0.6),
+        "Ost": (1, 0), "Nordost": (0.6, 0.8),
+    }
+
+    def encode(texts):
+        return np.array([VECTORS[text] for text in texts], np.float32)
+    """
+)
+
+
+@pytest.fixture
+def plane(tmp_path, monkeypatch):
+    """Sources and targets with vectors in a plane; "north" is in both."""
+    (tmp_path / "vectors_in_a_plane.py").write_text(PLANE)
+    (tmp_path / "a.txt").write_text("east\nnorth\nbetween\n")
+    (tmp_path / "b.txt").write_text("Ost\nNordost\nnorth\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop("vectors_in_a_plane", None)
+
+    def mine_all(*arguments, out="pairs.tsv"):
+        fixed = ["--model=python:vectors_in_a_plane.encode", "--k=2"]
+        fixed += ["--source=a.txt", "--target=b.txt", "--retrieval=all"]
+        return program.run(
+            mine, [*fixed, f"--out={out}", *arguments], "labse mine"
+        )
+
+    return mine_all
+
+
+# Cosines:        Ost  Nordost  north   mean of the two nearest
+#   east          1      0.6     0      0.8
+#   north         0      0.8     1      0.9
+#   between       0.8    0.96    0.6    0.88
+# mean of the two 0.9    0.88    0.8
+ALL_PAIRS = [
+    ("east", "Ost", 1.0, 0.85),  # (0.8 + 0.9) / 2
+    ("east", "Nordost", 0.6, 0.84),
+    ("north", "north", 1.0, 0.85),
+    ("north", "Nordost", 0.8, 0.89),
+    ("between", "Nordost", 0.96, 0.88),
+    ("between", "Ost", 0.8, 0.89),
+]
+
+
+@pytest.mark.parametrize("scoring", ["absolute", "distance", "ratio"])
+@pytest.mark.parametrize("ending", ["tsv", "parquet"])
+def test_all_candidates_are_written(plane, scoring, ending):
+    assert plane(f"--scoring={scoring}", out=f"pairs.{ending}") == 0
+    from labse.mining.pair_files import read_pairs
+
+    found = [row.fields for row in read_pairs([f"pairs.{ending}"])]
+    assert [(row["source"], row["target"]) for row in found] == [
+        pair[:2] for pair in ALL_PAIRS
+    ]
+    assert [int(row["rank"]) for row in found] == [1, 2, 1, 2, 1, 2]
+    for row, (*_, cosine, mean) in zip(found, ALL_PAIRS, strict=True):
+        margin = cosine - mean if scoring == "distance" else cosine / mean
+        assert float(row["cosine"]) == pytest.approx(cosine)
+        assert float(row["margin"]) == pytest.approx(margin)
+
+
+def test_all_candidates_from_a_lowest_score_on(plane, capsys):
+    assert plane("--scoring=absolute", "--min_score=0.9") == 0
+    assert [(row["source"], row["rank"]) for row in rows()] == [
+        ("east", "1"),
+        ("north", "1"),
+        ("between", "1"),
+    ]
+    assert "6 candidates: 3 below 0.9," in capsys.readouterr().err
+    # Without it, from the same candidates.
+    assert plane("--scoring=absolute", "--steps=select") == 0
+    assert len(rows()) == 6
+    assert "6 candidates: 0 of equal texts" in capsys.readouterr().err
+    manifest = json.loads(pathlib.Path("pairs.tsv.manifest.json").read_text())
+    assert manifest["min_score"] is None
+
+
+def test_all_candidates_step_by_step_and_in_shards(folder):
+    assert run("--retrieval=all", out="whole.tsv") == 0
+    assert len(rows("whole.tsv")) == 4 * NUM_LINES
+    for step in ("read", "embed", "index", "search", "score", "select"):
+        flags = ["--work=w", "--chunk=64", "--shards=3", "--retrieval=all"]
+        assert run(f"--steps={step}", *flags, out="steps.tsv") == 0
+    contents = [
+        pathlib.Path(name).read_bytes() for name in ("whole.tsv", "steps.tsv")
+    ]
+    assert contents[0] == contents[1]
+    # The pairs of "max" are among them, but for choices of targets alone.
+    assert run(out="max.tsv") == 0
+    every = {(row["source"], row["target"]) for row in rows("whole.tsv")}
+    best = {(row["source"], row["target"]) for row in rows("max.tsv")}
+    assert len(best - every) <= 0.05 * len(best)
 
 
 def test_a_bad_vector_names_its_sentence(folder, capsys):

@@ -222,6 +222,27 @@ def test_malformed_lines_and_pairs_without_negatives_are_refused(tmp_path):
     assert not (tmp_path / "p.tsv").exists()
 
 
+def test_more_negatives_than_targets(tmp_path, capsys):
+    # German has four targets; French has one.
+    summary = run(tmp_path, negatives=10)
+    assert summary.negatives == 3
+    assert (
+        "from 10 to 3: no language has more than 4" in capsys.readouterr().err
+    )
+    run(tmp_path, "same.tsv", negatives=3)
+    assert "lowered" not in capsys.readouterr().err
+    assert (tmp_path / "out.tsv").read_bytes() == (
+        tmp_path / "same.tsv"
+    ).read_bytes()
+
+
+def test_without_any_other_target_nothing_is_encoded(tmp_path):
+    encoder = Encoder()
+    with pytest.raises(InputError, match="no language has two different tar"):
+        run(tmp_path, encoder=encoder, rows=ROWS[-2:])
+    assert encoder.texts == []
+
+
 def test_a_lost_pair_is_noticed(tmp_path, monkeypatch):
     rows = hard_negative_files._rows
     monkeypatch.setattr(

@@ -120,9 +120,10 @@ def _slow(cosines: np.ndarray, k: int, scoring: str, retrieval: str):
             return cosine - neighbourhood
         return cosine / max(neighbourhood, 1e-6)
 
-    forward, backward = set(), set()
+    forward, backward, every = set(), set(), set()
     for source in range(n):
         options = [(source, target) for target in nearest(cosines[source])]
+        every.update(options)
         forward.add(min(options, key=lambda pair: (-value(*pair), pair)))
     for target in range(m):
         options = [(source, target) for source in nearest(cosines[:, target])]
@@ -133,6 +134,7 @@ def _slow(cosines: np.ndarray, k: int, scoring: str, retrieval: str):
         "intersection": forward & backward,
         "union": forward | backward,
         "max": forward | backward,
+        "all": every,
     }[retrieval]
     ordered = sorted(kept, key=lambda pair: (-value(*pair), pair))
     if retrieval == "max":

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
-from labse.mining.candidates import paraphrase_pairs, read
+from labse.mining.candidates import Candidates, paraphrase_pairs, read
 from labse.mining.job_files import SOURCE, TARGET, Settings, Side
 from labse.mining.margin import Neighbours
 from labse.mining.mining_job import (
     STEPS,
     MiningJob,
 )
-from labse.mining.select_pairs import select, write
+from labse.mining.select_pairs import select, select_all, write
 
 ROOT = pathlib.Path(__file__).parents[3]
 NUM_LINES = 600
@@ -153,7 +153,8 @@ def test_scores_are_those_of_plain_numpy(folder, encoder, retrieval):
 
 @pytest.mark.parametrize("shards", [3, 8])
 @pytest.mark.parametrize("vector_type", ["float32", "float16"])
-def test_shards_change_nothing(folder, encoder, shards, vector_type):
+@pytest.mark.parametrize("retrieval", ["max", "all"])
+def test_shards_change_nothing(folder, encoder, shards, vector_type, retrieval):
     contents = []
     for number in (1, shards):
         job = job_of(
@@ -162,6 +163,7 @@ def test_shards_change_nothing(folder, encoder, shards, vector_type):
             f"work{number}",
             num_shards=number,
             vector_type=vector_type,
+            retrieval=retrieval,
         )
         run_all(job)
         contents.append(job.work.path(job.candidates_name).read_bytes())
@@ -201,11 +203,45 @@ def test_a_step_alone_needs_those_before(folder, encoder):
         job.run_step("search")
 
 
-def test_more_neighbours_than_sentences(folder, encoder):
+def test_more_neighbours_than_sentences(folder, encoder, capsys):
     (folder / "b.txt").write_text("one\ntwo\n")
-    with pytest.raises(InputError, match="--k=4 and 2 on the target side"):
-        run_all(job_of(folder, encoder))
-    assert len(run_all(job_of(folder, encoder, k=2))) == 2
+    job = job_of(folder, encoder)
+    assert len(run_all(job)) == 2
+    assert job.settings.k == 2
+    told = capsys.readouterr().err
+    assert told.count("k is lowered") == 1
+    assert "k is lowered from 4 to 2: the target side has 2 sent" in told
+    names = {path.name for path in (folder / "work").iterdir()}
+    assert not [name for name in names if ".k4" in name]
+    # The files are those of a job with that k from the beginning.
+    again = job_of(folder, None, k=2)
+    again.run_step("search")
+    assert again.candidates() == job.candidates()
+
+
+def test_k_is_lowered_before_anything_is_encoded(folder, encoder, capsys):
+    (folder / "b.txt").write_text("one\ntwo\n")
+
+    def refuse(texts):
+        raise AssertionError("encoded")
+
+    job = job_of(folder, refuse)
+    job.run_step("read")
+    with pytest.raises(AssertionError, match="encoded"):
+        job.run_step("embed")
+    assert "k is lowered from 4 to 2" in capsys.readouterr().err
+
+
+def test_a_side_that_is_searched_for_itself(folder, encoder, capsys):
+    (folder / "a.txt").write_text("one\ntwo\nthree\n")
+    job = job_of(folder, encoder, target=False)
+    assert len(run_all(job)) == 3  # pairs of three sentences
+    assert job.settings.k == 2
+    assert "from 4 to 2: the source side has 3" in capsys.readouterr().err
+    (folder / "a.txt").write_text("one\n")
+    job = job_of(folder, encoder, work="other", target=False)
+    with pytest.raises(InputError, match="Received: one sentence"):
+        run_all(job)
 
 
 def test_what_is_written_adds_up(folder, encoder):
@@ -233,6 +269,35 @@ def test_what_is_written_adds_up(folder, encoder):
         assert lines[row["source_line"] - 1] == row["source"]
         assert (row["source_language"], row["target_language"]) == ("aa", "bb")
         assert row["margin"] >= 1.06 and row["source"] != row["target"]
+
+
+def test_all_candidates_by_source_and_rank():
+    candidates = Candidates(
+        sources=np.array([1, 0, 0, 1, 0]),
+        targets=np.array([4, 3, 2, 5, 7]),
+        scores=np.array([1.2, 1.1, 1.1, 0.9, 1.3]),
+        cosines=np.array([0.5, 0.9, 0.8, 0.7, 0.6], np.float32),
+        margins=np.array([1.2, 1.1, 1.1, 0.9, 1.3]),
+    )
+    kept, ranks, counts = select_all(candidates, None)
+    # By score, not by cosine; of equal scores the lower target.
+    assert list(zip(kept.sources, kept.targets, ranks, strict=True)) == [
+        (0, 7, 1),
+        (0, 2, 2),
+        (0, 3, 3),
+        (1, 4, 1),
+        (1, 5, 2),
+    ]
+    np.testing.assert_array_equal(
+        kept.cosines, np.array([0.6, 0.8, 0.9, 0.5, 0.7], np.float32)
+    )
+    assert (counts.candidates, counts.written) == (5, 5)
+    kept, ranks, counts = select_all(candidates, 1.1)
+    assert kept.targets.tolist() == [7, 2, 3, 4]
+    assert ranks.tolist() == [1, 2, 3, 1]
+    assert (counts.below_min_score, counts.written) == (1, 4)
+    best = kept.taken(ranks == 1).sorted()
+    assert best.targets.tolist() == [7, 4]
 
 
 def test_paraphrases_leave_out_the_sentence_itself(folder, encoder):
@@ -278,23 +343,28 @@ def command(folder, out, *flags):
 
 
 @pytest.mark.parametrize(
-    "shards",
+    ("shards", "flags"),
     [
-        pytest.param(1, marks=pytest.mark.slow),
-        3,
-        pytest.param(8, marks=pytest.mark.slow),
+        pytest.param(1, [], marks=pytest.mark.slow),
+        (3, []),
+        pytest.param(8, [], marks=pytest.mark.slow),
+        pytest.param(3, ["--retrieval=all"], marks=pytest.mark.slow),
+        pytest.param(3, ["--k=1000"], marks=pytest.mark.slow),  # is lowered
     ],
 )
-def test_killed_at_any_moment_the_output_is_the_same(folder, shards):
+def test_killed_at_any_moment_the_output_is_the_same(folder, shards, flags):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(
-        command(folder, "whole.tsv"), cwd=folder, env=environment, check=True
+        command(folder, "whole.tsv", *flags),
+        cwd=folder,
+        env=environment,
+        check=True,
     )
     generator = random.Random(shards)
     kills = 0
     while True:
         process = subprocess.Popen(
-            command(folder, "killed.tsv", f"--shards={shards}"),
+            command(folder, "killed.tsv", f"--shards={shards}", *flags),
             cwd=folder,
             env=environment,
             stderr=subprocess.DEVNULL,

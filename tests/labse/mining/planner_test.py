@@ -144,6 +144,18 @@ def test_pq_where_sq8_does_not_fit():
         choose(10**8, disk=need["pq"] - 1)
 
 
+def test_all_candidates_need_more_memory():
+    sizes = (10**8, 10**7, 10, 2, 4, CONSTANTS)
+    best = estimate("pq", *sizes)
+    every = estimate("pq", *sizes, keeps_all=True)
+    # 1.1e8 * (120 + 4 * 20), and 60 for each of 4 candidates of a source.
+    assert best.ram_bytes == 3 * GB + 22 * 10**9
+    assert every.ram_bytes == 3 * GB + 46 * 10**9
+    assert choose(10**6, ram=4 * GB).kind == "exact"
+    with pytest.raises(InputError, match="of memory, where there is 3.5 GB"):
+        choose(10**6, ram=3.5 * GB, keeps_all=True)
+
+
 def test_the_kind_can_be_given():
     assert choose(20_000, kind="pq").kind == "pq"
     assert choose(1_300_000, kind="exact").kind == "exact"

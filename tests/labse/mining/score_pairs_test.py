@@ -207,12 +207,24 @@ def test_a_tab_in_a_text_is_told_before_anything_is_encoded(encoder, tmp_path):
     assert encoder.asked == []
 
 
-def test_more_neighbours_than_sentences(encoder, table, tmp_path):
-    with pytest.raises(
-        InputError, match=r"Received: k=3, 2 sources and 3 targets\. .*smaller"
-    ):
+def test_k_is_lowered_to_the_sentences_and_said(
+    encoder, table, tmp_path, capsys
+):
+    outputs = []
+    for k in (2, 3):  # There are two sources and three targets.
+        out = tmp_path / f"{k}.tsv"
+        score_pairs.score_pairs(encoder, [table], out, "ratio", k=k)
+        outputs.append(out.read_bytes())
+    assert outputs[0] == outputs[1]
+    told = capsys.readouterr().err
+    assert told.count("k is lowered") == 1
+    assert "k is lowered from 3 to 2: there are 2 distinct source" in told
+
+
+def test_no_neighbour(encoder, table, tmp_path):
+    with pytest.raises(InputError, match="is 1 or more. Received: k=0"):
         score_pairs.score_pairs(
-            encoder, [table], tmp_path / "o.tsv", "ratio", 3
+            encoder, [table], tmp_path / "out.tsv", "ratio", k=0
         )
     assert encoder.asked == []
 
