@@ -13,7 +13,7 @@ import numpy as np
 from labse.preprocessing.vocabulary import SUFFIX_PREFIX
 
 _BATCH = 65_536
-# Differs by less from the best choice.
+# The search ends where this share of the room is left.
 _TOLERANCE = 1 / 1000
 
 

@@ -41,8 +41,8 @@ _CHUNK = 1000
 # Stands before a part from inside a word. No word has it: the normaliser
 # removes private-use characters.
 _INSIDE = "\ue000"
-# So many times the pieces are learned, to choose from: 8 to 12 % only served
-# to make longer ones, in texts of 0.6 and 18 million words.
+# This many times vocab_size are learned, to choose from. In texts of 0.6 and
+# 18 million words 8 to 13 % of them only served to make longer ones.
 _SURPLUS = 1.5
 
 

@@ -25,8 +25,8 @@ def find_files(
         with * for the language, as in "test.*".
 
     Raises:
-      InputError: the folder holds no set, not that set, or several to choose
-        from.
+      InputError: the folder holds no set, not that set, several to choose
+        from, or two files of one language in a set.
     """
     folder = Path(folder)
     sets = _find_sets(folder)
@@ -69,7 +69,12 @@ def _find_sets(folder: Path) -> dict[str, dict[str, Path]]:
             # NTREX tells the original from its translations.
             name = ".".join(rest).replace("-src.", "-ref.")
             if path.is_file():
-                sets.setdefault(name, {}).setdefault(part, path)
+                other = sets.setdefault(name, {}).setdefault(part, path)
+                if other != path:
+                    raise InputError(
+                        f"A set has one file a language. Received: {other} "
+                        f"and {path.name}. Take one away."
+                    )
     most = {}
     for files in sets.values():
         for path in files.values():

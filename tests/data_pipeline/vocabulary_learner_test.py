@@ -115,9 +115,10 @@ def test_rareness_is_counted_before_smoothing_and_over_all_languages():
     assert set(pieces[fixed:]) == {"uv", "xy"}
 
 
-# Many ties: every word of x counts the same.
+# Many ties: every word of x counts the same but for those that are rare.
 TIES = """
 words = {a + b + c: 2 for a in "abcde" for b in "fghij" for c in "abfgk"}
+words |= {a + b + c: 1 for a in "fghij" for b in "abcde" for c in words}
 pieces = vocabulary_learner.learn({"x": words, "y": {"zab": 3}}, 170)
 """
 

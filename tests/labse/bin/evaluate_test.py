@@ -53,6 +53,27 @@ def _run(*arguments):
     return program.run(evaluate, list(map(str, arguments)), "labse evaluate")
 
 
+def test_one_of_several_n_way_sets(asked, tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, text in (
+        *(("train.en", "dog\n"), ("train.de", "Hund\n")),
+        *(("train.fr", "chien\n"), ("test.en", "dog\ncat\n")),
+        ("test.de", "Hund\nKatze\n"),
+    ):
+        (data / name).write_text(text)
+    out = tmp_path / "out"
+    arguments = ["--model=m", "--task=n_way", f"--data={data}", f"--out={out}"]
+    assert _run(*arguments) == 2
+    message = capsys.readouterr().err
+    assert "test.* (de, en); train.* (de, en, fr). Choose one with" in message
+    assert not asked
+    assert _run(*arguments, "--file_set=test.*") == 0
+    [model] = json.loads((out / "metrics.json").read_text())["models"]
+    rows = {row["name"]: row["num_items"] for row in model["rows"]}
+    assert rows == {"de-en": 2, "en-de": 2}
+
+
 def test_pairs_of_a_run_with_its_curve(asked, table, tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()

@@ -91,6 +91,12 @@ def test_parts_of_names_that_look_like_languages(tmp_path):
     assert "eng.*" not in str(error.value)
 
 
+def test_an_original_and_a_translation_in_one_language(tmp_path):
+    _touch(tmp_path, "set-src.eng.txt", "set-ref.eng.txt", "set-ref.fra.txt")
+    with pytest.raises(InputError, match="one file a language.*-ref.eng.*-src"):
+        aligned_files.find_files(tmp_path)
+
+
 def test_misaligned_files_are_told_with_both_counts(tmp_path):
     paths = [tmp_path / name for name in ("t.de", "t.en", "t.fr")]
     for path, text in zip(paths, ("a\nb\n", "c\nd", "e\nf\ng\n"), strict=True):
