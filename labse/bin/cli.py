@@ -77,7 +77,7 @@ def main() -> None:
         )
         sys.exit(program.USAGE_EXIT_CODE)
     module = importlib.import_module(PROGRAMS[name][0])
-    sys.exit(program.run(module, arguments[1:], f"labse {name}"))
+    program.run_as_process(module, arguments[1:], f"labse {name}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ global one, so that many programs can be imported in one process.
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from types import ModuleType
@@ -68,8 +69,30 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
     return USAGE_EXIT_CODE
 
 
+def run_as_process(
+    program: ModuleType, arguments: list[str], name: str
+) -> None:
+    """Runs `program` and ends the process with its exit code.
+
+    A signal ends it as a shell expects, with 128 + the signal's number and
+    without a traceback; one that the process was started to ignore, as by
+    nohup, is ignored.
+    """
+
+    def stop(number, frame):
+        text = f"{name}: stopped by {signal.Signals(number).name}.\n"
+        # `print` may be in the middle of a line here.
+        os.write(sys.stderr.fileno(), text.encode())
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
+    sys.exit(run(program, arguments, name))
+
+
 def main(module_name: str) -> None:
     """Runs the module that was started as `python -m MODULE`."""
     program = sys.modules[module_name]
     name = f"python -m {program.__spec__.name}"
-    sys.exit(run(program, sys.argv[1:], name))
+    run_as_process(program, sys.argv[1:], name)

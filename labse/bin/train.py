@@ -5,8 +5,16 @@ r"""Trains a dual encoder on translation pairs.
 
 Pairs are TFRecords, .tsv or .tsv.gz with a header (source, target,
 source_language, target_language, and if you like corpus and hard_negatives).
-Started again with the same command, a run goes on from its last checkpoint.
+Started again with the same command, a run resumes from its last checkpoint.
+SIGTERM and Ctrl-C save one and then stop, with exit code 143 or 130.
+
+With --validation the checkpoint that is best on these pairs is kept beside the
+last one, and it is the one that labse.load, labse evaluate and labse export
+open. --override=training.early_stopping_patience=N stops training once N
+validations in a row (every training.validate_every steps) were no better.
 """
+
+import signal
 
 from absl import flags
 
@@ -39,7 +47,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "validation",
         "",
-        "TSV of pairs to validate on while training.",
+        "TSV of pairs to validate on while training; the checkpoint that is "
+        "best on them is the one that labse.load opens.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
@@ -74,7 +83,7 @@ def main(flag_values: flags.FlagValues) -> int:
     config = loading.load(flag_values.config, flag_values.override)
     from labse.training import trainer
 
-    trainer.train(
+    finished = trainer.train(
         config,
         flag_values.train,
         flag_values.vocab,
@@ -84,7 +93,8 @@ def main(flag_values: flags.FlagValues) -> int:
         distribution=flag_values.distribution,
         tpu=flag_values.tpu,
     )
-    return 0
+    # A signal that came to this process has ended it by now.
+    return 0 if finished else 128 + signal.SIGTERM
 
 
 def _validation(path: str):

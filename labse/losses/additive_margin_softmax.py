@@ -18,8 +18,7 @@ class Candidates(NamedTuple):
     """The columns: every replica's embeddings, in the order of the replicas.
 
     `source_texts` and `target_texts` are fingerprints, int32 [global, k]; two
-    texts are taken as equal if all k numbers are. With hard negatives k is 1
-    or 2.
+    texts are taken as equal if all k numbers are; k is 1 or 2.
     """
 
     source: tf.Tensor  # [global, dim]
@@ -37,7 +36,9 @@ class Ranking(NamedTuple):
 
     loss: tf.Tensor  # float32 [local]
     correct: tf.Tensor  # bool [local]; the positive has the highest cosine
-    num_negatives: tf.Tensor  # float32 [local]; candidates that compete
+    # float32 [local]; distinct texts that compete. Without the candidates'
+    # texts, candidates that compete.
+    num_negatives: tf.Tensor
 
 
 def additive_margin_softmax(
@@ -89,7 +90,8 @@ def rank_both_directions(
     """
     local = tf.shape(source)[0]
     positives = first_row + tf.range(local)
-    same = _same_texts(candidates, positives)
+    by_source, by_target = _same_texts(candidates, positives)
+    same = tf.maximum(by_source, by_target)
     negatives = candidates.hard_negatives
     forward_candidates, forward_same = candidates.target, same
     if negatives is not None:
@@ -103,7 +105,20 @@ def rank_both_directions(
     backward = _rank(
         target, candidates.source, positives, same, logit_scale, margin
     )
-    return forward, backward
+    if candidates.target_texts is None:
+        return forward, backward
+    sources, targets = (
+        _joined(texts)
+        for texts in (candidates.source_texts, candidates.target_texts)
+    )
+    forward_texts = _distinct_negatives(targets, sources, by_source, positives)
+    if negatives is not None:
+        forward_texts += _distinct_hard_negatives(candidates, targets)
+    backward_texts = _distinct_negatives(sources, targets, by_target, positives)
+    return (
+        forward._replace(num_negatives=forward_texts),
+        backward._replace(num_negatives=backward_texts),
+    )
 
 
 def _rank(rows, candidates, positives, same, logit_scale, margin) -> Ranking:
@@ -134,16 +149,83 @@ def _equal(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.reduce_all(equal, axis=-1), tf.float32)
 
 
-def _same_texts(candidates: Candidates, positives: tf.Tensor) -> tf.Tensor:
-    """1.0 where source or target is the same text: [local, global]."""
+def _same_texts(
+    candidates: Candidates, positives: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """1.0 where the source, and where the target, is the positive's text.
+
+    Both [local, global].
+    """
     if candidates.target_texts is None:
         columns = tf.shape(candidates.target)[0]
-        return tf.zeros([tf.shape(positives)[0], columns])
+        nowhere = tf.zeros([tf.shape(positives)[0], columns])
+        return nowhere, nowhere
     by_source, by_target = (
         _equal(tf.gather(texts, positives), texts)
         for texts in (candidates.source_texts, candidates.target_texts)
     )
-    return tf.maximum(by_source, by_target)
+    return by_source, by_target
+
+
+def _distinct_negatives(
+    texts: tf.Tensor, partners: tf.Tensor, same_partner, positives
+) -> tf.Tensor:
+    """How many distinct texts compete with each positive: float32 [local].
+
+    All do but those of which every column is left out: the positive's own,
+    and those that stand in the batch with the positive's partner alone.
+
+    Args:
+      texts: int64 [global], the columns' texts.
+      partners: int64 [global], the other sides of their pairs.
+      same_partner: float32 [local, global], 1.0 where that is the positive's.
+      positives: int32 [local], the positives' columns.
+    """
+    first, copies = _copies(texts)
+    _, pair_copies = _copies(_mixed(texts, partners))
+    one_partner = tf.cast(tf.equal(copies, pair_copies), tf.float32)
+    left_out = tf.linalg.matvec(same_partner, first * one_partner)
+    # The positive's own text, unless that is counted already.
+    left_out += 1.0 - tf.gather(one_partner, positives)
+    return tf.reduce_sum(first) - left_out
+
+
+def _distinct_hard_negatives(
+    candidates: Candidates, targets: tf.Tensor
+) -> tf.Tensor:
+    """How many texts the hard negatives add to the targets: float32 scalar."""
+    texts = _joined(candidates.hard_negative_texts)
+    present = tf.ones_like(texts)
+    if candidates.hard_negative_mask is not None:
+        present = tf.cast(candidates.hard_negative_mask, texts.dtype)
+    first, _ = _copies(_mixed(texts, present))
+    targets = tf.sort(targets)
+    is_target = tf.searchsorted(targets, texts, "right") - tf.searchsorted(
+        targets, texts, "left"
+    )
+    new = tf.cast(tf.equal(is_target, 0), tf.float32)
+    return tf.reduce_sum(first * new * tf.cast(present, tf.float32))
+
+
+def _copies(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whether each is the first of its kind, and how many are equal to it.
+
+    Returns:
+      float32 [n] of 1.0 and 0.0, and int32 [n].
+    """
+    order = tf.argsort(texts, stable=True)
+    ranks = tf.argsort(order, stable=True)
+    texts_in_order = tf.gather(texts, order)
+    start, stop = (
+        tf.searchsorted(texts_in_order, texts, side)
+        for side in ("left", "right")
+    )
+    return tf.cast(tf.equal(ranks, start), tf.float32), stop - start
+
+
+def _mixed(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """A hash of two numbers: int64 [n]; products wrap around."""
+    return one * -7046029254386353131 + other
 
 
 def _no_hard_negatives(candidates: Candidates, same: tf.Tensor) -> tf.Tensor:

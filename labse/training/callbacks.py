@@ -6,8 +6,10 @@ and read a metric only when it is logged, so that a step never waits for them.
 
 import pathlib
 import signal
+import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 import tf_keras
@@ -82,6 +84,7 @@ class LogProgress(_StepCallback):
         self._writer = writer
         self._last = (first_step, time.monotonic())
         self._last_bar = first_step
+        self._warned = False
 
     def on_step(self, step: int) -> None:
         """Moves the bar; logs at every `every`-th step."""
@@ -113,9 +116,19 @@ class LogProgress(_StepCallback):
         schedule = self.model.optimizer._learning_rate
         record["learning_rate"] = float(schedule(step - 1))
         record["pairs_per_second"] = rate
+        if record["negatives"] < 1 and not self._warned:
+            self._warned = True
+            logging.warning(
+                "Step %d: a pair has %.2f negatives on average, so that loss "
+                "and accuracy say nothing. The pairs of a batch are copies of "
+                "each other, or read as the same pieces of the vocabulary.",
+                step,
+                record["negatives"],
+            )
         self._bar.set_postfix(
             loss=f"{record['loss']:.4f}",
             accuracy=f"{record['in_batch_accuracy']:.3f}",
+            negatives=f"{record['negatives']:.0f}",
             pairs_per_second=f"{rate:.0f}",
         )
         write_scalars(self._writer, record, step)
@@ -133,15 +146,71 @@ def write_scalars(writer, figures: dict, step: int, prefix: str = "") -> None:
     writer.flush()
 
 
+class DelayedSignals:
+    """Holds SIGTERM and SIGINT back until training has saved.
+
+    At the end of the `with` block the signal takes effect as it would have
+    without. A second signal takes effect at once.
+
+    Attributes:
+      received: the signal that came, or None.
+    """
+
+    def __init__(self):
+        self.received = None
+        self._handlers = {}
+
+    def __enter__(self):
+        # Signals come to the main thread; no other one may ask for them.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    self._handlers[number] = signal.signal(
+                        number, self._receive
+                    )
+        return self
+
+    def _receive(self, number, frame):
+        if self.received is not None:
+            self._give_back()
+            signal.raise_signal(number)
+        self.received = number
+        logging.warning(
+            "%s: training saves and stops after this step. A second signal "
+            "stops it at once.",
+            signal.Signals(number).name,
+        )
+
+    def _give_back(self):
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def __exit__(self, kind, error, trace):
+        self._give_back()
+        if error is None and self.received is not None:
+            signal.raise_signal(self.received)
+
+
+class Stop(NamedTuple):
+    """Why training stops before its last step."""
+
+    by_signal: bool = False
+    early: bool = False  # No validation was better for a while.
+
+
 class SaveCheckpoints(_StepCallback):
-    """Saves every so many steps, at SIGTERM and at the end."""
+    """Saves every so many steps, where training stops and at the end.
+
+    Attributes:
+      stop: why training stopped before its last step, if it did.
+    """
 
     def __init__(
         self,
         first_step: int,
         save: Callable[[int], None],
         every: int,
-        agree: Callable[[int, bool], bool],
+        should_stop: Callable[[int], Stop],
     ):
         """Keeps what it needs.
 
@@ -149,40 +218,32 @@ class SaveCheckpoints(_StepCallback):
           first_step: steps done before.
           save: saves everything that goes on from a step.
           every: steps between checkpoints.
-          agree: takes whether this worker was told to stop and says whether
-            any was; all workers call it at the same steps.
+          should_stop: takes the step and says whether to stop; all workers
+            call it at the same steps and get the same answer.
         """
         super().__init__(first_step)
         self._save = save
         self._every = every
-        self._agree = agree
-        self._terminated = False
+        self._should_stop = should_stop
         self._saved = None
-
-    def on_train_begin(self, logs=None):
-        """Takes over SIGTERM."""
-        self._handler = signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def _on_sigterm(self, signum, frame):
-        self._terminated = True
+        self.stop = Stop()
 
     def on_step(self, step: int) -> None:
         """Saves if it is time to."""
-        stop = self._agree(step, self._terminated)
-        if stop or step % self._every == 0:
+        self.stop = self._should_stop(step)
+        if any(self.stop) or step % self._every == 0:
             self._save_once(step)
-        if stop:
+        if self.stop.by_signal:
             logging.warning(
-                "Told to stop: saved at step %d. The same command goes on "
+                "Told to stop: saved at step %d. The same command resumes "
                 "from there.",
                 step,
             )
-            self.model.stop_training = True
+        self.model.stop_training = any(self.stop)
 
     def on_train_end(self, logs=None):
-        """Saves the last step and gives SIGTERM back."""
+        """Saves the last step."""
         self._save_once(int(self.model.optimizer.iterations.numpy()))
-        signal.signal(signal.SIGTERM, self._handler)
 
     def _save_once(self, step: int) -> None:
         if self._saved != step:

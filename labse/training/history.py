@@ -14,6 +14,17 @@ def append(folder: pathlib.Path, record: dict) -> None:
         file.write(json.dumps(record) + "\n")
 
 
+def validations_after(folder: pathlib.Path, step: int) -> int:
+    """How many validations were logged after `step`."""
+    path = folder / FILE_NAME
+    if not path.exists():
+        return 0
+    records = map(json.loads, path.read_bytes().splitlines())
+    return sum(
+        record["step"] > step and "validation" in record for record in records
+    )
+
+
 def truncate(folder: pathlib.Path, step: int) -> None:
     """Drops what was logged after `step`, and a line cut off by a kill.
 

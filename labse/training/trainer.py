@@ -20,7 +20,6 @@ from labse.checkpoints import model_source, recognition, run_folder
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.configs.schema import ExperimentConfig
 from labse.data.batches import batches
-from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.inference.encoder_model import EncoderModel
@@ -32,7 +31,7 @@ from labse.training import callbacks, history, training_pairs
 from labse.training.distribution import is_chief, make_strategy
 from labse.training.optimizer import make_optimizer
 
-_BEST_FIGURES = "best.json"
+_BEST_FIGURES = pathlib.Path("checkpoints", "best.json")
 Encode = Callable[[list[str]], np.ndarray]
 
 
@@ -66,6 +65,7 @@ class Trainer:
         self.folder = folder
         self._strategy = strategy
         self._is_chief = is_chief(strategy)
+        self._workers = strategy.extended._in_multi_worker_mode()
         self._vocabulary = vocabulary
         self._store = store
         training = config.training
@@ -148,9 +148,8 @@ class Trainer:
 
     def save_best(self, figures: dict) -> None:
         """Keeps the encoder if its validation accuracy is the best so far."""
-        path = self.folder / "checkpoints" / _BEST_FIGURES
-        if path.exists():
-            best = json.loads(path.read_text())
+        best = self._best_figures()
+        if best is not None:
             earlier = best["step"] < figures["step"]
             if (
                 earlier
@@ -158,7 +157,14 @@ class Trainer:
             ):
                 return
         self._best.save(checkpoint_number=figures["step"])
-        run_folder.write_atomically(path, json.dumps(figures).encode())
+        run_folder.write_atomically(
+            self.folder / _BEST_FIGURES, json.dumps(figures).encode()
+        )
+
+    def _best_figures(self) -> dict | None:
+        """The figures of the best validation so far, with its `step`."""
+        path = self.folder / _BEST_FIGURES
+        return json.loads(path.read_text()) if path.exists() else None
 
     def encode_model(self) -> EncoderModel:
         """The encoder as it is now, to be asked with `encode`."""
@@ -172,15 +178,7 @@ class Trainer:
     def dataset(self):
         """The batches from the current step on, for `fit`."""
         config = self.config
-        order = ExampleOrder(
-            self._store.languages,
-            config.training.global_batch_size,
-            config.training.seed,
-            config.data.language_exponent,
-            training_pairs.pair_weights(
-                self._store, config.data.corpus_weights
-            ),
-        )
+        order = training_pairs.example_order(self._store, config)
         tokenizer = WordPieceTokenizer.from_config(
             self._vocabulary, config.tokenizer
         )
@@ -205,30 +203,65 @@ class Trainer:
         return self._strategy.distribute_datasets_from_function(make)
 
     def train(self, validate: Callable[[Encode], dict] | None = None) -> bool:
-        """Runs `fit` to the last step, or until SIGTERM.
+        """Runs `fit` to the last step, until a signal, or until it stops early.
+
+        SIGTERM and SIGINT take effect after the step in progress is saved.
 
         Args:
-          validate: judges an encode function; its figures hold `accuracy`.
+          validate: evaluates an encode function; its figures hold `accuracy`.
 
         Returns:
-          whether the last step is done.
+          whether training is finished. False: a signal stopped it, or another
+          worker.
 
         Raises:
           InputError: the loss was not finite.
         """
         training = self.config.training
         remaining = training.num_steps - self.step
-        if remaining > 0:
+        early = callbacks.Stop(early=self._stops_early(validate))
+        if remaining <= 0 or self._agree(early).early:
+            self._say_which_checkpoint()
+            return True
+        with callbacks.DelayedSignals() as signals:
+            added = self._callbacks(validate, signals)
             self.model.fit(
                 self.dataset(),
                 steps_per_epoch=remaining,
                 epochs=1,
                 verbose=0,
-                callbacks=self._callbacks(validate),
+                callbacks=added,
             )
-        return self.step >= training.num_steps
+        finished = self.step >= training.num_steps or added[-1].stop.early
+        if finished:
+            self._say_which_checkpoint()
+        return finished
 
-    def _callbacks(self, validate) -> list[tf_keras.callbacks.Callback]:
+    def _say_which_checkpoint(self) -> None:
+        if not self._is_chief:
+            return
+        best = self._best_figures()
+        if best is None:
+            logging.info(
+                "labse.load(%r) opens the checkpoint of the last step, %d. "
+                "With validation pairs the best one on these would be kept "
+                "as well, and opened.",
+                str(self.folder),
+                self.step,
+            )
+            return
+        logging.info(
+            "labse.load(%r) opens the checkpoint that was best on the "
+            "validation pairs: that of step %d, accuracy %.4f (last step: %d).",
+            str(self.folder),
+            best["step"],
+            best[callbacks.ACCURACY],
+            self.step,
+        )
+
+    def _callbacks(
+        self, validate, signals: callbacks.DelayedSignals
+    ) -> list[tf_keras.callbacks.Callback]:
         training, first_step = self.config.training, self.step
         writer = tf.summary.create_noop_writer()
         if self._is_chief:
@@ -261,23 +294,54 @@ class Trainer:
                 first_step,
                 self.save,
                 training.checkpoint_every,
-                self._agree_to_stop,
+                lambda step: self._should_stop(step, validate, signals),
             )
         )
         return result
 
-    def _agree_to_stop(self, step: int, told: bool) -> bool:
-        """Whether any worker was told to stop; the same answer for all."""
-        workers = self._strategy.extended._in_multi_worker_mode()
-        if not workers:
-            return told
-        if step % self.config.training.log_every:
+    def _stops_early(self, validate) -> bool:
+        """Whether as many validations as it takes were no better."""
+        patience = self.config.training.early_stopping_patience
+        best = self._best_figures()
+        if not (patience and validate and self._is_chief and best):
             return False
-        flag = tf.constant(int(told))
-        told_here = self._strategy.run(lambda: flag + 0)
-        return bool(
-            self._strategy.reduce(tf.distribute.ReduceOp.SUM, told_here, None)
+        worse = history.validations_after(self.folder, best["step"])
+        if worse < patience:
+            return False
+        logging.info(
+            "Stops early at step %d: %d validations were no better than step "
+            "%d's, %.4f (training.early_stopping_patience).",
+            self.step,
+            worse,
+            best["step"],
+            best[callbacks.ACCURACY],
         )
+        return True
+
+    def _should_stop(self, step: int, validate, signals) -> callbacks.Stop:
+        """Whether and why to stop; the same answer for all workers."""
+        training = self.config.training
+        if self._workers and step % training.log_every:
+            return callbacks.Stop()
+        validated = self._workers or step % training.validate_every == 0
+        return self._agree(
+            callbacks.Stop(
+                by_signal=signals.received is not None,
+                early=validated and self._stops_early(validate),
+            )
+        )
+
+    def _agree(self, stop: callbacks.Stop) -> callbacks.Stop:
+        """What any worker has; all have to call it."""
+        if not self._workers:
+            return stop
+        flags = tf.constant(stop, tf.int32)
+        of_all = self._strategy.reduce(
+            tf.distribute.ReduceOp.SUM,
+            self._strategy.run(lambda: flags + 0),
+            None,
+        )
+        return callbacks.Stop(*(bool(flag) for flag in of_all.numpy()))
 
 
 # On these an encoder's vectors depend; the rest is training's choice.
@@ -356,7 +420,7 @@ def train(
     """Trains from files to a run folder; `labse train` as a function.
 
     Returns:
-      whether the last step is done; if not, SIGTERM stopped it.
+      whether training is finished; see `Trainer.train`.
 
     Raises:
       InputError: anything the user gave breaks a rule.
@@ -377,6 +441,11 @@ def train(
     else:
         run_folder.wait_for(out)
         run_folder.check_same_run(out, config, vocabulary_path)
+    if config.training.early_stopping_patience and not validate:
+        raise InputError(
+            "training.early_stopping_patience needs validation pairs. "
+            "Received none: give --validation, or set 0."
+        )
     store = PairStore(
         train_patterns,
         folder / run_folder.INDEX,
@@ -384,6 +453,8 @@ def train(
     )
     training_pairs.check_hard_negatives(store, config.data.hard_negatives)
     training_pairs.check_corpora(store, config.data.corpus_weights)
+    order = training_pairs.example_order(store, config)
+    training_pairs.check_negatives(store, order, config)
     if is_chief(strategy):
         training_pairs.check_same_pairs(
             folder, store.identity(bool(config.data.corpus_weights))

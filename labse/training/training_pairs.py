@@ -1,5 +1,6 @@
-"""Whether the pairs are what a run's configuration speaks of."""
+"""A run's pairs: their order, and whether they fit its configuration."""
 
+import collections
 import pathlib
 from collections.abc import Mapping
 
@@ -8,9 +9,17 @@ import tensorflow as tf
 from absl import logging
 
 from labse.checkpoints import run_folder
+from labse.configs.schema import ExperimentConfig
+from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.features import CORPUS
+
+# Of these the negatives are counted before training: all batches are alike.
+_BATCHES_LOOKED_AT = 4
+# Fewer than these, or than a tenth of the batch, are worth a warning.
+_FEW_NEGATIVES = 10
+_SHOWN = 5
 
 
 def check_hard_negatives(store: PairStore, wanted: int) -> None:
@@ -56,6 +65,121 @@ def pair_weights(
     return np.array(of_corpora)[store.corpora]
 
 
+def example_order(store: PairStore, config: ExperimentConfig) -> ExampleOrder:
+    """The order in which a run takes the pairs."""
+    return ExampleOrder(
+        store.languages,
+        config.training.global_batch_size,
+        config.training.seed,
+        config.data.language_exponent,
+        pair_weights(store, config.data.corpus_weights),
+    )
+
+
+def check_negatives(
+    store: PairStore, order: ExampleOrder, config: ExperimentConfig
+) -> None:
+    """Says how many negatives the first batches give a pair; warns of few.
+
+    Raises:
+      InputError: they give none, so that the loss would be 0 from the start.
+    """
+    batch_size = config.training.global_batch_size
+    steps = range(min(_BATCHES_LOOKED_AT, config.training.num_steps))
+    batches = [order.batch(step) for step in steps]
+    found = [
+        _negatives(
+            [store.pair(index) for index in batch], config.data.hard_negatives
+        )
+        for batch in batches
+    ]
+    distinct = min(len(negatives) for negatives in found)
+    fewest = min(min(negatives.values()) for negatives in found)
+    if not any(max(negatives.values()) for negatives in found):
+        raise InputError(
+            "A pair needs others in its batch, with another source and another "
+            "target, as negatives. Received: "
+            f"{distinct} different in a batch of {batch_size} "
+            f"(training.global_batch_size), of {len(store)} pairs in all, and "
+            "none that is a negative of another. Give more pairs, or raise "
+            "training.global_batch_size if it is 1."
+        )
+    logging.info(
+        "A batch of %d holds %d different pairs, each with at least %d "
+        "negatives.",
+        batch_size,
+        distinct,
+        fewest,
+    )
+    if fewest < max(_FEW_NEGATIVES, batch_size // 10):
+        remedy = "raise training.global_batch_size"
+        if distinct < batch_size:
+            remedy = f"set training.global_batch_size={distinct}"
+        logging.warning(
+            "A pair has only %d negatives in a batch of %d, which holds %d "
+            "different pairs of %d in all: loss and accuracy say little. Give "
+            "more pairs, or %s.",
+            fewest,
+            batch_size,
+            distinct,
+            len(store),
+            remedy,
+        )
+    _warn_of_copies(store, batches[0])
+
+
+def _negatives(
+    pairs: list, hard_negatives: int
+) -> dict[tuple[bytes, bytes], int]:
+    """For each pair of a batch, how many texts are negatives of its source.
+
+    As `labse.losses.additive_margin_softmax` has it: not its own target, and
+    not what stands in the batch as a translation of its source alone.
+    """
+    sources_of = collections.defaultdict(set)
+    for pair in pairs:
+        sources_of[pair.target].add(pair.source)
+    of_one_source = collections.Counter(
+        min(sources) for sources in sources_of.values() if len(sources) == 1
+    )
+    hard = {
+        text for pair in pairs for text in pair.hard_negatives[:hard_negatives]
+    }
+    texts = len(sources_of) + len(hard - sources_of.keys())
+    return {
+        (pair.source, pair.target): texts
+        - of_one_source[pair.source]
+        - (len(sources_of[pair.target]) > 1)
+        for pair in pairs
+    }
+
+
+def _warn_of_copies(store: PairStore, batch: np.ndarray) -> None:
+    """Names the languages that fill a batch with copies of their pairs."""
+    rows = np.bincount(
+        store.languages[batch], minlength=len(store.language_names)
+    )
+    distinct = np.bincount(
+        store.languages[np.unique(batch)], minlength=len(store.language_names)
+    )
+    copied = np.flatnonzero(rows >= 2 * np.maximum(distinct, 1))
+    if not copied.size:
+        return
+    shown = copied[np.argsort(distinct[copied] - rows[copied], kind="stable")]
+    logging.warning(
+        "Of %d languages every pair stands in a batch twice or more: %s. "
+        "Copies teach nothing new. Give more pairs of these, or raise "
+        "data.language_exponent or lower training.global_batch_size.",
+        len(copied),
+        ", ".join(
+            f"{store.language_names[each]} ({rows[each]} rows, "
+            f"{distinct[each]} pairs)"
+            for each in shown[:_SHOWN]
+        )
+        + ", ..." * (len(shown) > _SHOWN),
+    )
+
+
 def check_same_pairs(folder: pathlib.Path, pairs_identity: str) -> None:
     """Raises `InputError` where a run would go on with other pairs."""
     path = folder / run_folder.INDEX / "identity"
@@ -66,6 +190,7 @@ def check_same_pairs(folder: pathlib.Path, pairs_identity: str) -> None:
         raise InputError(
             f"The training pairs are not those that {folder} began with, so "
             "the order of the data would be another one. Give the same files, "
-            f"or begin a new run with --init={folder}."
+            "or begin a new run that starts from its encoder: "
+            f"--init={folder} and another --out."
         )
     run_folder.write_atomically(path, identity)

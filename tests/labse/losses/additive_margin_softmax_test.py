@@ -142,7 +142,9 @@ def test_translations_off_the_diagonal_are_no_negatives(random):
     np.testing.assert_allclose(forward.loss, expected, rtol=1e-5, atol=1e-6)
     expected = numpy_loss(target, source, range(4), allowed, 10, 0.3)
     np.testing.assert_allclose(backward.loss, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(forward.num_negatives, [2, 2, 2, 2])
+    # Texts, not columns: for pairs 0 and 2, the 6 of both 1 and 3.
+    np.testing.assert_array_equal(forward.num_negatives, [1, 2, 1, 2])
+    np.testing.assert_array_equal(backward.num_negatives, [2, 1, 2, 1])
 
 
 def test_hard_negatives_compete_from_source_to_target_only(random):
@@ -166,7 +168,8 @@ def test_hard_negatives_compete_from_source_to_target_only(random):
     np.testing.assert_allclose(forward.loss, expected, rtol=1e-5, atol=1e-6)
     expected = numpy_loss(target, source, range(3), allowed, 10, 0.3)
     np.testing.assert_allclose(backward.loss, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(forward.num_negatives, [6, 5, 6])
+    # Two other targets and 7, 8, 9: the first hard negative adds no text.
+    np.testing.assert_array_equal(forward.num_negatives, [5, 5, 5])
 
 
 def naive_no_negatives(source_texts, target_texts, negative_texts, present):
@@ -185,6 +188,43 @@ def naive_no_negatives(source_texts, target_texts, negative_texts, present):
         for column, text in enumerate(negative_texts):
             result[row, column] = text in translations or not present[column]
     return result
+
+
+def competing_texts(rows, columns):
+    """By the definition: for each row, the set of its negatives' texts."""
+    pairs = list(zip(rows, columns, strict=True))
+    return [
+        {other for row, other in pairs if row != own and other != positive}
+        for own, positive in pairs
+    ]
+
+
+def test_copies_of_a_text_are_one_negative(random):
+    """A a, A a, B b, B c, D c and E c, the pairs of a batch.
+
+    For A a: b, c. For B b: a and, because of D and E, c. For B c: only a,
+    because b is another translation of B. For D c: a, b.
+    """
+    source_texts = np.array([[1], [1], [2], [2], [4], [5]], np.int32)
+    target_texts = np.array([[6], [6], [7], [8], [8], [8]], np.int32)
+    unit = unit_rows(random, 6)
+    candidates = Candidates(unit, unit, source_texts, target_texts)
+    forward, backward = rank_both_directions(
+        unit, unit, candidates, first_row=0, logit_scale=10.0, margin=0.3
+    )
+    np.testing.assert_array_equal(forward.num_negatives, [2, 2, 2, 1, 2, 2])
+    # Sources against a: B, D, E; b: A, D, E; c of B: A; c of D and of E: A, B.
+    np.testing.assert_array_equal(backward.num_negatives, [3, 3, 3, 1, 2, 2])
+    # Nothing tells copies apart without the texts.
+    plain, _ = rank_both_directions(
+        unit,
+        unit,
+        Candidates(unit, unit),
+        first_row=0,
+        logit_scale=10.0,
+        margin=0.3,
+    )
+    np.testing.assert_array_equal(plain.num_negatives, [5] * 6)
 
 
 def test_hard_negatives_that_translate_in_the_batch_do_not_count(random):
@@ -211,8 +251,20 @@ def test_hard_negatives_that_translate_in_the_batch_do_not_count(random):
             margin=0.3,
         )
         left_out = naive_no_negatives(*texts, present)
-        expected = backward.num_negatives + np.sum(1 - left_out, axis=1)
-        np.testing.assert_array_equal(forward.num_negatives, expected)
+        sources, targets, hard = texts
+        competing = [
+            other_targets | {hard[j] for j in np.flatnonzero(1 - out)}
+            for other_targets, out in zip(
+                competing_texts(sources, targets), left_out, strict=True
+            )
+        ]
+        np.testing.assert_array_equal(
+            forward.num_negatives, list(map(len, competing))
+        )
+        competing = competing_texts(targets, sources)
+        np.testing.assert_array_equal(
+            backward.num_negatives, list(map(len, competing))
+        )
 
 
 def test_rows_of_a_replica_know_the_whole_batch(random):
