@@ -11,7 +11,7 @@ import struct
 import zipfile
 from typing import BinaryIO
 
-from labse.checkpoints import pickled_state_dict, weight_file
+from labse.checkpoints import model_file, pickled_state_dict, weight_file
 from labse.checkpoints.pickled_state_dict import Storage, Tensor
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.checkpoints.weight_file import shown
@@ -49,9 +49,9 @@ def read_header(path: str | os.PathLike) -> dict[str, StoredTensor]:
         a flat state dict of contiguous tensors.
     """
     path = pathlib.Path(path)
-    size, head = weight_file.check(path)
+    size, head = model_file.head(path)
     _check_format(path, head)
-    with open(path, "rb") as file:
+    with model_file.opened(path) as file:
         archive = _Archive(path, file, size)
         tensors = pickled_state_dict.read(path, archive.read("data.pkl"))
         archive.check_byte_order()
@@ -81,9 +81,7 @@ def _check_format(path: pathlib.Path, head: bytes) -> None:
 
 
 def _damaged(path: pathlib.Path, reason: str) -> InputError:
-    return InputError(
-        f"{path} is not a sound PyTorch file: {reason}. Fetch it again."
-    )
+    return model_file.damaged(path, f"is not a sound PyTorch file: {reason}")
 
 
 class _Guarded:

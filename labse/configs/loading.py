@@ -40,15 +40,23 @@ def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
             f"({', '.join(preset_names())}) or a YAML file. Received: "
             f"{name_or_path!r}, which is neither."
         )
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not a YAML file: {error}") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must hold sections of keys and values.")
+    values = read_values(path)
     for override in overrides:
         _apply(values, override)
     return from_dict(values)
+
+
+def read_values(path: str | os.PathLike) -> dict:
+    """The sections of a YAML file as plain dicts, not checked."""
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+        values = yaml.safe_load(text) or {}
+    # Of a date or a number that is none, PyYAML raises ValueError itself.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not a YAML file: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold sections of keys and values.")
+    return values
 
 
 def _apply(values: dict, override: str) -> None:

@@ -267,7 +267,7 @@ def test_a_casing_that_the_vocabulary_contradicts(tensorflow_1):
         ({"vocab_size": 14}, "equally long. Received 13 pieces and 14 rows"),
         ({"intermediate_size": 17}, "of another shape: "),
         ({"hidden_act": "relu"}, "hidden_act must be one of gelu."),
-        ({"vocab_size": "13"}, "encoder.vocab_size must be a int"),
+        ({"vocab_size": "13"}, "json: vocab_size must be a whole number"),
     ],
 )
 def test_a_configuration_that_does_not_fit(tensorflow_1, change, expected):
