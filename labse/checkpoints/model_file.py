@@ -16,6 +16,10 @@ from labse.errors import InputError
 from labse.preprocessing.vocabulary import Vocabulary
 
 _HEAD_BYTES = 512
+_WEB_PAGE = (
+    "is a web page, not weights or another file of a model. Fetch the file "
+    "itself again."
+)
 # What is found instead of a file: its first bytes in lower case.
 _STRANGERS = (
     (
@@ -24,8 +28,8 @@ _STRANGERS = (
         "repository, and not the file. Run `git lfs install` and `git lfs "
         "pull` there, or download the file itself.",
     ),
-    (b"<!doctype", "is a web page, not a file of a model. Fetch it again."),
-    (b"<html", "is a web page, not a file of a model. Fetch it again."),
+    (b"<!doctype", _WEB_PAGE),
+    (b"<html", _WEB_PAGE),
 )
 # models--sentence-transformers--LaBSE, in ~/.cache/huggingface/hub
 _HUGGING_FACE_CACHE = re.compile(r"models--(?:(.+?)--)?(.+)")
@@ -92,7 +96,9 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
                 f"is a link to {os.readlink(path)}, which is missing (cp -L "
                 "copies what links stand for)",
             ) from error
-        raise damaged(path, "is missing") from error
+        raise InputError(
+            f"There is no file {path}. {cached(path) or _AGAIN}"
+        ) from error
     except IsADirectoryError as error:
         raise damaged(path, "is a folder where a file should be") from error
     except PermissionError as error:

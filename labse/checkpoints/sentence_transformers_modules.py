@@ -10,7 +10,12 @@ https://huggingface.co/sentence-transformers/LaBSE
 import dataclasses
 import pathlib
 
-from labse.checkpoints import json_file, pytorch_file, safetensors_file
+from labse.checkpoints import (
+    json_file,
+    model_file,
+    pytorch_file,
+    safetensors_file,
+)
 from labse.checkpoints.json_file import JsonObject
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.checkpoints.weight_file import shown
@@ -65,7 +70,7 @@ class Modules:
 
 def is_folder(folder: pathlib.Path) -> bool:
     """Whether sentence-transformers wrote the folder."""
-    return (folder / MODULES).is_file()
+    return model_file.is_there(folder / MODULES)
 
 
 def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
@@ -116,7 +121,7 @@ def module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     if not isinstance(modules, list) or not all(
         isinstance(module, dict) for module in modules
     ):
-        raise InputError(f"{path} must hold a list of objects. Fetch it again.")
+        raise model_file.damaged(path, "must hold a list of objects")
     paths = {}
     for number, values in enumerate(modules):
         module = JsonObject(path, values, f"[{number}].")
@@ -255,8 +260,14 @@ def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
 
 def read_weights(folder: pathlib.Path) -> dict[str, StoredTensor]:
     """The tensors of a module other than the Transformer."""
-    if (folder / safetensors_file.SINGLE).is_file():
+    if model_file.is_there(folder / safetensors_file.SINGLE):
         return safetensors_file.read_header(folder / safetensors_file.SINGLE)
+    if not model_file.is_there(folder / PYTORCH_WEIGHTS):
+        raise InputError(
+            f"There is no file {folder / safetensors_file.SINGLE}, and no "
+            f"{PYTORCH_WEIGHTS} beside. Fetch or copy one of them. "
+            f"{model_file.cached(folder)}".rstrip()
+        )
     return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
 
 
