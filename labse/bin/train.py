@@ -11,6 +11,7 @@ Started again with the same command, a run goes on from its last checkpoint.
 from absl import flags
 
 from labse.bin import program
+from labse.bin.models import MODEL_HELP
 
 _DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker", "tpu")
 
@@ -51,8 +52,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "init",
         "",
-        "Model of any kind (see labse convert) whose encoder a new run starts "
-        "from.",
+        f"Starts a new run from the encoder of a model. {MODEL_HELP}",
         flag_values=flag_values,
     )
     flags.DEFINE_enum(

@@ -83,7 +83,7 @@ def extend(
     added = [new[key] for key in sorted(new)]
     if sorted(new) != list(range(len(pieces), len(pieces) + len(new))):
         raise InputError(
-            f"{tokenizer.path.parent}: added tokens must have the ids that "
+            f"{tokenizer.path}: added tokens must have the ids that "
             f"follow the vocabulary's, {len(pieces):,} and so on. Received "
             f"{shown(added)} with {shown(sorted(new))}. Save the tokenizer "
             "again, save_pretrained(folder)."

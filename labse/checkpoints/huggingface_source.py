@@ -76,6 +76,8 @@ def open_source(path: str, stated: Stated) -> ModelSource:
         if STATIC_EMBEDDING in paths:
             return static_embedding.open_source(path, paths, stated)
         modules = sentence_transformers_modules.read(folder, paths)
+    else:
+        sentence_transformers_modules.check_not_lost(folder)
     bert = modules.transformer if modules else folder
     config = _read_config(bert)
     tokenizer = huggingface_tokenizer.read(bert, config, stated.vocabulary)

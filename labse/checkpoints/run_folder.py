@@ -16,7 +16,12 @@ import time
 
 import tensorflow as tf
 
-from labse.checkpoints import model_file, model_source, tensor_bundle
+from labse.checkpoints import (
+    location,
+    model_file,
+    model_source,
+    tensor_bundle,
+)
 from labse.checkpoints.model_source import (
     ModelSource,
     Stated,
@@ -227,6 +232,7 @@ def open_source(
       InputError: this is no run, or its checkpoint does not fit its
         configuration.
     """
+    path = location.local(path)
     folder = pathlib.Path(path)
     if not is_run_folder(path):
         raise InputError(

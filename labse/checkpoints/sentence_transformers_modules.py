@@ -9,6 +9,7 @@ https://huggingface.co/sentence-transformers/LaBSE
 
 import dataclasses
 import pathlib
+import re
 
 from labse.checkpoints import (
     json_file,
@@ -40,6 +41,7 @@ _FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_MODULE_FOLDER = re.compile(r"\d+_(Pooling|Dense|Normalize|StaticEmbedding)")
 _TANH = "torch.nn.modules.activation.Tanh"
 _EMBEDDING = "sentence_embedding"
 _TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -71,6 +73,25 @@ class Modules:
 def is_folder(folder: pathlib.Path) -> bool:
     """Whether sentence-transformers wrote the folder."""
     return model_file.is_there(folder / MODULES)
+
+
+def check_not_lost(folder: pathlib.Path) -> None:
+    """Raises `InputError` where modules are there, but not their list.
+
+    Read as a BERT, the folder would be pooled otherwise.
+    """
+    left = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name == SETTINGS or _MODULE_FOLDER.fullmatch(entry.name)
+    )
+    if left:
+        raise InputError(
+            f"There is no file {folder / MODULES}, and {folder} looks like a "
+            f"sentence-transformers folder, which has one: it holds "
+            f"{shown(left)}. "
+            f"{model_file.cached(folder) or 'Copy or fetch it whole.'}"
+        )
 
 
 def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
