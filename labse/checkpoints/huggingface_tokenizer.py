@@ -237,7 +237,7 @@ def _check_tokenizer(tokenizer: JsonObject) -> None:
     # Old files do not say it.
     model.must_be("type", "WordPiece")
     if "unk_token" not in model.values:
-        raise InputError(f"{tokenizer.path} has no WordPiece model.")
+        raise model_file.damaged(tokenizer.path, "has no WordPiece model")
     model.must_be("unk_token", UNK)
     model.must_be("continuing_subword_prefix", SUFFIX_PREFIX)
     model.must_be("max_input_chars_per_word", BERT_MAX_CHARACTERS_PER_WORD)

@@ -10,6 +10,7 @@ from labse.checkpoints import (
     model_file,
     run_folder,
     saved_model_graph,
+    sentence_transformers_modules,
     tensorflow_source,
 )
 from labse.checkpoints.kinds import KINDS
@@ -109,6 +110,8 @@ def _names(folder: pathlib.Path) -> list[str]:
 def _lost_file(folder: pathlib.Path) -> str:
     """What to say of a folder that lacks the file it would be known by."""
     names = set(_names(folder))
+    if any(map(sentence_transformers_modules.MODULE_FOLDER.fullmatch, names)):
+        sentence_transformers_modules.check_not_lost(folder)
     for kind, parts, missing in _PARTS:
         if parts <= names:
             return (

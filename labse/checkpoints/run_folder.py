@@ -169,9 +169,14 @@ def _latest(folder: pathlib.Path) -> str | None:
         named = re.search(r'^model_checkpoint_path: "([^"\\]+)"$', text, re.M)
         if not named:
             raise model_file.damaged(note, "is damaged: it names no checkpoint")
+        prefix = str(folder / named[1])
+        if not model_file.is_there(f"{prefix}.index"):
+            raise model_file.damaged(
+                note, f"names {prefix}.index, which is missing"
+            )
     except InputError as error:
         raise InputError(f"{error} {_can_be_named(others)}".rstrip()) from error
-    return str(folder / named[1])
+    return prefix
 
 
 def _checkpoints(folder: pathlib.Path) -> list[str]:
@@ -204,7 +209,7 @@ def read_config(folder: pathlib.Path) -> ExperimentConfig:
         config, values = loading.load(str(path)), loading.read_values(str(path))
     except InputError as error:
         raise model_file.damaged(
-            path, f"is no configuration of a run: {error} Is it damaged?"
+            path, f"is no configuration of a run: {str(error).rstrip('.')}"
         ) from error
     for section in ("encoder", "tokenizer"):
         known = dataclasses.asdict(getattr(config, section))

@@ -41,7 +41,7 @@ _FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-_MODULE_FOLDER = re.compile(r"\d+_(Pooling|Dense|Normalize|StaticEmbedding)")
+MODULE_FOLDER = re.compile(r"\d+_(Pooling|Dense|Normalize|StaticEmbedding)")
 _TANH = "torch.nn.modules.activation.Tanh"
 _EMBEDDING = "sentence_embedding"
 _TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -83,7 +83,7 @@ def check_not_lost(folder: pathlib.Path) -> None:
     left = sorted(
         entry.name
         for entry in folder.iterdir()
-        if entry.name == SETTINGS or _MODULE_FOLDER.fullmatch(entry.name)
+        if entry.name == SETTINGS or MODULE_FOLDER.fullmatch(entry.name)
     )
     if left:
         raise InputError(
@@ -114,8 +114,9 @@ def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
     if "Dense" in paths:
         if pooling != "cls":
             raise InputError(
-                f"{folder / MODULES} has a Dense after {pooling} pooling. "
-                f"{_SUPPORTED}."
+                f"{folder / MODULES} has a Dense after {pooling} pooling, "
+                f"which {files[-1]} says. {_SUPPORTED}. Fetch both files again "
+                "if this is not what the model's page says."
             )
         pooling, pooler = "cls_tanh", _read_dense(paths["Dense"])
         files.append(paths["Dense"] / "config.json")

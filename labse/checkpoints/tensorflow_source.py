@@ -121,7 +121,7 @@ def open_export(path: str, stated: Stated) -> ModelSource:
         config = loading.from_dict(record.child("config").values)
     except InputError as error:
         raise model_file.damaged(
-            record.path, f"holds no configuration: {error} Is it damaged?"
+            record.path, f"holds no configuration: {str(error).rstrip('.')}"
         ) from error
     prefix = folder / "encode" / _VARIABLES
     return _source(
@@ -186,7 +186,8 @@ def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
         if not recorded:
             raise InputError(
                 f"A checkpoint of TensorFlow 1 needs {BERT_CONFIG} beside it, "
-                f"which says how many heads there are. {folder} has none."
+                f"which says how many heads there are. {folder} has none. Copy "
+                "it from where the checkpoint was made."
             )
         found, notes = _unwrap_1(found, prefix)
     else:
@@ -396,7 +397,7 @@ def _read_bert_config(path: pathlib.Path) -> dict[str, object]:
     keys = (*_BERT_CONFIG_SIZES, *_BERT_CONFIG_PROBABILITIES)
     missing = [key for key in keys if key not in config.values]
     if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)}.")
+        raise model_file.damaged(path, f"lacks {', '.join(missing)}")
     activation = config.text("hidden_act", None)
     if activation not in _ACTIVATIONS:
         raise config.wrong("hidden_act", f"one of {', '.join(_ACTIVATIONS)}")

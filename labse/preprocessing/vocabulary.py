@@ -112,7 +112,8 @@ class Vocabulary:
             if "\0" in piece:
                 raise InputError(
                     f"{origin}:{number}: a piece holds no NUL character. "
-                    f"Received {piece!r}. Is the file a vocab.txt?"
+                    f"Received {piece[:40]!r}. Give a vocab.txt, or fetch it "
+                    "again if it is one."
                 )
             if not piece:
                 raise InputError(
@@ -166,7 +167,7 @@ def _split_lines(content: bytes, origin: str) -> list[str]:
     if not lines:
         raise InputError(
             f"{origin}: a vocabulary has one piece a line. Received an empty "
-            "file."
+            "file. Fetch or make it again."
         )
     if all(line.endswith("\r") for line in lines):
         lines = [line[:-1] for line in lines]
