@@ -5,10 +5,12 @@ Since PyTorch 1.6 `torch.save` writes a zip archive of uncompressed entries:
 of one storage each; `NAME/byteorder`. `NAME` is any word.
 """
 
+import dataclasses
 import os
 import pathlib
 import struct
 import zipfile
+import zlib
 from typing import BinaryIO
 
 from labse.checkpoints import model_file, pickled_state_dict, weight_file
@@ -178,7 +180,16 @@ class _Archive:
                 "of weights."
             )
         self._file.seek(offset)
-        return self._file.read(size)
+        content = self._file.read(size)
+        if self.checksum(name) not in (None, zlib.crc32(content)):
+            raise _damaged(
+                self._path, f"the checksum of its entry {name} does not fit"
+            )
+        return content
+
+    def checksum(self, name: str) -> int | None:
+        """The CRC-32 of an entry, where `torch.save` computed it."""
+        return self._infos[f"{self._root}/{name}"].CRC or None
 
     def check_byte_order(self) -> None:
         """Files of PyTorch before 2.1 do not say it; little is meant."""
@@ -206,6 +217,9 @@ def _stored_tensor(
     stored = StoredTensor(
         path, begin + tensor.offset * itemsize, tensor.storage.dtype, shape
     )
+    if stored.num_bytes == tensor.storage.length * itemsize:
+        checksum = archive.checksum(f"data/{tensor.storage.key}")
+        stored = dataclasses.replace(stored, crc32=checksum)
     end = stored.offset + stored.num_bytes
     if end > begin + tensor.storage.length * itemsize:
         raise _damaged(

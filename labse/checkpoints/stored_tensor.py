@@ -9,6 +9,7 @@ them all, names and sizes are known before memory is taken, and a table of
 import dataclasses
 import math
 import pathlib
+import zlib
 from collections.abc import Iterator
 
 import google_crc32c
@@ -29,7 +30,8 @@ class StoredTensor:
       offset: of its first byte; need not be a multiple of anything.
       dtype: the stored type, little-endian.
       shape: its dimensions.
-      crc32c: checksum of its bytes, where the format has one.
+      crc32c: checksum of its bytes, where the format has one (TensorFlow).
+      crc32: likewise (zip archives).
     """
 
     path: pathlib.Path
@@ -37,6 +39,7 @@ class StoredTensor:
     dtype: np.dtype
     shape: tuple[int, ...]
     crc32c: int | None = None
+    crc32: int | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -78,7 +81,7 @@ class StoredTensor:
         shape = self.shape or (1,)
         row_bytes = self.dtype.itemsize * math.prod(shape[1:])
         rows = max(1, BLOCK_BYTES // max(1, row_bytes))
-        checksum = 0
+        crc32c = crc32 = 0
         with model_file.opened(self.path) as file:
             file.seek(self.offset)
             for start in range(0, max(1, shape[0]), rows):
@@ -88,11 +91,14 @@ class StoredTensor:
                     raise model_file.damaged(
                         self.path, "ended while it was read"
                     )
-                checksum = google_crc32c.extend(checksum, content)
+                if self.crc32c is not None:
+                    crc32c = google_crc32c.extend(crc32c, content)
+                if self.crc32 is not None:
+                    crc32 = zlib.crc32(content, crc32)
                 yield np.frombuffer(content, self.dtype).reshape(
                     size, *shape[1:]
                 )
-        if self.crc32c not in (None, checksum):
+        if self.crc32c not in (None, crc32c) or self.crc32 not in (None, crc32):
             raise model_file.damaged(
                 self.path,
                 "is damaged: the checksum of the bytes from "

@@ -281,7 +281,6 @@ UNSEEN = {
     # Numbers stay numbers.
     ("*/model.safetensors", "flipped"),
     ("*.safetensors", "flipped"),
-    ("*/pytorch_model.bin", "flipped"),
     # Optional files, with the meaning that transformers gives to none.
     ("*/tokenizer_config.json", "removed"),
     ("*/tokenizer_config.json", "an_object"),
