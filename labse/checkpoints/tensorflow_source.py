@@ -10,6 +10,7 @@ import pathlib
 import re
 
 from labse.checkpoints import (
+    bert_config,
     json_file,
     model_file,
     model_source,
@@ -17,7 +18,6 @@ from labse.checkpoints import (
     tensor_bundle,
     wrapped_names,
 )
-from labse.checkpoints.json_file import JsonObject
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.checkpoints.weights import WORD_EMBEDDINGS, match
@@ -26,7 +26,6 @@ from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
 from labse.preprocessing.vocabulary import Vocabulary
 
-BERT_CONFIG = "bert_config.json"
 EXPORT_RECORD = "export.json"
 EXPORTED = ("text", "encode")  # Those of an export's that hold weights.
 _PART_OF_CHECKPOINT = re.compile(r"\.(index|data-\d{5}-of-\d{5})$")
@@ -46,9 +45,6 @@ _COUNTERS = re.compile(r"(save_counter|global_step|do_lower_case)(/|$)")
 
 # TF Hub's preprocessors cut there: https://tfhub.dev/google/LaBSE/2
 _HUB_MAX_LENGTH = 128
-
-# What google-research/bert calls gelu is the tanh approximation.
-_ACTIVATIONS = {"gelu": "gelu_tanh"}
 
 
 def open_saved_model(path: str, stated: Stated) -> ModelSource:
@@ -179,22 +175,23 @@ def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
     folder = pathlib.Path(prefix).parent
     found = tensor_bundle.read_header(prefix)
     recorded, notes = {}, ()
-    if model_file.is_there(folder / BERT_CONFIG):
-        recorded = _read_bert_config(folder / BERT_CONFIG)
+    if model_file.is_there(folder / bert_config.NAME):
+        recorded = bert_config.read(folder / bert_config.NAME)
     if any(f"/{name}".endswith(f"/{_TABLE_1}") for name in found):
         kind, naming = "TensorFlow 1 checkpoint", ("tensorflow_1", _EXPECTED_1)
         if not recorded:
             raise InputError(
-                f"A checkpoint of TensorFlow 1 needs {BERT_CONFIG} beside it, "
-                f"which says how many heads there are. {folder} has none. Copy "
-                "it from where the checkpoint was made."
+                f"A checkpoint of TensorFlow 1 needs {bert_config.NAME} beside "
+                "it, which says how many heads there are. "
+                f"{folder} has none. Copy it from where the checkpoint comes "
+                "from."
             )
         found, notes = _unwrap_1(found, prefix)
     else:
         kind, naming = "Model Garden checkpoint", ("name", _EXPECTED_2)
         found = _model_gardens(found, prefix)
         shapes = _encoder_from_shapes(found, prefix)
-        _check_agreement(folder / BERT_CONFIG, recorded, shapes)
+        bert_config.check_agreement(folder / bert_config.NAME, recorded, shapes)
         recorded |= shapes
     assumed = {
         "encoder.activation": "gelu_tanh",
@@ -252,21 +249,6 @@ def _model_gardens(
             f"{WORD_EMBEDDINGS} or the like. One can be read: save it alone."
         )
     return inner
-
-
-def _check_agreement(path: pathlib.Path, recorded: dict, shapes: dict) -> None:
-    """Raises where bert_config.json is not that of the weights beside it."""
-    wrong = [
-        f"{key.partition('.')[2]} {recorded[key]}, not {shapes[key]}"
-        for key in shapes
-        if recorded.get(key, shapes[key]) != shapes[key]
-    ]
-    if wrong:
-        raise model_file.damaged(
-            path,
-            "does not describe the weights beside it, whose shapes say "
-            f"otherwise: {'; '.join(wrong)}",
-        )
 
 
 def _source(
@@ -372,43 +354,4 @@ def _encoder_from_shapes(
         "encoder.intermediate_size": intermediate_size,
         "encoder.max_positions": max_positions,
         "encoder.type_vocab_size": type_vocab_size,
-    }
-
-
-_BERT_CONFIG_SIZES = {
-    "vocab_size": "encoder.vocab_size",
-    "hidden_size": "encoder.hidden_size",
-    "num_hidden_layers": "encoder.num_layers",
-    "num_attention_heads": "encoder.num_heads",
-    "intermediate_size": "encoder.intermediate_size",
-    "max_position_embeddings": "encoder.max_positions",
-    "type_vocab_size": "encoder.type_vocab_size",
-}
-_BERT_CONFIG_PROBABILITIES = {
-    "hidden_dropout_prob": "encoder.dropout",
-    "attention_probs_dropout_prob": "encoder.attention_dropout",
-    "initializer_range": "encoder.initializer_range",
-}
-
-
-def _read_bert_config(path: pathlib.Path) -> dict[str, object]:
-    """google-research/bert's configuration as `section.key`."""
-    config: JsonObject = json_file.read(path)
-    keys = (*_BERT_CONFIG_SIZES, *_BERT_CONFIG_PROBABILITIES)
-    missing = [key for key in keys if key not in config.values]
-    if missing:
-        raise model_file.damaged(path, f"lacks {', '.join(missing)}")
-    activation = config.text("hidden_act", None)
-    if activation not in _ACTIVATIONS:
-        raise config.wrong("hidden_act", f"one of {', '.join(_ACTIVATIONS)}")
-    sizes = {
-        ours: config.integer(key) for key, ours in _BERT_CONFIG_SIZES.items()
-    }
-    if sizes["encoder.hidden_size"] % sizes["encoder.num_heads"]:
-        raise config.wrong("hidden_size", "a multiple of num_attention_heads")
-    if sizes["encoder.max_positions"] < 3:
-        raise config.wrong("max_position_embeddings", "at least 3")
-    return sizes | {
-        ours: config.probability(key, 0.0)
-        for key, ours in _BERT_CONFIG_PROBABILITIES.items()
     }
