@@ -12,7 +12,11 @@ from labse.errors import InputError
 def define_flags(flag_values: flags.FlagValues) -> None:
     """Defines the flags of `labse export`."""
     flags.DEFINE_string(
-        "run", None, "Run folder of labse train.", flag_values=flag_values
+        "run",
+        None,
+        "Run folder of labse train or labse convert: a model of another kind, "
+        "such as a Hugging Face folder, is made one by labse convert first.",
+        flag_values=flag_values,
     )
     flags.DEFINE_string(
         "out",

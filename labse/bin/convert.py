@@ -1,13 +1,15 @@
-"""Moves a model from one format to another, exactly.
+r"""Moves a model from one format to another, exactly.
 
-    labse convert --input=sentence-transformers/LaBSE --out=runs/labse
+    git lfs install && git clone \
+        https://huggingface.co/sentence-transformers/LaBSE
+    labse convert --input=./LaBSE --out=runs/labse
     labse convert --input=runs/mine --out=my-model --to=huggingface
 
-What --input is, its files tell: a run folder, an export folder, a
-sentence-transformers or Hugging Face folder, a SavedModel of an encoder such
-as google/LaBSE/2, or a BERT checkpoint of TensorFlow 1 or Model Garden. No
+What --input is, its files tell; nothing but a TF Hub handle is fetched. No
 code of the model's author runs. Every weight must be found, in the right
-shape, and none may be left over but those of pre-training heads.
+shape, and none may be left over but those of pre-training heads. Names of
+weights may have the prefixes of wrappers before them (module., _orig_mod.,
+0.auto_model.).
 
 --to=labse writes a run folder: ask it, export it, or train on from it with
 `labse train --init`. --to=huggingface writes a sentence-transformers folder,
@@ -22,6 +24,7 @@ import time
 from absl import flags
 
 from labse.bin import program
+from labse.bin.models import MODEL_HELP
 
 FORMATS = ("labse", "huggingface")
 
@@ -31,7 +34,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "input",
         None,
-        "The model: a folder, a checkpoint's prefix, or a TF Hub handle.",
+        MODEL_HELP,
         required=True,
         flag_values=flag_values,
     )

@@ -16,6 +16,7 @@ import sys
 from absl import flags
 
 from labse.bin import program
+from labse.bin.models import MODEL_HELP
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -23,7 +24,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "model",
         None,
-        "Run folder, export folder, SavedModel folder or TF Hub handle.",
+        MODEL_HELP,
         flag_values=flag_values,
     )
     flags.DEFINE_string(

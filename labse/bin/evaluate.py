@@ -31,7 +31,11 @@ from pathlib import Path
 from absl import flags
 
 from labse.bin import program
-from labse.bin.models import PYTHON, import_function
+from labse.bin.models import (
+    MODEL_OR_FUNCTION_HELP,
+    PYTHON,
+    import_function,
+)
 from labse.errors import InputError
 
 TASKS = ("tatoeba", "n_way", "bucc", "senteval", "sts", "pairs")
@@ -43,7 +47,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "model",
         None,
-        "What labse.load takes, or python:module.function; repeatable.",
+        f"{MODEL_OR_FUNCTION_HELP} Repeatable.",
         flag_values=flag_values,
         required=True,
     )

@@ -24,6 +24,7 @@ import sys
 from absl import flags
 
 from labse.bin import program
+from labse.bin.models import MODEL_OR_FUNCTION_HELP
 from labse.errors import InputError
 
 
@@ -32,8 +33,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "model",
         None,
-        "What labse.load takes, or python:module.function: list of n strings "
-        "-> float32 [n, dim].",
+        MODEL_OR_FUNCTION_HELP,
         required=True,
         flag_values=flag_values,
     )

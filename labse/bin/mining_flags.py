@@ -5,6 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
+from labse.bin.models import MODEL_OR_FUNCTION_HELP
 from labse.errors import InputError
 
 
@@ -15,8 +16,7 @@ def define_input_flags(
     flags.DEFINE_string(
         "model",
         None,
-        "What labse.load takes, or python:module.function: list of n strings "
-        "-> float32 [n, dim].",
+        MODEL_OR_FUNCTION_HELP,
         flag_values=flag_values,
         required=True,
     )

@@ -6,9 +6,19 @@ import inspect
 import os
 import sys
 
+from labse.checkpoints.kinds import KINDS
 from labse.errors import InputError
 
 PYTHON = "python:"
+# What the flags that name a model say of themselves.
+MODEL_HELP = (
+    f"The model: {KINDS}. A name on Hugging Face's hub is not fetched: give "
+    "the folder."
+)
+MODEL_OR_FUNCTION_HELP = (
+    f"{MODEL_HELP} Or {PYTHON}module.function: list of n strings -> float32 "
+    "[n, dim]."
+)
 
 
 def import_function(name: str, flag: str):

@@ -25,6 +25,7 @@ import time
 from absl import flags
 
 from labse.bin import convert, program
+from labse.bin.models import MODEL_HELP
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -52,7 +53,7 @@ def define_model_and_report(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "model",
         None,
-        "The model, of any kind that labse convert takes.",
+        MODEL_HELP,
         required=True,
         flag_values=flag_values,
     )

@@ -25,7 +25,7 @@ import sys
 from absl import flags
 
 from labse.bin import program
-from labse.bin.models import PYTHON, Encoder
+from labse.bin.models import MODEL_OR_FUNCTION_HELP, PYTHON, Encoder
 from labse.errors import InputError
 
 # labse.mining.margin.SCORINGS; that module needs NumPy.
@@ -37,8 +37,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "model",
         None,
-        "What labse.load takes, or python:module.function: list of n strings "
-        "-> float32 [n, dim].",
+        MODEL_OR_FUNCTION_HELP,
         flag_values=flag_values,
     )
     flags.DEFINE_multi_string(

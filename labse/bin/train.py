@@ -19,6 +19,7 @@ import signal
 from absl import flags
 
 from labse.bin import program
+from labse.bin.models import MODEL_HELP
 
 _DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker", "tpu")
 
@@ -60,8 +61,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "init",
         "",
-        "Model of any kind (see labse convert) whose encoder a new run starts "
-        "from.",
+        f"Starts a new run from the encoder of a model. {MODEL_HELP}",
         flag_values=flag_values,
     )
     flags.DEFINE_enum(

@@ -11,11 +11,13 @@ import re
 from labse.checkpoints import (
     huggingface_tokenizer,
     json_file,
+    model_file,
     model_source,
     pytorch_file,
     safetensors_file,
     sentence_transformers_modules,
     static_embedding,
+    wrapped_names,
 )
 from labse.checkpoints.huggingface_tokenizer import Tokenizer
 from labse.checkpoints.json_file import JsonObject
@@ -41,7 +43,8 @@ ACTIVATIONS = {
 _DENSE = {"weight": "pooler.dense.weight", "bias": "pooler.dense.bias"}
 _POSITION_IDS = "embeddings.position_ids"  # A constant; old folders have it.
 _HEADS = r"cls\..*"  # Pre-training's.
-_PREFIX = "bert."  # Of the encoder in a model with heads.
+_TABLE = "embeddings.word_embeddings.weight"
+_PREFIX = "bert."  # Of the encoder in a model with heads: not worth a note.
 # Names of conversions made before 2020.
 _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight"} | {
     "LayerNorm.beta": "LayerNorm.bias"
@@ -51,9 +54,9 @@ _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight"} | {
 def is_folder(path: str) -> bool:
     """Whether `path` looks like a folder of Hugging Face's."""
     folder = pathlib.Path(path)
-    return (
+    return model_file.is_there(
         folder / CONFIG
-    ).is_file() or sentence_transformers_modules.is_folder(folder)
+    ) or sentence_transformers_modules.is_folder(folder)
 
 
 def open_source(path: str, stated: Stated) -> ModelSource:
@@ -73,12 +76,19 @@ def open_source(path: str, stated: Stated) -> ModelSource:
         if STATIC_EMBEDDING in paths:
             return static_embedding.open_source(path, paths, stated)
         modules = sentence_transformers_modules.read(folder, paths)
+    else:
+        sentence_transformers_modules.check_not_lost(folder)
     bert = modules.transformer if modules else folder
     config = _read_config(bert)
     tokenizer = huggingface_tokenizer.read(bert, config, stated.vocabulary)
     model_source.own_or_stated_vocabulary(tokenizer.vocabulary, stated, path)
     recorded, notes = _recorded(config, tokenizer, modules)
-    found = _read_names(bert)
+    rows = config.integer("vocab_size")
+    notes += model_source.fit_table(
+        tokenizer.vocabulary, rows, tokenizer.origin
+    )
+    found, name_notes = _read_names(bert)
+    notes += name_notes
     _check_layers(config, found)
     if modules:
         notes += _take_dense(found, modules, config)
@@ -89,9 +99,6 @@ def open_source(path: str, stated: Stated) -> ModelSource:
             f"{sentence_transformers_modules.TRANSFORMER_SETTINGS}: lower "
             "case with accents kept, which is not supported."
         )
-    model_source.check_vocabulary(
-        tokenizer.vocabulary, resolved.encoder.vocab_size, path
-    )
     pooling = resolved.encoder.pooling
     uses_pooler = resolved.encoder.uses_pooler
     if uses_pooler and not set(_DENSE.values()) & found.keys():
@@ -102,7 +109,8 @@ def open_source(path: str, stated: Stated) -> ModelSource:
     optional = () if uses_pooler else POOLER
     expected = (re.escape(_POSITION_IDS), _HEADS)
     weights = match(
-        *(found, resolved.encoder, "hugging_face", expected, path, optional)
+        *(found, resolved.encoder, "hugging_face", expected, path, optional),
+        table_rows=rows,
     )
     notes += _weight_notes(found, weights, pooling)
     read = [config.path, *tokenizer.files, *(modules.files if modules else ())]
@@ -130,7 +138,7 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
             f"{config.path} describes a model of the type {shown(kind)}. Only "
             "BERT (model_type bert) can be read."
         )
-    if (folder / _ADAPTER).is_file():
+    if model_file.is_there(folder / _ADAPTER):
         raise InputError(
             f"{folder / _ADAPTER}: the folder holds an adapter, which is not "
             "read. Merge it into the model in PyTorch first "
@@ -173,7 +181,7 @@ def _recorded(
     """
     positions = config.integer("max_position_embeddings", 512, least=3)
     recorded = {
-        "encoder.vocab_size": config.integer("vocab_size"),
+        "encoder.vocab_size": len(tokenizer.vocabulary),
         "encoder.num_layers": config.integer("num_hidden_layers"),
         "encoder.num_heads": config.integer("num_attention_heads"),
         "encoder.hidden_size": config.integer("hidden_size"),
@@ -208,20 +216,24 @@ def _recorded(
     return recorded, notes
 
 
-def _read_names(folder: pathlib.Path) -> dict[str, StoredTensor]:
-    """Every stored tensor, under the names of BertModel as they are today."""
-    found = {}
-    for stored_name, tensor in _read_header(folder).items():
-        name = stored_name.removeprefix(_PREFIX)
+def _read_names(
+    folder: pathlib.Path,
+) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """Every tensor by BertModel's names as they are today; notes on others."""
+    stored = _read_header(folder)
+    names, wrapped = {}, False
+    for stored_name in stored:
+        name = wrapped_names.without_torch_wrappers(stored_name)
+        wrapped |= name != stored_name
         for old, new in _OLD_NAMES.items():
             name = name.replace(old, new)
-        if name in found:
-            raise InputError(
-                f"{tensor.path} holds two tensors {name}: one with and one "
-                f"without the prefix {_PREFIX!r}, or by an old and a new name."
-            )
-        found[name] = tensor
-    return found
+        names[stored_name] = name
+    names, prefix = wrapped_names.unwrap(names, _TABLE, ".", str(folder))
+    notes = ()
+    if wrapped or prefix not in ("", _PREFIX):
+        first = next(name for name in names if names[name] == _TABLE)
+        notes = (f"names of weights: taken for {_TABLE} is {first}, and so on",)
+    return {names[name]: tensor for name, tensor in stored.items()}, notes
 
 
 def _take_dense(
@@ -248,16 +260,17 @@ def _take_dense(
 
 def _read_header(folder: pathlib.Path) -> dict[str, StoredTensor]:
     names = (safetensors_file.SINGLE, safetensors_file.INDEX)
-    if any((folder / name).is_file() for name in names):
+    if any(model_file.is_there(folder / name) for name in names):
         return safetensors_file.read_sharded_header(folder)
-    if (folder / PYTORCH_WEIGHTS).is_file():
+    if model_file.is_there(folder / PYTORCH_WEIGHTS):
         return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
     entries = sorted(entry.name for entry in folder.iterdir())
     raise InputError(
         f"{folder} has no weights: none of {', '.join(names)} and "
-        f"{PYTORCH_WEIGHTS}. It holds {shown(entries)}. Weights in several "
-        "files of another kind, or of TensorFlow or Flax, are not read: save "
-        "them with transformers as safetensors."
+        f"{PYTORCH_WEIGHTS}. It holds {shown(entries)}. Fetch what is missing. "
+        "Weights in several files of another kind, or of TensorFlow or Flax, "
+        "are not read: save them with transformers as safetensors. "
+        f"{model_file.cached(folder)}".rstrip()
     )
 
 

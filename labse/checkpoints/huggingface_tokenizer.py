@@ -13,7 +13,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from labse.checkpoints import json_file
+from labse.checkpoints import added_tokens, json_file, model_file
 from labse.checkpoints.json_file import JsonObject
 from labse.checkpoints.weight_file import shown
 from labse.errors import InputError
@@ -23,7 +23,6 @@ from labse.preprocessing.vocabulary import (
     MASK,
     PAD,
     SEP,
-    SPECIAL_PIECES,
     SUFFIX_PREFIX,
     UNK,
     Vocabulary,
@@ -64,6 +63,7 @@ class Tokenizer(NamedTuple):
       adds_special: whether it adds [CLS] and [SEP].
       notes: what a user should know.
       files: what was read.
+      origin: the file of the vocabulary.
     """
 
     vocabulary: Vocabulary
@@ -71,6 +71,7 @@ class Tokenizer(NamedTuple):
     max_length: float | None
     notes: tuple[str, ...]
     files: tuple[pathlib.Path, ...]
+    origin: pathlib.Path
     adds_special: bool = True
 
 
@@ -97,13 +98,16 @@ def read(
     _check_config(config, model)
     _check_special_tokens(config)
     _check_special_tokens(special)
-    _check_added(added.path, added.values)
     if tokenizer.values:
         _check_tokenizer(tokenizer)
         _check_post_processor(tokenizer)
-    vocabulary, origin = _vocabulary(folder, tokenizer, stated_vocabulary)
+    base, origin = _vocabulary(folder, tokenizer, stated_vocabulary)
     general = _class_of(config, model) in _GENERAL_CLASSES
     lower_case, notes = _lower_case(config, tokenizer, general)
+    pieces, added_notes = added_tokens.extend(
+        *(base, lower_case is not False, tokenizer, config, special, added)
+    )
+    vocabulary, notes = Vocabulary(pieces, str(origin)), notes + added_notes
     if lower_case is None and vocabulary.has_capitals:
         # Nothing but the vocabulary is there, and it is a cased one.
         lower_case = False
@@ -114,6 +118,7 @@ def read(
         max_length=config.number("model_max_length"),
         notes=notes,
         files=tuple(dict.fromkeys(file for file in files if file.is_file())),
+        origin=origin,
     )
 
 
@@ -139,12 +144,14 @@ def read_alone(folder: pathlib.Path) -> Tokenizer:
     if longest is not None and not marks:
         longest += NUM_ADDED
     pieces = [marks.get(piece, piece) for piece in _pieces(tokenizer)]
+    pieces, notes = added_tokens.extend(pieces, lower_case, tokenizer)
     return Tokenizer(
         vocabulary=Vocabulary(pieces, str(tokenizer.path)),
         lower_case=lower_case,
         max_length=longest,
-        notes=(),
+        notes=notes,
         files=(tokenizer.path,),
+        origin=tokenizer.path,
         adds_special=bool(marks),
     )
 
@@ -212,12 +219,6 @@ def _check_config(config: JsonObject, model: JsonObject) -> None:
     config.must_be("padding_side", "right")
     config.must_be("truncation_side", "right")
     config.must_be("never_split")
-    config.must_be("additional_special_tokens")
-    config.must_be("extra_special_tokens")
-    added = config.child("added_tokens_decoder")
-    for number in added.values:
-        token = added.child(number)
-        _check_added(config.path, [token.text("content")])
 
 
 def _check_special_tokens(names: JsonObject) -> None:
@@ -228,17 +229,6 @@ def _check_special_tokens(names: JsonObject) -> None:
             names.child(key).must_be("content", piece)
         else:
             names.must_be(key, piece)
-    names.must_be("additional_special_tokens")
-
-
-def _check_added(path: pathlib.Path, tokens) -> None:
-    """Tokens beside WordPiece would be found anywhere in a text."""
-    others = [token for token in tokens if token not in SPECIAL_PIECES]
-    if others:
-        raise InputError(
-            f"{path} adds the tokens {shown(others)} to the vocabulary, which "
-            "is not supported."
-        )
 
 
 def _check_tokenizer(tokenizer: JsonObject) -> None:
@@ -247,7 +237,7 @@ def _check_tokenizer(tokenizer: JsonObject) -> None:
     # Old files do not say it.
     model.must_be("type", "WordPiece")
     if "unk_token" not in model.values:
-        raise InputError(f"{tokenizer.path} has no WordPiece model.")
+        raise model_file.damaged(tokenizer.path, "has no WordPiece model")
     model.must_be("unk_token", UNK)
     model.must_be("continuing_subword_prefix", SUFFIX_PREFIX)
     model.must_be("max_input_chars_per_word", BERT_MAX_CHARACTERS_PER_WORD)
@@ -257,13 +247,6 @@ def _check_tokenizer(tokenizer: JsonObject) -> None:
     normalizer.must_be("type", "BertNormalizer")
     normalizer.must_be("clean_text", True)
     normalizer.must_be("handle_chinese_chars", True)
-    added = tokenizer.values.get("added_tokens") or []
-    if not isinstance(added, list) or not all(
-        isinstance(token, dict) and isinstance(token.get("content"), str)
-        for token in added
-    ):
-        raise tokenizer.wrong("added_tokens", "a list of tokens")
-    _check_added(tokenizer.path, [token["content"] for token in added])
 
 
 def _part(tokenizer: JsonObject, name: str) -> JsonObject:
@@ -343,29 +326,30 @@ def _contradiction(
 
 def _vocabulary(
     folder: pathlib.Path, tokenizer: JsonObject, stated: str | None
-) -> tuple[Vocabulary, pathlib.Path]:
+) -> tuple[list[str], pathlib.Path]:
     """The pieces, and the file they came from (with `tokenizer`)."""
     path = folder / VOCABULARY
     if not tokenizer.values:
-        if not path.is_file():
+        if not model_file.is_there(path):
             if stated:
-                return Vocabulary.read(stated), pathlib.Path(stated)
+                pieces = model_file.read_vocabulary(stated).pieces
+                return list(pieces), pathlib.Path(stated)
             raise InputError(
                 f"{folder} has no vocabulary: neither {VOCABULARY} nor "
                 f"{TOKENIZER}. Fetch it, or state the path of a vocab.txt."
             )
-        return Vocabulary.read(str(path)), path
+        return list(model_file.read_vocabulary(path).pieces), path
     pieces = _pieces(tokenizer)
-    if path.is_file():
-        in_file = Vocabulary.read(str(path))
+    if model_file.is_there(path):
+        in_file = model_file.read_vocabulary(path)
         if list(in_file.pieces) != pieces:
-            raise InputError(
-                f"{path} and {tokenizer.path} hold different vocabularies "
-                f"({len(in_file):,} and {len(pieces):,} pieces). Fetch both "
-                "from the same place again."
+            raise model_file.damaged(
+                path,
+                f"and {tokenizer.path} hold different vocabularies "
+                f"({len(in_file):,} and {len(pieces):,} pieces). Both must be "
+                "of one model",
             )
-        return in_file, path
-    return Vocabulary(pieces, str(tokenizer.path)), tokenizer.path
+    return pieces, tokenizer.path
 
 
 def _pieces(tokenizer: JsonObject) -> list[str]:

@@ -4,6 +4,7 @@ import json
 import math
 import pathlib
 
+from labse.checkpoints import model_file
 from labse.checkpoints.weight_file import shown
 from labse.errors import InputError
 
@@ -113,9 +114,8 @@ class JsonObject:
 
     def _get(self, key: str, default: object):
         if key not in self.values and default is _REQUIRED:
-            raise InputError(
-                f"{self.path} has no {self.where}{key}, which is needed. "
-                "Fetch it again, or add it."
+            raise model_file.damaged(
+                self.path, f"has no {self.where}{key}, which is needed"
             )
         return self.values.get(key, default)
 
@@ -124,13 +124,13 @@ def read(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES) -> JsonObject:
     """The object in a JSON file.
 
     Raises:
-      InputError: there is no such file, it is too big, is not JSON in UTF-8
-        without a byte order mark, or does not hold an object.
+      InputError: there is no such file, it cannot be read or is too big, is
+        not JSON in UTF-8 without a byte order mark, or holds no object.
     """
     values = read_value(path, max_bytes)
     if not isinstance(values, dict):
-        raise InputError(
-            f"{path} must hold an object, {{...}}. Received: {shown(values)}."
+        raise model_file.damaged(
+            path, f"must hold an object, {{...}}. Received: {shown(values)}"
         )
     return JsonObject(path, values)
 
@@ -138,31 +138,22 @@ def read(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES) -> JsonObject:
 def read_optional(
     path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES
 ) -> JsonObject:
-    """As `read`, but an empty object where there is no such file."""
-    if not path.is_file():
+    """As `read`, but an empty object where there is nothing of that name."""
+    if not model_file.is_there(path):
         return JsonObject(path, {})
     return read(path, max_bytes)
 
 
 def read_value(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES):
     """What a JSON file holds; raises `InputError` as `read` does."""
-    if not path.is_file():
-        raise InputError(f"There is no file {path}, which is needed.")
-    size = path.stat().st_size
-    if size > max_bytes:
-        raise InputError(
-            f"{path} has {size:,} bytes; such a file has at most "
-            f"{max_bytes:,}. Is it the right file?"
-        )
+    content = model_file.read(path, max_bytes)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = content.decode("utf-8")
         if text.startswith("\ufeff"):
             raise ValueError("it begins with a byte order mark; remove it")
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not JSON ({error}). Fetch it again."
-        ) from error
+        raise model_file.damaged(path, f"is not JSON ({error})") from error
 
 
 def write(path: pathlib.Path, value: object) -> None:

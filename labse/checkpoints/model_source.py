@@ -1,10 +1,12 @@
 """A model as it lies on disk, whatever the format: known, not yet read."""
 
 import dataclasses
+import os
 import pathlib
 
 import numpy as np
 
+from labse.checkpoints import model_file
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
 from labse.configs import loading
 from labse.configs.schema import MAX_BYTES_PER_WORD, ExperimentConfig
@@ -200,7 +202,7 @@ def own_or_stated_vocabulary(
                 "vocab.txt."
             )
         return own
-    said = Vocabulary.read(stated.vocabulary)
+    said = model_file.read_vocabulary(stated.vocabulary)
     if own is not None and own.pieces != said.pieces:
         raise InputError(
             f"{origin} has its own vocabulary of {len(own):,} pieces, and "
@@ -211,16 +213,61 @@ def own_or_stated_vocabulary(
     return said
 
 
+# A table is rounded up to a multiple of a power of two, of at most so much.
+_MOST_PADDING = 1024
+_LEAST_MULTIPLE = 8
+
+
 def check_vocabulary(
-    vocabulary: Vocabulary, vocab_size: int, origin: str
+    vocabulary: Vocabulary, rows: int, path: str | pathlib.Path
 ) -> None:
-    """Raises `InputError` where the table has another number of rows."""
-    if len(vocabulary) != vocab_size:
+    """Raises `InputError` where the table has another number of rows.
+
+    Args:
+      vocabulary: of the model.
+      rows: of its table of word embeddings.
+      path: of the vocabulary's file, for the message.
+    """
+    if len(vocabulary) != rows:
         raise InputError(
-            f"{origin}: the vocabulary and the table of word embeddings must "
-            f"be equally long. Received {len(vocabulary):,} pieces and "
-            f"{vocab_size:,} rows. Is this the model's own vocab.txt?"
+            f"{path}: the vocabulary and the table of word embeddings must be "
+            f"equally long. Received {len(vocabulary):,} pieces and {rows:,} "
+            "rows. Is this the model's own vocabulary, and is the file whole? "
+            f"{model_file.cached(path)}".rstrip()
         )
+
+
+def fit_table(
+    vocabulary: Vocabulary, rows: int, path: str | pathlib.Path
+) -> tuple[str, ...]:
+    """Checks a foreign model's table, which may be padded; returns notes.
+
+    No id reaches rows beyond the vocabulary, so they are left out. But a
+    vocabulary that was cut off is short of its table, too: so tokenizer.json,
+    which is known to be whole, may be somewhat shorter, and vocab.txt where
+    it has its end and the number of rows was rounded up.
+
+    Raises:
+      InputError: vocabulary and table do not belong together.
+    """
+    padding = rows - len(vocabulary)
+    if not 0 < padding < _MOST_PADDING or not _is_padding(rows, padding, path):
+        check_vocabulary(vocabulary, rows, path)
+        return ()
+    return (
+        f"left out: the last {padding} of {rows:,} rows of word embeddings, "
+        "which are beyond the vocabulary, so that no id reaches them",
+    )
+
+
+def _is_padding(rows: int, padding: int, path: str | pathlib.Path) -> bool:
+    if pathlib.Path(path).suffix == ".json":
+        return True
+    with model_file.opened(path) as file:
+        file.seek(-1, os.SEEK_END)
+        is_whole = file.read() == b"\n"
+    multiple = rows & -rows  # The largest power of two that divides it.
+    return is_whole and padding < multiple and multiple >= _LEAST_MULTIPLE
 
 
 def stored_type_notes(weights: dict[str, Weight | Zeros]) -> list[str]:

@@ -18,6 +18,7 @@ import pickletools
 import ml_dtypes
 import numpy as np
 
+from labse.checkpoints import model_file
 from labse.checkpoints.weight_file import shown
 from labse.errors import InputError
 
@@ -110,9 +111,9 @@ def read(path: pathlib.Path, content: bytes) -> dict[str, Tensor]:
     # What pickletools raises for instructions cut short, and what the machine
     # does where the stack or the memo lacks what an instruction needs.
     except (ValueError, OverflowError, IndexError, KeyError) as error:
-        raise InputError(
-            f"{path} is damaged: its pickle makes no sense "
-            f"({type(error).__name__}). Fetch it again."
+        raise model_file.damaged(
+            path,
+            f"is damaged: its pickle makes no sense ({type(error).__name__})",
         ) from error
     return _flat(path, machine.result)
 

@@ -5,13 +5,15 @@ Since PyTorch 1.6 `torch.save` writes a zip archive of uncompressed entries:
 of one storage each; `NAME/byteorder`. `NAME` is any word.
 """
 
+import dataclasses
 import os
 import pathlib
 import struct
 import zipfile
+import zlib
 from typing import BinaryIO
 
-from labse.checkpoints import pickled_state_dict, weight_file
+from labse.checkpoints import model_file, pickled_state_dict, weight_file
 from labse.checkpoints.pickled_state_dict import Storage, Tensor
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.checkpoints.weight_file import shown
@@ -49,9 +51,9 @@ def read_header(path: str | os.PathLike) -> dict[str, StoredTensor]:
         a flat state dict of contiguous tensors.
     """
     path = pathlib.Path(path)
-    size, head = weight_file.check(path)
+    size, head = model_file.head(path)
     _check_format(path, head)
-    with open(path, "rb") as file:
+    with model_file.opened(path) as file:
         archive = _Archive(path, file, size)
         tensors = pickled_state_dict.read(path, archive.read("data.pkl"))
         archive.check_byte_order()
@@ -81,9 +83,7 @@ def _check_format(path: pathlib.Path, head: bytes) -> None:
 
 
 def _damaged(path: pathlib.Path, reason: str) -> InputError:
-    return InputError(
-        f"{path} is not a sound PyTorch file: {reason}. Fetch it again."
-    )
+    return model_file.damaged(path, f"is not a sound PyTorch file: {reason}")
 
 
 class _Guarded:
@@ -180,7 +180,16 @@ class _Archive:
                 "of weights."
             )
         self._file.seek(offset)
-        return self._file.read(size)
+        content = self._file.read(size)
+        if self.checksum(name) not in (None, zlib.crc32(content)):
+            raise _damaged(
+                self._path, f"the checksum of its entry {name} does not fit"
+            )
+        return content
+
+    def checksum(self, name: str) -> int | None:
+        """The CRC-32 of an entry, where `torch.save` computed it."""
+        return self._infos[f"{self._root}/{name}"].CRC or None
 
     def check_byte_order(self) -> None:
         """Files of PyTorch before 2.1 do not say it; little is meant."""
@@ -208,6 +217,9 @@ def _stored_tensor(
     stored = StoredTensor(
         path, begin + tensor.offset * itemsize, tensor.storage.dtype, shape
     )
+    if stored.num_bytes == tensor.storage.length * itemsize:
+        checksum = archive.checksum(f"data/{tensor.storage.key}")
+        stored = dataclasses.replace(stored, crc32=checksum)
     end = stored.offset + stored.num_bytes
     if end > begin + tensor.storage.length * itemsize:
         raise _damaged(

@@ -1,43 +1,40 @@
 """Tells by its files what kind of model a path is, and opens it."""
 
+import os
 import pathlib
-
-import tensorflow as tf
-import tensorflow_hub as hub
+import re
 
 from labse.checkpoints import (
     huggingface_source,
+    location,
+    model_file,
     run_folder,
     saved_model_graph,
+    sentence_transformers_modules,
     tensorflow_source,
 )
+from labse.checkpoints.kinds import KINDS
+from labse.checkpoints.location import resolve
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.errors import InputError
 
-KINDS = (
-    "a run folder (config.yaml inside), a sentence-transformers folder "
-    "(modules.json), a Hugging Face BERT folder (config.json), an export "
-    "folder (export.json), a SavedModel (saved_model.pb) of an encoder such "
-    "as google/LaBSE/2, a BERT checkpoint of TensorFlow 1 or Model Garden "
-    "(its prefix, or the folder with bert_model.ckpt.index), or a TF Hub "
-    "handle (URL)"
+__all__ = ["KINDS", "holds_weights", "open_source", "resolve"]
+
+# The parts that tell a kind, without the one file that it is known by.
+_PARTS = (
+    ("a run folder", {"checkpoints", "vocab.txt"}, run_folder.CONFIG),
+    ("an export folder", {"text", "encode"}, tensorflow_source.EXPORT_RECORD),
+    ("a SavedModel", {"variables"}, saved_model_graph.SAVED_MODEL),
+    *(
+        ("a Hugging Face folder", {name}, huggingface_source.CONFIG)
+        for name in (
+            *("model.safetensors", "model.safetensors.index.json"),
+            *("pytorch_model.bin", "tokenizer.json", "tokenizer_config.json"),
+        )
+    ),
 )
-
-
-def resolve(path: str) -> str:
-    """The local folder of a TF Hub handle; a path is its own.
-
-    Raises:
-      InputError: it could not be fetched.
-    """
-    if "://" not in path:
-        return path
-    try:
-        return hub.resolve(path)
-    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise InputError(
-            f"The TF Hub handle {path} could not be fetched: {error}"
-        ) from error
+_CHECKPOINT_FILE = re.compile(r"(.+)\.(index|meta|data-\d{5}-of-\d{5})")
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def holds_weights(path: str) -> bool:
@@ -61,14 +58,14 @@ def open_source(path: str, stated: Stated | None = None) -> ModelSource:
     """
     stated = stated or Stated()
     path = resolve(path)
-    folder = pathlib.Path(path)
+    _names(pathlib.Path(path))  # A folder that cannot be listed, is said now.
     if run_folder.is_run_folder(path):
         return run_folder.open_source(path, stated)
     if huggingface_source.is_folder(path):
         return huggingface_source.open_source(path, stated)
     if tensorflow_source.is_export(path):
         return tensorflow_source.open_export(path, stated)
-    if (folder / saved_model_graph.SAVED_MODEL).is_file():
+    if _is_saved_model(path):
         return tensorflow_source.open_saved_model(path, stated)
     prefix = tensorflow_source.checkpoint_prefix(path)
     if prefix:
@@ -77,13 +74,84 @@ def open_source(path: str, stated: Stated | None = None) -> ModelSource:
         if run_folder.is_run_folder(str(run)):
             return run_folder.open_source(str(run), stated, prefix)
         return tensorflow_source.open_checkpoint(prefix, stated)
-    if not folder.exists():
-        raise InputError(f"A model is {KINDS}. {path!r} does not exist.")
-    if not folder.is_dir():
-        raise InputError(f"A model is {KINDS}. Received the file {path!r}.")
-    names = sorted(entry.name for entry in folder.iterdir())
-    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    raise InputError(
-        f"A model is {KINDS}. Received the folder {path!r}, which holds "
-        f"{shown or 'nothing'}."
+    lost = _lost_file(pathlib.Path(path))
+    if lost:
+        raise InputError(lost)
+    raise InputError(f"{_received(path)} A model is {KINDS}.")
+
+
+def _is_saved_model(path: str) -> bool:
+    return model_file.is_there(
+        pathlib.Path(path) / saved_model_graph.SAVED_MODEL
     )
+
+
+def _is_model(path: str) -> bool:
+    return (
+        holds_weights(path)
+        or tensorflow_source.is_export(path)
+        or _is_saved_model(path)
+    )
+
+
+def _names(folder: pathlib.Path) -> list[str]:
+    """What a folder holds, sorted; nothing, if it is none."""
+    if not os.path.isdir(folder):
+        return []
+    try:
+        return sorted(os.listdir(folder))
+    except PermissionError as error:
+        raise InputError(
+            f"The folder {folder} may not be read by this user. Change its "
+            "owner or its mode (chmod +rx)."
+        ) from error
+
+
+def _lost_file(folder: pathlib.Path) -> str:
+    """What to say of a folder that lacks the file it would be known by."""
+    names = set(_names(folder))
+    if any(map(sentence_transformers_modules.MODULE_FOLDER.fullmatch, names)):
+        sentence_transformers_modules.check_not_lost(folder)
+    for kind, parts, missing in _PARTS:
+        if parts <= names:
+            return (
+                f"There is no file {folder / missing}, and {folder} looks like "
+                f"{kind}, which has one: it holds {', '.join(sorted(parts))}. "
+                f"{model_file.cached(folder) or 'Copy or fetch it whole.'}"
+            )
+    return ""
+
+
+def _received(path: str) -> str:
+    """What was given that is no model, and what may be meant."""
+    if not os.path.exists(path):
+        where = f"{path!r} does not exist."
+        if os.path.islink(path):
+            where = f"{path!r} is a link to nothing, {os.readlink(path)}."
+        return f"{where} {location.how_to_get(path)}".rstrip()
+    if not os.path.isdir(path):
+        return f"Received the file {path!r}. {_of_a_file(path)}"
+    folder = pathlib.Path(path)
+    names = _names(folder)
+    shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+    models = [
+        str(folder / name) for name in names if _is_model(str(folder / name))
+    ]
+    hint = model_file.cached(path)
+    if models:
+        hint = f"Models in it: {', '.join(models[:5])}. Name one."
+    elif any(name.startswith("models--") for name in names):
+        hint = "It is Hugging Face's cache: name one of its models."
+    return (
+        f"Received the folder {path!r}, which holds {shown or 'nothing'}. "
+        f"{hint}".rstrip()
+    )
+
+
+def _of_a_file(path: str) -> str:
+    part = _CHECKPOINT_FILE.fullmatch(path)
+    if part:
+        return f"A checkpoint is named by its prefix: {part[1]}."
+    if path.endswith(_ARCHIVES):
+        return "Unpack it, and give the folder."
+    return f"Give its folder, {os.path.dirname(path) or '.'}."

@@ -9,12 +9,19 @@ Checkpoints are TensorFlow's object-based ones; the encoder stands under
 `encoder` in both.
 """
 
+import dataclasses
 import pathlib
+import re
 import time
 
 import tensorflow as tf
 
-from labse.checkpoints import model_source, tensor_bundle
+from labse.checkpoints import (
+    location,
+    model_file,
+    model_source,
+    tensor_bundle,
+)
 from labse.checkpoints.model_source import (
     ModelSource,
     Stated,
@@ -35,13 +42,14 @@ INDEX = "index"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
+_MAX_NOTE_BYTES = 2**20
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
 
 
 def is_run_folder(path: str) -> bool:
     """Whether `path` looks like a run folder."""
-    return (pathlib.Path(path) / CONFIG).is_file()
+    return model_file.is_there(pathlib.Path(path) / CONFIG)
 
 
 def create(
@@ -106,7 +114,7 @@ def check_same_run(
     """Raises `InputError` where the run folder holds another run."""
     folder = pathlib.Path(path)
     vocabulary = pathlib.Path(vocabulary_path).read_bytes()
-    saved, removed = loading.load_saved(str(folder / CONFIG))
+    saved, removed = read_config(folder)
     if removed:
         raise InputError(
             f"{folder} holds a run of an earlier version, which took the pairs "
@@ -146,13 +154,89 @@ def best_or_last(folder: pathlib.Path) -> str:
       InputError: the run has no checkpoint yet.
     """
     for place in (BEST, LAST):
-        prefix = tf.train.latest_checkpoint(folder / place)
-        if prefix:
-            return prefix
+        if model_file.is_there(folder / place):
+            prefix = _latest(folder / place)
+            if prefix:
+                return prefix
     raise InputError(
         f"{folder} has no checkpoint. Train it first: labse train "
         f"--out={folder} ..."
     )
+
+
+def _latest(folder: pathlib.Path) -> str | None:
+    """The prefix of the checkpoint that TensorFlow's note of them names.
+
+    `tf.train.latest_checkpoint` passes over a note that is damaged, and over
+    one that names what is not there: another checkpoint would be taken.
+
+    Raises:
+      InputError: the note is missing beside checkpoints, or damaged.
+    """
+    note = folder / "checkpoint"
+    others = _checkpoints(folder)
+    if not model_file.is_there(note) and not others:
+        return None
+    try:
+        text = model_file.read(note, _MAX_NOTE_BYTES).decode(errors="replace")
+        named = re.search(r'^model_checkpoint_path: "([^"\\]+)"$', text, re.M)
+        if not named:
+            raise model_file.damaged(note, "is damaged: it names no checkpoint")
+        prefix = str(folder / named[1])
+        if not model_file.is_there(f"{prefix}.index"):
+            raise model_file.damaged(
+                note, f"names {prefix}.index, which is missing"
+            )
+    except InputError as error:
+        raise InputError(f"{error} {_can_be_named(others)}".rstrip()) from error
+    return prefix
+
+
+def _checkpoints(folder: pathlib.Path) -> list[str]:
+    """The prefixes of the checkpoints in a folder, the newest last."""
+    found = [
+        str(path).removesuffix(".index") for path in folder.glob("*.index")
+    ]
+    return sorted(found, key=lambda prefix: (len(prefix), prefix))
+
+
+def _can_be_named(prefixes: list[str]) -> str:
+    if not prefixes:
+        return ""
+    return (
+        "A checkpoint can also be named instead of the run: "
+        f"{', '.join(reversed(prefixes[-3:]))}."
+    )
+
+
+def read_config(
+    folder: pathlib.Path,
+) -> tuple[ExperimentConfig, list[str]]:
+    """A run's configuration, and its keys that only earlier versions had.
+
+    Raises:
+      InputError: the file is missing or damaged. A part of it would be read
+        as a configuration with defaults in place of the rest.
+    """
+    path = folder / CONFIG
+    model_file.head(path)
+    try:
+        config, removed = loading.load_saved(str(path))
+        values = loading.read_values(path)
+    except InputError as error:
+        raise model_file.damaged(
+            path, f"is no configuration of a run: {str(error).rstrip('.')}"
+        ) from error
+    for section in ("encoder", "tokenizer"):
+        known = dataclasses.asdict(getattr(config, section))
+        missing = known.keys() - values.get(section, {}).keys()
+        if missing:
+            raise model_file.damaged(
+                path,
+                f"lacks {section}.{', '.join(sorted(missing))}, so it was cut "
+                "off, or was not written by labse",
+            )
+    return config, removed
 
 
 def open_source(
@@ -169,20 +253,32 @@ def open_source(
       InputError: this is no run, or its checkpoint does not fit its
         configuration.
     """
+    path = location.local(path)
     folder = pathlib.Path(path)
     if not is_run_folder(path):
-        raise InputError(f"A run folder holds {CONFIG}. Received: {path}.")
-    saved, _ = loading.load_saved(str(folder / CONFIG))
+        raise InputError(
+            f"A run folder holds {CONFIG}. {path} does not. If it is a model "
+            "of another kind, such as a Hugging Face folder, make it a run "
+            f"first: labse convert --input={path} --out=RUN."
+        )
+    saved, _ = read_config(folder)
     recorded = model_source.record(saved)
     stated = stated or Stated()
     config, notes = resolve(recorded, stated, {}, path, saved)
-    own = Vocabulary.read(str(folder / VOCABULARY))
+    own = model_file.read_vocabulary(folder / VOCABULARY)
     vocabulary = own_or_stated_vocabulary(own, stated, path)
-    check_vocabulary(vocabulary, config.encoder.vocab_size, path)
+    rows = config.encoder.vocab_size
+    check_vocabulary(vocabulary, rows, folder / VOCABULARY)
     prefix = prefix or best_or_last(folder)
+    try:
+        variables = tensor_bundle.read_variables(prefix)
+    except InputError as error:
+        others = _checkpoints(folder / BEST) + _checkpoints(folder / LAST)
+        others = [each for each in others if each != prefix]
+        raise InputError(f"{error} {_can_be_named(others)}".rstrip()) from error
     found = {
         name: tensor
-        for name, (key, tensor) in tensor_bundle.read_variables(prefix).items()
+        for name, (key, tensor) in variables.items()
         if key.startswith("encoder/")
     }
     return ModelSource(

@@ -18,7 +18,7 @@ from typing import BinaryIO, Protocol
 import ml_dtypes
 import numpy as np
 
-from labse.checkpoints import weight_file
+from labse.checkpoints import json_file, model_file, weight_file
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.checkpoints.weight_file import shown
 from labse.errors import InputError
@@ -63,7 +63,7 @@ def read_header(path: str | os.PathLike) -> dict[str, StoredTensor]:
       InputError: the file is no sound safetensors file.
     """
     path = pathlib.Path(path)
-    size, head = weight_file.check(path)
+    size, head = model_file.head(path)
     length = int.from_bytes(head[:_LENGTH_BYTES], "little")
     if size < _LENGTH_BYTES:
         raise _unsound(
@@ -75,7 +75,7 @@ def read_header(path: str | os.PathLike) -> dict[str, StoredTensor]:
             f"its header should have {length:,} bytes, the file has {size:,}, "
             f"and the format allows {MAX_HEADER_BYTES:,}",
         )
-    with open(path, "rb") as file:
+    with model_file.opened(path) as file:
         file.seek(_LENGTH_BYTES)
         entries = _parse(path, file.read(length))
     start = _LENGTH_BYTES + length
@@ -99,10 +99,10 @@ def read_sharded_header(folder: str | os.PathLike) -> dict[str, StoredTensor]:
         disagree.
     """
     folder = pathlib.Path(folder)
-    if (folder / SINGLE).is_file():
+    if model_file.is_there(folder / SINGLE):
         return read_header(folder / SINGLE)
     index = folder / INDEX
-    if not index.is_file():
+    if not model_file.is_there(index):
         raise InputError(
             f"{folder} has neither {SINGLE} nor {INDEX}. Give a folder that "
             "has the weights in safetensors format."
@@ -113,10 +113,11 @@ def read_sharded_header(folder: str | os.PathLike) -> dict[str, StoredTensor]:
         found = read_header(folder / shard)
         named = {name for name, where in shard_of.items() if where == shard}
         for name in sorted(named ^ found.keys()):
-            raise InputError(
-                f"{index} and {folder / shard} disagree: only "
+            raise model_file.damaged(
+                index,
+                f"and {folder / shard} disagree: only "
                 f"{'the index' if name in named else 'the shard'} has the "
-                f"tensor {shown(name)}. Fetch both from the same place again."
+                f"tensor {shown(name)}. Both must be of one model",
             )
         tensors.update(found)
     return tensors
@@ -152,8 +153,8 @@ def write(path: str | os.PathLike, tensors: Mapping[str, RowBlocks]) -> None:
 
 
 def _unsound(path: pathlib.Path, reason: str) -> InputError:
-    return InputError(
-        f"{path} is not a sound safetensors file: {reason}. Fetch it again."
+    return model_file.damaged(
+        path, f"is not a sound safetensors file: {reason}"
     )
 
 
@@ -247,23 +248,11 @@ def _check_places(
 
 def _read_index(path: pathlib.Path) -> dict[str, str]:
     """Tensor -> shard."""
-    size, _ = weight_file.check(path)
-    if size > MAX_HEADER_BYTES:
-        raise InputError(
-            f"{path} has {size:,} bytes; an index has at most "
-            f"{MAX_HEADER_BYTES:,}. Fetch it again."
-        )
-    try:
-        index = json.loads(path.read_bytes().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not JSON ({error}). Fetch it again."
-        ) from error
+    index = json_file.read_value(path, MAX_HEADER_BYTES)
     shard_of = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(shard_of, dict) or not shard_of:
-        raise InputError(
-            f"{path} must have a weight_map of tensors to files. Fetch it "
-            "again."
+        raise model_file.damaged(
+            path, "must have a weight_map of tensors to files"
         )
     for name, shard in shard_of.items():
         if not isinstance(shard, str) or not _is_plain_name(shard):

@@ -7,10 +7,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
+from labse.checkpoints import model_file
 from labse.errors import InputError
 from labse.features import MODEL_INPUTS
 
 SAVED_MODEL = "saved_model.pb"
+_MAX_BYTES = 2**31  # Of a message of Protocol Buffers.
 _KERAS_METADATA = "keras_metadata.pb"
 # Operations of other activations than BERT's.
 _OTHER_ACTIVATIONS = {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus"}
@@ -36,14 +38,16 @@ def read(folder: pathlib.Path) -> Graph:
     Raises:
       InputError: it is damaged, or describes an encoder that is not BERT's.
     """
+    path = folder / SAVED_MODEL
+    content = model_file.read(path, _MAX_BYTES)
     try:
-        content = (folder / SAVED_MODEL).read_bytes()
         model = saved_model_pb2.SavedModel.FromString(content)
     except DecodeError as error:
-        raise InputError(
-            f"{folder} is no SavedModel that can be loaded: {SAVED_MODEL} is "
-            "damaged."
+        raise model_file.damaged(
+            path, "is damaged: it is no SavedModel that can be loaded"
         ) from error
+    if not model.meta_graphs:
+        raise model_file.damaged(path, "holds no graph: it is cut off or empty")
     operations = {
         node.op
         for graph in model.meta_graphs
@@ -81,8 +85,8 @@ def _check(folder: pathlib.Path, content: bytes, operations: set) -> None:
             "gelu is supported."
         )
     metadata = folder / _KERAS_METADATA
-    if metadata.is_file():
-        content += metadata.read_bytes()
+    if model_file.is_there(metadata):
+        content += model_file.read(metadata, _MAX_BYTES)
     if b'"norm_first": true' in content:
         raise InputError(
             f"{folder} normalises before attention (norm_first), which BERT "

@@ -9,8 +9,14 @@ https://huggingface.co/sentence-transformers/LaBSE
 
 import dataclasses
 import pathlib
+import re
 
-from labse.checkpoints import json_file, pytorch_file, safetensors_file
+from labse.checkpoints import (
+    json_file,
+    model_file,
+    pytorch_file,
+    safetensors_file,
+)
 from labse.checkpoints.json_file import JsonObject
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.checkpoints.weight_file import shown
@@ -35,6 +41,7 @@ _FLAGS = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+MODULE_FOLDER = re.compile(r"\d+_(Pooling|Dense|Normalize|StaticEmbedding)")
 _TANH = "torch.nn.modules.activation.Tanh"
 _EMBEDDING = "sentence_embedding"
 _TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
@@ -65,7 +72,26 @@ class Modules:
 
 def is_folder(folder: pathlib.Path) -> bool:
     """Whether sentence-transformers wrote the folder."""
-    return (folder / MODULES).is_file()
+    return model_file.is_there(folder / MODULES)
+
+
+def check_not_lost(folder: pathlib.Path) -> None:
+    """Raises `InputError` where modules are there, but not their list.
+
+    Read as a BERT, the folder would be pooled otherwise.
+    """
+    left = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name == SETTINGS or MODULE_FOLDER.fullmatch(entry.name)
+    )
+    if left:
+        raise InputError(
+            f"There is no file {folder / MODULES}, and {folder} looks like a "
+            f"sentence-transformers folder, which has one: it holds "
+            f"{shown(left)}. "
+            f"{model_file.cached(folder) or 'Copy or fetch it whole.'}"
+        )
 
 
 def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
@@ -88,8 +114,9 @@ def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
     if "Dense" in paths:
         if pooling != "cls":
             raise InputError(
-                f"{folder / MODULES} has a Dense after {pooling} pooling. "
-                f"{_SUPPORTED}."
+                f"{folder / MODULES} has a Dense after {pooling} pooling, "
+                f"which {files[-1]} says. {_SUPPORTED}. Fetch both files again "
+                "if this is not what the model's page says."
             )
         pooling, pooler = "cls_tanh", _read_dense(paths["Dense"])
         files.append(paths["Dense"] / "config.json")
@@ -116,7 +143,7 @@ def module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     if not isinstance(modules, list) or not all(
         isinstance(module, dict) for module in modules
     ):
-        raise InputError(f"{path} must hold a list of objects. Fetch it again.")
+        raise model_file.damaged(path, "must hold a list of objects")
     paths = {}
     for number, values in enumerate(modules):
         module = JsonObject(path, values, f"[{number}].")
@@ -255,8 +282,14 @@ def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
 
 def read_weights(folder: pathlib.Path) -> dict[str, StoredTensor]:
     """The tensors of a module other than the Transformer."""
-    if (folder / safetensors_file.SINGLE).is_file():
+    if model_file.is_there(folder / safetensors_file.SINGLE):
         return safetensors_file.read_header(folder / safetensors_file.SINGLE)
+    if not model_file.is_there(folder / PYTORCH_WEIGHTS):
+        raise InputError(
+            f"There is no file {folder / safetensors_file.SINGLE}, and no "
+            f"{PYTORCH_WEIGHTS} beside. Fetch or copy one of them. "
+            f"{model_file.cached(folder)}".rstrip()
+        )
     return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
 
 

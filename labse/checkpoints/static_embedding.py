@@ -95,13 +95,16 @@ def open_source(
     tokenizer = huggingface_tokenizer.read_alone(folder)
     model_source.own_or_stated_vocabulary(tokenizer.vocabulary, stated, path)
     table = _read_table(folder)
-    model_source.check_vocabulary(tokenizer.vocabulary, table.shape[0], path)
+    notes += model_source.fit_table(
+        tokenizer.vocabulary, table.shape[0], tokenizer.origin
+    )
+    shape = (len(tokenizer.vocabulary), table.shape[1])
     if stated.pooling not in (None, "mean"):
         raise InputError(
             f"{path} is a {STATIC_EMBEDDING}, which has the pooling mean and "
             f"weights for no other. Received: {stated.pooling}. Leave it out."
         )
-    recorded = _recorded(table, tokenizer, stated)
+    recorded = _recorded(shape, tokenizer, stated)
     assumed = {"tokenizer.max_length": _MAX_LENGTH}
     config, choices = model_source.resolve(recorded, stated, assumed, path)
     weights = {
@@ -109,10 +112,10 @@ def open_source(
     }
     vocabulary = tokenizer.vocabulary
     if tokenizer.adds_special:
-        weights[WORD_EMBEDDINGS] = Weight(table, table.shape)
+        weights[WORD_EMBEDDINGS] = Weight(table, shape)
     else:
         weights[WORD_EMBEDDINGS] = _WithZeroRows(
-            table, table.shape, zero_rows=(vocabulary.cls_id, vocabulary.sep_id)
+            table, shape, zero_rows=(vocabulary.cls_id, vocabulary.sep_id)
         )
     notes += (_EMPTY if tokenizer.adds_special else _NOT_COUNTED,)
     notes += tuple(model_source.stored_type_notes(weights))
@@ -158,10 +161,10 @@ def _read_table(folder: pathlib.Path) -> StoredTensor:
 
 
 def _recorded(
-    table: StoredTensor, tokenizer: Tokenizer, stated: Stated
+    shape: tuple[int, int], tokenizer: Tokenizer, stated: Stated
 ) -> dict[str, object]:
-    """What the files say as `section.key`."""
-    vocab_size, hidden_size = table.shape
+    """What the files say as `section.key`; of a table of this shape."""
+    vocab_size, hidden_size = shape
     positions = max(tokenizer.max_length or _MAX_LENGTH, stated.max_length or 0)
     recorded = {
         "encoder.vocab_size": vocab_size,

@@ -9,12 +9,13 @@ them all, names and sizes are known before memory is taken, and a table of
 import dataclasses
 import math
 import pathlib
+import zlib
 from collections.abc import Iterator
 
 import google_crc32c
 import numpy as np
 
-from labse.errors import InputError
+from labse.checkpoints import model_file
 
 # Rows are copied so many bytes at a time.
 BLOCK_BYTES = 2**24
@@ -29,7 +30,8 @@ class StoredTensor:
       offset: of its first byte; need not be a multiple of anything.
       dtype: the stored type, little-endian.
       shape: its dimensions.
-      crc32c: checksum of its bytes, where the format has one.
+      crc32c: checksum of its bytes, where the format has one (TensorFlow).
+      crc32: likewise (zip archives).
     """
 
     path: pathlib.Path
@@ -37,6 +39,7 @@ class StoredTensor:
     dtype: np.dtype
     shape: tuple[int, ...]
     crc32c: int | None = None
+    crc32: int | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -47,11 +50,11 @@ class StoredTensor:
         """Raises `InputError` where the file ends before the tensor does."""
         damaged = self.offset < 0 or min(self.shape, default=0) < 0
         if damaged or self.offset + self.num_bytes > file_size:
-            raise InputError(
-                f"{self.path} is damaged or was cut off: {name} {self.shape} "
-                f"needs the bytes {self.offset:,} to "
-                f"{self.offset + self.num_bytes:,}, the file has "
-                f"{file_size:,}. Fetch it again."
+            raise model_file.damaged(
+                self.path,
+                f"is damaged or was cut off: {name} {self.shape} needs the "
+                f"bytes {self.offset:,} to {self.offset + self.num_bytes:,}, "
+                f"the file has {file_size:,}",
             )
 
     def map(self) -> np.ndarray:
@@ -78,22 +81,26 @@ class StoredTensor:
         shape = self.shape or (1,)
         row_bytes = self.dtype.itemsize * math.prod(shape[1:])
         rows = max(1, BLOCK_BYTES // max(1, row_bytes))
-        checksum = 0
-        with open(self.path, "rb") as file:
+        crc32c = crc32 = 0
+        with model_file.opened(self.path) as file:
             file.seek(self.offset)
             for start in range(0, max(1, shape[0]), rows):
                 size = min(rows, shape[0] - start)
                 content = file.read(size * row_bytes)
                 if len(content) < size * row_bytes:
-                    raise InputError(
-                        f"{self.path} ended while it was read. Fetch it again."
+                    raise model_file.damaged(
+                        self.path, "ended while it was read"
                     )
-                checksum = google_crc32c.extend(checksum, content)
+                if self.crc32c is not None:
+                    crc32c = google_crc32c.extend(crc32c, content)
+                if self.crc32 is not None:
+                    crc32 = zlib.crc32(content, crc32)
                 yield np.frombuffer(content, self.dtype).reshape(
                     size, *shape[1:]
                 )
-        if self.crc32c not in (None, checksum):
-            raise InputError(
-                f"{self.path} is damaged: the checksum of the bytes from "
-                f"{self.offset:,} on does not fit. Fetch or make it again."
+        if self.crc32c not in (None, crc32c) or self.crc32 not in (None, crc32):
+            raise model_file.damaged(
+                self.path,
+                "is damaged: the checksum of the bytes from "
+                f"{self.offset:,} on does not fit",
             )

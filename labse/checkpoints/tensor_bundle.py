@@ -24,6 +24,7 @@ from tensorflow.core.protobuf import (
     trackable_object_graph_pb2,
 )
 
+from labse.checkpoints import model_file
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.errors import InputError
 
@@ -52,32 +53,21 @@ def read_header(prefix: str | pathlib.Path) -> dict[str, StoredTensor]:
       InputError: there is no such checkpoint, it is damaged or cut off, or it
         holds a variable in several parts.
     """
+    return _read_tensors(prefix)[0]
+
+
+def _read_tensors(prefix) -> tuple[dict[str, StoredTensor], bytes | None]:
+    """Numeric tensors by name, and the graph of objects if there is one."""
     entries = dict(_read_index(prefix))
-    header = tensor_bundle_pb2.BundleHeaderProto.FromString(
-        entries.pop("", b"")
-    )
-    if header.endianness != tensor_bundle_pb2.BundleHeaderProto.LITTLE:
-        raise InputError(f"{prefix} is big-endian, which is not read.")
-    if header.num_shards not in range(1, _MAX_SHARDS):
-        raise InputError(f"{prefix}.index is damaged: it counts no files.")
-    shards = [
-        pathlib.Path(f"{prefix}.data-{i:05}-of-{header.num_shards:05}")
-        for i in range(header.num_shards)
-    ]
-    missing = [shard for shard in shards if not shard.is_file()]
-    if missing:
-        raise InputError(
-            f"The checkpoint {prefix} lacks its file {missing[0]}. Copy every "
-            "file whose name begins with the checkpoint's."
-        )
-    sizes = [shard.stat().st_size for shard in shards]
-    tensors = {}
+    shards = _shards(prefix, entries.pop("", b""))
+    sizes = [model_file.head(shard)[0] for shard in shards]
+    tensors, graph = {}, None
     for name, value in entries.items():
         entry = _entry(prefix, name, value)
         dtype = tf.as_dtype(entry.dtype)
         numeric = dtype.is_floating or dtype.is_integer or dtype.is_bool
-        if entry.shard_id not in range(header.num_shards):
-            raise InputError(f"{prefix}.index is damaged at {name}.")
+        if entry.shard_id not in range(len(shards)):
+            raise _damaged_index(prefix, name)
         tensor = StoredTensor(
             shards[entry.shard_id],
             entry.offset,
@@ -85,14 +75,72 @@ def read_header(prefix: str | pathlib.Path) -> dict[str, StoredTensor]:
             tuple(dim.size for dim in entry.shape.dim)
             if numeric
             else (entry.size,),
-            _unmask(entry.crc32c),
+            _unmask(entry.crc32c) if numeric else None,
         )
         tensor.check_in_file(name, sizes[entry.shard_id])
         if tensor.num_bytes != entry.size:
-            raise InputError(f"{prefix}.index is damaged at {name}.")
+            raise _damaged_index(prefix, name)
         if numeric:
             tensors[name] = tensor
-    return tensors
+        elif name == _OBJECT_GRAPH:
+            content = tensor.read().tobytes()
+            graph = _string(tensor.path, content, _unmask(entry.crc32c))
+    return tensors, graph
+
+
+def _shards(prefix, header: bytes) -> list[pathlib.Path]:
+    """The files with the bytes, as the index's header counts them."""
+    try:
+        proto = tensor_bundle_pb2.BundleHeaderProto.FromString(header)
+    except DecodeError as error:
+        raise _damaged_index(prefix, "its beginning") from error
+    if proto.endianness != tensor_bundle_pb2.BundleHeaderProto.LITTLE:
+        raise InputError(f"{prefix} is big-endian, which is not read.")
+    if proto.num_shards not in range(1, _MAX_SHARDS):
+        raise model_file.damaged(
+            f"{prefix}.index", "is damaged: it counts no files"
+        )
+    shards = [
+        pathlib.Path(f"{prefix}.data-{i:05}-of-{proto.num_shards:05}")
+        for i in range(proto.num_shards)
+    ]
+    for shard in shards:
+        if not model_file.is_there(shard):
+            raise InputError(
+                f"The checkpoint {prefix} lacks its file {shard}. Copy every "
+                "file whose name begins with the checkpoint's. "
+                f"{model_file.cached(shard)}".rstrip()
+            )
+    return shards
+
+
+def _string(path: pathlib.Path, content: bytes, checksum: int) -> bytes:
+    """The one string of a tensor of strings.
+
+    Stored are its length, the masked checksum of the length and the string;
+    the tensor's checksum is of the three, the length as a number of 4 bytes.
+    """
+    wrong = model_file.damaged(
+        path, "is damaged: the checksum of its graph of objects does not fit"
+    )
+    try:
+        length, position = _read_varint(content, 0)
+        value = content[position + 4 :]
+        if length != len(value):
+            raise wrong
+        actual = google_crc32c.value(struct.pack("<I", length))
+        stored = struct.pack("<I", _mask(actual))
+    except (ValueError, struct.error) as error:
+        raise wrong from error
+    actual = google_crc32c.extend(actual, stored)
+    actual = google_crc32c.extend(actual, value)
+    if stored != content[position : position + 4] or actual != checksum:
+        raise wrong
+    return value
+
+
+def _damaged_index(prefix, where: str) -> InputError:
+    return model_file.damaged(f"{prefix}.index", f"is damaged at {where}")
 
 
 def read_variables(
@@ -108,14 +156,14 @@ def read_variables(
       InputError: see `read_header`; it is of another kind; or two variables
         have one name.
     """
-    tensors = read_header(prefix)
+    tensors, graph = _read_tensors(prefix)
     variables = {}
-    for node in _object_graph(prefix).nodes:
+    for node in _object_graph(prefix, graph).nodes:
         for attribute in node.attributes:
             key = attribute.checkpoint_key
             if key not in tensors or _OPTIMIZER.search(key):
                 continue
-            name = _OUTER_NAMES.sub("", attribute.full_name)
+            name = inner_name(attribute.full_name)
             if variables.get(name, (key,))[0] != key:
                 if name != attribute.full_name or _OUTER_NAMES.match(
                     "/" + name
@@ -129,19 +177,23 @@ def read_variables(
     return variables
 
 
-def _object_graph(prefix):
-    try:
-        reader = tf.train.load_checkpoint(str(prefix))
-        if not reader.has_tensor(_OBJECT_GRAPH):
-            raise InputError(
-                f"{prefix} holds no graph of objects, so it is no checkpoint "
-                "of TensorFlow 2."
-            )
-        return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-            reader.get_tensor(_OBJECT_GRAPH)
+def inner_name(name: str) -> str:
+    """A variable's name without those of the models around the encoder."""
+    return _OUTER_NAMES.sub("", name)
+
+
+def _object_graph(prefix, graph: bytes | None):
+    if graph is None:
+        raise InputError(
+            f"{prefix} holds no graph of objects, so it is no checkpoint of "
+            "TensorFlow 2."
         )
-    except (ValueError, DecodeError, tf.errors.OpError) as error:
-        raise InputError(f"{prefix} is damaged: {error}") from error
+    try:
+        return trackable_object_graph_pb2.TrackableObjectGraph.FromString(graph)
+    except DecodeError as error:
+        raise model_file.damaged(
+            prefix, f"is damaged: its graph of objects makes no sense: {error}"
+        ) from error
 
 
 def _entry(prefix, name: str, value: bytes):
@@ -149,7 +201,7 @@ def _entry(prefix, name: str, value: bytes):
         entry = tensor_bundle_pb2.BundleEntryProto.FromString(value)
         tf.as_dtype(entry.dtype)
     except (DecodeError, TypeError) as error:
-        raise InputError(f"{prefix}.index is damaged at {name}.") from error
+        raise _damaged_index(prefix, name) from error
     if entry.slices:
         raise InputError(
             f"{prefix} holds {name} in {len(entry.slices)} parts (a "
@@ -161,19 +213,19 @@ def _entry(prefix, name: str, value: bytes):
 def _read_index(prefix) -> Iterator[tuple[str, bytes]]:
     """Names and values of the sorted string table."""
     path = pathlib.Path(f"{prefix}.index")
-    if not path.is_file():
+    if not model_file.is_there(path):
         raise InputError(
-            f"There is no checkpoint {prefix}: its file {path} is missing."
+            f"There is no checkpoint {prefix}: its file {path} is missing. "
+            "Copy every file whose name begins with the checkpoint's. "
+            f"{model_file.cached(path)}".rstrip()
         )
-    if path.stat().st_size > _MAX_INDEX_BYTES:
-        raise InputError(f"{path} is no index of a checkpoint: it is too big.")
-    content = path.read_bytes()
+    content = model_file.read(path, _MAX_INDEX_BYTES)
     try:
         yield from _table_entries(content)
     except (IndexError, ValueError, struct.error) as error:
-        raise InputError(
-            f"{path} is damaged or no index of a TensorFlow checkpoint: "
-            f"{error}. Fetch it again."
+        raise model_file.damaged(
+            path,
+            f"is damaged or no index of a TensorFlow checkpoint: {error}",
         ) from error
 
 

@@ -5,14 +5,18 @@ SavedModels of the google/LaBSE/2 kind and our own exports. No graph is loaded
 and no code of the model's author runs: the weights are found in the files.
 """
 
+import glob
 import pathlib
 import re
 
 from labse.checkpoints import (
+    bert_config,
     json_file,
+    model_file,
     model_source,
     saved_model_graph,
     tensor_bundle,
+    wrapped_names,
 )
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.checkpoints.stored_tensor import StoredTensor
@@ -22,9 +26,9 @@ from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
 from labse.preprocessing.vocabulary import Vocabulary
 
-BERT_CONFIG = "bert_config.json"
 EXPORT_RECORD = "export.json"
 EXPORTED = ("text", "encode")  # Those of an export's that hold weights.
+_PART_OF_CHECKPOINT = re.compile(r"\.(index|data-\d{5}-of-\d{5})$")
 _VARIABLES = pathlib.Path("variables", "variables")
 
 # What training leaves in a checkpoint beside the encoder.
@@ -41,9 +45,6 @@ _COUNTERS = re.compile(r"(save_counter|global_step|do_lower_case)(/|$)")
 
 # TF Hub's preprocessors cut there: https://tfhub.dev/google/LaBSE/2
 _HUB_MAX_LENGTH = 128
-
-# What google-research/bert calls gelu is the tanh approximation.
-_ACTIVATIONS = {"gelu": "gelu_tanh"}
 
 
 def open_saved_model(path: str, stated: Stated) -> ModelSource:
@@ -99,7 +100,7 @@ def open_saved_model(path: str, stated: Stated) -> ModelSource:
 
 def is_export(path: str) -> bool:
     """Whether `path` is an export folder of ours."""
-    return (pathlib.Path(path) / EXPORT_RECORD).is_file()
+    return model_file.is_there(pathlib.Path(path) / EXPORT_RECORD)
 
 
 def open_export(path: str, stated: Stated) -> ModelSource:
@@ -110,7 +111,14 @@ def open_export(path: str, stated: Stated) -> ModelSource:
     """
     folder = pathlib.Path(path)
     record = json_file.read(folder / EXPORT_RECORD)
-    config = loading.from_dict(record.child("config").values)
+    if not record.child("config").values:
+        raise model_file.damaged(record.path, "has no config")
+    try:
+        config = loading.from_dict(record.child("config").values)
+    except InputError as error:
+        raise model_file.damaged(
+            record.path, f"holds no configuration: {str(error).rstrip('.')}"
+        ) from error
     prefix = folder / "encode" / _VARIABLES
     return _source(
         "export folder",
@@ -132,16 +140,28 @@ def checkpoint_prefix(path: str) -> str | None:
     Raises:
       InputError: the folder holds several.
     """
-    if pathlib.Path(f"{path}.index").is_file():
+    if model_file.is_there(f"{path}.index") or _data_files(path):
         return path
-    found = sorted(pathlib.Path(path).glob("*.index"))
+    folder = pathlib.Path(path)
+    found = {
+        _PART_OF_CHECKPOINT.sub("", entry.name)
+        for entry in (folder.iterdir() if folder.is_dir() else ())
+        if _PART_OF_CHECKPOINT.search(entry.name)
+    }
     if len(found) > 1:
-        names = ", ".join(each.name.removesuffix(".index") for each in found)
+        names = sorted(found)
         raise InputError(
-            f"{path} holds several checkpoints: {names}. Name one, e.g. "
-            f"{str(found[-1]).removesuffix('.index')}."
+            f"{path} holds several checkpoints: {', '.join(names)}. Name one, "
+            f"e.g. {folder / names[-1]}."
         )
-    return str(found[0]).removesuffix(".index") if found else None
+    return str(folder / found.pop()) if found else None
+
+
+def _data_files(prefix: str) -> list[pathlib.Path]:
+    path = pathlib.Path(prefix)
+    return list(
+        path.parent.glob(f"{glob.escape(path.name)}.data-?????-of-?????")
+    )
 
 
 def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
@@ -154,21 +174,25 @@ def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
     """
     folder = pathlib.Path(prefix).parent
     found = tensor_bundle.read_header(prefix)
-    recorded = {}
-    if (folder / BERT_CONFIG).is_file():
-        recorded = _read_bert_config(folder / BERT_CONFIG)
-    if "bert/embeddings/word_embeddings" in found:
+    recorded, notes = {}, ()
+    if model_file.is_there(folder / bert_config.NAME):
+        recorded = bert_config.read(folder / bert_config.NAME)
+    if any(f"/{name}".endswith(f"/{_TABLE_1}") for name in found):
         kind, naming = "TensorFlow 1 checkpoint", ("tensorflow_1", _EXPECTED_1)
         if not recorded:
             raise InputError(
-                f"A checkpoint of TensorFlow 1 needs {BERT_CONFIG} beside it, "
-                f"which says how many heads there are. {folder} has none."
+                f"A checkpoint of TensorFlow 1 needs {bert_config.NAME} beside "
+                "it, which says how many heads there are. "
+                f"{folder} has none. Copy it from where the checkpoint comes "
+                "from."
             )
+        found, notes = _unwrap_1(found, prefix)
     else:
         kind, naming = "Model Garden checkpoint", ("name", _EXPECTED_2)
-        if WORD_EMBEDDINGS not in found:  # By objects, not by names.
-            found = _by_name(tensor_bundle.read_variables(prefix))
-        recorded |= _encoder_from_shapes(found, prefix)
+        found = _model_gardens(found, prefix)
+        shapes = _encoder_from_shapes(found, prefix)
+        bert_config.check_agreement(folder / bert_config.NAME, recorded, shapes)
+        recorded |= shapes
     assumed = {
         "encoder.activation": "gelu_tanh",
         "tokenizer.max_length": recorded.get("encoder.max_positions", 512),
@@ -184,7 +208,47 @@ def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
         assumed,
         stated,
         vocabularies,
+        notes=notes,
     )
+
+
+# TensorFlow 1's table of word embeddings, and its encoder's scope.
+_TABLE_1 = "embeddings/word_embeddings"
+_SCOPE_1 = "bert/"
+
+
+def _unwrap_1(
+    found: dict[str, StoredTensor], origin: str
+) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """TensorFlow 1's weights in the scope `bert`; notes on another."""
+    names, scope = wrapped_names.unwrap(
+        {name: name for name in found}, _TABLE_1, "/", origin
+    )
+    if scope == _SCOPE_1:
+        return found, ()
+    inside = {
+        names[name]: _SCOPE_1 * name.startswith(scope) + names[name]
+        for name in found
+    }
+    return {inside[names[name]]: found[name] for name in found}, (
+        f"names of weights: {scope!r} before them was taken for {_SCOPE_1!r}",
+    )
+
+
+def _model_gardens(
+    found: dict[str, StoredTensor], prefix: str
+) -> dict[str, StoredTensor]:
+    """Model Garden's weights, saved by their names or as objects."""
+    names = {name: tensor_bundle.inner_name(name) for name in found}
+    if WORD_EMBEDDINGS not in names.values():
+        return _by_name(tensor_bundle.read_variables(prefix))
+    inner = {names[name]: tensor for name, tensor in found.items()}
+    if len(inner) < len(found):
+        raise InputError(
+            f"{prefix} holds two encoders: several weights are called "
+            f"{WORD_EMBEDDINGS} or the like. One can be read: save it alone."
+        )
+    return inner
 
 
 def _source(
@@ -198,15 +262,27 @@ def _source(
     stated: Stated,
     vocabularies: list[pathlib.Path],
     base: ExperimentConfig | None = None,
+    notes: tuple[str, ...] = (),
 ) -> ModelSource:
     own = _own_vocabulary(path, vocabularies, stated)
     vocabulary = model_source.own_or_stated_vocabulary(own, stated, path)
+    file = vocabularies[0] if own is not None else stated.vocabulary
+    rows = recorded["encoder.vocab_size"]
+    if base is None:
+        notes += model_source.fit_table(vocabulary, rows, file)
+        recorded = recorded | {"encoder.vocab_size": len(vocabulary)}
+    else:
+        model_source.check_vocabulary(vocabulary, rows, file)
     if "tokenizer.lower_case" not in recorded and vocabulary.has_capitals:
         recorded = recorded | {"tokenizer.lower_case": False}
     assumed = assumed | {"tokenizer.ids": "hugging_face"}
-    config, notes = model_source.resolve(recorded, stated, assumed, path, base)
-    model_source.check_vocabulary(vocabulary, config.encoder.vocab_size, path)
-    weights = match(found, config.encoder, naming[0], naming[1], str(prefix))
+    config, choices = model_source.resolve(
+        recorded, stated, assumed, path, base
+    )
+    notes += choices
+    weights = match(
+        *(found, config.encoder, *naming, str(prefix)), table_rows=rows
+    )
     left_out = len(found) - len(weights)
     if left_out:
         notes += (f"left out: {left_out} variables beside the encoder",)
@@ -226,7 +302,7 @@ def _own_vocabulary(
     path: str, found: list[pathlib.Path], stated: Stated
 ) -> Vocabulary | None:
     if len(found) == 1:
-        return Vocabulary.read(found[0])
+        return model_file.read_vocabulary(found[0])
     if found and stated.vocabulary is None:
         names = ", ".join(each.name for each in found)
         raise InputError(
@@ -265,8 +341,9 @@ def _encoder_from_shapes(
         _, intermediate_size = shapes[f"{first}intermediate/kernel"]
     except (KeyError, ValueError) as error:
         raise InputError(
-            f"{origin} holds no BERT encoder by Model Garden's names: {error}. "
-            f"It holds {len(shapes)} variables, the first: "
+            f"{origin} holds no BERT encoder by Model Garden's names, such as "
+            f"{WORD_EMBEDDINGS} and {first}self_attention/query/kernel: "
+            f"{error}. It holds {len(shapes)} variables, the first: "
             f"{', '.join(list(shapes)[:5]) or 'none'}."
         ) from error
     return {
@@ -278,32 +355,3 @@ def _encoder_from_shapes(
         "encoder.max_positions": max_positions,
         "encoder.type_vocab_size": type_vocab_size,
     }
-
-
-_BERT_CONFIG_KEYS = {
-    "vocab_size": "encoder.vocab_size",
-    "hidden_size": "encoder.hidden_size",
-    "num_hidden_layers": "encoder.num_layers",
-    "num_attention_heads": "encoder.num_heads",
-    "intermediate_size": "encoder.intermediate_size",
-    "max_position_embeddings": "encoder.max_positions",
-    "type_vocab_size": "encoder.type_vocab_size",
-    "hidden_dropout_prob": "encoder.dropout",
-    "attention_probs_dropout_prob": "encoder.attention_dropout",
-    "initializer_range": "encoder.initializer_range",
-}
-
-
-def _read_bert_config(path: pathlib.Path) -> dict[str, object]:
-    """google-research/bert's configuration as `section.key`."""
-    values = json_file.read(path).values
-    missing = [key for key in _BERT_CONFIG_KEYS if key not in values]
-    if missing:
-        raise InputError(f"{path} lacks {', '.join(missing)}.")
-    activation = values.get("hidden_act")
-    if activation not in _ACTIVATIONS:
-        raise InputError(
-            f"{path}: hidden_act must be one of {', '.join(_ACTIVATIONS)}. "
-            f"Received: {activation!r}."
-        )
-    return {ours: values[key] for key, ours in _BERT_CONFIG_KEYS.items()}

@@ -6,28 +6,11 @@ checked before memory is taken, and what is quoted from it is kept short.
 """
 
 import math
-import os
-import pathlib
-
-from labse.errors import InputError
 
 # Far above any tensor of a language model; keeps NumPy's own limits away.
 MAX_DIMENSIONS = 32
 MAX_DIMENSION = 2**31
 MAX_BYTES = 2**62
-
-_FETCH = "Fetch the file itself again."
-# What is found instead of weights: its first bytes in lower case.
-_STRANGERS = (
-    (
-        b"version https://git-lfs.github.com/spec/v1",
-        "is a Git LFS pointer, the note that stands for the weights in a "
-        "repository, and not the weights. Run `git lfs pull` there, or "
-        "download the file itself.",
-    ),
-    (b"<!doctype", f"is a web page, not weights. {_FETCH}"),
-    (b"<html", f"is a web page, not weights. {_FETCH}"),
-)
 
 
 def shown(value: object) -> str:
@@ -40,26 +23,6 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__}"
     quoted = repr(value)
     return quoted if len(quoted) <= 80 else f"{quoted[:77]}..."
-
-
-def check(path: pathlib.Path) -> tuple[int, bytes]:
-    """The size of a file and its first bytes (at most 512).
-
-    Raises:
-      InputError: there is no such file, or it is a Git LFS pointer or a web
-        page under the name of weights.
-    """
-    if not path.is_file():
-        raise InputError(
-            f"There is no file {path}. Give the folder or file of weights."
-        )
-    with open(path, "rb") as file:
-        head = file.read(512)
-        size = os.fstat(file.fileno()).st_size
-    for start, what in _STRANGERS:
-        if head.lstrip().lower().startswith(start):
-            raise InputError(f"{path} {what}")
-    return size, head
 
 
 def is_shape(shape: object) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from labse.checkpoints import model_file
 from labse.checkpoints.stored_tensor import StoredTensor
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
@@ -182,7 +183,8 @@ class Weight:
 
     Attributes:
       stored: where the numbers lie.
-      shape: in our layout.
+      shape: in our layout. A table may have more rows on the disk, which were
+        added to round their number up.
       transposed: whether it is stored as `transformers` stores kernels.
     """
 
@@ -194,14 +196,31 @@ class Weight:
         """The weight in memory: float32, of `shape`."""
         value = self.stored.read()
         value = value.T if self.transposed else value
+        if self._is_in_our_layout:
+            value = value[: self.shape[0]]
         return self._finite(np.reshape(value, self.shape))
 
     def row_blocks(self) -> Iterator[np.ndarray]:
         """The weight in float32 blocks of rows."""
-        if self.stored.shape == self.shape and not self.transposed:
-            yield from map(self._finite, self.stored.row_blocks())
-        else:
+        if not self._is_in_our_layout:
             yield self.read()
+            return
+        start = 0
+        # To the end, where the checksum is compared.
+        for block in self.stored.row_blocks():
+            used = block[: max(0, self.shape[0] - start)]
+            start += len(block)
+            if len(used):
+                yield self._finite(used)
+
+    @property
+    def _is_in_our_layout(self) -> bool:
+        return (
+            not self.transposed
+            and len(self.shape) > 0
+            and self.stored.shape[1:] == self.shape[1:]
+            and len(self.stored.shape) == len(self.shape)
+        )
 
     def check(self) -> None:
         """Reads the weight once, for what is wrong with it.
@@ -215,17 +234,20 @@ class Weight:
     def _finite(self, values: np.ndarray) -> np.ndarray:
         values = values.astype(np.float32)
         if not np.isfinite(values).all():
+            again = model_file.cached(self.stored.path)
             raise InputError(
                 f"{self.stored.path} holds a weight {self.shape} with numbers "
-                "that are not finite. Its training broke, or it is damaged."
+                "that are not finite. Its training broke, or the file is "
+                "damaged: use an earlier checkpoint, or fetch it again. "
+                f"{again}"
             )
         return values
 
     def map(self) -> np.ndarray:
         """The numbers as they are stored; only where the layout is ours."""
-        if self.stored.shape != self.shape or self.transposed:
+        if not self._is_in_our_layout:
             raise ValueError("Only what is stored in our layout can be mapped.")
-        return self.stored.map()
+        return self.stored.map()[: self.shape[0]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,6 +272,7 @@ def match(
     expected: tuple[str, ...],
     origin: str,
     optional: tuple[str, ...] = (),
+    table_rows: int | None = None,
 ) -> dict[str, Weight | Zeros]:
     """Finds every weight of an encoder among stored tensors, strictly.
 
@@ -263,6 +286,8 @@ def match(
       origin: what the tensors come from, for messages.
       optional: weights, by our names, that are zeros where none of them is
         found.
+      table_rows: of the stored table of word embeddings, where it has more
+        than the vocabulary has pieces.
 
     Returns:
       the weights by our names.
@@ -288,6 +313,8 @@ def match(
             "tensorflow_1": row.matrix_shape,
             "hugging_face": row.hugging_face_shape,
         }[naming]
+        if row.name == WORD_EMBEDDINGS and table_rows is not None:
+            shape = (table_rows, *shape[1:])
         if row in absent:
             weights[row.name] = Zeros(row.shape)
         elif stored is None:

@@ -73,9 +73,16 @@ def _read(name_or_path: str) -> dict:
             f"({', '.join(preset_names())}) or a YAML file. Received: "
             f"{name_or_path!r}, which is neither."
         )
+    return read_values(path)
+
+
+def read_values(path: str | os.PathLike) -> dict:
+    """The sections of a YAML file as plain dicts, not checked."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+        values = yaml.safe_load(text) or {}
+    # Of a date or a number that is none, PyYAML raises ValueError itself.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold sections of keys and values.")

@@ -88,13 +88,8 @@ class WordPieceTokenizer(tf.Module):
                 vocabulary.pieces, self._unknown_word
             )
             self._stand_ins = tuple(found.items())
-        buffer = model_builder.build_fast_wordpiece_model(
-            _searchable(vocabulary, dict(self._stand_ins)),
-            max_bytes_per_word,
-            SUFFIX_PREFIX,
-            UNK,
-            False,  # no_pretokenization
-            False,  # support_detokenization: 40 % more bytes
+        buffer = _word_piece_model(
+            _searchable(vocabulary, dict(self._stand_ins)), max_bytes_per_word
         )
         # One eager tensor, which every function captures: a SavedModel then
         # holds the model (26 MB for 501,153 pieces) once, not once a function.
@@ -190,6 +185,27 @@ class WordPieceTokenizer(tf.Module):
         return packing.pack(
             self.tokenize(texts), self.vocabulary, max_length, padded_length
         )
+
+
+def _word_piece_model(pieces: list[str], max_bytes_per_word: int) -> bytes:
+    try:
+        return model_builder.build_fast_wordpiece_model(
+            pieces,
+            max_bytes_per_word,
+            SUFFIX_PREFIX,
+            UNK,
+            False,  # no_pretokenization
+            False,  # support_detokenization: 40 % more bytes
+        )
+    except RuntimeError as error:
+        if "No valid vocab tokens" not in str(error):
+            raise
+        raise InputError(
+            "A vocabulary holds pieces that words are read as. Received "
+            f"{len(pieces):,}, none of which is a word or a part of one: "
+            "letters beside punctuation, say. Give a vocab.txt of BERT; labse "
+            "build-vocab makes one from text."
+        ) from error
 
 
 def _check_limits(

@@ -27,6 +27,7 @@ SPECIAL_PIECES = (PAD, UNK, CLS, SEP, MASK)
 # with a less clear error, so the limits are checked here.
 MAX_PIECES = 2**22
 MAX_PIECE_BYTES = 256
+_UNUSED = re.compile(r"\[unused\d*\]")  # BERT's, for later use.
 
 
 class Vocabulary:
@@ -47,7 +48,7 @@ class Vocabulary:
 
         Raises:
           InputError: a piece is empty, too long or there twice, a special
-            piece is missing, or there are too many.
+            piece is missing, there is no other, or there are too many.
         """
         self.pieces = tuple(pieces)
         self._check(origin)
@@ -62,6 +63,13 @@ class Vocabulary:
                 f"{origin}: a vocabulary holds {' '.join(SPECIAL_PIECES)}, "
                 f"one a line. Missing in its {len(self.pieces)} lines: "
                 f"{' '.join(missing)}. Is it a WordPiece vocab.txt of BERT?"
+            )
+        if all(map(_is_reserved, self.pieces)):
+            raise InputError(
+                f"{origin}: a vocabulary holds pieces that words are read as. "
+                f"Received {len(self.pieces)} lines, all special: "
+                f"{' '.join(self.pieces[:8])}. Give a whole vocab.txt; labse "
+                "build-vocab makes one from text."
             )
         self.pad_id = ids[PAD]
         self.unk_id = ids[UNK]
@@ -112,7 +120,8 @@ class Vocabulary:
             if "\0" in piece:
                 raise InputError(
                     f"{origin}:{number}: a piece holds no NUL character. "
-                    f"Received {piece!r}. Is the file a vocab.txt?"
+                    f"Received {piece[:40]!r}. Give a vocab.txt, or fetch it "
+                    "again if it is one."
                 )
             if not piece:
                 raise InputError(
@@ -150,6 +159,13 @@ class Vocabulary:
         )
 
 
+def _is_reserved(piece: str) -> bool:
+    """Whether no word is ever read as the piece."""
+    return piece in (*SPECIAL_PIECES, SUFFIX_PREFIX) or bool(
+        _UNUSED.fullmatch(piece)
+    )
+
+
 def _split_lines(content: bytes, origin: str) -> list[str]:
     try:
         text = content.decode("utf-8")
@@ -166,7 +182,7 @@ def _split_lines(content: bytes, origin: str) -> list[str]:
     if not lines:
         raise InputError(
             f"{origin}: a vocabulary has one piece a line. Received an empty "
-            "file."
+            "file. Fetch or make it again."
         )
     if all(line.endswith("\r") for line in lines):
         lines = [line[:-1] for line in lines]

@@ -197,7 +197,7 @@ def test_a_missing_flag_is_named(flag, capsys):
         (["--override=num_steps=1"], "has the form section.key=value"),
         (["--override=loss.logit_scale=0"], "greater than 0. Received: 0"),
         (["--train=absent*"], "No file matches 'absent*'."),
-        (["--init=absent"], "--init=absent: A model is a run folder"),
+        (["--init=absent"], "--init=absent: 'absent' does not exist."),
         (["--distribution=tpu"], "--distribution=tpu needs --tpu=NAME"),
         (["--distribution=gpu"], "should be one of"),
         (["more.tsv"], "takes flags only"),

@@ -315,7 +315,7 @@ def test_every_kind_is_named_for_what_is_none(tmp_path):
     message = refusal(recognition.open_source, str(tmp_path))
     for kind in ("config.yaml", "export.json", "modules.json", "config.json"):
         assert kind in message
-    assert message.endswith("which holds notes.txt.")
+    assert "which holds notes.txt. A model is" in message
 
 
 def test_choices_of_the_command_are_those_of_the_schema():

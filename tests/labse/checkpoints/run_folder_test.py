@@ -198,7 +198,11 @@ def test_the_precision_is_the_callers(run):
 
 def test_no_run_is_no_model(tmp_path):
     message = refusal(run_folder.load_encoder, str(tmp_path))
-    assert message == f"A run folder holds config.yaml. Received: {tmp_path}."
+    assert message == (
+        f"A run folder holds config.yaml. {tmp_path} does not. If it is a "
+        "model of another kind, such as a Hugging Face folder, make it a run "
+        f"first: labse convert --input={tmp_path} --out=RUN."
+    )
 
 
 @pytest.mark.parametrize(

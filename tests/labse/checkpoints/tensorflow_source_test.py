@@ -267,7 +267,7 @@ def test_a_casing_that_the_vocabulary_contradicts(tensorflow_1):
         ({"vocab_size": 14}, "equally long. Received 13 pieces and 14 rows"),
         ({"intermediate_size": 17}, "of another shape: "),
         ({"hidden_act": "relu"}, "hidden_act must be one of gelu."),
-        ({"vocab_size": "13"}, "encoder.vocab_size must be a int"),
+        ({"vocab_size": "13"}, "json: vocab_size must be a whole number"),
     ],
 )
 def test_a_configuration_that_does_not_fit(tensorflow_1, change, expected):
@@ -439,3 +439,30 @@ def test_a_vocabulary_from_elsewhere(hub_model, tmp_path):
         tensorflow_source.open_saved_model, str(hub_model), stated
     )
     assert "has its own vocabulary of 13 pieces, and" in message
+
+
+def test_a_configuration_of_other_weights_than_model_gardens(folder):
+    tf.train.Checkpoint(encoder=encoder()).save(str(folder / "ckpt"))
+    values = {
+        "vocab_size": 12,  # Pieces; the table may be padded.
+        "hidden_size": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 16,
+        "max_position_embeddings": 20,
+        "type_vocab_size": 2,
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+    }
+    path = folder / "bert_config.json"
+    path.write_text(json.dumps(values))
+    message = refusal(
+        tensorflow_source.open_checkpoint, str(folder / "ckpt-1"), POOLED
+    )
+    assert message.startswith(f"{path} does not describe the weights beside")
+    assert "otherwise: num_heads 4, not 2. " in message
+    path.write_text(json.dumps(values | {"num_attention_heads": 2}))
+    source = tensorflow_source.open_checkpoint(str(folder / "ckpt-1"), POOLED)
+    assert source.config.encoder.vocab_size == len(PIECES)

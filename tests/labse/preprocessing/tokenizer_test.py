@@ -442,3 +442,9 @@ def test_errors(tiny):
     private = [*SPECIAL, *map(chr, range(0xE000, 0xF900))]
     with pytest.raises(InputError, match="leaves one private-use character"):
         WordPieceTokenizer(Vocabulary(private))
+
+
+@pytest.mark.parametrize("piece", ["a.", "##.", "中a"])
+def test_no_piece_that_a_word_is_read_as(piece):
+    with pytest.raises(InputError, match="none of which is a word"):
+        WordPieceTokenizer(Vocabulary([*SPECIAL, piece]))

@@ -42,8 +42,9 @@ def test_last_line_feed_may_be_missing(tmp_path):
 
 
 def test_windows_line_ends_on_every_line_are_taken_off(tmp_path):
-    path = write(tmp_path, "".join(f"{p}\r\n" for p in SPECIAL).encode())
-    assert Vocabulary.read(path).pieces == tuple(SPECIAL)
+    pieces = [*SPECIAL, "a"]
+    path = write(tmp_path, "".join(f"{p}\r\n" for p in pieces).encode())
+    assert Vocabulary.read(path).pieces == tuple(pieces)
 
 
 def test_missing_file_says_what_to_give(tmp_path):
@@ -88,3 +89,16 @@ def test_piece_of_more_than_256_bytes(tmp_path):
 def test_nul_in_a_piece(tmp_path):
     with pytest.raises(InputError, match=r":6: .*no NUL"):
         read(tmp_path, [*SPECIAL, "a\0"])
+
+
+@pytest.mark.parametrize("others", [[], ["[unused0]", "[unused99]"], ["##"]])
+def test_nothing_but_special_pieces(tmp_path, others):
+    path = tmp_path / "vocab.txt"
+    pieces = [*SPECIAL, *others]
+    path.write_text("".join(f"{piece}\n" for piece in pieces))
+    with pytest.raises(InputError) as error:
+        Vocabulary.read(path)
+    assert str(error.value).startswith(
+        f"{path}: a vocabulary holds pieces that words are read as. Received "
+        f"{len(pieces)} lines, all special: [PAD] "
+    )
