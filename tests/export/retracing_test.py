@@ -20,7 +20,7 @@ def count_traces(monkeypatch):
     trace = func_graph.func_graph_from_py_func
 
     def counted(*arguments, **kwargs):
-        made.append(arguments[0])
+        made.append(arguments)
         return trace(*arguments, **kwargs)
 
     monkeypatch.setattr(func_graph, "func_graph_from_py_func", counted)
