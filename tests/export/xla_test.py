@@ -1,4 +1,4 @@
-"""`text` takes strings, which XLA has not: refused, not an end of the process."""
+"""`text` takes strings, which XLA has not; that must not end the process."""
 
 import os
 import subprocess
