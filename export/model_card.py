@@ -104,9 +104,9 @@ def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
     return {
         "parameters": f"{total:,} ({table:,} of them word embeddings)",
         "encoder": (
-            f"{shape.num_layers} block{'s' * (shape.num_layers > 1)}, hidden size {shape.hidden_size}, "
-            f"{shape.num_heads} heads, intermediate size "
-            f"{shape.intermediate_size}"
+            f"{shape.num_layers} {'blocks' if shape.num_layers > 1 else 'block'}"
+            f", hidden size {shape.hidden_size}, {shape.num_heads} heads, "
+            f"intermediate size {shape.intermediate_size}"
             if shape.num_layers
             else f"no block: a deep averaging network of {shape.hidden_size}"
         ),
