@@ -103,18 +103,24 @@ def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
     total = sum(sizes.values())
     return {
         "parameters": f"{total:,} ({table:,} of them word embeddings)",
-        "encoder": (
-            f"{shape.num_layers} {'blocks' if shape.num_layers > 1 else 'block'}"
-            f", hidden size {shape.hidden_size}, {shape.num_heads} heads, "
-            f"intermediate size {shape.intermediate_size}"
-            if shape.num_layers
-            else f"no block: a deep averaging network of {shape.hidden_size}"
-        ),
+        "encoder": _blocks(shape),
         "vocabulary": f"{shape.vocab_size:,} {casing} WordPiece pieces",
         "ids": f"those of {_IDS[config.tokenizer.ids]}",
         "sentence embedding": f"{_pooling(shape)}, l2-normalised",
         "longest text": f"{config.tokenizer.max_length} tokens",
     }
+
+
+def _blocks(shape: EncoderConfig) -> str:
+    if not shape.num_layers:
+        return f"no block: a deep averaging network of {shape.hidden_size}"
+    blocks = (
+        "1 block" if shape.num_layers == 1 else f"{shape.num_layers} blocks"
+    )
+    return (
+        f"{blocks}, hidden size {shape.hidden_size}, {shape.num_heads} heads, "
+        f"intermediate size {shape.intermediate_size}"
+    )
 
 
 def _training_facts(config: ExperimentConfig) -> dict:
