@@ -7,8 +7,11 @@ and attributes.
 
 import tensorflow as tf
 
+from export.padding import mask_padding
+from export.retracing import relax_shapes
 from labse.features import MODEL_INPUTS
 from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.preprocessing.vocabulary import Vocabulary
 
 # What the signature gives; `encoder_outputs` is a list, which no signature
 # can give.
@@ -22,7 +25,8 @@ def build(
 
     Args:
       encoder: a float32 encoder with its weights.
-      vocabulary_path: the file that becomes the asset `vocab_file`.
+      vocabulary_path: the file that becomes the asset `vocab_file`; it tells
+        the ids of padding, which is masked whatever `input_mask` says.
       lower_case: what `do_lower_case` says of the vocabulary.
 
     Returns:
@@ -34,7 +38,7 @@ def build(
       signatures: `serving_default`.
     """
     root = tf.train.Checkpoint()
-    call = _call_function(encoder)
+    call = _call_function(encoder, Vocabulary.read(vocabulary_path))
     root.__call__ = call
     track_variables(root, encoder)
     root.regularization_losses = []
@@ -76,13 +80,16 @@ def _spec(dtype: tf.DType, name: str) -> tf.TensorSpec:
     return tf.TensorSpec([None, None], dtype, name)
 
 
-def _call_function(encoder: SentenceEncoder) -> tf.types.experimental.Callable:
+def _call_function(
+    encoder: SentenceEncoder, vocabulary: Vocabulary
+) -> tf.types.experimental.PolymorphicFunction:
     """`__call__`, traced for everything it may be called with."""
 
     # All traces share this graph, one with dropout and one without.
     @tf.function(autograph=False)
     def forward(input_word_ids, input_mask, input_type_ids, training):
-        values = (input_word_ids, input_mask, input_type_ids)
+        mask = mask_padding(input_word_ids, input_mask, vocabulary)
+        values = (input_word_ids, mask, input_type_ids)
         inputs = dict(zip(MODEL_INPUTS, values, strict=True))
         return encoder.all_outputs(inputs, training=training)
 
@@ -109,4 +116,6 @@ def _call_function(encoder: SentenceEncoder) -> tf.types.experimental.Callable:
             untyped = {name: specs[name] for name in MODEL_INPUTS[:2]}
             call.get_concrete_function(untyped, training=training)
             call.get_concrete_function(list(specs.values()), training=training)
+    # It takes too many kinds of inputs for one signature.
+    relax_shapes(call)
     return call

@@ -1,9 +1,10 @@
-"""The model card, `README.md`: written from the run, nothing invented."""
+"""The model card, `README.md`: what is known of the run, nothing else."""
 
 import json
 import pathlib
 
-from export import layout
+from export import card_text, layout
+from labse.checkpoints import run_folder
 from labse.configs.schema import EncoderConfig, ExperimentConfig
 from labse.modeling.sentence_encoder import SentenceEncoder
 
@@ -24,109 +25,6 @@ _IDS = {
     ),
 }
 
-_CARD = """\
-# {name}
-
-Sentence embeddings for many languages: a sentence and its translation get
-nearly the same unit vector of {dim} numbers. The architecture and the training
-objective are those of LaBSE (Feng et al., ACL 2022,
-https://aclanthology.org/2022.acl-long.62); the weights are those of the
-training run `{run}`, checkpoint `{checkpoint}`, exported in float32.
-
-| | |
-|---|---|
-{facts}
-
-## Figures
-
-{figures}
-
-## Intended use
-
-Finding translations of a sentence in a large collection, judging whether two
-sentences are translations of each other, search and classification across
-languages, and as the start of fine-tuning. The similarity of two sentences is
-the dot product of their vectors.
-
-## Limits
-
-- Texts are cut at {max_length} tokens ([CLS] and [SEP] included); the
-  signature `serving_default` of `text` says of each text whether it was.
-- It compares meaning across languages as its training pairs taught it. Quality
-  differs between languages and domains; measure it on your own data
-  (`labse evaluate`) before you rely on a threshold.
-- Similar is not true: vectors of contradicting sentences can be close. The
-  model repeats biases of the texts it was trained on.
-
-## Use
-
-The three folders are TensorFlow SavedModels. `text` and `preprocess` hold
-operations of `tensorflow_text`: import it before you load them.
-
-### In a Keras model
-
-```python
-import tensorflow as tf
-import tensorflow_hub as hub
-import tensorflow_text  # noqa: F401
-import tf_keras
-
-embed = tf_keras.Sequential(
-    [hub.KerasLayer("{folder}/text", input_shape=[], dtype=tf.string)]
-)
-vectors = embed(tf.constant(["dog", "Hund"]))  # [2, {dim}], of length 1
-```
-
-To fine-tune, put the preprocessor before the encoder, as for google/LaBSE/2:
-
-```python
-texts = tf_keras.Input([], dtype=tf.string)
-inputs = hub.KerasLayer("{folder}/preprocess")(texts)
-outputs = hub.KerasLayer("{folder}/encode", trainable=True)(inputs)
-classes = tf_keras.layers.Dense(2)(outputs["default"])
-model = tf_keras.Model(texts, classes)
-```
-
-With Keras 3: `keras.layers.TFSMLayer("{folder}/text",
-call_endpoint="serving_default")`.
-
-### In Python
-
-```python
-import labse
-
-model = labse.load("{folder}")
-vectors = model.encode(["hello", "bonjour"])
-```
-
-Without this package: `hub.load("{folder}/text")(tf.constant(["hello"]))`.
-
-### With TensorFlow Serving
-
-```sh
-docker run -p 8501:8501 -e MODEL_NAME=labse \\
-  -v "$PWD/{folder}/text:/models/labse/1" tensorflow/serving:2.20.0
-curl http://localhost:8501/v1/models/labse:predict \\
-  -d '{{"inputs": {{"text": ["hello", "bonjour"]}}}}'
-```
-
-The answer holds `embedding`, `num_tokens` and `truncated`. `{operations}` lists
-the operations that any other server must have.
-
-## What is in the folder
-
-- `{text}`: strings to vectors. Signatures `serving_default`, `preprocess`,
-  `encode`.
-- `{preprocess}`: strings to `input_word_ids`, `input_mask`, `input_type_ids`;
-  TF Hub's preprocessor API.
-- `{encode}`: model inputs to `default` (the unit vector), `pooled_output` (the
-  same before normalisation), `sequence_output` and `encoder_outputs`; TF Hub's
-  transformer encoder API.
-- `{golden}`, `{vectors}`: sentences with the ids and vectors that the
-  training run itself gives them. `labse verify {folder}` compares.
-- `{record}`: the configuration, and the SHA-256 of every file and variable.
-"""
-
 
 def render(
     run: pathlib.Path,
@@ -137,22 +35,27 @@ def render(
     """The card as Markdown.
 
     Args:
-      run: the run folder; its `metrics.json` and `validation.jsonl` are
-        quoted where they exist.
+      run: the run folder; of its `metrics.json` and `history.jsonl` the
+        averages are quoted where they exist, and its `source.json` says that
+        its weights were not trained there.
       checkpoint: which checkpoint was exported.
       config: the run's configuration.
       encoder: the run's encoder.
     """
+    origin, trained = _origin(run, checkpoint)
+    dim = config.encoder.hidden_size
+    summary = card_text.TRAINED if trained else card_text.UNKNOWN_TRAINING
     facts = _facts(config, encoder)
-    return _CARD.format(
+    if trained:
+        facts |= _training_facts(config)
+    return card_text.CARD.format(
         name=run.name,
-        run=run.name,
-        checkpoint=checkpoint,
-        dim=config.encoder.hidden_size,
+        summary=summary.format(dim=dim, origin=origin),
+        use=card_text.TRAINED_USE if trained else card_text.UNKNOWN_USE,
+        dim=dim,
         max_length=config.tokenizer.max_length,
         facts="\n".join(f"| {key} | {value} |" for key, value in facts.items()),
         figures=_figures(run),
-        folder="DIR",
         operations=layout.OPERATIONS,
         text=layout.TEXT,
         preprocess=layout.PREPROCESS,
@@ -163,25 +66,66 @@ def render(
     )
 
 
+def _origin(run: pathlib.Path, checkpoint: str) -> tuple[str, bool]:
+    """Where the weights come from, and whether a training run is known.
+
+    A run folder of `labse convert`, `prune-vocab` or `grow-vocab` holds a
+    `source.json`; its configuration has values for a training that never was,
+    unless a training run made the model that it was made from.
+    """
+    path = run / run_folder.SOURCE_RECORD
+    if not path.is_file():
+        return (
+            f"The weights are\nthose of the training run `{run.name}`, "
+            f"checkpoint\n`{checkpoint}`, exported in float32."
+        ), True
+    source = json.loads(path.read_text(encoding="utf-8"))
+    # Records of older versions do not say who trained the weights.
+    trained_by = source.get("trained_by")
+    lines = [
+        f"The weights were made from `{source['path']}` "
+        f"({source['made_from']}) and exported in float32."
+    ]
+    if trained_by:
+        lines.append(
+            f"They were trained by the run `{trained_by['run']}`, checkpoint "
+            f"`{trained_by['checkpoint']}`."
+        )
+    lines += [f"{note[0].upper()}{note[1:]}." for note in source["notes"]]
+    return "\n".join(lines), bool(trained_by)
+
+
 def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
-    shape, training = config.encoder, config.training
+    shape = config.encoder
     casing = "uncased" if config.tokenizer.lower_case else "cased"
     sizes = {v.name: v.shape.num_elements() for v in encoder.variables}
     table = sizes["word_embeddings/embeddings:0"]
     total = sum(sizes.values())
     return {
         "parameters": f"{total:,} ({table:,} of them word embeddings)",
-        "encoder": (
-            f"{shape.num_layers} blocks, hidden size {shape.hidden_size}, "
-            f"{shape.num_heads} heads, intermediate size "
-            f"{shape.intermediate_size}"
-            if shape.num_layers
-            else f"no block: a deep averaging network of {shape.hidden_size}"
-        ),
+        "encoder": _blocks(shape),
         "vocabulary": f"{shape.vocab_size:,} {casing} WordPiece pieces",
         "ids": f"those of {_IDS[config.tokenizer.ids]}",
         "sentence embedding": f"{_pooling(shape)}, l2-normalised",
         "longest text": f"{config.tokenizer.max_length} tokens",
+    }
+
+
+def _blocks(shape: EncoderConfig) -> str:
+    if not shape.num_layers:
+        return f"no block: a deep averaging network of {shape.hidden_size}"
+    blocks = (
+        "1 block" if shape.num_layers == 1 else f"{shape.num_layers} blocks"
+    )
+    return (
+        f"{blocks}, hidden size {shape.hidden_size}, {shape.num_heads} heads, "
+        f"intermediate size {shape.intermediate_size}"
+    )
+
+
+def _training_facts(config: ExperimentConfig) -> dict:
+    training = config.training
+    return {
         "loss": (
             f"additive-margin softmax, scale {config.loss.logit_scale:g}, "
             f"margin {config.loss.margin:g}"
@@ -207,9 +151,7 @@ def _figures(run: pathlib.Path) -> str:
     parts = []
     if (run / METRICS).is_file():
         metrics = json.loads((run / METRICS).read_text(encoding="utf-8"))
-        # Of each language there is a row in the file itself.
-        values = {k: v for k, v in metrics.items() if k != "languages"}
-        parts.append(_table(f"From the run's `{METRICS}`:", values))
+        parts += _evaluation(metrics, run.name)
     if (run / HISTORY).is_file():
         lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
         records = [json.loads(line) for line in lines]
@@ -217,26 +159,44 @@ def _figures(run: pathlib.Path) -> str:
         if validations:
             last = validations[-1]
             figures = {"step": last["step"], **last["validation"]}
-            figures.pop("languages", None)
-            parts.append(_table("The run's last validation:", figures))
+            rows = "\n".join(
+                f"| {name} | {_number(value)} |"
+                for name, value in figures.items()
+                # Of each language there is an object in the file itself.
+                if isinstance(value, int | float)
+            )
+            parts.append(
+                f"The run's last validation:\n\n| | |\n|---|---|\n{rows}"
+            )
     return "\n\n".join(parts) or "The run recorded none."
 
 
-def _table(title: str, values: dict) -> str:
-    rows = "\n".join(
-        f"| {key} | {_number(value)} |" for key, value in _flat("", values)
-    )
-    return f"{title}\n\n| | |\n|---|---|\n{rows}"
+def _evaluation(metrics: dict, name: str) -> list[str]:
+    """A table of the averages of the model `name`, of `labse evaluate`.
 
-
-def _flat(prefix: str, value) -> list[tuple[str, object]]:
-    """Nested dicts as `outer.inner` keys."""
-    if not isinstance(value, dict):
-        return [(prefix, value)]
+    The file may tell of other models too, and has a row for each language.
+    """
+    averages = [
+        (group, average)
+        for model in metrics.get("models", ())
+        if pathlib.PurePath(model["model"]).name == name
+        for group, average in model["averages"].items()
+    ]
+    if not averages:
+        return []
+    rows = [
+        f"| {group} ({average['num_rows']}) | {key} | "
+        f"{_number(figure['value'])} | {_number(figure['low'])} to "
+        f"{_number(figure['high'])} |"
+        for group, average in averages
+        for key, figure in average.items()
+        if key != "num_rows"
+    ]
     return [
-        row
-        for key, inner in value.items()
-        for row in _flat(f"{prefix}.{key}" if prefix else key, inner)
+        f"Averages of the task `{metrics['task']}` on `{metrics['data']}`,\n"
+        f"from the run's `{METRICS}`, which has each row:\n\n"
+        "| rows | figure | value | 95 % interval |\n|---|---|---|---|\n"
+        + "\n".join(rows)
     ]
 
 

@@ -6,6 +6,7 @@ preprocessor of google/LaBSE/2.
 
 import tensorflow as tf
 
+from export.retracing import relax_shapes
 from labse.features import MODEL_INPUTS
 from labse.preprocessing import packing
 from labse.preprocessing.tokenizer import WordPieceTokenizer
@@ -108,25 +109,29 @@ def _pack_function(vocabulary: Vocabulary, default_seq_length: int):
     def pack(inputs, seq_length=default_seq_length):
         return pack_segments(inputs, vocabulary, seq_length)
 
+    # A tensor stands for every number: loaded functions turn a Python int
+    # into one where no other trace fits.
+    length = tf.TensorSpec([], tf.int32, "seq_length")
     for ragged_rank in (1, 2):
+        rows = tf.RaggedTensorSpec([None] * (ragged_rank + 1), tf.int32)
         for num_segments in range(1, MAX_SEGMENTS + 1):
-            spec = tf.RaggedTensorSpec([None] * (ragged_rank + 1), tf.int32)
-            # A tensor stands for every number: loaded functions turn a
-            # Python int into one where no other trace fits.
-            pack.get_concrete_function(
-                [spec] * num_segments,
-                seq_length=tf.TensorSpec([], tf.int32, "seq_length"),
-            )
+            pack.get_concrete_function([rows] * num_segments, seq_length=length)
+        # A saved Keras model gives the only element of a list by itself.
+        pack.get_concrete_function(rows, seq_length=length)
+    relax_shapes(pack)
     return pack
 
 
 def pack_segments(
-    segments: list[tf.RaggedTensor], vocabulary: Vocabulary, seq_length
+    segments: list[tf.RaggedTensor] | tf.RaggedTensor,
+    vocabulary: Vocabulary,
+    seq_length,
 ) -> dict[str, tf.Tensor]:
     """One or two segments to model inputs, as `tf_text.BertPackInputs` does.
 
     Args:
-      segments: int32 [n, (pieces)] or [n, (words), (pieces)] each.
+      segments: int32 [n, (pieces)] or [n, (words), (pieces)] each; one may
+        stand without its list.
       vocabulary: gives the ids of the special pieces.
       seq_length: int32 []; two segments that are too long lose pieces at
         their ends, the longer one first, until both fit.
@@ -135,6 +140,8 @@ def pack_segments(
       dict of int32 [n, seq_length]. The second segment with its [SEP] has
       type 1.
     """
+    if isinstance(segments, tf.RaggedTensor):
+        segments = [segments]
     segments = [
         rows.merge_dims(1, -1) if rows.ragged_rank > 1 else rows
         for rows in segments

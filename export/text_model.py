@@ -6,6 +6,7 @@ TF Hub's "text embedding" API, and the model that TensorFlow Serving serves.
 import tensorflow as tf
 
 from export.encode_model import track_variables
+from export.padding import mask_padding
 from labse.features import MODEL_INPUTS
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
@@ -28,7 +29,8 @@ def build(
       max_length: most tokens of a text, [CLS] and [SEP] included.
 
     Returns:
-      root: callable with string [n], which gives float32 [n, dim].
+      root: callable with string [n], which gives float32 [n, dim]; with
+        `training=True`, a bool or a bool tensor, with dropout.
       signatures: `serving_default` (`text` to `embedding`, `num_tokens` and
         `truncated`), `preprocess` (`text` to the model inputs) and `encode`
         (the model inputs to `embedding`).
@@ -40,12 +42,17 @@ def build(
     def embed(inputs, training):
         return encoder(inputs, training=training)
 
-    @tf.function(autograph=False)
+    # With a signature, and `training` a part of it, a loaded function is
+    # traced once; without, anew for each number of texts and for each list.
+    @tf.function(
+        autograph=False,
+        input_signature=[strings, tf.TensorSpec([], tf.bool, "training")],
+    )
     def call(texts, training=False):
-        return embed(tokenizer(texts, max_length)[0], training)
-
-    for training in (False, True):
-        call.get_concrete_function(strings, training=training)
+        inputs = tokenizer(texts, max_length)[0]
+        return tf.cond(
+            training, lambda: embed(inputs, True), lambda: embed(inputs, False)
+        )
 
     @tf.function(autograph=False, input_signature=[strings])
     def serve(text):
@@ -62,7 +69,8 @@ def build(
 
     @tf.function(autograph=False, input_signature=ids)
     def encode(input_word_ids, input_mask, input_type_ids):
-        values = (input_word_ids, input_mask, input_type_ids)
+        mask = mask_padding(input_word_ids, input_mask, tokenizer.vocabulary)
+        values = (input_word_ids, mask, input_type_ids)
         inputs = dict(zip(MODEL_INPUTS, values, strict=True))
         return {"embedding": embed(inputs, False)}
 

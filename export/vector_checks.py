@@ -2,6 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_hub as hub
 
 from export import layout
 from export.subject import (
@@ -67,6 +68,54 @@ def padding(subject: Subject) -> str:
                 outputs = encode(subject.inputs(batch, length))
                 found.append(subject.compare(outputs["default"], batch))
     return largest(*found)
+
+
+def server_padding(subject: Subject) -> str:
+    """Rows that a server filled up give what they give by themselves.
+
+    With each input's first element, as TensorFlow Serving does, or with zeros
+    and a mask of ones.
+    """
+    rows = subject.batches(_BATCH)[0]
+    given = subject.inputs(rows)
+    is_padding = given["input_mask"] == 0
+    found = []
+    for fills in (
+        [value[0, 0] for value in given.values()],
+        [given["input_word_ids"][0, 0] * 0, 1, 0],
+    ):
+        filled = {
+            name: tf.where(is_padding, fill, value)
+            for (name, value), fill in zip(given.items(), fills, strict=True)
+        }
+        encode = subject.model(layout.TEXT).signatures[layout.ENCODE]
+        outputs = subject.model(layout.ENCODE)(filled)
+        for vectors in (outputs["default"], encode(**filled)["embedding"]):
+            found.append(subject.compare(vectors, rows))
+    return largest(*found)
+
+
+def traces(subject: Subject) -> str:
+    """A loaded model is not traced anew for each size."""
+    text, encode = (hub.load(subject.path(m)) for m in layout.MODELS[::2])
+    for size in range(1, _BATCH + 1):
+        rows = subject.batches(size)[size]
+        text(subject.texts(rows))
+        text(subject.texts(rows), training=True)
+        encode(subject.inputs(rows))
+    counts = [
+        m.__call__.experimental_get_tracing_count() for m in (text, encode)
+    ]
+    # One; and one, from which the next generalises rows, and the next length.
+    for name, count, most in zip(
+        layout.MODELS[::2], counts, (1, 3), strict=True
+    ):
+        if count > most:
+            raise Difference(
+                f"{name}/ was traced {count} times for {_BATCH} sizes, not "
+                f"{most}: it would grow with every new size"
+            )
+    return f"{_BATCH} sizes, traced {counts[0]} and {counts[1]} times"
 
 
 def inputs(subject: Subject) -> str:

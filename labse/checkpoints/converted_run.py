@@ -56,14 +56,32 @@ def write(
 
 
 def describe(source: ModelSource, *notes: str) -> dict[str, dict]:
-    """`source.json`: what a model was made from, and how."""
+    """`source.json`: what a model was made from, and how.
+
+    `trained_by` names the training run and the checkpoint that the weights
+    come from, through any number of such folders; None where none is known.
+    """
     return {
         run_folder.SOURCE_RECORD: {
             "made_from": source.kind,
             "path": source.path,
+            "trained_by": _trained_by(pathlib.Path(source.path)),
             "recorded": source.recorded,
             "notes": [*source.notes, *notes],
         }
+    }
+
+
+def _trained_by(folder: pathlib.Path) -> dict[str, str] | None:
+    if not run_folder.is_run_folder(str(folder)):
+        return None
+    record = folder / run_folder.SOURCE_RECORD
+    if record.is_file():
+        return json.loads(record.read_text("utf-8")).get("trained_by")
+    checkpoint = pathlib.Path(run_folder.best_or_last(folder))
+    return {
+        "run": str(folder),
+        "checkpoint": checkpoint.relative_to(folder).as_posix(),
     }
 
 

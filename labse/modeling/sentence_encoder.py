@@ -94,7 +94,7 @@ class SentenceEncoder(tf_keras.Model):
             return outputs["sequence_output"][:, 0]
         if self.config.pooling == "cls_tanh":
             return outputs["pooled_output"]
-        weights = tf.cast(mask, tf.float32)[:, :, None]
+        weights = tf.expand_dims(tf.cast(mask, tf.float32), -1)
         total = tf.reduce_sum(outputs["sequence_output"] * weights, axis=1)
         mean = total / tf.maximum(tf.reduce_sum(weights, axis=1), 1.0)
         if self.config.pooling == "mean":

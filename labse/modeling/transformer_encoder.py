@@ -160,8 +160,10 @@ class TransformerEncoder(networks.BertEncoderV2):
         mask = inputs["input_mask"]
         shape = tf.shape(mask)
         blocks = self.block_weights() if blocks is None else blocks
-        # A masked key gets no attention: exp(-1e9) is 0 in float32.
-        bias = (1.0 - tf.cast(mask[:, None, None, :], tf.float32)) * -1e9
+        # A masked key gets no attention: exp(-1e9) is 0 in float32. Not
+        # `mask[:, None, None]`, which TensorFlow Lite has not built in.
+        keys = tf.expand_dims(tf.expand_dims(mask, 1), 1)  # [batch, 1, 1, L]
+        bias = (1.0 - tf.cast(keys, tf.float32)) * -1e9
         x = dropout(self._embed(inputs), self._config["output_dropout"])
         outputs = []
         for number, weights in enumerate(blocks, start=1):

@@ -47,7 +47,9 @@ def pack(
         vocabulary.pad_id, shape=tf.stack([tf.shape(wanted)[0], length - 1])
     )
     ids = tf.pad(ids, [[0, 0], [1, 0]], constant_values=vocabulary.cls_id)
-    position = tf.range(length)[tf.newaxis]  # [1, length]
+    # By the shape of `ids`: with a length that depends on the texts XLA ends
+    # the process instead of saying that it takes no strings.
+    position = tf.range(tf.shape(ids)[1])[tf.newaxis]  # [1, length]
     last = num_tokens[:, tf.newaxis] - 1  # [n, 1]
     # The place of [SEP] holds a cut-off piece or padding, and pieces that
     # were cut off may stand after it.

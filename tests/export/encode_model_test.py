@@ -51,8 +51,10 @@ def test_version_1_functional_model_with_a_list(exported, preprocessor):
     found = model([ids, mask, np.zeros_like(ids)])
     expected = labse_layer(packed)["default"]
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    # The mask counts: all pieces unmasked is another sentence.
-    other = model([ids, np.ones_like(ids), np.zeros_like(ids)])
+    # The mask counts: without its first piece it is another sentence.
+    shorter = mask.copy()
+    shorter[:, 1] = 0
+    other = model([ids, shorter, np.zeros_like(ids)])
     assert np.abs(other - expected).max() > 1e-3
 
 
@@ -112,6 +114,50 @@ def test_batch_and_length_are_free(encoder, preprocessor):
     np.testing.assert_allclose(encoder(short)["default"], long, atol=1e-5)
     nothing = {name: tf.zeros([0, 5], tf.int32) for name in INPUTS}
     assert encoder(nothing)["default"].shape == (0, 16)
+
+
+def padded_by_server(inputs, length: int, pad_with: str) -> dict:
+    """Rows [1, n] filled up as servers do, `length` long."""
+    fill = {
+        "first element": [row[0, 0] for row in inputs.values()],
+        "zeros, mask of ones": [0, 1, 0],
+        "zeros": [0, 0, 0],
+    }[pad_with]
+    return {
+        name: np.pad(
+            row, [[0, 0], [0, length - row.shape[1]]], constant_values=value
+        )
+        for (name, row), value in zip(inputs.items(), fill, strict=True)
+    }
+
+
+PADDINGS = ("first element", "zeros, mask of ones", "zeros")
+
+
+@pytest.mark.parametrize("pad_with", PADDINGS)
+@pytest.mark.parametrize("own_padding", [0, 2])
+def test_padding_of_a_server_changes_nothing(
+    exported, encoder, pad_with, own_padding
+):
+    rows = golden.load(exported)
+    short, long = rows.names.index("de"), rows.names.index("truncated")
+    ids = np.array([rows.ids[short]], np.int32)
+    mask = np.ones_like(ids)
+    alone = dict(zip(INPUTS, (ids, mask, np.zeros_like(ids)), strict=True))
+    # A caller's own padding comes before the server's.
+    alone = padded_by_server(alone, ids.shape[1] + own_padding, "zeros")
+    padded = padded_by_server(alone, 48, pad_with)
+    other = np.array([rows.ids[long]], np.int32)
+    others = (other, np.ones_like(other), np.zeros_like(other))
+    batch = {
+        name: tf.constant(np.concatenate([padded[name], value]))
+        for name, value in zip(INPUTS, others, strict=True)
+    }
+    served = hub.load(str(exported / "text")).signatures["encode"](**batch)
+    for found in (encoder(batch)["default"], served["embedding"]):
+        np.testing.assert_allclose(
+            found, rows.embeddings[[short, long]], atol=1e-5
+        )
 
 
 def test_two_segments_count(encoder, preprocessor):

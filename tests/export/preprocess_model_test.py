@@ -134,6 +134,42 @@ def test_two_segments_in_a_functional_model(exported):
     assert found["input_mask"].numpy().tolist() == [[1] * 6 + [0] * 4]
 
 
+@pytest.mark.parametrize("in_list", [True, False])
+def test_one_segment_in_a_functional_model_and_saved(
+    exported, tmp_path, in_list
+):
+    preprocessor = hub.load(str(exported / "preprocess"))
+    text = tf_keras.Input((), dtype=tf.string)
+    words = hub.KerasLayer(preprocessor.tokenize)(text)
+    pack = hub.KerasLayer(
+        preprocessor.bert_pack_inputs, arguments={"seq_length": 8}
+    )
+    model = tf_keras.Model(text, pack([words] if in_list else words))
+    model.save(tmp_path / "saved")
+    packers = [model, tf.saved_model.load(tmp_path / "saved")]
+    if not in_list:
+        # Keras forgets a list of one when it builds the model again, and then
+        # calls its own trace of the layer, not ours, without it.
+        packers.append(tf_keras.models.load_model(tmp_path / "saved"))
+    for packer in packers:
+        found = packer(tf.constant(["the bus", "was"]))
+        # [CLS] 3, the 6, bus 7, was 8, [SEP] 4
+        assert found["input_word_ids"].numpy().tolist() == [
+            [3, 6, 7, 4, 0, 0, 0, 0],
+            [3, 8, 4, 0, 0, 0, 0, 0],
+        ]
+
+
+@pytest.mark.parametrize("ragged_rank", [1, 2])
+def test_one_segment_needs_no_list(model, vocabulary, peer, ragged_rank):
+    words = model.tokenize(tf.constant(PLAIN))
+    if ragged_rank == 1:
+        words = words.merge_dims(1, 2)
+    expected = peer_pack([peer.tokenize(PLAIN)], vocabulary, 9)
+    assert_same(model.bert_pack_inputs(words, seq_length=9), expected)
+    assert_same(model.bert_pack_inputs([words], seq_length=9), expected)
+
+
 def test_in_tf_data(exported):
     preprocessor = hub.KerasLayer(str(exported / "preprocess"))
     batches = tf.data.Dataset.from_tensor_slices(PLAIN).batch(4)
