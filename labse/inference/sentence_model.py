@@ -253,7 +253,7 @@ class SentenceModel(Transformer, abc.ABC):
         return reload, (path, arguments, self.fingerprint)
 
     def __copy__(self) -> "SentenceModel":
-        """Another model, with a `max_length` of its own and the same weights."""
+        """Another model of the same weights; its `max_length` is its own."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin

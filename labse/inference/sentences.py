@@ -136,19 +136,22 @@ def _refuse_table_or_row(value) -> None:
             f"{_RULE}. Received a table ({kind}). Give its column of texts, "
             'such as encode(table["text"]).'
         )
+    index = getattr(value, "index", None)  # Of a list it is a method.
     is_row = (
         isinstance(value, Mapping)
         or hasattr(value, "_fields")  # A named tuple.
         or hasattr(value, "__fields__")  # Spark's Row.
         or isinstance(value, np.void)  # A record of NumPy.
-        # sqlite3's Row; a pandas Series has keys and is a column.
+        # sqlite3's Row; a pandas Series has keys and is a column,
         or (hasattr(value, "keys") and not hasattr(value, "dtype"))
+        # unless it is a row of a table.
+        or (hasattr(value, "dtype") and index is not None and TEXT in index)
     )
     if is_row:
         raise InputError(
-            f"{_RULE}. Received a {kind}, of which neither the names nor all "
-            'the values are sentences. Give its text, such as encode(row["text'
-            '"]); or its texts, such as encode(list(texts.values())).'
+            f"{_RULE}. Received a mapping or a row ({kind}), whose fields are "
+            'not all sentences. Give its text, such as encode(row["text"]), '
+            "or a list of its texts."
         )
 
 

@@ -35,7 +35,7 @@ class TruncationCount:
 
     def report(self, max_length: int | None, what: str = "texts") -> str:
         """A line to show; empty where nothing is known."""
-        if self.cut is None or max_length is None:
+        if self.cut is None or max_length is None or not self.texts:
             return ""
         return (
             f"{self.cut:,} of {self.texts:,} {what} were cut at {max_length} "

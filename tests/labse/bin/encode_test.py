@@ -48,14 +48,17 @@ class ModelThatDies:
 
     def __init__(self, model, dies_at):
         self.dimension, self.fingerprint = model.dimension, model.fingerprint
+        self.max_length = model.max_length
         self.asked = []
         self._model, self._dies_at = model, dies_at
 
-    def encode(self, sentences, batch_size=None):
+    def encode(self, sentences, batch_size=None, on_truncation="warn"):
         if len(self.asked) == self._dies_at:
             raise Killed
         self.asked.append(len(sentences))
-        return self._model.encode(sentences, batch_size)
+        return self._model.encode(
+            sentences, batch_size, on_truncation=on_truncation
+        )
 
 
 def test_the_program_writes_a_row_a_line(small_run, tmp_path, expected, capsys):
