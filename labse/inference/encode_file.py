@@ -24,8 +24,8 @@ import tqdm
 from labse.checkpoints.run_folder import write_atomically
 from labse.errors import InputError
 from labse.inference.sentence_model import SentenceModel
-from labse.inference.truncation import TruncationCount
 from labse.inference.text_lines import STANDARD_INPUT, Lines, open_lines
+from labse.inference.truncation import TruncationCount
 
 
 @dataclasses.dataclass

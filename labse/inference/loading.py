@@ -96,7 +96,8 @@ def load(
         )
     else:
         model = text_saved_model.TextSavedModel(text_folder, path)
-    where = path if "://" in path else os.path.abspath(path)
+    is_elsewhere = "://" in path or path.startswith("~")
+    where = path if is_elsewhere else os.path.abspath(path)
     model.origin = Origin(_reload, where, arguments)
     return model
 

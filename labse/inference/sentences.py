@@ -149,7 +149,7 @@ def _refuse_table_or_row(value) -> None:
     )
     if is_row:
         raise InputError(
-            f"{_RULE}. Received a mapping or a row ({kind}), whose fields are "
+            f"{_RULE}. Received a row ({kind}), whose fields are "
             'not all sentences. Give its text, such as encode(row["text"]), '
             "or a list of its texts."
         )

@@ -1,11 +1,13 @@
 """SavedModels that turn strings into vectors, wrapped for inference."""
 
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_hub as hub
 
+from labse.checkpoints import tensor_bundle
 from labse.errors import InputError
 from labse.features import MODEL_INPUTS, TRUNCATED
 from labse.inference import fingerprint
@@ -117,18 +119,32 @@ def _load_saved_model(folder: str, path: str):
     try:
         return hub.load(folder)
     # A damaged file ends in whatever the code raises that meets it first,
-    # from IndexError (an index that points behind the end) on.
+    # an IndexError for one where a file of variables is a byte short.
     except Exception as error:
-        remedy = (
-            f"If it came from {path}, delete {folder}, and it is fetched again"
-            if "://" in path
-            else "Export or copy it again, whole"
+        reason = (
+            _damaged_variables(folder) or f"{type(error).__name__}: {error}"
         )
+        remedy = f"If a file of {folder} is damaged, "
+        if "://" in path:
+            remedy += f"delete that folder, and {path} is fetched again."
+        else:
+            remedy += "export or copy the folder again, whole."
         raise InputError(
-            f"{path} is no SavedModel that can be loaded; a file in {folder} "
-            f"is damaged or missing ({type(error).__name__}: {error}). "
-            f"{remedy}."
+            f"{path} is no SavedModel that can be loaded: "
+            f"{reason.rstrip('.')}. {remedy}"
         ) from error
+
+
+def _damaged_variables(folder: str) -> str:
+    """Which file of the variables is not as it must be; empty if none."""
+    variables = pathlib.Path(folder) / "variables"
+    if not variables.is_dir():
+        return ""
+    try:
+        tensor_bundle.read_header(variables / "variables")
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _text_function(model, path: str) -> TextFunction:

@@ -291,10 +291,10 @@ def test_an_input_that_grows_is_noticed(model, tmp_path, small_chunks):
     write(source)
 
     class ModelThatWrites(ModelThatDies):
-        def encode(self, sentences, batch_size=None):
+        def encode(self, sentences, batch_size=None, on_truncation="warn"):
             with open(source, "a") as file:
                 file.write("one more\n")
-            return super().encode(sentences, batch_size)
+            return super().encode(sentences, batch_size, on_truncation)
 
     with pytest.raises(InputError, match="must not change .* 300 lines, then"):
         encode_file.encode_file(
