@@ -2,8 +2,8 @@
 
 The vector of a sentence is a function of the sentence alone. Which others are
 encoded with it, in which order and in which batches, moves it by no more than
-the rounding of a float32 matmul (1e-5). In bfloat16 that rounding is coarser;
-see `SentenceModel.encode`.
+the rounding of a matmul: 1e-5 in float32, more in bfloat16, see
+`SentenceModel.encode`.
 """
 
 import abc
@@ -126,8 +126,8 @@ class SentenceModel(Transformer, abc.ABC):
             with a string under "text", is that string; or, of MTEB's batches,
             a list of strings.
           batch_size: sentences in a batch; by default as many as have about
-            `TOKENS_PER_BATCH` tokens. Speed and memory depend on it, the
-            vectors do not.
+            `TOKENS_PER_BATCH` tokens. Speed and memory depend on it; the
+            vectors by rounding alone, see below.
           show_progress_bar: a bar with rate and time left, on stderr.
           on_truncation: what to do where a text has more than `max_length`
             tokens: "warn" cuts it and warns, once for each model; "ignore"
@@ -138,9 +138,13 @@ class SentenceModel(Transformer, abc.ABC):
 
         Returns:
           float32 [n, dimension], rows of length 1 in the order of
-          `sentences`; [dimension] for one string alone. A sentence's vector
-          depends on its batch by rounding alone: by up to 1e-5 in a number.
-          BFLOAT16_SENTENCE
+          `sentences`; [dimension] for one string alone. With its neighbours in
+          the batch a sentence's vector moves by rounding alone. In float32
+          that is less than 1e-5 in a number. In bfloat16 it is more: up to
+          6.6e-5 (Euclidean 1.8e-4) in the quickstart's model of 2 blocks, 400
+          sentences of Tatoeba, and Euclidean 0.0041 in an untrained BERT
+          Base. Where two runs must agree to the bit, use float32, or the same
+          sentences in the same order and batch_size.
 
         Raises:
           InputError: an item is no text, an argument is not as it must be, or

@@ -1,3 +1,4 @@
+import os
 import random
 import shutil
 
@@ -194,6 +195,14 @@ def test_no_batch_is_traced_again(small_run):
         assert isinstance(function(), ConcreteFunction)
 
 
+def test_many_models_are_not_called_retracing(small_run, text_export, caplog):
+    """TensorFlow counts the traces of one code, and warns at the fifth."""
+    for _ in range(7):
+        labse.load(small_run).encode(["a", "b"])
+        labse.load(text_export).encode(["a", "b"])
+    assert "retracing" not in caplog.text
+
+
 def test_batches_hold_every_row_once_and_few_tokens():
     lengths = np.array([5, 600, 3, 5000, 700, 3])
     batches = list(sentence_model._batches(lengths, None))
@@ -276,6 +285,7 @@ def save(folder, signature=True):
         tf.saved_model.save(root, str(folder))
 
 
+DATA = "variables/variables.data-00000-of-00001"
 TEXTS = ["banana", "", "aa" * 3000, "xyz"]
 # Bytes and one more, occurrences of "a"; to length one.
 COUNTS = np.array([[7, 3], [1, 0], [6001, 6000], [4, 0]], np.float32)
@@ -342,6 +352,49 @@ def test_a_model_that_takes_ids_is_refused(tmp_path):
 def test_a_damaged_saved_model_is_refused(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"no graph")
     with pytest.raises(InputError, match="no SavedModel that can be loaded"):
+        labse.load(tmp_path)
+
+
+def cut_off(path, count):
+    path.write_bytes(path.read_bytes()[:-count])
+
+
+@pytest.mark.parametrize(
+    "name, damage, message",
+    [
+        ("variables/variables.index", lambda p: cut_off(p, 1), "damaged"),
+        ("variables/variables.index", os.remove, "is missing"),
+        (DATA, lambda p: cut_off(p, 1), "damaged or was cut off"),
+        (DATA, lambda p: p.write_bytes(b""), "damaged or was cut off"),
+        (DATA, os.remove, "lacks its file"),
+        ("saved_model.pb", lambda p: cut_off(p, 1), "damaged"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, damage, message):
+    save(tmp_path)
+    damage(tmp_path / name)
+    with pytest.raises(InputError, match=message) as error:
+        labse.load(tmp_path)
+    assert name in str(error.value)
+
+
+def test_a_damaged_cache_names_handle_and_folder(tmp_path, monkeypatch):
+    save(tmp_path)
+    cut_off(tmp_path / DATA, 1)
+    monkeypatch.setattr(hub, "resolve", lambda handle: str(tmp_path))
+    handle = "https://example.org/some/1"
+    with pytest.raises(
+        InputError, match=f"{tmp_path} is damaged, delete that .* {handle} is"
+    ):
+        labse.load(handle)
+
+
+def test_a_damaged_number_is_noticed(tmp_path):
+    save(tmp_path)
+    content = bytearray((tmp_path / DATA).read_bytes())
+    content[0] ^= 1
+    (tmp_path / DATA).write_bytes(content)
+    with pytest.raises(InputError, match="Checksum does not match"):
         labse.load(tmp_path)
 
 

@@ -51,7 +51,7 @@ def test_the_peer_has_no_other_arguments():
 @pytest.mark.parametrize(
     "name, value, message",
     [
-        ("normalize_embeddings", False, "=True, .* False. .* pooled_output"),
+        ("normalize_embeddings", False, "=True, .*: False. .*pooled_output"),
         ("normalize_embeddings", 1, "Received: 1"),
         ("convert_to_numpy", False, "=True, .*torch.from_numpy"),
         ("convert_to_tensor", True, "=False, .*tf.constant"),

@@ -28,7 +28,7 @@ def in_child(function):
     queue = fork.Queue()
     child = fork.Process(target=lambda: queue.put(answer(function)))
     child.start()
-    print(queue.get(timeout=30))
+    print(queue.get(timeout=100))
     child.join()
 
 
@@ -40,33 +40,31 @@ model = labse.load(RUN)
 """
 
 
-def run(small_run, code, timeout=60):
+def run(small_run, code):
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", HEAD + code, str(small_run)],
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=240,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.split("\n")[:-1]
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "lambda: model.encode(['hello'])",
-        "lambda: model.num_tokens(['hello'])",
-        "lambda: model.truncated(['hello'])",
-        "load_and_encode",
-    ],
-)
-def test_a_child_of_a_process_that_loaded(small_run, call):
-    assert run(small_run, f"{LOADED}in_child({call})") == ["refused"]
+def test_children_of_a_process_that_loaded(small_run):
+    code = f"""{LOADED}
+def nested():
+    in_child(load_and_encode)
+    return load_and_encode()
 
-
-def test_the_parent_goes_on(small_run):
-    code = f"{LOADED}in_child(load_and_encode)\nprint(model.encode('a').shape)"
-    assert run(small_run, code) == ["refused", "(32,)"]
+in_child(lambda: model.encode(["hello"]))
+in_child(lambda: model.num_tokens(["hello"]))
+in_child(lambda: model.truncated(["hello"]))
+in_child(load_and_encode)
+in_child(nested)  # Two: a child of the child, and the child.
+print(model.encode("a").shape)  # The parent goes on.
+"""
+    assert run(small_run, code) == ["refused"] * 6 + ["(32,)"]
 
 
 def test_a_child_of_a_process_that_ran_tensorflow(small_run):
@@ -93,7 +91,7 @@ os._exit(0)
         [sys.executable, "-W", "ignore", "-c", code, str(small_run)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert "was forked from one" in result.stdout, result.stderr
 
@@ -110,23 +108,13 @@ in_child(load_and_encode)
     assert run(small_run, code) == ["(1, 32)", "(1, 32)", "refused"]
 
 
-def test_a_grandchild(small_run):
-    code = f"""{LOADED}
-def nested():
-    in_child(load_and_encode)
-    return load_and_encode()
-in_child(nested)
-"""
-    assert run(small_run, code) == ["refused", "refused"]
-
-
 def test_pools(small_run):
     """A pool must not wait for a worker that could not unpickle the model."""
     code = f"""{LOADED}
 with fork.Pool(1) as pool:
-    print(answer(lambda: pool.map_async(model.encode, [["hello"]]).get(30)[0]))
+    print(answer(lambda: pool.map_async(model.encode, [["hello"]]).get(100)[0]))
 with concurrent.futures.ProcessPoolExecutor(1, fork) as pool:
-    print(answer(lambda: pool.submit(model.encode, ["hello"]).result(30)))
+    print(answer(lambda: pool.submit(model.encode, ["hello"]).result(100)))
 """
     assert run(small_run, code) == ["refused", "refused"]
 
@@ -136,11 +124,11 @@ def test_joblib(small_run):
     code = f"""{LOADED}
 import joblib
 for backend in ("multiprocessing", "loky", "threading"):
-    parallel = joblib.Parallel(2, backend=backend, timeout=60)
+    parallel = joblib.Parallel(2, backend=backend, timeout=100)
     task = joblib.delayed(model.encode)
     print(answer(lambda: parallel(task(["hello"]) for _ in range(2))[1]))
 """
-    assert run(small_run, code, 120) == ["refused", "(1, 32)", "(1, 32)"]
+    assert run(small_run, code) == ["refused", "(1, 32)", "(1, 32)"]
 
 
 def test_spawn_works(small_run, tmp_path):
@@ -149,13 +137,13 @@ def test_spawn_works(small_run, tmp_path):
         f"{HEAD}\nif __name__ == '__main__':\n"
         "    model = labse.load(RUN)\n"
         "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
-        "        found = pool.map_async(model.encode, [['hello']]).get(60)\n"
+        "        found = pool.map_async(model.encode, [['hello']]).get(100)\n"
         "    print(abs(found[0] - model.encode(['hello'])).max() < 1e-6)\n"
     )
     result = subprocess.run(
         [sys.executable, "-W", "ignore", str(script), str(small_run)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert result.stdout == "True\n", result.stderr
