@@ -6,6 +6,7 @@ it is first used.
 
 import importlib
 
+from labse.inference import process
 from labse.version import __version__
 
 _LAZY = {
@@ -16,6 +17,8 @@ _LAZY = {
 }
 
 __all__ = ["__version__", *_LAZY]
+
+process.watch_forks()
 
 
 def __getattr__(name: str):

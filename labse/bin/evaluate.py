@@ -34,6 +34,8 @@ from labse.bin import program
 from labse.bin.models import (
     MODEL_OR_FUNCTION_HELP,
     PYTHON,
+    Encoder,
+    counting,
     import_function,
 )
 from labse.errors import InputError
@@ -145,8 +147,9 @@ def main(flag_values: flags.FlagValues) -> None:
     out = _make_folder(flag_values.out)
     if not Path(flag_values.data).exists():
         raise InputError(f"--data must be there. Received: {flag_values.data}.")
+    reports = {}
     judged = {
-        model: task(_encode_fn(model, flag_values), flag_values.data)
+        model: task(_encode_fn(model, flag_values, reports), flag_values.data)
         for model in models
     }
     results.write_metrics(out / "metrics.json", flag_values.data, judged)
@@ -154,6 +157,8 @@ def main(flag_values: flags.FlagValues) -> None:
     for model, result in judged.items():
         print(model)
         print(results.summary(result))
+        if model in reports:
+            print(reports[model]())
     print(f"Wrote {out / 'metrics.json'} and {out / 'report.html'}.")
 
 
@@ -197,26 +202,27 @@ def _pools(values: list[str]) -> dict[str, str]:
     return pools
 
 
-def _encode_fn(model: str, flag_values: flags.FlagValues):
+def _encode_fn(model: str, flag_values: flags.FlagValues, reports: dict):
     """A task asks once, after it has read its data.
 
     So a mistake in a file is told before TensorFlow and the model have been
-    loaded.
+    loaded. Then `reports` has a function for the model, which says how many
+    texts were cut.
     """
     if model.startswith(PYTHON):
         return import_function(model, "--model")
 
     def encode(texts):
-        import labse
         from labse.evaluation.embedding_cache import cached
+        from labse.inference.truncation import TruncationCount
 
-        loaded = labse.load(model, flag_values.precision)
+        encoder, fingerprint = Encoder(model, flag_values.precision)()
         folder = flag_values.cache or Path(flag_values.out) / "embeddings"
-
-        def ask(some):
-            return loaded.encode(some, show_progress_bar=True)
-
-        return cached(ask, folder, loaded.fingerprint)(texts)
+        count = TruncationCount()
+        if encoder.tells_truncation:
+            reports[model] = lambda: count.report(encoder.max_length)
+        encode_fn = cached(encoder.with_bar, folder, fingerprint)
+        return counting(encode_fn, encoder, count)(texts)
 
     return encode
 

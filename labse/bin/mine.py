@@ -253,6 +253,12 @@ def _tell_counts(flag_values, job, min_score, counts) -> None:
             f"{side}: {corpus.num_read:,} lines, {corpus.num_blank:,} blank, "
             f"{corpus.num_duplicates:,} seen before, {len(corpus):,} sentences"
         )
+        if truncation := job.truncation(side):
+            cut, max_length = truncation
+            _tell(
+                f"{side}: {cut:,} of {len(corpus):,} sentences were cut at "
+                f"{max_length} tokens"
+            )
     below = ""
     if min_score is not None:
         below = f"{counts.below_min_score:,} below {min_score:.4g}, "

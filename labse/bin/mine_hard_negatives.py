@@ -125,6 +125,13 @@ def main(flag_values: flags.FlagValues) -> None:
         f"{summary.negative_cosine:.3f} of negatives",
         file=sys.stderr,
     )
+    if summary.truncated is not None:
+        cut, max_length = summary.truncated
+        print(
+            f"{cut:,} of {summary.texts:,} texts were cut at {max_length} "
+            "tokens",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

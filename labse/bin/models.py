@@ -45,6 +45,52 @@ def import_function(name: str, flag: str):
     return found
 
 
+class ModelEncoder:
+    """An encode_fn of a model, which can say which texts it cuts."""
+
+    def __init__(self, model):
+        """Takes what `labse.load` returns."""
+        self._model = model
+        self.max_length = model.max_length
+        self.tells_truncation = model.tells_truncation
+
+    def __call__(self, texts):
+        """float32 [n, dim]."""
+        return self._model.encode(texts, on_truncation="ignore")
+
+    def with_bar(self, texts):
+        """The same, with a progress bar."""
+        return self._model.encode(
+            texts, show_progress_bar=True, on_truncation="ignore"
+        )
+
+    def truncated(self, texts):
+        """bool [n]; None where the model does not say."""
+        if not self.tells_truncation:
+            return None
+        return self._model.truncated(texts)
+
+
+def counting(encode_fn, encoder, count):
+    """An encode_fn that counts the texts that are cut.
+
+    Those too whose vectors `encode_fn` has from elsewhere.
+
+    Args:
+      encode_fn: to be called.
+      encoder: a `ModelEncoder`, or a Python function, of which nothing is
+        known.
+      count: the `TruncationCount`.
+    """
+    truncated = getattr(encoder, "truncated", lambda texts: None)
+
+    def encode(texts):
+        count.add(truncated(texts))
+        return encode_fn(texts)
+
+    return encode
+
+
 class Encoder:
     """Loads a model when it is called; can be sent to other processes."""
 
@@ -70,4 +116,4 @@ class Encoder:
         import labse
 
         loaded = labse.load(self.model, self.precision)
-        return loaded.encode, loaded.fingerprint
+        return ModelEncoder(loaded), loaded.fingerprint

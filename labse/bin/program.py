@@ -6,10 +6,12 @@ global one, so that many programs can be imported in one process.
 """
 
 import errno
+import logging as logging_of_python
 import os
 import signal
 import sys
 import traceback
+import warnings
 from types import ModuleType
 
 from absl import flags, logging
@@ -28,8 +30,7 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
       name: how the user called it, for messages.
     """
     logging.set_verbosity(logging.INFO)
-    # TensorFlow reads it when it is imported: errors are shown, not advice.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _quiet_libraries()
     flag_values = flags.FlagValues()
     program.define_flags(flag_values)
     if any(argument in ("--help", "-h", "-help") for argument in arguments):
@@ -89,6 +90,23 @@ def run_as_process(
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)
     sys.exit(run(program, arguments, name))
+
+
+def _quiet_libraries() -> None:
+    """Leaves the terminal to what the program has to say.
+
+    What fails is raised as an exception, whatever is logged. TensorFlow reads
+    the variable when it is imported; a value of the user's own stays.
+    """
+    # Advice is not shown, errors are. Without NVIDIA's driver "there is no
+    # GPU" is logged as an error; what ends the process is shown even then.
+    level = "2" if os.path.exists("/proc/driver/nvidia") else "3"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
+    if os.environ["TF_CPP_MIN_LOG_LEVEL"] in ("2", "3"):
+        # Its Python part: names that will change, graphs that are traced.
+        logging_of_python.getLogger("tensorflow").setLevel("ERROR")
+    # TensorFlow Hub's import.
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated")
 
 
 def main(module_name: str) -> None:

@@ -25,7 +25,12 @@ import sys
 from absl import flags
 
 from labse.bin import program
-from labse.bin.models import MODEL_OR_FUNCTION_HELP, PYTHON, Encoder
+from labse.bin.models import (
+    MODEL_OR_FUNCTION_HELP,
+    PYTHON,
+    Encoder,
+    counting,
+)
 from labse.errors import InputError
 
 # labse.mining.margin.SCORINGS; that module needs NumPy.
@@ -94,8 +99,9 @@ def main(flag_values: flags.FlagValues) -> None:
     # Imported here so that --help does not wait for it.
     from labse.mining.score_pairs import score_pairs
 
+    encoder = _LazyEncoder(flag_values)
     counts = score_pairs(
-        _encode_fn(flag_values),
+        encoder,
         flag_values.input,
         pathlib.Path(flag_values.out),
         flag_values.scoring,
@@ -107,23 +113,44 @@ def main(flag_values: flags.FlagValues) -> None:
         f"{flag_values.out}, {counts.num_dropped} dropped.",
         file=sys.stderr,
     )
+    if report := encoder.report():
+        print(report, file=sys.stderr)
 
 
-def _encode_fn(flag_values: flags.FlagValues):
-    """Loads the model when it is first asked.
+class _LazyEncoder:
+    """Loads the model when it is first called.
 
     So a mistake in a file is told before TensorFlow and the model have been
     loaded.
     """
-    load = Encoder(flag_values.model, flag_values.precision)
-    loaded = []
 
-    def encode(texts):
-        if not loaded:
-            loaded.append(_cached(*load(), flag_values))
-        return loaded[0](texts)
+    def __init__(self, flag_values: flags.FlagValues):
+        self._flag_values = flag_values
+        self._encode_fn = None
+        self._max_length = None
+        self._count = None
 
-    return encode
+    def __call__(self, texts):
+        if self._encode_fn is None:
+            self._load()
+        return self._encode_fn(texts)
+
+    def report(self) -> str:
+        """How many texts were cut; empty where nothing is known."""
+        if self._count is None:
+            return ""
+        return self._count.report(self._max_length)
+
+    def _load(self) -> None:
+        from labse.inference.truncation import TruncationCount
+
+        values = self._flag_values
+        encoder, fingerprint = Encoder(values.model, values.precision)()
+        self._count = TruncationCount()
+        self._max_length = getattr(encoder, "max_length", None)
+        self._encode_fn = counting(
+            _cached(encoder, fingerprint, values), encoder, self._count
+        )
 
 
 def _cached(encode_fn, fingerprint: str, flag_values: flags.FlagValues):

@@ -143,9 +143,7 @@ def resolve(
         )
     config = loading.from_dict(_sections(values))
     if base is not None:
-        config = dataclasses.replace(
-            base, encoder=config.encoder, tokenizer=config.tokenizer
-        )
+        config = base.with_model(config.encoder, config.tokenizer)
     return config, tuple(notes)
 
 

@@ -282,6 +282,27 @@ class ExperimentConfig:
                 f"Received: {list(buckets)} and {self.training_length}."
             )
 
+    def with_model(
+        self, encoder: EncoderConfig, tokenizer: TokenizerConfig
+    ) -> "ExperimentConfig":
+        """The experiment with another model, or another length of texts.
+
+        What training alone needs does not bind who runs a model: where texts
+        become shorter, lengths of the data that are over go with them.
+        """
+        longest = min(
+            self.data.max_length or tokenizer.max_length, tokenizer.max_length
+        )
+        buckets = self.data.length_buckets
+        data = dataclasses.replace(
+            self.data,
+            max_length=min(self.data.max_length, tokenizer.max_length),
+            length_buckets=tuple(b for b in buckets if b <= longest),
+        )
+        return dataclasses.replace(
+            self, encoder=encoder, tokenizer=tokenizer, data=data
+        )
+
     @property
     def training_length(self) -> int:
         """The longest text while training, with [CLS] and [SEP]."""

@@ -25,6 +25,7 @@ from labse.checkpoints.run_folder import write_atomically
 from labse.errors import InputError
 from labse.inference.sentence_model import SentenceModel
 from labse.inference.text_lines import STANDARD_INPUT, Lines, open_lines
+from labse.inference.truncation import TruncationCount
 
 
 @dataclasses.dataclass
@@ -36,12 +37,14 @@ class Progress:
       dimension: length of a row.
       rows: rows that are done, one for each line from the first on.
       lines_digest: SHA-256 of those lines.
+      truncated: how many of them the model cut; None where it does not say.
     """
 
     model: str
     dimension: int
     rows: int
     lines_digest: str
+    truncated: int | None = None
 
 
 def encode_file(
@@ -75,16 +78,22 @@ def encode_file(
             total = lines.skip(sys.maxsize)
     with open_lines(input_path) as lines, _open_part(output) as part:
         progress = _resume(part, output, model, lines)
+        count = TruncationCount(progress.rows, progress.truncated)
         with tqdm.tqdm(
             total=total, initial=progress.rows, unit=" sentences"
         ) as bar:
             for chunk in lines.chunks():
-                vectors = model.encode(chunk, batch_size)
+                vectors = model.encode(
+                    chunk, batch_size, on_truncation=count.add
+                )
+                progress.truncated = count.cut
                 _append(part, output, progress, vectors, lines)
                 bar.update(len(chunk))
         rows = progress.rows
         _check_rows(rows, lines.count, total, input_path)
         _finish(part, output, progress)
+    if report := count.report(model.max_length, "lines"):
+        print(report, file=sys.stderr)
     return rows
 
 
@@ -136,7 +145,7 @@ def _resume(
     # Without rows, what stands in the other file is of a finished run.
     if size == 0 or not done.is_file():
         done.unlink(missing_ok=True)
-        progress = Progress(model.fingerprint, model.dimension, 0, "")
+        progress = Progress(model.fingerprint, model.dimension, 0, "", 0)
         part.truncate(0)
         part.seek(0)
         part.write(_header(progress))

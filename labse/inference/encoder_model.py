@@ -1,12 +1,17 @@
-"""A `SentenceEncoder` and its tokenizer as a model that is asked."""
+"""A `SentenceEncoder` and its tokenizer, wrapped for inference."""
+
+import functools
+import hashlib
 
 import numpy as np
 import tensorflow as tf
 
+from labse.errors import InputError
 from labse.features import MODEL_INPUTS
-from labse.inference.sentence_model import SentenceModel
+from labse.inference.sentence_model import Prepared, SentenceModel
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.modeling.transformer_encoder import WORD_EMBEDDINGS
+from labse.preprocessing.packing import MIN_LENGTH
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 
@@ -32,31 +37,30 @@ class EncoderModel(SentenceModel):
             for an encoder built without its table. A map of a file costs the
             memory of the rows that are used: the table is 82 % of LaBSE.
         """
-        self.dimension = encoder.config.hidden_size
-        self.max_length = max_length
-        self.fingerprint = fingerprint
+        self._dimension = encoder.config.hidden_size
+        self._num_positions = encoder.config.max_positions
+        self._set_max_length(max_length)
+        self._fingerprint = fingerprint
         self._word_table = word_table
         # Eager tensors: captured by the graph they are neither cast again at
         # each call nor copied into it.
         blocks = encoder.transformer.block_weights()
         pieces_spec = tf.TensorSpec([None], tf.int32)
         integers = tf.TensorSpec([None], tf.int64)
+        length_spec = tf.TensorSpec([], tf.int32)
 
-        @tf.function(
-            input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
-        )
-        def tokenize(texts):
-            pieces = tokenizer.tokenize(texts)[:, : self.max_length]
-            return pieces.values, pieces.row_splits
+        @_graph(tf.TensorSpec([None], tf.string), length_spec)
+        def tokenize(texts, max_length):
+            pieces = tokenizer.tokenize(texts)
+            kept = pieces[:, :max_length]
+            return kept.values, kept.row_splits, pieces.row_lengths()
 
-        @tf.function(
-            input_signature=[pieces_spec, integers, integers], autograph=False
-        )
-        def pack(values, row_splits, rows):
+        @_graph(pieces_spec, integers, integers, length_spec)
+        def pack(values, row_splits, rows, max_length):
             pieces = tf.RaggedTensor.from_row_splits(
                 values, row_splits, validate=False
             )
-            return tokenizer.pack(tf.gather(pieces, rows), self.max_length)
+            return tokenizer.pack(tf.gather(pieces, rows), max_length)
 
         inputs_spec = dict.fromkeys(
             MODEL_INPUTS, tf.TensorSpec([None, None], tf.int32)
@@ -66,20 +70,74 @@ class EncoderModel(SentenceModel):
                 [None, None, self.dimension], tf.float32
             )
 
-        @tf.function(input_signature=[inputs_spec], autograph=False)
+        @_graph(inputs_spec)
         def embed(inputs):
             return encoder(inputs, training=False, blocks=blocks)
 
         self._tokenize, self._pack, self._embed_inputs = tokenize, pack, embed
 
+    @property
+    def fingerprint(self) -> str:
+        """See `SentenceModel`; empty where none was given."""
+        if not self._fingerprint:
+            return ""
+        text = f"{self._fingerprint} {self.max_length}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _set_max_length(self, value):
+        is_number = isinstance(value, int | np.integer)
+        if (
+            isinstance(value, bool)
+            or not is_number
+            or not MIN_LENGTH <= value <= self._num_positions
+        ):
+            raise InputError(
+                f"max_length must be a whole number from {MIN_LENGTH} ([CLS], "
+                f"a piece, [SEP]) to {self._num_positions}, the encoder's "
+                f"positions. Received: {value!r}."
+            )
+        self._max_length = int(value)
+
+    def _pieces(self, texts: list[bytes]):
+        """Pieces that are kept (values, row splits), tokens of each text."""
+        values, row_splits, lengths = self._tokenize()(
+            tf.constant(texts, tf.string), tf.constant(self.max_length)
+        )
+        return values, row_splits, lengths.numpy() + 2  # [CLS] and [SEP]
+
+    def _num_tokens(self, texts):
+        return self._pieces(texts)[2]
+
+    def _truncated(self, texts):
+        return self._num_tokens(texts) > self.max_length
+
     def _prepare(self, texts):
-        pieces = self._tokenize(tf.constant(texts, tf.string))
-        num_tokens = np.diff(pieces[1].numpy()) + 2  # [CLS] and [SEP]
-        return np.minimum(num_tokens, self.max_length), pieces
+        *pieces, num_tokens = self._pieces(texts)
+        lengths = np.minimum(num_tokens, self.max_length)
+        return Prepared(lengths, num_tokens > self.max_length, pieces)
 
     def _embed(self, prepared, rows):
-        inputs = self._pack(*prepared, tf.constant(rows))
+        inputs = self._pack()(
+            *prepared.data, tf.constant(rows), tf.constant(self.max_length)
+        )
         if self._word_table is not None:
             rows = self._word_table[inputs["input_word_ids"].numpy()]
             inputs[WORD_EMBEDDINGS] = tf.constant(rows.astype(np.float32))
-        return self._embed_inputs(inputs).numpy()
+        return self._embed_inputs()(inputs).numpy()
+
+
+def _graph(*signature):
+    """Makes a function into one that gives its graph, traced once, when used.
+
+    A `tf.function` would be traced once too. But TensorFlow counts the traces
+    of all functions of the same code together, and warns of "retracing" at the
+    fifth model.
+    """
+
+    def decorate(function):
+        traced = tf.function(
+            function, input_signature=signature, autograph=False
+        )
+        return functools.cache(traced.get_concrete_function)
+
+    return decorate

@@ -1,10 +1,11 @@
 """What tells one model from another."""
 
 import hashlib
+import json
 import pathlib
 
+from labse.checkpoints import model_source
 from labse.checkpoints.model_source import ModelSource
-from labse.configs import loading
 
 _BLOCK_BYTES = 2**24
 
@@ -12,11 +13,14 @@ _BLOCK_BYTES = 2**24
 def of_source(source: ModelSource, precision: str) -> str:
     """Hexadecimal digest of a model's configuration and files.
 
-    Of a TensorFlow checkpoint the index is read, which holds a checksum of
-    every tensor; of others the files of weights.
+    The longest text is left out: a model may set another. How the model was
+    trained is too, but for the files that say it. Of a TensorFlow checkpoint
+    the index is read, which holds a checksum of every tensor; of others the
+    files of weights.
     """
-    settings = loading.to_yaml(source.config) + precision
-    return _digest(list(source.files), settings)
+    settings = model_source.record(source.config)
+    del settings["tokenizer.max_length"]
+    return _digest(list(source.files), json.dumps(settings) + precision)
 
 
 def of_saved_model(path: str) -> str:

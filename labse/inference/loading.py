@@ -1,5 +1,6 @@
-"""Loads a model to ask: `labse.load(path).encode(sentences)`."""
+"""Loads a model for inference: `labse.load(path).encode(sentences)`."""
 
+import dataclasses
 import os
 import pathlib
 
@@ -12,9 +13,9 @@ from labse.checkpoints import (
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
-from labse.inference import fingerprint, text_saved_model
+from labse.inference import fingerprint, process, text_saved_model
 from labse.inference.encoder_model import EncoderModel
-from labse.inference.sentence_model import SentenceModel
+from labse.inference.sentence_model import ForkedModel, Origin, SentenceModel
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 # The model's name for each precision that `load` takes.
@@ -54,12 +55,12 @@ def load(
         `labse.checkpoints.model_source.Stated`.
 
     Returns:
-      the model: ask it with `encode`. Its `dimension`, `max_length` and
-      `fingerprint` tell about it; `source`, where it came from a file of
-      weights, tells what was found there.
+      the model; see `SentenceModel`. It can be pickled: it is then loaded
+      again from `path`.
 
     Raises:
-      InputError: `path` is none of these, or not sound.
+      InputError: `path` is none of these, or not sound; or this process was
+        forked from one that had run TensorFlow.
     """
     if precision not in PRECISIONS:
         raise InputError(
@@ -71,23 +72,63 @@ def load(
             f"A model is {recognition.KINDS}. Received an object of type "
             f"{type(path).__name__}."
         )
+    process.check()
     path = os.fspath(path)
     stated = Stated(
         vocabulary, pooling, activation, max_length, lower_case, ids
     )
     folder = recognition.resolve(path)
     text_folder = _text_saved_model(folder)
+    arguments = {"precision": precision}
     if text_folder is None:
         source = recognition.open_source(folder, stated)
-        return _load_source(source, precision)
-    if precision != "float32" or stated != Stated():
+        model = _load_source(source, precision)
+        arguments |= dataclasses.asdict(stated)
+        del arguments["fallback"]
+        if vocabulary is not None:
+            arguments["vocabulary"] = os.path.abspath(vocabulary)
+    elif precision != "float32" or stated != Stated():
         raise InputError(
             "A SavedModel that takes strings computes as it was saved. "
             f"Received precision={precision!r} for {path}, or what is said "
             f"about files of weights ({stated.said()}). Load the run folder "
             "it was exported from, or leave these out."
         )
-    return text_saved_model.TextSavedModel(text_folder, path)
+    else:
+        model = text_saved_model.TextSavedModel(text_folder, path)
+    is_elsewhere = "://" in path or path.startswith("~")
+    where = path if is_elsewhere else os.path.abspath(path)
+    model.origin = Origin(_reload, where, arguments)
+    return model
+
+
+def _reload(path: str, arguments: dict, expected: str) -> SentenceModel:
+    """A pickled model, loaded again from where it was.
+
+    Args:
+      path: absolute, or a handle.
+      arguments: of `load`.
+      expected: the fingerprint that it had.
+
+    Raises:
+      InputError: it is not there any more, or is another one.
+    """
+    if process.is_unusable():
+        return ForkedModel()
+    try:
+        model = load(path, **arguments)
+    except InputError as error:
+        raise InputError(
+            "A pickled model is loaded from where it was, which every machine "
+            f"has to see: {path}. {error}"
+        ) from error
+    if model.fingerprint != expected:
+        raise InputError(
+            f"{path} holds another model than when this one was pickled: its "
+            "vectors would not fit those made before. Bring the old one back, "
+            "or pickle what labse.load makes of the new one."
+        )
+    return model
 
 
 def _load_source(source: ModelSource, precision: str) -> EncoderModel:

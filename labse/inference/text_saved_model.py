@@ -1,15 +1,20 @@
-"""SavedModels that turn strings into vectors, as models to ask."""
+"""SavedModels that turn strings into vectors, wrapped for inference."""
 
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_hub as hub
 
+from labse.checkpoints import tensor_bundle
 from labse.errors import InputError
-from labse.features import MODEL_INPUTS
+from labse.features import MODEL_INPUTS, TRUNCATED
 from labse.inference import fingerprint
-from labse.inference.sentence_model import SentenceModel
+from labse.inference.sentence_model import Prepared, SentenceModel
+
+# From strings [n] to vectors [n, dimension] and bool [n], which texts are cut.
+TextFunction = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor | None]]
 
 
 class TextSavedModel(SentenceModel):
@@ -27,53 +32,141 @@ class TextSavedModel(SentenceModel):
           path: what the user called it, for messages.
 
         Raises:
-          InputError: there is none, or it does not take strings.
+          InputError: there is none, it is damaged, or it does not take
+            strings.
         """
         # Registers the ops that tokenizers in SavedModels are made of.
         import tensorflow_text  # noqa: F401
 
+        self._path = path
         self._model = _load_saved_model(folder, path)
         self._function = _text_function(self._model, path)
-        self.max_length = _longest(self._model)
-        self.dimension = int(self._function(tf.constant([""])).shape[-1])
-        self.fingerprint = fingerprint.of_saved_model(folder)
+        self._preprocess = getattr(self._model, "signatures", {}).get(
+            "preprocess"
+        )
+        self._max_length = None
+        if self._preprocess is not None:
+            self._max_length = self._mask([b"a " * 10_000]).shape[1]
+        vectors, truncated = self._function(tf.constant([""]))
+        self._dimension = int(vectors.shape[-1])
+        self._tells_truncation = truncated is not None
+        self._fingerprint = fingerprint.of_saved_model(folder)
+
+    @property
+    def tells_truncation(self) -> bool:
+        """Whether `serving_default` has an output `truncated`."""
+        return self._tells_truncation
+
+    def _set_max_length(self, value):
+        raise InputError(
+            f"{self._path} is a SavedModel that takes strings: it cuts them at "
+            f"{self._max_length or 'a length of its own'}, as it was exported. "
+            f"Received: max_length={value!r}. Load the run folder that it was "
+            "exported from, or export that anew."
+        )
+
+    def _num_tokens(self, texts):
+        raise InputError(
+            f"{self._path} is a SavedModel that takes strings, and counts no "
+            "token that it cuts off. Load the run folder that it was exported "
+            "from; or use model.truncated(texts), which tells what is cut."
+        )
+
+    def _truncated(self, texts):
+        if not self.tells_truncation:
+            raise InputError(
+                f"{self._path} is a SavedModel that does not say which texts "
+                "it cuts (serving_default has no output `truncated`)."
+            )
+        rows = np.arange(len(texts))
+        if self._preprocess is not None:
+            # Only a text that fills its row may have been cut.
+            rows = np.flatnonzero(self._mask(texts).all(axis=1))
+        truncated = np.zeros(len(texts), bool)
+        for some in np.array_split(rows, -(-len(rows) // 64) or 1):
+            if len(some):
+                given = tf.constant([texts[row] for row in some], tf.string)
+                truncated[some] = self._function(given)[1].numpy()
+        return truncated
+
+    def _mask(self, texts: list[bytes]) -> np.ndarray:
+        """The mask that the signature `preprocess` makes: int32 [n, length]."""
+        inputs = self._preprocess(text=tf.constant(texts, tf.string))
+        mask = inputs.get(MODEL_INPUTS[1], inputs[MODEL_INPUTS[0]])
+        return mask.numpy()
 
     def _prepare(self, texts):
         # Tokens are the model's own affair; bytes tell well enough which
         # texts go together. A token has about four.
         longest = self.max_length or 512  # BERT's.
         lengths = [min(len(text) // 4 + 2, longest) for text in texts]
-        return np.array(lengths, np.int64), np.array(texts, object)
+        return Prepared(
+            np.array(lengths, np.int64),
+            np.zeros(len(texts), bool) if self.tells_truncation else None,
+            np.array(texts, object),
+        )
 
     def _embed(self, prepared, rows):
-        vectors = self._function(tf.constant(prepared[rows], tf.string))
+        vectors, truncated = self._function(
+            tf.constant(prepared.data[rows], tf.string)
+        )
+        if truncated is not None:
+            prepared.truncated[rows] = truncated.numpy()
         return tf.math.l2_normalize(tf.cast(vectors, tf.float32), -1).numpy()
 
 
 def _load_saved_model(folder: str, path: str):
     try:
         return hub.load(folder)
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    # A damaged file ends in whatever the code raises that meets it first,
+    # an IndexError for one where a file of variables is a byte short.
+    except Exception as error:
+        reason = (
+            _damaged_variables(folder) or f"{type(error).__name__}: {error}"
+        )
+        remedy = f"If a file of {folder} is damaged, "
+        if "://" in path:
+            remedy += f"delete that folder, and {path} is fetched again."
+        else:
+            remedy += "export or copy the folder again, whole."
         raise InputError(
-            f"{path} is no SavedModel that can be loaded: {error}"
+            f"{path} is no SavedModel that can be loaded: "
+            f"{reason.rstrip('.')}. {remedy}"
         ) from error
 
 
-def _text_function(model, path: str) -> Callable:
-    """The function of `model` from strings [n] to vectors [n, dimension]."""
+def _damaged_variables(folder: str) -> str:
+    """Which file of the variables is not as it must be; empty if none."""
+    variables = pathlib.Path(folder) / "variables"
+    if not variables.is_dir():
+        return ""
+    try:
+        tensor_bundle.read_header(variables / "variables")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _text_function(model, path: str) -> TextFunction:
+    """The function of `model` from strings to vectors."""
     signature = getattr(model, "signatures", {}).get("serving_default")
     if signature is not None:
         inputs = signature.structured_input_signature[1]
         outputs = signature.structured_outputs
         if list(inputs) == ["text"] and "embedding" in outputs:
-            return lambda texts: signature(text=texts)["embedding"]
+
+            def embed(texts):
+                found = signature(text=texts)
+                return found["embedding"], found.get(TRUNCATED)
+
+            return embed
     if callable(model):
         try:
             result = model(tf.constant(["a"]))
         except (ValueError, TypeError, tf.errors.OpError):
             result = None  # It takes something else: said below.
         if isinstance(result, tf.Tensor) and result.shape.rank == 2:
-            return model
+            return lambda texts: (model(texts), None)
     takes = "nothing by that name"
     if signature is not None:
         takes = ", ".join(
@@ -87,12 +180,3 @@ def _text_function(model, path: str) -> Callable:
         f"{takes}. Of an export folder that is text/; of TF Hub's models "
         "those that need no preprocessor."
     )
-
-
-def _longest(model) -> int | None:
-    """The length that the signature `preprocess` cuts a text to."""
-    signature = getattr(model, "signatures", {}).get("preprocess")
-    if signature is None:
-        return None
-    inputs = signature(text=tf.constant(["a " * 10_000]))
-    return int(inputs[MODEL_INPUTS[0]].shape[-1])

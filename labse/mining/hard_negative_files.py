@@ -54,6 +54,8 @@ class Summary:
       none: pairs without any.
       true_cosine, negative_cosine: means, of the pairs and of the negatives.
       negatives: of each pair at most; the number given, or lowered.
+      truncated: how many texts the encoder cut, and at how many tokens; None
+        where it does not say.
     """
 
     pairs: int
@@ -64,6 +66,7 @@ class Summary:
     true_cosine: float
     negative_cosine: float
     negatives: int
+    truncated: tuple[int, int] | None
 
 
 def check_output(path: str | os.PathLike) -> None:
@@ -118,12 +121,13 @@ def mine(
     store = PairStore(patterns, folder.path("index"), max_malformed_share)
     pairs = number_pairs(store)
     negatives = _fitting_number(negatives, pairs)
-    vectors = _encode(pairs.texts, load_encoder, folder)
+    encode_fn, fingerprint = load_encoder()
+    vectors = _encode(pairs.texts, encode_fn, fingerprint, folder)
     with _bar(len(pairs), "pair", "search") as bar:
         found = hard_negatives.find(
             pairs, vectors, negatives, max_cosine, bar.update
         )
-    summary = _summary(pairs, found)
+    summary = _summary(pairs, found, _truncation(pairs.texts, encode_fn))
     if summary.none == len(pairs):
         raise InputError(
             "No pair has a hard negative: all near targets of its language "
@@ -167,11 +171,20 @@ def _fitting_number(negatives: int, pairs: PairTexts) -> int:
     return min(negatives, most)
 
 
+def _truncation(texts: list[str], encode_fn) -> tuple[int, int] | None:
+    """How many texts the encoder cuts, and at how many tokens, if it says."""
+    if not hasattr(encode_fn, "truncated"):
+        return None
+    truncated = encode_fn.truncated(texts)
+    if truncated is None:
+        return None
+    return int(np.sum(truncated)), encode_fn.max_length
+
+
 def _encode(
-    texts: list[str], load_encoder: LoadEncoder, folder: WorkFolder
+    texts: list[str], encode_fn, fingerprint: str, folder: WorkFolder
 ) -> np.ndarray:
     """The texts' vectors, mapped: float32 [n, dim]."""
-    encode_fn, fingerprint = load_encoder()
     digest = hashlib.sha256()
     for text in texts:
         digest.update(hashlib.sha256(text.encode()).digest())
@@ -197,7 +210,9 @@ def _bar(total: int, unit: str, what: str) -> tqdm.tqdm:
     return tqdm.tqdm(total=total, unit=f" {unit}s", desc=what)
 
 
-def _summary(pairs: PairTexts, found: Negatives) -> Summary:
+def _summary(
+    pairs: PairTexts, found: Negatives, truncated: tuple[int, int] | None
+) -> Summary:
     counts = np.sum(found.texts != NONE, axis=1)
     wanted = found.texts.shape[1]
     none = int(np.sum(counts == 0))
@@ -208,6 +223,7 @@ def _summary(pairs: PairTexts, found: Negatives) -> Summary:
         complete=complete,
         fewer=len(pairs) - complete - none,
         none=none,
+        truncated=truncated,
         true_cosine=float(found.true_cosines.mean(dtype=np.float64)),
         negative_cosine=float(
             found.cosines[found.texts != NONE].mean(dtype=np.float64)

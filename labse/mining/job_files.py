@@ -3,6 +3,7 @@
 SIDE.corpus/                        the texts, each once
 planted.json                        known translations that are planted
 SIDE.TYPE/SHARD-of-SHARDS.npy       vectors; planted.npy of what is planted
+SIDE.TYPE/*.npy.truncated.json      how many of the sentences were cut
 SIDE.TYPE.KIND.SHARDS/              an approximate index
 neighbours.*/SIDE-SHARD.npz         neighbours of a shard's sentences
 candidates.*.npz                    scored pairs
@@ -11,6 +12,7 @@ candidates.*.npz                    scored pairs
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 import pathlib
 from collections.abc import Callable
@@ -286,6 +288,29 @@ class JobFiles:
             f"{side}.{self.settings.vector_type}/{part}.npy"
             for part in self._parts(side)
         ]
+
+    def truncated_name(self, side: str, shard: int) -> str:
+        """Of the number of a shard's sentences that the encoder cuts."""
+        return f"{self.vector_names(side)[shard]}.truncated.json"
+
+    def truncation(self, side: str) -> tuple[int, int] | None:
+        """How many sentences the encoder cut, and at how many tokens.
+
+        None where it does not say. What is planted does not count.
+        """
+        cut, max_length = 0, None
+        for shard, rows in enumerate(self.shards(side)):
+            if rows.start >= len(self.corpus(side)):
+                continue
+            name = self.truncated_name(side, shard)
+            if self.work.note(name) is None:
+                return None
+            found = json.loads(self.work.path(name).read_text("utf-8"))
+            if found["cut"] is None:
+                return None
+            cut += found["cut"]
+            max_length = found["max_length"]
+        return None if max_length is None else (cut, max_length)
 
     def part_name(self, side: str, shard: int) -> str:
         """Of a shard's part of the index."""

@@ -240,15 +240,42 @@ class MiningJob(JobFiles):
                     self.settings.chunk,
                 )
 
+        made_from = {
+            "model": fingerprint,
+            "sentences": sentences,
+            "rows": [rows.start, rows.stop],
+            "chunk": self.settings.chunk,
+        }
+        self.work.make(self.vector_names(side)[shard], made_from, write)
+        self._count_truncated(side, shard, made_from)
+
+    def _count_truncated(self, side: str, shard: int, made_from: dict) -> None:
+        """Notes how many sentences the encoder cuts, where it can say.
+
+        In a file of its own: of a shard that was killed and went on, all
+        count.
+        """
+        encode_fn = self.encode_fn
+        if not hasattr(encode_fn, "truncated"):
+            return
+        texts, _ = self.texts(side, shard)
+        rows = self.shards(side)[shard]
+
+        def write(path: pathlib.Path) -> None:
+            cut = 0
+            for start in range(rows.start, rows.stop, self.settings.chunk):
+                stop = min(start + self.settings.chunk, rows.stop)
+                truncated = encode_fn.truncated(texts(start, stop))
+                if truncated is None:
+                    cut = None
+                    break
+                cut += int(np.sum(truncated))
+            found = {"cut": cut, "max_length": encode_fn.max_length}
+            path.write_text(json.dumps(found), "utf-8")
+
+        # Seconds, so it need not be an error where another model was before.
         self.work.make(
-            self.vector_names(side)[shard],
-            {
-                "model": fingerprint,
-                "sentences": sentences,
-                "rows": [rows.start, rows.stop],
-                "chunk": self.settings.chunk,
-            },
-            write,
+            self.truncated_name(side, shard), made_from, write, always_anew=True
         )
 
     def train(self, side: str) -> None:

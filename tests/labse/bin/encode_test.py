@@ -48,14 +48,17 @@ class ModelThatDies:
 
     def __init__(self, model, dies_at):
         self.dimension, self.fingerprint = model.dimension, model.fingerprint
+        self.max_length = model.max_length
         self.asked = []
         self._model, self._dies_at = model, dies_at
 
-    def encode(self, sentences, batch_size=None):
+    def encode(self, sentences, batch_size=None, on_truncation="warn"):
         if len(self.asked) == self._dies_at:
             raise Killed
         self.asked.append(len(sentences))
-        return self._model.encode(sentences, batch_size)
+        return self._model.encode(
+            sentences, batch_size, on_truncation=on_truncation
+        )
 
 
 def test_the_program_writes_a_row_a_line(small_run, tmp_path, expected, capsys):
@@ -72,6 +75,61 @@ def test_the_program_writes_a_row_a_line(small_run, tmp_path, expected, capsys):
     # The second time it is there already.
     assert program.run(encode, arguments, "labse encode") == 2
     assert "vectors.npy exists. Delete it" in capsys.readouterr().err
+
+
+def test_the_terminal_shows_only_what_the_program_says(small_run, tmp_path):
+    """Nothing of TensorFlow, TF Hub and Keras, in a process of its own."""
+    (tmp_path / "lines.txt").write_text("hello\n" + "long " * 70 + "\n")
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("TF_")
+    }
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "labse.bin.cli", "encode"),
+            *(f"--model={small_run}", "--input=lines.txt", "--out=v.npy"),
+        ],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(pathlib.Path.cwd())},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert (result.returncode, result.stdout) == (0, "")
+    bar, *rest = result.stderr.strip().split("\n")
+    assert bar.startswith("\r") and "2/2" in bar
+    assert rest == ["1 of 2 lines were cut at 64 tokens", "2 rows in v.npy"]
+
+
+@pytest.mark.parametrize("dies_at", [1, 3])
+def test_cut_lines_count_from_the_start(
+    model, tmp_path, small_chunks, capsys, dies_at
+):
+    lines = [f"hello {'long ' * (i % 40)}" for i in range(300)]
+    # "hello" and four letters each of "long"; 62 pieces fit.
+    cut = sum(1 + 4 * (i % 40) > 62 for i in range(300))
+    assert 0 < cut < 300
+    source, out = write(tmp_path / "lines.txt", lines), str(tmp_path / "v.npy")
+    with pytest.raises(Killed):
+        encode_file.encode_file(ModelThatDies(model, dies_at), source, out)
+    encode_file.encode_file(model, source, out)
+    expected = f"{cut} of 300 lines were cut at 64 tokens"
+    assert expected in capsys.readouterr().err
+
+
+def test_of_rows_of_an_earlier_version_nothing_is_claimed(
+    model, tmp_path, small_chunks, capsys
+):
+    source, out = write(tmp_path / "lines.txt"), str(tmp_path / "v.npy")
+    with pytest.raises(Killed):
+        encode_file.encode_file(ModelThatDies(model, 2), source, out)
+    path = encode_file.progress_path(pathlib.Path(out))
+    progress = json.loads(path.read_text())
+    del progress["truncated"]
+    path.write_text(json.dumps(progress))
+    assert encode_file.encode_file(model, source, out) == 300
+    assert "cut at" not in capsys.readouterr().err
 
 
 def test_the_program_takes_batch_size_and_precision(
@@ -288,10 +346,10 @@ def test_an_input_that_grows_is_noticed(model, tmp_path, small_chunks):
     write(source)
 
     class ModelThatWrites(ModelThatDies):
-        def encode(self, sentences, batch_size=None):
+        def encode(self, sentences, batch_size=None, on_truncation="warn"):
             with open(source, "a") as file:
                 file.write("one more\n")
-            return super().encode(sentences, batch_size)
+            return super().encode(sentences, batch_size, on_truncation)
 
     with pytest.raises(InputError, match="must not change .* 300 lines, then"):
         encode_file.encode_file(

@@ -22,10 +22,15 @@ _VECTORS = {
 
 class _Model:
     fingerprint = "f" * 64
+    max_length = 4
+    tells_truncation = True
 
-    def encode(self, texts, show_progress_bar=False):
-        assert show_progress_bar
+    def encode(self, texts, show_progress_bar=False, on_truncation="warn"):
+        assert show_progress_bar and on_truncation == "ignore"
         return np.array([_VECTORS[text] for text in texts], np.float32)
+
+    def truncated(self, texts):
+        return np.array([len(text) > 4 for text in texts])
 
 
 @pytest.fixture
@@ -95,6 +100,8 @@ def test_pairs_of_a_run_with_its_curve(asked, table, tmp_path, capsys):
     assert "<svg" in page and ">77<" in page
     out = capsys.readouterr().out
     assert "pairs, all: mean over 1" in out
+    # Of dog, cat, Hund, Katze and chien the last two have over 4 letters.
+    assert "2 of 5 texts were cut at 4 tokens" in out
     assert f"Wrote {run / 'metrics.json'} and {run / 'report.html'}." in out
 
 
@@ -189,7 +196,7 @@ def test_an_encoder_and_a_task_of_ones_own(asked, table, tmp_path, monkeypatch):
     assert asked == [("m", "float32")]
 
 
-def test_embeddings_are_kept(asked, table, tmp_path, monkeypatch):
+def test_embeddings_are_kept(asked, table, tmp_path, monkeypatch, capsys):
     arguments = [
         *("--model=m", "--task=pairs", f"--data={table}", "--min_pairs=1"),
         *(f"--out={tmp_path / 'out'}", f"--cache={tmp_path / 'cache'}"),
@@ -200,5 +207,8 @@ def test_embeddings_are_kept(asked, table, tmp_path, monkeypatch):
         raise AssertionError("A text was encoded twice.")
 
     monkeypatch.setattr(_Model, "encode", refuse)
+    capsys.readouterr()
     assert _run(*arguments) == 0
+    # Those are counted too whose vectors are there.
+    assert "2 of 5 texts were cut at 4" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["f" * 32]

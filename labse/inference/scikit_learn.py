@@ -1,0 +1,45 @@
+"""What scikit-learn asks of a step of its pipelines."""
+
+import copy
+
+
+class Transformer:
+    """Texts to vectors as a step of `sklearn.pipeline.Pipeline`.
+
+    There is nothing to fit. scikit-learn itself is needed only where it calls.
+    """
+
+    def fit(self, texts, labels=None):
+        """Does nothing; returns the model."""
+        return self
+
+    def transform(self, texts):
+        """Vectors float32 [n, dimension]; see `encode`."""
+        return self.encode(texts)
+
+    def fit_transform(self, texts, labels=None):
+        """The same as `transform`."""
+        return self.transform(texts)
+
+    def get_params(self, deep: bool = True) -> dict:
+        """No parameter is to be searched for."""
+        return {}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_clone__(self):
+        return copy.copy(self)
+
+    def __sklearn_tags__(self):
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]),
+            input_tags=InputTags(
+                one_d_array=True, two_d_array=False, string=True
+            ),
+            requires_fit=False,
+        )

@@ -1,0 +1,149 @@
+"""Forks: an error where TensorFlow would wait for ever.
+
+Each test is a script in a process of its own, which must end in time.
+"""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAD = """
+import concurrent.futures, functools, multiprocessing, os, sys
+import labse
+
+RUN = sys.argv[1]
+fork = multiprocessing.get_context("fork")
+
+
+def answer(function, *arguments):
+    try:
+        return str(function(*arguments).shape)
+    except labse.errors.InputError as error:
+        assert "forked" in str(error) and "spawn" in str(error), error
+        return "refused"
+
+
+def in_child(function):
+    queue = fork.Queue()
+    child = fork.Process(target=lambda: queue.put(answer(function)))
+    child.start()
+    print(queue.get(timeout=100))
+    child.join()
+
+
+def load_and_encode():
+    return labse.load(RUN).encode(["hello"])
+"""
+LOADED = """
+model = labse.load(RUN)
+"""
+
+
+def run(small_run, code):
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", HEAD + code, str(small_run)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split("\n")[:-1]
+
+
+def test_children_of_a_process_that_loaded(small_run):
+    code = f"""{LOADED}
+def nested():
+    in_child(load_and_encode)
+    return load_and_encode()
+
+in_child(lambda: model.encode(["hello"]))
+in_child(lambda: model.num_tokens(["hello"]))
+in_child(lambda: model.truncated(["hello"]))
+in_child(load_and_encode)
+in_child(nested)  # Two: a child of the child, and the child.
+print(model.encode("a").shape)  # The parent goes on.
+"""
+    assert run(small_run, code) == ["refused"] * 6 + ["(32,)"]
+
+
+def test_a_child_of_a_process_that_ran_tensorflow(small_run):
+    code = "import tensorflow as tf\ntf.constant(1)\nin_child(load_and_encode)"
+    assert run(small_run, code) == ["refused"]
+
+
+def test_a_child_that_imports_labse_after_the_fork(small_run):
+    code = """
+import os, sys
+import tensorflow as tf
+tf.constant(1)
+if os.fork():
+    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+import labse
+try:
+    labse.load(sys.argv[1])
+except labse.errors.InputError as error:
+    print(error)
+sys.stdout.flush()
+os._exit(0)
+"""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(small_run)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert "was forked from one" in result.stdout, result.stderr
+
+
+def test_a_child_of_a_process_that_only_imported(small_run):
+    """As gunicorn --preload does with a model that is loaded in the worker."""
+    code = """
+import tensorflow, tensorflow_text, tensorflow_hub
+from labse.inference import loading
+in_child(load_and_encode)
+print(load_and_encode().shape)
+in_child(load_and_encode)
+"""
+    assert run(small_run, code) == ["(1, 32)", "(1, 32)", "refused"]
+
+
+def test_pools(small_run):
+    """A pool must not wait for a worker that could not unpickle the model."""
+    code = f"""{LOADED}
+with fork.Pool(1) as pool:
+    print(answer(lambda: pool.map_async(model.encode, [["hello"]]).get(100)[0]))
+with concurrent.futures.ProcessPoolExecutor(1, fork) as pool:
+    print(answer(lambda: pool.submit(model.encode, ["hello"]).result(100)))
+"""
+    assert run(small_run, code) == ["refused", "refused"]
+
+
+def test_joblib(small_run):
+    pytest.importorskip("joblib")
+    code = f"""{LOADED}
+import joblib
+for backend in ("multiprocessing", "loky", "threading"):
+    parallel = joblib.Parallel(2, backend=backend, timeout=100)
+    task = joblib.delayed(model.encode)
+    print(answer(lambda: parallel(task(["hello"]) for _ in range(2))[1]))
+"""
+    assert run(small_run, code) == ["refused", "(1, 32)", "(1, 32)"]
+
+
+def test_spawn_works(small_run, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"{HEAD}\nif __name__ == '__main__':\n"
+        "    model = labse.load(RUN)\n"
+        "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+        "        found = pool.map_async(model.encode, [['hello']]).get(100)\n"
+        "    print(abs(found[0] - model.encode(['hello'])).max() < 1e-6)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), str(small_run)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.stdout == "True\n", result.stderr
