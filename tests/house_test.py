@@ -13,7 +13,7 @@ PACKAGES = ("labse", "export", "data_pipeline")
 # A file may import its own folder and what stands in a lower layer.
 LAYERS = [
     {"errors", "features", "languages", "version"},
-    {"configs"},
+    {"configs", "files"},
     {"preprocessing", "losses"},
     {"modeling"},
     {"checkpoints", "data"},
@@ -31,6 +31,7 @@ OUTSIDE = {
         "languages",
         "version",
         "configs",
+        "files",
         "preprocessing",
     },
     "export": {name for name, level in LEVEL.items() if level <= 5},

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 
 from labse import features
 from labse.errors import InputError
-from labse.mining.example_records import read_examples
+from labse.files.example_records import read_records, parse_example
 from labse.preprocessing.text_files import find_files as find_matches
 from labse.preprocessing.text_files import read_lines
 
