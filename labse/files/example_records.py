@@ -116,7 +116,7 @@ class _DamagedRecordError(Exception):
 
 
 def _read_record(file: BinaryIO, header: bytes) -> bytes:
-    """The bytes after a header; _DamagedRecordError where they are not sound."""
+    """The bytes after a header; raises where they are not sound."""
     from google_crc32c import value as crc32c
 
     if len(header) < _HEADER.size:

@@ -46,9 +46,15 @@ def language_field(fields: Fields, name: str, default: str) -> str:
     if not text:
         raise MalformedRow(
             f"empty {name}",
-            f"{name} is empty. Every row names its language where one does",
+            f"{name} is empty",
         )
     return text
+
+
+def optional_text(fields: Fields, name: str) -> str:
+    """The text of a field; empty where it is null or not there."""
+    value = fields.get(name)
+    return "" if value is None else _text(value, name)
 
 
 def _text(value: object, name: str) -> str:

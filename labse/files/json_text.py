@@ -5,12 +5,20 @@ import json
 from labse.errors import InputError
 from labse.files.reading import MalformedRow
 
+
+def _plain(value: object) -> str:
+    """What JSON does not have, such as a date."""
+    return (
+        value.decode(errors="replace") if type(value) is bytes else str(value)
+    )
+
+
 # Made once: `json.dumps` makes one for each call that has options.
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False,
     allow_nan=False,
     separators=(",", ":"),
-    default=str,
+    default=_plain,
 )
 
 

@@ -85,6 +85,8 @@ def split_lines(file: BinaryIO, name: str) -> Iterator[Line]:
         if line.endswith(b"\r"):
             line = line[:-1]
         if number == 1 and line.startswith(_BYTE_ORDER_MARK):
+            if end == len(_BYTE_ORDER_MARK):
+                return  # No line: there is nothing else.
             line = line[3:]
             start += 3
         yield number, start, line

@@ -31,6 +31,29 @@ class Pair(NamedTuple):
     fields: Fields  # all of the row
 
 
+class PairParser:
+    """Turns the fields of a row into a pair."""
+
+    def __init__(self, options: ReadOptions):
+        self._options = options
+        self._source_language, self._target_language = (
+            getattr(options, name) or UNKNOWN_LANGUAGE for name in _LANGUAGES
+        )
+
+    def __call__(self, fields: Fields) -> tuple[str, str, str, str]:
+        """Source, target and their languages; raises `MalformedRow`."""
+        return (
+            text_field(fields, self._options.source_column),
+            text_field(fields, self._options.target_column),
+            language_field(
+                fields, features.SOURCE_LANGUAGE, self._source_language
+            ),
+            language_field(
+                fields, features.TARGET_LANGUAGE, self._target_language
+            ),
+        )
+
+
 class PairFile:
     """The pairs of one file.
 
@@ -59,11 +82,8 @@ class PairFile:
         Raises:
           InputError: as `RowFile`, or there is no column of a side.
         """
-        self._options = options
         self._tally = tally
-        self._defaults = tuple(
-            getattr(options, name) or UNKNOWN_LANGUAGE for name in _LANGUAGES
-        )
+        self._parse = PairParser(options)
         self._undetermined = [
             name for name in _LANGUAGES if not getattr(options, name)
         ]
@@ -75,17 +95,10 @@ class PairFile:
 
     def parse(self, fields: Fields) -> tuple[str, str, str, str]:
         """Source, target and their languages; raises `MalformedRow`."""
-        options, (source, target) = self._options, self._defaults
-        found = (
-            text_field(fields, options.source_column),
-            text_field(fields, options.target_column),
-            language_field(fields, features.SOURCE_LANGUAGE, source),
-            language_field(fields, features.TARGET_LANGUAGE, target),
-        )
         for name in self._undetermined:
             if name not in fields:
                 self._tally.undetermined.setdefault(name, self.rows.shown_as)
-        return found
+        return self._parse(fields)
 
     def __iter__(self) -> Iterator[Pair | None]:
         """Yields the pairs; None for a blank line, nothing for malformed."""

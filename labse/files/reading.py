@@ -7,6 +7,7 @@ Where their share is too large, the whole reading is refused.
 
 import collections
 import dataclasses
+import json
 
 from absl import logging
 
@@ -100,6 +101,18 @@ class Tally:
         self.reasons += other.reasons
         self.shown = [*self.shown, *other.shown][:_SHOWN]
         self.undetermined = {**other.undetermined, **self.undetermined}
+
+    def to_json(self) -> str:
+        """All of it, for `from_json`."""
+        return json.dumps(vars(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Tally":
+        """What `to_json` wrote."""
+        tally = cls()
+        vars(tally).update(json.loads(text))
+        tally.reasons = collections.Counter(tally.reasons)
+        return tally
 
     def check(self, max_share: float) -> None:
         """Raises `InputError` where too large a share is malformed."""

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from labse.errors import InputError
+from labse.files.pair_writer import COLUMNS, write_pairs
 from labse.mining.candidates import Candidates
 from labse.mining.corpus import Corpus
-from labse.mining.pair_files import COLUMNS, write_pairs
 from labse.mining.translations import fold
 
 # Section 7 of the paper: cosine. CCMatrix (https://arxiv.org/abs/1911.04944):
@@ -81,7 +81,7 @@ def write(
     target: Corpus,
     probability: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> None:
-    """Writes the pairs, the best first, as `pair_files` has them.
+    """Writes the pairs, the best first, as `pair_writer` has them.
 
     Args:
       path: .tsv, .tsv.gz, .jsonl, .jsonl.gz or .parquet.

@@ -23,6 +23,7 @@ from labse.data.batches import batches
 from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
+from labse.files.reading import ReadOptions
 from labse.inference.encoder_model import EncoderModel
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
@@ -350,6 +351,7 @@ def train(
     validate: Callable[[Encode], dict] | None = None,
     distribution: str = "auto",
     tpu: str = "",
+    reading: ReadOptions | None = None,
 ) -> bool:
     """Trains from files to a run folder; `labse train` as a function.
 
@@ -378,7 +380,10 @@ def train(
     store = PairStore(
         train_patterns,
         folder / run_folder.INDEX,
-        config.data.max_malformed_share,
+        dataclasses.replace(
+            reading or ReadOptions(),
+            max_malformed_share=config.data.max_malformed_share,
+        ),
     )
     training_pairs.check_hard_negatives(store, config.data.hard_negatives)
     training_pairs.check_corpora(store, config.data.corpus_weights)

@@ -12,12 +12,17 @@ def folder(tmp_path):
 
 
 def run(folder, *arguments):
+    """Runs the program; a flag among the arguments stands for its default."""
+    flags = {
+        "--input": folder / "pairs.tsv",
+        "--train_out": folder / "train.tsv",
+        "--heldout_out": folder / "heldout.tsv",
+    }
+    given = {argument.partition("=")[0] for argument in arguments}
     return program.run(
         split_pairs,
         [
-            f"--input={folder / 'pairs.tsv'}",
-            f"--train_out={folder / 'train.tsv'}",
-            f"--heldout_out={folder / 'heldout.tsv'}",
+            *(f"{name}={flags[name]}" for name in flags.keys() - given),
             *arguments,
         ],
         "labse split-pairs",
@@ -44,9 +49,12 @@ def test_two_files_and_the_counts(folder, capsys):
         (["--share=0"], "--share must lie between 0 and 1. Received: 0."),
         (["--share=1"], "--share must lie between 0 and 1. Received: 1."),
         (["--share=nan"], "--share must lie between 0 and 1. Received: nan."),
-        (["--train_out=x.txt"], "--train_out must end in .tsv"),
-        (["--heldout_out=/no/such/x.tsv"], "--heldout_out must be in a folder"),
-        (["--input=gone.tsv"], "Received: gone.tsv, which is not a file"),
+        (["--train_out=x.txt"], "--train_out: A file of pairs ends in .tsv"),
+        (
+            ["--heldout_out=/no/such/x.tsv"],
+            "--heldout_out: Pairs are written into",
+        ),
+        (["--input=gone.tsv"], "No file matches 'gone.tsv'"),
         (["--share=1e-9"], "At least one source text must be held out"),
     ],
 )

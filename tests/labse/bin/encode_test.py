@@ -13,7 +13,8 @@ import pytest
 import labse
 from labse.bin import encode, program
 from labse.errors import InputError
-from labse.inference import encode_file, text_lines
+from labse.files import lines, text_stream
+from labse.inference import encode_file
 
 LINES = [f"hello {i} world добрый {'день ' * (i % 9)}" for i in range(300)]
 LINES[5] = ""
@@ -31,7 +32,7 @@ def expected(model):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(text_lines, "CHUNK_LINES", 64)
+    monkeypatch.setattr(text_stream, "CHUNK_TEXTS", 64)
 
 
 def write(path, lines=LINES, end="\n"):
@@ -126,8 +127,7 @@ def test_gzip_and_standard_input_give_the_same(
 )
 def test_only_a_line_feed_ends_a_line(model, tmp_path, content, lines):
     (tmp_path / "in.txt").write_bytes(content)
-    with text_lines.open_lines(str(tmp_path / "in.txt")) as read:
-        assert list(read) == lines
+    assert list(text_stream.open_texts(str(tmp_path / "in.txt"))) == lines
     out = tmp_path / "v.npy"
     count = encode_file.encode_file(model, str(tmp_path / "in.txt"), str(out))
     assert count == len(lines)
@@ -255,7 +255,7 @@ def test_bad_standard_input_loses_nothing(
 
 
 def test_a_line_without_end_is_refused(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(text_lines, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
     source = write(tmp_path / "lines.txt", ["a" * 99, "a" * 101])
     with pytest.raises(InputError, match="txt:2: a line has at most 100 bytes"):
         encode_file.encode_file(model, source, str(tmp_path / "v.npy"))

@@ -99,7 +99,7 @@ def test_a_bad_file_is_told_before_the_model_is_loaded(table, tmp_path, capsys):
     code = run("--model=none", f"--input={table}", f"--out={tmp_path}/o.tsv")
     assert code == 2
     error = capsys.readouterr().err
-    assert "pairs.tsv:2: a pair has a source and a target" in error
+    assert "pairs.tsv:2: target is empty" in error
     assert "Traceback" not in error
 
 

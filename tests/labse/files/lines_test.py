@@ -28,6 +28,8 @@ def write(path, content):
         (b"a\r\nb\r\r\n", ["a", "b\r"]),
         (b"a\rb\n", ["a\rb"]),
         (b"\xef\xbb\xbfa\n\xef\xbb\xbfb", ["a", "\ufeffb"]),
+        (b"\xef\xbb\xbf", []),
+        (b"\xef\xbb\xbf\n", [""]),
         (b"a\x00b\n", ["a\x00b"]),
         ("a\u2028b\x0bc\x85d\x0c\ne".encode(), ["a\u2028b\x0bc\x85d\x0c", "e"]),
     ],

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
-from labse.mining import exact_search, pair_files, score_pairs
+from labse.files import pair_writer
+from labse.mining import exact_search, score_pairs
 from labse.mining.score_pairs import Counts
 
 TABLE = (
@@ -56,12 +57,12 @@ def test_cosines_and_all_columns(encoder, table, tmp_path):
     assert counts == Counts(5, 5, 0)
     # dog is (1, 0), cat (0, 1), Hund (0.6, 0.8), Katze (-0.6, 0.8).
     assert out.read_text() == (
-        "source\ttarget\tsource_language\tcosine\tid\n"
-        "dog\tHund\ten\t0.6\t1\n"
-        "cat\tKatze\ten\t0.8\t2\n"
-        "dog\tKatze\ten\t-0.6\t3\n"
-        "cat\tcat\ten\t1.0\t4\n"
-        "dog\tHund\ten\t0.6\t5\n"
+        "id\tsource\ttarget\tsource_language\tcosine\n"
+        "1\tdog\tHund\ten\t0.6\n"
+        "2\tcat\tKatze\ten\t0.8\n"
+        "3\tdog\tKatze\ten\t-0.6\n"
+        "4\tcat\tcat\ten\t1.0\n"
+        "5\tdog\tHund\ten\t0.6\n"
     )
     assert encoder.asked == [["dog", "cat", "Hund", "Katze"]]
     assert sorted(os.listdir(tmp_path)) == ["out.tsv", "pairs.tsv"]
@@ -96,7 +97,7 @@ def test_margins_by_hand(encoder, table, tmp_path, scoring, chunk, monkeypatch):
     ]
     rows = cells(out)
     assert list(rows[0]) == [
-        *("source", "target", "source_language", "cosine", "margin", "id"),
+        *("id", "source", "target", "source_language", "cosine", "margin"),
     ]
     for row, (cosine, mean) in zip(rows, expected, strict=True):
         margin = cosine - mean if scoring == "distance" else cosine / mean
@@ -162,7 +163,7 @@ def test_scores_that_were_there_are_replaced(encoder, tmp_path):
 
 def test_many_files_of_many_kinds(encoder, table, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    pair_files.write_pairs(
+    pair_writer.write_pairs(
         tmp_path / "more.parquet", [{"source": "dog", "target": "dog"}]
     )
     out = tmp_path / "out.parquet"
@@ -170,7 +171,7 @@ def test_many_files_of_many_kinds(encoder, table, tmp_path):
     assert score_pairs.score_pairs(encoder, inputs, out).num_kept == 6
     found = parquet.read_table(out).to_pylist()
     assert found[0] == {
-        **{"source": "dog", "target": "dog", "source_language": None},
+        **{"source": "dog", "target": "dog", "source_language": "und"},
         **{"cosine": 1.0, "id": None},
     }
     assert found[1]["cosine"] == np.float32(0.6)
@@ -179,9 +180,9 @@ def test_many_files_of_many_kinds(encoder, table, tmp_path):
 @pytest.mark.parametrize(
     "content,name,message",
     [
-        ("source\ttarget\na\tb\n\tb\n", "o.tsv", r"tsv:3: .*source is blank"),
+        ("source\ttarget\na\tb\n\tb\n", "o.tsv", r"tsv:3: source is empty"),
         ("source\ttarget\n\n", "o.tsv", "There are no pairs in"),
-        ("source\ttarget\n", "o.tsv", r"pairs\.tsv: .*It is empty"),
+        ("source\ttarget\n", "o.tsv", "There are no pairs in .*pairs.tsv"),
         (
             "source\ttarget\tsource_line\na\tb\tL1\n",
             *("o.jsonl", r"pairs\.tsv:2: .*source_line is a whole number"),
