@@ -118,7 +118,7 @@ class Tally:
         """Raises `InputError` where too large a share is malformed."""
         if self.num_malformed > max_share * self._num_all():
             raise InputError(
-                f"{self._describe()}\nAt most a share of {max_share:g} is left "
+                f"{self._describe()}. At most a share of {max_share:g} is left "
                 "out (max_malformed_share; labse train: "
                 "data.max_malformed_share). Correct the files, or raise it."
             )
@@ -126,7 +126,7 @@ class Tally:
     def log(self) -> None:
         """Logs what is left out, and which language is not known."""
         if self.num_malformed:
-            logging.warning("%s\nThey are left out.", self._describe())
+            logging.warning("%s. They are left out.", self._describe())
         if self.undetermined:
             logging.warning(
                 "The %s of rows of %s is not given, and taken as %r "
@@ -144,10 +144,7 @@ class Tally:
         reasons = ", ".join(
             f"{count:,} {reason}" for reason, count in self.reasons.items()
         )
-        return "\n  ".join(
-            [
-                f"{self.num_malformed:,} of {self._num_all():,} rows are "
-                f"malformed ({reasons}):",
-                *self.shown,
-            ]
+        return (
+            f"{self.num_malformed:,} of {self._num_all():,} rows are malformed "
+            f"({reasons}): {'; '.join(self.shown)}"
         )

@@ -231,7 +231,7 @@ def test_a_file_that_is_not_utf8_is_refused_before_work(model, tmp_path):
     source.write_bytes(b"good\n\nh\xe9llo\nmore\n")
     never = ModelThatDies(model, 0)
     with pytest.raises(
-        InputError, match="lines.txt:3: text is UTF-8. .* 0xe9 at byte 2 "
+        InputError, match="lines.txt:3: text is UTF-8. .* 0xe9 at byte 2, "
     ):
         encode_file.encode_file(never, str(source), str(tmp_path / "v.npy"))
 
@@ -264,10 +264,12 @@ def test_a_line_without_end_is_refused(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", [lambda b: b[:-20], lambda b: b"no gzip"])
 def test_a_damaged_gzip_is_named(model, tmp_path, damage):
     content = gzip.compress(os.urandom(1000).hex().encode())
-    (tmp_path / "in.gz").write_bytes(damage(content))
-    with pytest.raises(InputError, match=r"in.gz: the gzip file is damaged"):
+    (tmp_path / "in.txt.gz").write_bytes(damage(content))
+    with pytest.raises(
+        InputError, match=r"in.txt.gz: .*(is damaged|is a gzip file)"
+    ):
         encode_file.encode_file(
-            model, str(tmp_path / "in.gz"), str(tmp_path / "v.npy")
+            model, str(tmp_path / "in.txt.gz"), str(tmp_path / "v.npy")
         )
 
 
@@ -276,8 +278,8 @@ def test_paths_are_checked(model, tmp_path):
     for given, out, words in (
         (source, "v.txt", "must end with .npy"),
         (source, "missing/v.npy", "folder that exists"),
-        (str(tmp_path / "no.txt"), "v.npy", "no.txt, which is no file"),
-        (str(tmp_path), "v.npy", "which is no file"),
+        (str(tmp_path / "no.txt"), "v.npy", "No file matches .*no.txt"),
+        (str(tmp_path), "v.npy", "This is a folder"),
     ):
         with pytest.raises(InputError, match=words):
             encode_file.encode_file(model, given, str(tmp_path / out))
@@ -293,7 +295,7 @@ def test_an_input_that_grows_is_noticed(model, tmp_path, small_chunks):
                 file.write("one more\n")
             return super().encode(sentences, batch_size)
 
-    with pytest.raises(InputError, match="must not change .* 300 lines, then"):
+    with pytest.raises(InputError, match="must not change .* 300 texts, then"):
         encode_file.encode_file(
             ModelThatWrites(model, 99), str(source), str(tmp_path / "v.npy")
         )

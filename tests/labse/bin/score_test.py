@@ -43,7 +43,10 @@ def test_the_scores_are_the_model_s(small_run, table, tmp_path, capsys):
     np.testing.assert_allclose(
         np.array(found["cosine"], float), expected, atol=1e-5
     )
-    assert f"3 pairs read, 3 in {out}, 0 dropped." in capsys.readouterr().err
+    assert (
+        f"3 pairs read, 3 in {out}, 0 dropped, 0 malformed"
+        in capsys.readouterr().err
+    )
     assert run(f"--model={small_run}", f"--input={table}", f"--out={out}") == 2
     assert "out.tsv exists. Delete it" in capsys.readouterr().err
 

@@ -312,10 +312,10 @@ def test_malformed_lines_are_refused_with_their_place(tmp_path, name):
     # 3 of 7 lines are 0.4286.
     assert message.startswith("3 of 7 rows are malformed (1 wrong")
     assert (
-        f"{path}:6: a line has as many columns as the header, 4. Received 1\n"
+        f"{path}:6: a line has as many columns as the header, 4. Received 1; "
         in message
     )
-    assert f"{path}:7: source is empty\n" in message
+    assert f"{path}:7: source is empty; " in message
     assert f"{path}:8: " in message
     assert "the byte 0xff at byte 1" in message
     assert "At most a share of 0.42 is left out" in message
