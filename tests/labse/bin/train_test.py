@@ -93,7 +93,11 @@ def run(files, *arguments, pairs="all.tsv", **overrides):
     return program.run(
         train,
         [
-            *(flag for flag in defaults if flag.partition("=")[0] not in given),
+            *(
+                flag
+                for flag in defaults
+                if flag.partition("=")[0] not in given - {"--train"}
+            ),
             *(f"--override={key}={value}" for key, value in values.items()),
             *arguments,
         ],

@@ -6,6 +6,7 @@ import pytest
 
 from labse.errors import InputError
 from labse.files import pair_writer
+from labse.files.reading import ReadOptions
 from labse.mining import exact_search, score_pairs
 from labse.mining.score_pairs import Counts
 
@@ -66,6 +67,61 @@ def test_cosines_and_all_columns(encoder, table, tmp_path):
     )
     assert encoder.asked == [["dog", "cat", "Hund", "Katze"]]
     assert sorted(os.listdir(tmp_path)) == ["out.tsv", "pairs.tsv"]
+
+
+def test_the_output_fits_the_input_line_by_line(encoder, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text(
+        "\ufefftarget\tid\tcosine\tsource\r\n\r\nHund\t1\told\tdog\r\n"
+        "  \n\nKatze\t\t\tcat\n\n",
+        encoding="utf-8",
+        newline="",
+    )
+    out = tmp_path / "out.tsv"
+    counts = score_pairs.score_pairs(encoder, [path], out)
+    assert counts == Counts(2, 2, 0, num_malformed=0, num_blank=4)
+    # An old score keeps its place; a new one stands behind the columns.
+    assert out.read_text() == (
+        "target\tid\tcosine\tsource\n\nHund\t1\t0.6\tdog\n"
+        "\n\nKatze\t\t0.8\tcat\n\n"
+    )
+    other = tmp_path / "out.jsonl"
+    score_pairs.score_pairs(encoder, [path], other, "ratio", k=1)
+    found = [line[:1] for line in other.read_text().split("\n")]
+    assert found == ["", "{", "", "", "{", "", ""]
+
+
+def test_with_a_lowest_score_blank_lines_go_as_well(encoder, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("source\ttarget\n\ndog\tHund\n\ncat\tKatze\n")
+    out = tmp_path / "out.tsv"
+    counts = score_pairs.score_pairs(encoder, [path], out, min_score=0.7)
+    assert counts == Counts(2, 1, 1, num_malformed=0, num_blank=2)
+    assert out.read_text() == "source\ttarget\tcosine\ncat\tKatze\t0.8\n"
+
+
+def test_malformed_rows_are_left_out_and_counted(encoder, table, tmp_path):
+    with open(table, "a") as file:
+        file.write("6\t\tHund\ten\n")
+    out = tmp_path / "out.tsv"
+    options = ReadOptions(max_malformed_share=0.2)
+    counts = score_pairs.score_pairs(encoder, [table], out, options=options)
+    assert counts == Counts(5, 5, 0, num_malformed=1, num_blank=0)
+    assert [row["id"] for row in cells(out)] == ["1", "2", "3", "4", "5"]
+
+
+def test_other_columns_keep_their_names(encoder, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"s": {"en": "dog"}, "n": 1, "t": "Hund"}\n')
+    options = ReadOptions(source_column="s.en", target_column="t")
+    for scoring in ("absolute", "ratio"):
+        out = tmp_path / f"{scoring}.jsonl"
+        score_pairs.score_pairs(
+            encoder, [path], out, scoring, k=1, options=options
+        )
+        found = json.loads(out.read_text())
+        assert list(found)[:4] == ["s", "n", "t", "cosine"]
+        assert (found["s"], found["cosine"]) == ({"en": "dog"}, 0.6)
 
 
 def test_a_lowest_score_drops_and_counts(encoder, table, tmp_path):
