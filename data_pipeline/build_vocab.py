@@ -3,10 +3,9 @@
   labse build-vocab --input='pairs/*.tsv.gz' --input=german.txt --language=de
                     --out=vocab.txt --vocab_size=120000
 
-Inputs are TSV files with a header (source, target, source_language and
-target_language: both sides count under their language; or text and language)
-or plain text, one text a line, in the language of --language. Small languages
-weigh more than their share (--smoothing_exponent).
+Inputs are files of pairs (both sides count under their language) or of texts,
+of any format of docs/file_formats.md. Small languages weigh more than their
+share (--smoothing_exponent).
 
 --report_text names text that was held out: the report says for each language
 how many of its words are [UNK] and how many pieces a character it is read in.
@@ -17,9 +16,9 @@ import os
 from absl import flags
 
 from data_pipeline import vocabulary_learner, vocabulary_tables, word_counts
-from labse.bin import program
+from labse.bin import file_flags, program
 from labse.errors import InputError
-from labse.preprocessing import text_files
+from labse.files.texts import Texts
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -27,16 +26,13 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "input",
         None,
-        "File or glob: .tsv, .txt, also with .gz. Give it again for more.",
+        "Texts, or pairs, of which both sides count: .txt, .tsv with a header, "
+        ".jsonl, each also as .gz, .bz2 or .xz, .parquet or TFRecords; a file "
+        "or a glob; repeatable.",
         flag_values=flag_values,
         required=True,
     )
-    flags.DEFINE_string(
-        "language",
-        None,
-        "Language of the .txt inputs.",
-        flag_values=flag_values,
-    )
+    file_flags.define_text_and_pair_flags(flag_values)
     flags.DEFINE_string(
         "out",
         None,
@@ -94,18 +90,12 @@ def main(flag_values: flags.FlagValues) -> None:
             f"--out must be in a folder that exists. Received: "
             f"{flag_values.out}. Make the folder {folder} first."
         )
-    files = text_files.find_files(flag_values.input)
-    report_text = None
+    options = file_flags.options(flag_values)
+    texts, report_text = Texts(flag_values.input, options), None
     if flag_values.report_text:
-        report_text = text_files.Texts(
-            flag_values.report_text, flag_values.language
-        )
-        _check_held_out(report_text.files, files)
-    counts = word_counts.count_words(
-        text
-        for path in files
-        for text in text_files.read_texts(path, flag_values.language)
-    )
+        report_text = Texts(flag_values.report_text, options)
+        _check_held_out(report_text.files, texts.files)
+    counts = word_counts.count_words(texts)
     exponent = flag_values.smoothing_exponent
     print(vocabulary_tables.describe_languages(counts, exponent))
     pieces = vocabulary_learner.learn(

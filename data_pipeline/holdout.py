@@ -5,11 +5,14 @@ import dataclasses
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
-from data_pipeline import pair_files
 from labse import features, languages
 from labse.errors import InputError
+from labse.files.pair_writer import write_pairs
+from labse.files.pairs import Pair, PairFiles
+from labse.files.reading import ReadOptions
+from labse.files.rows import Fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +95,14 @@ class _Keys:
 
 
 def split_pairs(
-    input_path: str, train_path: str, heldout_path: str, share: float, seed: int
+    inputs: Sequence[str],
+    train_path: str,
+    heldout_path: str,
+    share: float,
+    seed: int,
+    options: ReadOptions | None = None,
 ) -> Split:
-    """Splits a file of pairs in two, row by row in their order.
+    """Splits files of pairs in two, row by row in their order.
 
     A source text is on one side only, in every spelling `text_key` takes for
     the same and in every language it is translated into.
@@ -107,24 +115,28 @@ def split_pairs(
     words connect it; and the held-out side is the one to keep whole.
 
     Args:
-      input_path: pairs, with or without the columns of languages.
+      inputs: files of pairs, or globs.
       train_path: file to write.
       heldout_path: file to write.
       share: share of the different source texts to hold out.
       seed: of the hash that decides.
+      options: what the files do not say by themselves.
 
     Raises:
-      InputError: the input is no file of pairs, two paths are the same, or
-        one side would be empty.
+      InputError: an input breaks a rule, two paths are the same, or one side
+        would be empty.
     """
-    _check_different(input_path, train_path, heldout_path)
-    header = pair_files.read_header(input_path)
+    pairs = PairFiles(inputs, options)
+    _check_different(*pairs.files, train_path, heldout_path)
+    columns: dict[str, None] = {}
     sources, texts = set(), set()
-    for _, keys in _keyed_rows(input_path, header):
+    for pair in pairs:
+        columns.update(dict.fromkeys(_row(pair, pairs.options)))
+        keys = _keys(pair)
         if is_held_out(keys.source[1], share, seed):
             sources.add(keys.source[1])
             texts |= {keys.source, keys.target}
-    received = f"Received: {input_path} and a share of {share:g}, which "
+    received = f"Received: {', '.join(inputs)} and a share of {share:g}, which "
     if not sources:
         raise InputError(
             f"At least one source text must be held out. {received}hold out "
@@ -133,15 +145,16 @@ def split_pairs(
     train_sources = set()
     dropped = collections.Counter()
 
-    def train_rows() -> Iterator[tuple[str, ...]]:
-        for row, keys in _keyed_rows(input_path, header):
+    def train_rows() -> Iterator[Fields]:
+        for pair in pairs:
+            keys = _keys(pair)
             if keys.source[1] in sources:
                 continue
             if keys.source in texts or keys.target in texts:
                 dropped["rows"] += 1
                 continue
             train_sources.add(keys.source[1])
-            yield row
+            yield _row(pair, pairs.options, columns)
         if not train_sources:  # raised in time to leave no file behind
             raise InputError(
                 f"At least one pair must be left to train on. {received}leave "
@@ -149,42 +162,64 @@ def split_pairs(
             )
 
     heldout_rows = (
-        row
-        for row, keys in _keyed_rows(input_path, header)
-        if keys.source[1] in sources
+        _row(pair, pairs.options, columns)
+        for pair in pairs
+        if _keys(pair).source[1] in sources
     )
+    names = list(columns)
     return Split(  # in this order: the first line fills what others count
-        train_rows=pair_files.write_rows(train_path, header, train_rows()),
-        heldout_rows=pair_files.write_rows(heldout_path, header, heldout_rows),
+        train_rows=write_pairs(train_path, train_rows(), names),
+        heldout_rows=write_pairs(heldout_path, heldout_rows, names),
         dropped_rows=dropped["rows"],
         train_sources=len(train_sources),
         heldout_sources=len(sources),
     )
 
 
+def _row(
+    pair: Pair, options: ReadOptions, columns: Collection[str] = ()
+) -> Fields:
+    """What is written of a pair, under the names that are read by default.
+
+    Args:
+      pair: the pair.
+      options: how it was read.
+      columns: of the output; languages are added where it has them.
+    """
+    names = {
+        options.source_column: features.SOURCE,
+        options.target_column: features.TARGET,
+    }
+    nested = {name.partition(".")[0] for name in names if "." in name}
+    row = {
+        names.get(name, name): value
+        for name, value in pair.fields.items()
+        # A column that is called as a side and is none gives way to it.
+        if name in names or (name not in names.values() and name not in nested)
+    }
+    row[features.SOURCE] = pair.source
+    row[features.TARGET] = pair.target
+    for name in (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE):
+        if getattr(options, name) or name in columns:
+            row[name] = getattr(pair, name)
+    return row
+
+
 def _check_different(*paths: str) -> None:
     if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise InputError(
-            "The input and the two outputs must be three different files. "
+            "The inputs and the two outputs must be different files. "
             f"Received: {', '.join(paths)}."
         )
 
 
-def _keyed_rows(
-    path: str, header: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], _Keys]]:
-    """The rows with their keys; without a column of languages, "" is all."""
+def _keys(pair: Pair) -> _Keys:
+    """Where no language is known, all texts are of one, `und`."""
 
-    def keyed(row: tuple[str, ...], text: str, language: str):
-        tag = row[header.index(language)] if language in header else ""
-        key = text_key(row[header.index(text)])
-        return languages.primary_language(tag.lower()), key
+    def key(text: str, language: str) -> tuple[str, str]:
+        return languages.primary_language(language.lower()), text_key(text)
 
-    for row in pair_files.read_rows(path):
-        yield (
-            row,
-            _Keys(
-                keyed(row, features.SOURCE, features.SOURCE_LANGUAGE),
-                keyed(row, features.TARGET, features.TARGET_LANGUAGE),
-            ),
-        )
+    return _Keys(
+        key(pair.source, pair.source_language),
+        key(pair.target, pair.target_language),
+    )

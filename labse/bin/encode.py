@@ -1,13 +1,14 @@
-r"""Turns the lines of a text file into vectors.
+r"""Turns the texts of a file into vectors.
 
     labse encode --model=RUN --input=lines.txt --out=vectors.npy
 
-Writes float32 [lines, dimension], rows of length 1, in the order of the
-lines. Any size: lines are read and rows written piece by piece. A process that
+Writes float32 [texts, dimension], rows of length 1, in the order of the
+texts. Any size: texts are read and rows written piece by piece. A process that
 was killed goes on when it is started again with the same command.
 
-A line ends with \n (a \r before it is dropped); a last line without \n counts.
-An empty line has a vector too, so that row and line numbers agree.
+Vector N is that of line N of a .txt, where an empty line has a vector too, or
+that of row N of a .tsv, .jsonl, .parquet or TFRecord file, of which
+--text_column is read. So a malformed line or row is refused, never left out.
 """
 
 import pathlib
@@ -15,7 +16,7 @@ import sys
 
 from absl import flags
 
-from labse.bin import program
+from labse.bin import file_flags, program
 from labse.bin.models import MODEL_HELP
 
 
@@ -27,13 +28,15 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         MODEL_HELP,
         flag_values=flag_values,
     )
-    flags.DEFINE_string(
+    flags.DEFINE_multi_string(
         "input",
         None,
-        "Text in UTF-8, one sentence a line; .gz is unpacked; - is standard "
-        "input.",
+        "Texts: .txt with one a line, .tsv with a header, .jsonl, each also "
+        "as .gz, .bz2 or .xz, .parquet or TFRecords; a file or a glob, "
+        "repeatable; or -, standard input, a text a line.",
         flag_values=flag_values,
     )
+    file_flags.define_row_flags(flag_values)
     flags.DEFINE_string(
         "out", None, "The .npy file to write.", flag_values=flag_values
     )
@@ -67,7 +70,11 @@ def main(flag_values: flags.FlagValues) -> None:
     check_output(pathlib.Path(flag_values.out))
     model = labse.load(flag_values.model, flag_values.precision)
     rows = encode_file(
-        model, flag_values.input, flag_values.out, flag_values.batch_size
+        model,
+        flag_values.input,
+        flag_values.out,
+        flag_values.batch_size,
+        file_flags.options(flag_values),
     )
     print(f"{rows} rows in {flag_values.out}", file=sys.stderr)
 

@@ -10,8 +10,8 @@
   bucc       folder of xx-en.*.xx, .en and .gold                  Table 3
   senteval   SentEval's folder of data sets                       Table 4
   sts        sts-*.csv of the STS benchmark                       Table 6
-  pairs      TSV of held-out pairs (source, target, source_language,
-             target_language)
+  pairs      file of held-out pairs, or a glob, of any format of
+             docs/file_formats.md; the flags of files are for it
   python:module.function    your own: function(encode_fn, data) ->
              labse.evaluation.results.TaskResult
 
@@ -30,7 +30,7 @@ from pathlib import Path
 
 from absl import flags
 
-from labse.bin import program
+from labse.bin import file_flags, program
 from labse.bin.models import (
     MODEL_OR_FUNCTION_HELP,
     PYTHON,
@@ -94,6 +94,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         lower_bound=1,
         flag_values=flag_values,
     )
+    file_flags.define_pair_flags(flag_values)
     flags.DEFINE_string(
         "pivot",
         None,
@@ -145,7 +146,8 @@ def main(flag_values: flags.FlagValues) -> None:
         )
     history = _read_history(models[0], flag_values.history)
     out = _make_folder(flag_values.out)
-    if not Path(flag_values.data).exists():
+    # Of pairs it may be a glob.
+    if flag_values.task != "pairs" and not Path(flag_values.data).exists():
         raise InputError(f"--data must be there. Received: {flag_values.data}.")
     reports = {}
     judged = {
@@ -183,6 +185,7 @@ def _task(flag_values: flags.FlagValues):
         "pairs": {
             "languages": flag_values.languages,
             "min_pairs": flag_values.min_pairs,
+            "options": file_flags.options(flag_values),
         },
     }.get(name, {})
     evaluate = importlib.import_module(f"labse.evaluation.{name}").evaluate

@@ -17,8 +17,8 @@ keep their vectors, in the same batch to the last bit.
 
 RUN is a run folder. RUN/grow_report.json and the table on standard output say
 what changed; with --report_text also, for each language, the share of words
-that are [UNK] and pieces per word, before and after. Text is .tsv with a
-header or .txt with a text a line, as for `labse prune-vocab`.
+that are [UNK] and pieces per word, before and after. Text is as for
+`labse prune-vocab`.
 """
 
 import time

@@ -5,8 +5,8 @@ r"""Finds translations in two piles of text (section 7 of the paper).
     --source_language=de --target_language=en --scoring=ratio --k=4 \
     --min_score=1.06 --out=pairs.parquet
 
-Reads .txt, .jsonl, .tsv, each also as .gz, .parquet and TFRecords; writes .tsv,
-.jsonl, each also as .gz, or .parquet: source, target, their languages, cosine,
+Reads texts of any format of docs/file_formats.md; writes .tsv, .jsonl, each
+also as .gz, or .parquet: source, target, their languages, cosine,
 margin, files, lines and what else the inputs told of them. `labse train` takes
 the TSV as it is. The steps:
 
@@ -35,7 +35,7 @@ from pathlib import Path
 
 from absl import flags
 
-from labse.bin import mining_flags, program
+from labse.bin import file_flags, mining_flags, program
 from labse.bin.models import Encoder
 from labse.errors import InputError
 
@@ -69,8 +69,12 @@ def main(flag_values: flags.FlagValues) -> None:
     source, target = (
         Side(
             tuple(flag_values[side].value),
-            flag_values[f"{side}_language"].value,
-            flag_values.text_field,
+            file_flags.options(
+                flag_values,
+                language=flag_values[f"{side}_language"].value or "",
+                source_language="",
+                target_language="",
+            ),
         )
         for side in ("source", "target")
     )
@@ -79,10 +83,10 @@ def main(flag_values: flags.FlagValues) -> None:
 
 def run(flag_values: flags.FlagValues, source, target) -> None:
     """Does the steps that are asked for; `target` None: paraphrases."""
+    from labse.files.pair_writer import check_output
     from labse.mining.choose_index import choose_index
     from labse.mining.job_files import Settings
     from labse.mining.mining_job import STEPS, MiningJob
-    from labse.mining.pair_files import check_output
 
     steps = flag_values.steps or [*STEPS, SELECT]
     unknown = set(steps) - {*STEPS, SELECT}
@@ -251,6 +255,7 @@ def _tell_counts(flag_values, job, min_score, counts) -> None:
         corpus = job.corpus(side)
         _tell(
             f"{side}: {corpus.num_read:,} lines, {corpus.num_blank:,} blank, "
+            f"{corpus.num_malformed:,} malformed, "
             f"{corpus.num_duplicates:,} seen before, {len(corpus):,} sentences"
         )
         if truncation := job.truncation(side):
@@ -289,6 +294,7 @@ def _write_manifest(flag_values, job, min_score, counts, found) -> None:
                 **dataclasses.asdict(side),
                 "lines": job.corpus(name).num_read,
                 "blank": job.corpus(name).num_blank,
+                "malformed": job.corpus(name).num_malformed,
                 "duplicates": job.corpus(name).num_duplicates,
                 "sentences": len(job.corpus(name)),
                 "fingerprint": job.corpus(name).fingerprint,

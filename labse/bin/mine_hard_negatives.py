@@ -7,10 +7,10 @@ r"""Adds hard negatives to training pairs (appendix B of the paper).
 A pair's negatives are the targets of its language that a weaker model, such as
 a run of --config=labse_dan, finds nearest to the source, without what
 translates the source by any pair of the input, directly or by one hop, and
-without near copies of that (case, punctuation, digits). Pairs are TFRecords,
-.tsv or .tsv.gz, as labse train takes them. Written are source, target, their
-languages, the corpus if any has one, and hard_negatives, as many pairs in the
-same order: a TSV holds a JSON list of strings, a .tfrecord a feature of several
+without near copies of that (case, punctuation, digits). Pairs are of any format
+of docs/file_formats.md, as labse train takes them. Written are source, target,
+their languages, the corpus if any has one, and hard_negatives, in the same
+order: a TSV holds a JSON list of strings, a .tfrecord a feature of several
 strings.
 
 A pair whose source has fewer negatives among its 256 nearest targets gets
@@ -23,7 +23,7 @@ import sys
 
 from absl import flags
 
-from labse.bin import program
+from labse.bin import file_flags, program
 from labse.bin.models import MODEL_OR_FUNCTION_HELP
 from labse.errors import InputError
 
@@ -40,7 +40,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "input",
         None,
-        "Glob of files with pairs; repeatable.",
+        file_flags.PAIR_FILES,
         required=True,
         flag_values=flag_values,
     )
@@ -66,14 +66,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "of the true pair's, e.g. 0.95. Default: no limit.",
         flag_values=flag_values,
     )
-    flags.DEFINE_float(
-        "max_malformed_share",
-        0.0,
-        "Lines that are no pairs are left out up to this share.",
-        lower_bound=0.0,
-        upper_bound=1.0,
-        flag_values=flag_values,
-    )
+    file_flags.define_pair_flags(flag_values)
     flags.DEFINE_enum(
         "encoder_precision",
         "float32",
@@ -113,7 +106,7 @@ def main(flag_values: flags.FlagValues) -> None:
         flag_values.work or f"{flag_values.out}.work",
         negatives=flag_values.negatives,
         max_cosine=limit,
-        max_malformed_share=flag_values.max_malformed_share,
+        options=file_flags.options(flag_values),
         restart=flag_values.restart,
     )
     print(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
+from labse.bin import file_flags
 from labse.bin.models import MODEL_OR_FUNCTION_HELP
 from labse.errors import InputError
 
@@ -24,22 +25,14 @@ def define_input_flags(
         flags.DEFINE_multi_string(
             side,
             None,
-            "File or glob of texts; repeatable.",
+            "Texts: .txt, .tsv with a header, .jsonl, each also as .gz, .bz2 "
+            "or .xz, .parquet or TFRecords; a file or a glob; repeatable.",
             flag_values=flag_values,
             required=True,
         )
-        language = "language" if len(sides) == 1 else f"{side}_language"
-        flags.DEFINE_string(
-            language,
-            "und",
-            "Language code of texts whose files do not tell it.",
-            flag_values=flag_values,
-        )
-    flags.DEFINE_string(
-        "text_field",
-        "text",
-        "Field, or column, of the text in .jsonl, .tsv, .parquet and records.",
-        flag_values=flag_values,
+    file_flags.define_side_flags(
+        flag_values,
+        [f"{side}_language" for side in sides] if sides[1:] else ["language"],
     )
     flags.DEFINE_enum(
         "encoder_precision",
@@ -207,7 +200,7 @@ def given(flag_values: flags.FlagValues, name: str, default=None):
 
 def check_not_an_input(flag_values: flags.FlagValues, *sides) -> None:
     """Raises `InputError` where --out would replace an input."""
-    from labse.mining.record_files import find_files
+    from labse.files.kinds import find_files
 
     files = [
         path

@@ -9,7 +9,7 @@ steps and what is kept.
 
 from absl import flags
 
-from labse.bin import mine, mining_flags, program
+from labse.bin import file_flags, mine, mining_flags, program
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -24,9 +24,7 @@ def main(flag_values: flags.FlagValues) -> None:
     """Mines paraphrases."""
     from labse.mining.job_files import Side
 
-    side = Side(
-        tuple(flag_values.input), flag_values.language, flag_values.text_field
-    )
+    side = Side(tuple(flag_values.input), file_flags.options(flag_values))
     mine.run(flag_values, side, None)
 
 

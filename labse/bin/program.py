@@ -38,7 +38,7 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
         print(flag_values.get_help())
         return 0
     try:
-        rest = flag_values([name, *arguments])[1:]
+        rest = _parse(flag_values, [name, *arguments])
         positional = getattr(program, "POSITIONAL", None)
         if positional is None and rest:
             raise InputError(
@@ -107,6 +107,28 @@ def _quiet_libraries() -> None:
         logging_of_python.getLogger("tensorflow").setLevel("ERROR")
     # TensorFlow Hub's import.
     warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+
+
+def _parse(flag_values: flags.FlagValues, command: list[str]) -> list[str]:
+    """Sets the flags; returns what are none.
+
+    Raises:
+      InputError: a flag of one value is given twice. absl would keep the last.
+    """
+    rest = flag_values(command)[1:]
+    for name in flag_values:
+        flag = flag_values[name]
+        if flag.present > 1 and not isinstance(flag, flags.MultiFlag):
+            raise InputError(
+                f"--{name} takes one value. Received it {flag.present} times. "
+                "Give it once"
+                + (
+                    ", with commas between several."
+                    if isinstance(flag.parser, flags.ListParser)
+                    else "."
+                )
+            )
+    return rest
 
 
 def main(module_name: str) -> None:

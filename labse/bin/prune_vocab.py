@@ -14,9 +14,8 @@ it, export it, convert it, or train on from it with
 table on standard output say what changed, for each language: the share of
 words that are [UNK] and pieces per word, before and after.
 
-Text is .tsv with a header (source, target, source_language and
-target_language: both sides count; or text and language) or .txt, one text a
-line, in the language of --language; .gz may follow.
+Text is files of texts or of pairs, of which both sides count, of any format of
+docs/file_formats.md.
 """
 
 import sys
@@ -24,7 +23,7 @@ import time
 
 from absl import flags
 
-from labse.bin import convert, program
+from labse.bin import convert, file_flags, program
 from labse.bin.models import MODEL_HELP
 
 
@@ -33,7 +32,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "text",
         None,
-        "File or glob: .tsv, .txt, also with .gz. Give it again for more.",
+        "Texts or pairs of any format; a file or a glob; repeatable.",
         required=True,
         flag_values=flag_values,
     )
@@ -60,12 +59,7 @@ def define_model_and_report(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "out", None, "The new run.", required=True, flag_values=flag_values
     )
-    flags.DEFINE_string(
-        "language",
-        None,
-        "Language of the .txt files.",
-        flag_values=flag_values,
-    )
+    file_flags.define_text_and_pair_flags(flag_values)
     flags.DEFINE_list(
         "languages",
         [],
@@ -75,8 +69,8 @@ def define_model_and_report(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "report_text",
         [],
-        "File or glob of the text that the report is about, such as one that "
-        "was held out.",
+        "Text that the report is about, such as one that was held out; a file "
+        "or a glob; repeatable.",
         flag_values=flag_values,
     )
     convert.define_stated(flag_values)
@@ -100,12 +94,14 @@ def main(flag_values: flags.FlagValues) -> None:
 
 
 def find_texts(flag_values: flags.FlagValues, patterns: list[str]):
-    """The `text_files.Texts` of globs; None if there are none."""
-    from labse.preprocessing.text_files import Texts
+    """The `Texts` of globs; None if there are none."""
+    from labse.files.texts import Texts
 
     if not patterns:
         return None
-    return Texts(patterns, flag_values.language, flag_values.languages)
+    return Texts(
+        patterns, file_flags.options(flag_values), flag_values.languages
+    )
 
 
 def open_model(flag_values: flags.FlagValues):

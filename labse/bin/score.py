@@ -14,9 +14,12 @@ The neighbourhood is the mean cosine of the source with its k nearest among all
 targets of the file and of the target with its k nearest among all sources: a
 sentence that is near everything scores less.
 
-Every row stays, in its order and with all its columns, unless --min_score is
-given. What --out is follows from its ending: .tsv, .tsv.gz, .jsonl, .jsonl.gz
-or .parquet. It is written under another name and renamed at the end.
+Every pair stays, in its order and with all its columns, the scores behind
+them, unless --min_score is given. Blank lines stay blank in a .tsv and a
+.jsonl, so that the output fits a single input line by line; malformed rows are
+left out and counted. What --out is follows from its ending: .tsv, .tsv.gz,
+.jsonl, .jsonl.gz or .parquet. It is written under another name and renamed at
+the end.
 """
 
 import pathlib
@@ -24,7 +27,7 @@ import sys
 
 from absl import flags
 
-from labse.bin import program
+from labse.bin import file_flags, program
 from labse.bin.models import (
     MODEL_OR_FUNCTION_HELP,
     PYTHON,
@@ -48,11 +51,10 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "input",
         None,
-        "Pairs: .tsv with a header (source and target among its columns), "
-        ".jsonl, .gz of these, .parquet or TFRecords; a file or a glob; "
-        "repeatable.",
+        file_flags.PAIR_FILES,
         flag_values=flag_values,
     )
+    file_flags.define_pair_flags(flag_values)
     flags.DEFINE_string(
         "out", None, "The file of scored pairs.", flag_values=flag_values
     )
@@ -107,10 +109,13 @@ def main(flag_values: flags.FlagValues) -> None:
         flag_values.scoring,
         flag_values.k,
         flag_values.min_score,
+        file_flags.options(flag_values),
     )
     print(
         f"{counts.num_read} pairs read, {counts.num_kept} in "
-        f"{flag_values.out}, {counts.num_dropped} dropped.",
+        f"{flag_values.out}, {counts.num_dropped} dropped, "
+        f"{counts.num_malformed} malformed rows left out, {counts.num_blank} "
+        "blank lines.",
         file=sys.stderr,
     )
     if report := encoder.report():

@@ -3,8 +3,11 @@ r"""Trains a dual encoder on translation pairs.
     labse train --config=labse_base --train='pairs/*.tfrecord' \
         --vocab=vocab.txt --out=RUN
 
-Pairs are TFRecords, .tsv or .tsv.gz with a header (source, target,
-source_language, target_language, and if you like corpus and hard_negatives).
+Pairs are of any format of docs/file_formats.md: .tsv with a header, .jsonl,
+.parquet, TFRecords. They have a source and a target, and if you like
+source_language, target_language, corpus and hard_negatives. Malformed rows are
+left out up to the share data.max_malformed_share.
+
 Started again with the same command, a run resumes from its last checkpoint.
 SIGTERM and Ctrl-C save one and then stop, with exit code 143 or 130.
 
@@ -18,7 +21,7 @@ import signal
 
 from absl import flags
 
-from labse.bin import program
+from labse.bin import file_flags, program
 from labse.bin.models import MODEL_HELP
 
 _DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker", "tpu")
@@ -41,15 +44,17 @@ def define_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "train",
         None,
-        "Glob of files with training pairs; repeatable.",
+        file_flags.PAIR_FILES,
         required=True,
         flag_values=flag_values,
     )
+    # The share of malformed rows is in the configuration.
+    file_flags.define_pair_flags(flag_values, has_share=False)
     flags.DEFINE_string(
         "validation",
         "",
-        "TSV of pairs to validate on while training; the checkpoint that is "
-        "best on them is the one that labse.load opens.",
+        "Pairs to validate on while training, read as --train is; the "
+        "checkpoint that is best on them is the one that labse.load opens.",
         flag_values=flag_values,
     )
     flags.DEFINE_string(
@@ -83,30 +88,35 @@ def main(flag_values: flags.FlagValues) -> int:
     config = loading.load(flag_values.config, flag_values.override)
     from labse.training import trainer
 
+    reading = file_flags.options(
+        flag_values, max_malformed_share=config.data.max_malformed_share
+    )
     finished = trainer.train(
         config,
         flag_values.train,
         flag_values.vocab,
         flag_values.out,
         init=flag_values.init,
-        validate=_validation(flag_values.validation),
+        validate=_validation(flag_values.validation, reading),
         distribution=flag_values.distribution,
         tpu=flag_values.tpu,
+        reading=reading,
     )
     # A signal that came to this process has ended it by now.
     return 0 if finished else 128 + signal.SIGTERM
 
 
-def _validation(path: str):
+def _validation(path: str, reading):
     """Judges an encode function on the file's pairs, by language."""
     if not path:
         return None
     from labse.evaluation import pairs
 
-    pairs.read_pairs(path)  # A mistake in the file is told at once.
+    # A mistake in the file is told at once.
+    pairs.read_pairs(path, reading)
 
     def validate(encode) -> dict:
-        result = pairs.evaluate(encode, path, min_pairs=1)
+        result = pairs.evaluate(encode, path, min_pairs=1, options=reading)
         averages = result.macro_average()
         return {
             "accuracy": averages[result.main],

@@ -26,10 +26,10 @@ from labse.checkpoints import converted_run, new_folder, vocabulary_report
 from labse.checkpoints.model_source import ModelSource
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
+from labse.files.texts import Texts
 from labse.preprocessing import piece_counts
 from labse.preprocessing.new_pieces import check_pieces, read_new_pieces
 from labse.preprocessing.piece_counts import PieceCounter, UnknownWords
-from labse.preprocessing.text_files import Texts
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import (
     SPECIAL_PIECES,

@@ -1,33 +1,37 @@
-"""Where the pairs of one file start; kept in a cache folder."""
+"""Where the pairs of one file begin; kept in a cache folder."""
 
-import gzip
+import contextlib
+import dataclasses
 import hashlib
+import json
 import os
 import pathlib
 import shutil
-import zlib
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from labse.data import pair_record
-from labse.errors import InputError
-from labse.features import SOURCE, TARGET
+from labse.data.pair_record import Pair
+from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
+from labse.files.json_text import to_json
+from labse.files.kinds import JSONL, PARQUET, Kind, check_content, kind_of
+from labse.files.lines import open_unpacked
+from labse.files.pairs import PairFile, check_pair_kind
+from labse.files.reading import MalformedRow, ReadOptions, Tally
+from labse.files.rows import Fields
 
-SHOWN = 5  # malformed lines of a file
-_RECORD_HEADER = 12  # TFRecord: uint64 length, uint32 checksum of the length
-_RECORD_FOOTER = 4  # uint32 checksum of the data
 # Of what an index holds; another one is made anew.
-_INDEX_VERSION = 3
+_INDEX_VERSION = 4
 
 
 class FileIndex(NamedTuple):
     """Where the pairs of one file are."""
 
-    path: str  # what is read: the file, or its decompressed copy
-    columns: tuple[str, ...]  # of a TSV; empty for TFRecords
+    path: str  # what is read: the file, or its unpacked copy
+    kind: Kind  # of what is read
+    columns: tuple[str, ...] | None  # of a TSV
     offsets: np.ndarray  # int64 [pairs], bytes
     lengths: np.ndarray  # int32 [pairs], bytes
     languages: np.ndarray  # int32 [pairs], index into language_names
@@ -35,114 +39,182 @@ class FileIndex(NamedTuple):
     corpora: np.ndarray  # int32 [pairs], index into corpus_names
     corpus_names: np.ndarray  # str, sorted
     num_hard_negatives: np.ndarray  # int32 [pairs]
-    malformed: int
-    shown: tuple[str, ...]  # the first malformed lines, for the message
+    tally: Tally
 
 
-def index_file(path: str, cache: pathlib.Path) -> FileIndex:
+def index_file(
+    path: str, cache: pathlib.Path, options: ReadOptions
+) -> FileIndex:
     """Indexes a file, or reads the index made before.
 
+    Any kind of pairs can be indexed. Compressed files are unpacked into the
+    cache; of a Parquet file, what training needs becomes a .jsonl there.
+
     Args:
-      path: of TFRecords, or .tsv or .tsv.gz with a header.
-      cache: folder for the index and the decompressed file.
+      path: of the file.
+      cache: folder for the index and for copies.
+      options: what the file does not say by itself.
 
     Raises:
       InputError: the file is unreadable.
     """
-    if os.path.isdir(path):
-        raise InputError(f"Pairs are read from files. {path} is a folder.")
-    status = os.stat(path)
-    if not status.st_size:
-        raise InputError(f"{path} is empty.")
-    identity = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
-    name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    kind = kind_of(path)
+    check_pair_kind(path, kind)
+    check_content(path, kind)
+    name = _name(path, options)
     saved = cache / f"{name}.{_INDEX_VERSION}.npz"
-    plain = path
-    if path.endswith(".gz"):
-        plain = _decompress(path, cache / f"{name}.tsv")
-    if not saved.exists():
-        is_table = plain.endswith(".tsv")
-        index = (_index_table if is_table else _index_records)(plain, path)
+    read, copy = path, None
+    if kind.compression or kind.rows == PARQUET:
+        copy = cache / f"{name}.{kind.rows}"
+        read = str(copy)
+    if not saved.exists() or not os.path.exists(read):
+        builder = _IndexBuilder(kind)
+        _index(path, kind, copy, builder, options)
         temporary = cache / f"{name}.{os.getpid()}.tmp.npz"
-        arrays = index._asdict()
-        # The folder may be moved; where its files are is known anew each time.
-        del arrays["path"]
-        np.savez(temporary, **arrays)
+        np.savez(temporary, **builder.arrays())
         temporary.replace(saved)
+    if kind.rows == PARQUET:
+        kind = Kind(JSONL, "")
     with np.load(saved, allow_pickle=False) as arrays:
-        return FileIndex(
-            path=plain,
-            columns=tuple(arrays["columns"].tolist()),
-            offsets=arrays["offsets"],
-            lengths=arrays["lengths"],
-            languages=arrays["languages"],
-            language_names=arrays["language_names"],
-            corpora=arrays["corpora"],
-            corpus_names=arrays["corpus_names"],
-            num_hard_negatives=arrays["num_hard_negatives"],
-            malformed=int(arrays["malformed"]),
-            shown=tuple(arrays["shown"].tolist()),
-        )
+        found = {field: arrays[field] for field in arrays.files}
+    columns = json.loads(str(found.pop("columns")))
+    tally = Tally.from_json(str(found.pop("tally")))
+    return FileIndex(
+        path=read,
+        kind=Kind(kind.rows, ""),
+        columns=None if columns is None else tuple(columns),
+        tally=tally,
+        **found,
+    )
 
 
-def _decompress(path: str, target: pathlib.Path) -> str:
-    if not path.endswith(".tsv.gz"):
-        raise InputError(
-            f"Of compressed files only .tsv.gz is read. Received: {path}."
+def _name(path: str, options: ReadOptions) -> str:
+    """Changes with the file and with how it is read."""
+    status = os.stat(path)
+    identity = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
+    # How many malformed rows are too many is decided later.
+    same = dataclasses.replace(options, max_malformed_share=0)
+    return hashlib.sha256(f"{identity} {same}".encode()).hexdigest()[:16]
+
+
+def _index(
+    path: str,
+    kind: Kind,
+    copy: pathlib.Path | None,
+    builder: "_IndexBuilder",
+    options: ReadOptions,
+) -> None:
+    if kind.rows != PARQUET:
+        if copy:
+            _unpack(path, copy)
+        file = PairFile(
+            copy or path,
+            options,
+            builder.tally,
+            kind=Kind(kind.rows, ""),
+            shown_as=path,
         )
-    if target.exists():
-        return str(target)
+        builder.columns = file.rows.columns
+        for number, offset, record in file.rows.records():
+            builder.add(file, number, offset, record)
+        return
+    file = PairFile(path, options, builder.tally)
+    wanted = {
+        *(*PAIR_COLUMNS, CORPUS, HARD_NEGATIVES),
+        *(options.source_column.partition(".")[0], options.source_column),
+        *(options.target_column.partition(".")[0], options.target_column),
+    }
+    with _replacing(copy) as written:
+        for number, row in file.rows:
+            builder.add_row(file, number, row, wanted, written)
+
+
+def _unpack(path: str, target: pathlib.Path) -> None:
+    with open_unpacked(path) as packed, _replacing(target) as plain:
+        shutil.copyfileobj(packed, plain, 2**20)
+
+
+@contextlib.contextmanager
+def _replacing(target: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when all is written."""
     temporary = target.with_name(f"{target.stem}.{os.getpid()}.tmp")
     try:
-        with gzip.open(path) as compressed, open(temporary, "wb") as plain:
-            shutil.copyfileobj(compressed, plain, 2**20)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} is not a whole gzip file: {error}."
-        ) from error
-    temporary.replace(target)
-    return str(target)
+        with open(temporary, "wb") as file:
+            yield file
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class _IndexBuilder:
-    """Collects where a file's pairs are and which of its records are none."""
+    """Collects where a file's pairs are and which of its rows are none."""
 
-    def __init__(self, path: str, shown_as: str, columns: tuple[str, ...]):
-        self._path = path
-        self._shown_as = shown_as
-        self._columns = columns
+    def __init__(self, kind: Kind):
+        self.columns: tuple[str, ...] | None = None
+        self.tally = Tally()
+        self._kind = kind
         self._rows = []  # offset, length, languages, corpus, negatives
-        self._malformed, self._shown = 0, []
 
-    def add(self, record: bytes, offset: int, place: str) -> None:
-        """One record; `place` tells where it is in the file."""
+    def add(
+        self, file: PairFile, number: int, offset: int, record: bytes
+    ) -> None:
+        """One row as bytes."""
         try:
-            pair = pair_record.parse(record, self._columns)
-        except (ValueError, KeyError, _decode_error()) as error:
-            self._malformed += 1
-            if len(self._shown) < SHOWN:
-                said = error if self._columns else repr(error)
-                self._shown.append(f"{self._shown_as}:{place}: {said}")
+            fields = file.rows.decode(record)
+            if fields is None:
+                self.tally.num_blank += 1
+                return
+            pair = pair_record.parse(fields, self._kind, file.parse)
+        except MalformedRow as row:
+            self.tally.add_malformed(file.rows.shown_as, number, row)
             return
+        self._add(pair, offset, len(record))
+
+    def add_row(
+        self,
+        file: PairFile,
+        number: int,
+        row: Fields | MalformedRow,
+        wanted: set[str],
+        written: BinaryIO,
+    ) -> None:
+        """One row as fields, of which those that are wanted are written."""
+        try:
+            if isinstance(row, MalformedRow):
+                raise row
+            pair = pair_record.parse(row, self._kind, file.parse)
+        except MalformedRow as malformed:
+            self.tally.add_malformed(file.rows.shown_as, number, malformed)
+            return
+        fields = {name: row[name] for name in row if name in wanted}
+        where = f"{file.rows.shown_as}:{number}"
+        record = to_json(fields, where).encode()
+        self._add(pair, written.tell(), len(record))
+        written.write(record + b"\n")
+
+    def _add(self, pair: Pair, offset: int, length: int) -> None:
         negatives = len(pair.hard_negatives)
+        self.tally.num_rows += 1
         self._rows.append(
-            (offset, len(record), pair.languages, pair.corpus, negatives)
+            (offset, length, pair.languages, pair.corpus, negatives)
         )
 
-    def index(self) -> FileIndex:
-        """All of it."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it, as `FileIndex` has it; columns and tally in JSON."""
         columns = list(zip(*self._rows, strict=True)) or [()] * 5
-        return FileIndex(
-            self._path,
-            self._columns,
-            np.array(columns[0], np.int64),
-            np.array(columns[1], np.int32),
-            *_number(columns[2]),
-            *_number(columns[3]),
-            np.array(columns[4], np.int32),
-            self._malformed,
-            tuple(self._shown),
-        )
+        languages, language_names = _number(columns[2])
+        corpora, corpus_names = _number(columns[3])
+        return {
+            "columns": np.array(json.dumps(self.columns)),
+            "offsets": np.array(columns[0], np.int64),
+            "lengths": np.array(columns[1], np.int32),
+            "languages": languages,
+            "language_names": language_names,
+            "corpora": corpora,
+            "corpus_names": corpus_names,
+            "num_hard_negatives": np.array(columns[4], np.int32),
+            "tally": np.array(self.tally.to_json()),
+        }
 
 
 def _number(values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -153,44 +225,3 @@ def _number(values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         np.array([numbers[value] for value in values], np.int32),
         np.array(names, np.str_),
     )
-
-
-def _index_table(path: str, shown_as: str) -> FileIndex:
-    with open(path, "rb") as file:
-        header = file.readline()
-        # A file that went through Windows may begin with a byte order mark.
-        text = header.decode("utf-8-sig", errors="replace")
-        columns = tuple(text.rstrip("\r\n").split("\t"))
-        if not {SOURCE, TARGET} <= set(columns):
-            raise InputError(
-                f"{shown_as}:1 must name its columns, tab-separated, {SOURCE} "
-                f"and {TARGET} among them. Received: {columns}."
-            )
-        builder = _IndexBuilder(path, shown_as, columns)
-        offset = len(header)
-        for number, line in enumerate(file, start=2):
-            builder.add(line.rstrip(b"\n"), offset, str(number))
-            offset += len(line)
-    return builder.index()
-
-
-def _index_records(path: str, shown_as: str) -> FileIndex:
-    builder = _IndexBuilder(path, shown_as, ())
-    offset = 0
-    try:
-        records = tf.data.TFRecordDataset(path).as_numpy_iterator()
-        for number, record in enumerate(records):
-            builder.add(record, offset + _RECORD_HEADER, f" record {number}")
-            offset += _RECORD_HEADER + len(record) + _RECORD_FOOTER
-    except tf.errors.DataLossError as error:
-        raise InputError(
-            f"{shown_as} is neither a .tsv, a .tsv.gz nor a whole, "
-            f"uncompressed TFRecord file: {error.message}"
-        ) from error
-    return builder.index()
-
-
-def _decode_error() -> type[Exception]:
-    from google.protobuf.message import DecodeError
-
-    return DecodeError

@@ -1,30 +1,29 @@
-"""A training pair as it stands in a record of a file.
+"""A training pair as it stands in a row of a file.
 
-Records are lines of a TSV, or tf.train.Example of a TFRecord, with the names of
-`labse.features.PAIR_COLUMNS`, of which only source and target must be there.
+What a pair must have, in every program, is said by `labse.files.pairs`.
+Training reads two fields more, which may be missing.
 
-A pair may bring hard negatives, the hardest first: sentences of the target's
-language that do not translate its source. In a TFRecord they are the strings
-of the feature `hard_negatives`, in a TSV its column `hard_negatives` holds
-them as a JSON list; an empty cell is none. It may name its corpus, the feature
-or column `corpus`, which `data.corpus_weights` speaks of.
+`hard_negatives`, the hardest first: sentences of the target's language that do
+not translate its source. In a TFRecord they are the strings of the feature, in
+JSON and Parquet a list of strings, in a TSV a cell that holds them as a JSON
+list; an empty cell is none.
+
+`corpus`: which collection of texts the pair is of. `data.corpus_weights` speaks
+of it.
 """
 
 import json
+from collections.abc import Callable
 from typing import NamedTuple
 
-import tensorflow as tf
+from labse.features import CORPUS, HARD_NEGATIVES
+from labse.files.fields import optional_text
+from labse.files.kinds import TFRECORD, Kind
+from labse.files.reading import MalformedRow
+from labse.files.rows import Fields
 
-from labse.features import (
-    CORPUS,
-    HARD_NEGATIVES,
-    SOURCE,
-    SOURCE_LANGUAGE,
-    TARGET,
-    TARGET_LANGUAGE,
-)
-
-UNKNOWN_LANGUAGE = "und"  # BCP 47.
+# A row's source, target and their languages; `labse.files.pairs` has it.
+ParsePair = Callable[[Fields], tuple[str, str, str, str]]
 
 
 class Pair(NamedTuple):
@@ -43,60 +42,49 @@ class Pair(NamedTuple):
         return f"{self.source_language}-{self.target_language}"
 
 
-def parse(record: bytes, columns: tuple[str, ...]) -> Pair:
-    """A record's pair; raises ValueError or KeyError where it is none."""
-    if columns:
-        values = record.rstrip(b"\r").split(b"\t")
-        if len(values) != len(columns):
-            raise ValueError(
-                f"{len(values)} columns, the header has {len(columns)}"
-            )
-        fields = dict(zip(columns, values, strict=True))
-        negatives = _json_list(fields.get(HARD_NEGATIVES, b""))
-    else:
-        example = tf.train.Example.FromString(record)
-        features = example.features.feature
-        fields = {
-            name: feature.bytes_list.value[0]
-            for name, feature in features.items()
-            if feature.bytes_list.value
-        }
-        negatives = ()
-        other = [
-            name
-            for name in (SOURCE_LANGUAGE, TARGET_LANGUAGE, CORPUS)
-            if name in features
-            and features[name].WhichOneof("kind") not in (None, "bytes_list")
-        ]
-        if other:
-            raise ValueError(f"the feature {other[0]} is not of bytes")
-        if HARD_NEGATIVES in fields:
-            negatives = tuple(features[HARD_NEGATIVES].bytes_list.value)
-    source, target = fields[SOURCE], fields[TARGET]
-    for text in (source, target, *negatives):
-        text.decode()
-    if not source.strip() or not target.strip():
-        raise ValueError("source or target is empty")
-    if not all(text.strip() for text in negatives):
-        raise ValueError("a hard negative is empty")
-    languages = (
-        fields.get(name, b"").decode() or UNKNOWN_LANGUAGE
-        for name in (SOURCE_LANGUAGE, TARGET_LANGUAGE)
+def parse(fields: Fields, kind: Kind, parse_pair: ParsePair) -> Pair:
+    """A row's pair; raises `MalformedRow` where it is none."""
+    source, target, source_language, target_language = parse_pair(fields)
+    negatives = fields.get(HARD_NEGATIVES)
+    if negatives:
+        negatives = _negatives(negatives, kind)
+    return Pair(
+        source.encode(),
+        target.encode(),
+        source_language,
+        target_language,
+        negatives or (),
+        optional_text(fields, CORPUS),
     )
-    corpus = fields.get(CORPUS, b"").decode()
-    return Pair(source, target, *languages, negatives, corpus)
 
 
-def _json_list(cell: bytes) -> tuple[bytes, ...]:
-    """The strings of a TSV's cell of hard negatives."""
-    if not cell.strip():
-        return ()
-    try:
-        texts = json.loads(cell)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{HARD_NEGATIVES} is no JSON: {error}") from error
-    if not isinstance(texts, list) or not all(
-        isinstance(text, str) for text in texts
+def _negatives(value: object, kind: Kind) -> tuple[bytes, ...]:
+    if isinstance(value, bytes):
+        raise _malformed("is not UTF-8")
+    if isinstance(value, str):
+        # A single string of a TFRecord stands without a list.
+        value = [value] if kind.rows == TFRECORD else _json_list(value)
+    if not isinstance(value, list) or not all(
+        isinstance(text, str) for text in value
     ):
-        raise ValueError(f"{HARD_NEGATIVES} is no JSON list of strings")
-    return tuple(text.encode() for text in texts)
+        raise _malformed("is no list of strings")
+    if not all(text.strip() for text in value):
+        raise _malformed("has an empty text")
+    return tuple(text.encode() for text in value)
+
+
+def _json_list(cell: str) -> object:
+    if not cell.strip():
+        return []
+    try:
+        return json.loads(cell)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(f"is no JSON: {error}") from error
+
+
+def _malformed(what: str) -> MalformedRow:
+    return MalformedRow(
+        f"bad {HARD_NEGATIVES}",
+        f"{HARD_NEGATIVES} is a list of texts, in a TSV in JSON. This one "
+        f"{what}",
+    )

@@ -3,23 +3,24 @@
 An index of where each pair starts is made once for each file and kept in a
 cache folder, so that the order of training can be a pure function of seed and
 step: any pair can be read at any time, and resuming reads nothing twice.
-Files: TFRecords of tf.train.Example, `.tsv` and `.tsv.gz` with a header; see
-`labse.data.pair_record`.
+Files: of every kind that holds pairs; see docs/file_formats.md and, for what
+training reads besides, `labse.data.pair_record`.
 """
 
-import glob
 import hashlib
 import mmap
 import os
 import pathlib
 
 import numpy as np
-from absl import logging
 
 from labse.data import pair_index, pair_record
-from labse.data.pair_index import FileIndex
 from labse.data.pair_record import Pair
 from labse.errors import InputError
+from labse.files.kinds import find_files
+from labse.files.pairs import PairParser
+from labse.files.reading import ReadOptions, Tally
+from labse.files.rows import decoder
 
 
 class PairStore:
@@ -38,24 +39,31 @@ class PairStore:
         self,
         patterns: list[str],
         cache_folder: str | os.PathLike,
-        max_malformed_share: float = 0.0,
+        options: ReadOptions | None = None,
     ):
         """Indexes the files, or reads the index made before.
 
         Args:
-          patterns: globs of files.
-          cache_folder: for indexes and decompressed files.
-          max_malformed_share: lines that are no pair are left out up to this
-            share of all lines.
+          patterns: files of pairs, or globs.
+          cache_folder: for indexes and unpacked files.
+          options: what the files do not say by themselves.
 
         Raises:
-          InputError: no file matches, a file is unreadable, or too many lines
-            are no pairs.
+          InputError: no file matches, a file is unreadable, or too many rows
+            are malformed.
         """
+        options = options or ReadOptions()
         cache = pathlib.Path(cache_folder)
         cache.mkdir(parents=True, exist_ok=True)
-        files = [pair_index.index_file(path, cache) for path in match(patterns)]
-        _check_malformed(files, max_malformed_share)
+        files = [
+            pair_index.index_file(path, cache, options)
+            for path in find_files(patterns)
+        ]
+        tally = Tally()
+        for file in files:
+            tally.add(file.tally)
+        tally.check(options.max_malformed_share)
+        tally.log()
         sizes = [len(file.offsets) for file in files]
         if not sum(sizes):
             raise InputError(f"There are no pairs in {', '.join(patterns)}.")
@@ -71,7 +79,9 @@ class PairStore:
         self.num_hard_negatives = np.concatenate(
             [file.num_hard_negatives for file in files]
         )
-        self._columns = [file.columns for file in files]
+        self._kinds = [file.kind for file in files]
+        self._decoders = [decoder(file.kind, file.columns) for file in files]
+        self._parse = PairParser(options)
         self._maps = [_map(file.path) for file in files]
 
     def identity(self, with_corpora: bool = False) -> str:
@@ -105,18 +115,8 @@ class PairStore:
         file_id = self.file_ids[index]
         start = self.offsets[index]
         record = self._maps[file_id][start : start + self.lengths[index]]
-        return pair_record.parse(record, self._columns[file_id])
-
-
-def match(patterns: list[str]) -> list[str]:
-    """The files that match, each once, sorted within a pattern."""
-    paths = []
-    for pattern in patterns:
-        found = sorted(glob.glob(pattern))
-        if not found:
-            raise InputError(f"No file matches {pattern!r}.")
-        paths += [path for path in found if path not in paths]
-    return paths
+        fields = self._decoders[file_id](record)
+        return pair_record.parse(fields, self._kinds[file_id], self._parse)
 
 
 def _map(path: str) -> mmap.mmap:
@@ -134,18 +134,3 @@ def _merge(
         for own_names, own in files
     ]
     return names, np.concatenate(numbers)
-
-
-def _check_malformed(files: list[FileIndex], max_share: float) -> None:
-    malformed = sum(file.malformed for file in files)
-    if not malformed:
-        return
-    total = malformed + sum(len(file.offsets) for file in files)
-    shown = [line for file in files for line in file.shown][: pair_index.SHOWN]
-    message = f"{malformed} of {total} lines are no pairs; " + "; ".join(shown)
-    if malformed > max_share * total:
-        raise InputError(
-            f"{message}. At most a share of {max_share} is left out "
-            "(data.max_malformed_share). Mend the files or raise the share."
-        )
-    logging.warning("%s. They are left out.", message)

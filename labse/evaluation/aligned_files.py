@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from labse.errors import InputError
+from labse.files.lines import read_text_lines
 from labse.languages import language_tag
 
 # Parts of file names that have the form of a language's code and are none.
@@ -122,25 +123,14 @@ def read_lines(path: str | Path) -> list[str]:
     Raises:
       InputError: it is no file, is empty, holds an empty line or is not UTF-8.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} must be a text file. There is none.")
     lines = []
-    with open(path, "rb") as file:
-        # Line by line: a file of gigabytes is not held three times.
-        for number, line in enumerate(file, start=1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    f"{path}, line {number}: the text must be UTF-8. {error}."
-                ) from error
-            lines.append(text.removesuffix("\n").removesuffix("\r"))
-            if not lines[-1].strip():
-                raise InputError(
-                    f"{path}, line {number}: a line must hold a sentence. "
-                    "Received: an empty line. Take it out of all aligned files."
-                )
+    for number, line in read_text_lines(path):
+        if not line.strip():
+            raise InputError(
+                f"{path}:{number}: a line must hold a sentence. Received an "
+                "empty line. Take it out of all aligned files."
+            )
+        lines.append(line)
     if not lines:
         raise InputError(f"{path} is empty: it must hold a sentence a line.")
     return lines

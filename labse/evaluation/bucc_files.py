@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from labse.errors import InputError
+from labse.files.lines import read_text_lines
 
 _FILE_NAME = re.compile(
     r"(?P<set>(?P<pair>(?P<source>\w+)-(?P<target>\w+))\.(?P<split>[^.]+))\."
@@ -113,7 +114,7 @@ def read_set(gold_path: Path) -> MiningSet:
         ):
             if each not in rows:
                 raise InputError(
-                    f"{gold_path}, line {number}: a line must be an id of "
+                    f"{gold_path}:{number}: a line must be an id of "
                     f"{source_path.name}, a tab and an id of "
                     f"{target_path.name}. Received: {each!r}, which "
                     f"{path.name} does not have. Fetch the files again: all "
@@ -136,7 +137,7 @@ def _read_texts(path: Path) -> tuple[dict[str, int], list[str]]:
     for line, (name, text) in enumerate(_read_fields(path), start=1):
         if name in rows:
             raise InputError(
-                f"{path}, line {line}: an id must stand once in a file. "
+                f"{path}:{line}: an id must stand once in a file. "
                 f"Received: {name!r}, which line {list(rows).index(name) + 1} "
                 "has too. Take one of the two out."
             )
@@ -152,26 +153,18 @@ def _read_fields(path: Path) -> Iterator[tuple[str, str]]:
             "beside it, such as de-en.training.de and de-en.training.en beside "
             "de-en.training.gold."
         )
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}, line {line}: the text must be UTF-8. {error}."
-        ) from error
-    # Not splitlines(): some sentences hold other line separators.
-    lines = text.removesuffix("\n").split("\n") if text else []
-    if not lines:
-        raise InputError(
-            f"{path} is empty: it must hold an id, a tab and "
-            f"{'an id' if path.suffix == '.gold' else 'a sentence'} a line."
-        )
-    for number, line in enumerate(lines, start=1):
-        name, _, rest = line.removesuffix("\r").partition("\t")
+    number = 0
+    for number, line in read_text_lines(path):
+        name, _, rest = line.partition("\t")
         if not name.strip() or not rest.strip():
             raise InputError(
-                f"{path}, line {number}: a line must be an id, a tab and "
+                f"{path}:{number}: a line must be an id, a tab and "
                 f"{'an id' if path.suffix == '.gold' else 'a sentence'}. "
                 f"Received: {line[:80]!r}. Mend the line or take it out."
             )
         yield name, rest
+    if not number:
+        raise InputError(
+            f"{path} is empty: it must hold an id, a tab and "
+            f"{'an id' if path.suffix == '.gold' else 'a sentence'} a line."
+        )

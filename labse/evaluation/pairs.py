@@ -1,7 +1,7 @@
 """Held-out pairs: find each string's translation among all those held out.
 
-The data is a TSV (or .tsv.gz) with the header source, target, source_language,
-target_language. The row "en-de" is of a pair of languages:
+The data is a file of pairs of any format of docs/file_formats.md. The row
+"en-de" is of a pair of languages:
 
 - `target_to_source`: the candidates are ALL distinct source strings of that
   source language in the file, whatever language they were translated into;
@@ -13,14 +13,13 @@ The average is over the languages with at least `min_pairs` strings: a share of
 ten strings says little.
 """
 
-import gzip
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from labse import features
 from labse.errors import InputError
 from labse.evaluation import results, retrieval, statistics
+from labse.files.pairs import PairFiles
+from labse.files.reading import ReadOptions
 
 TASK = "pairs"
 MIN_PAIRS = 30
@@ -33,22 +32,24 @@ def evaluate(
     path: str | Path,
     languages: Sequence[str] = (),
     min_pairs: int = MIN_PAIRS,
+    options: ReadOptions | None = None,
 ) -> results.TaskResult:
     """Judges the encoder on every language of the file.
 
     Args:
       encode_fn: list of n texts -> float32 [n, dim].
-      path: the TSV of held-out pairs.
+      path: the held-out pairs: a file or a glob.
       languages: judge only these target languages. The source strings of all
         the others stay candidates.
       min_pairs: languages with fewer distinct strings are not counted in the
         average.
+      options: what the file does not say by itself.
 
     Raises:
       InputError: the file or an embedding is not as it must be, or no language
         has `min_pairs` strings.
     """
-    groups = read_pairs(path)
+    groups = read_pairs(path, options)
     candidates: dict[str, dict[str, None]] = {}
     for (source_language, _), rows in groups.items():
         candidates.setdefault(source_language, {}).update(
@@ -124,60 +125,20 @@ def _accuracy(matches: Sequence[retrieval.Match]) -> statistics.Figure:
     return statistics.mean([match.is_right for match in matches])
 
 
-def read_pairs(path: str | Path) -> dict[tuple[str, str], list[Pair]]:
+def read_pairs(
+    path: str | Path, options: ReadOptions | None = None
+) -> dict[tuple[str, str], list[Pair]]:
     """(source language, target language) -> its (source, target) pairs.
 
+    Args:
+      path: file of pairs, or a glob.
+      options: what the file does not say by itself.
+
     Raises:
-      InputError: it is not a TSV of this kind; the line is named.
+      InputError: there is no such file, or it breaks a rule.
     """
-    lines = _read_text(Path(path)).split("\n")
-    if not lines[-1]:
-        lines.pop()
-    header = lines[0].removesuffix("\r").split("\t") if lines else []
-    missing = [name for name in features.PAIR_COLUMNS if name not in header]
-    if missing:
-        raise InputError(
-            f"{path}, line 1: held-out pairs are a TSV with the header "
-            f"{', '.join(features.PAIR_COLUMNS)}. Missing: "
-            f"{', '.join(missing)}. Received: {' | '.join(header)!r}."
-        )
-    columns = [header.index(name) for name in features.PAIR_COLUMNS]
     groups: dict[tuple[str, str], list[Pair]] = {}
-    for number, line in enumerate(lines[1:], start=2):
-        row = line.removesuffix("\r").split("\t")
-        if len(row) != len(header) or not all(
-            row[column].strip() for column in columns
-        ):
-            raise InputError(
-                f"{path}, line {number}: a row has {len(header)} columns, "
-                f"none of {', '.join(features.PAIR_COLUMNS)} empty. "
-                f"Received: {' | '.join(row)!r}."
-            )
-        source, target, source_language, language = (
-            row[column] for column in columns
-        )
-        groups.setdefault((source_language, language), []).append(
-            (source, target)
-        )
-    if not groups:
-        raise InputError(f"{path} holds no pairs, only a header.")
+    for pair in PairFiles([path], options):
+        key = (pair.source_language, pair.target_language)
+        groups.setdefault(key, []).append((pair.source, pair.target))
     return groups
-
-
-def _read_text(path: Path) -> str:
-    if not path.is_file():
-        raise InputError(
-            "--data must be a TSV of held-out pairs (.tsv or .tsv.gz). "
-            f"Received: {path}, which is not a file."
-        )
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as file:
-            return file.read().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: the text must be UTF-8. {error}.") from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: the compressed file is damaged ({error}). Make or fetch "
-            "it again."
-        ) from error

@@ -30,6 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from labse.errors import InputError
+from labse.files.lines import decode_line, read_lines
 
 # In each class: so many that each fold of each training part has one.
 _LEAST_OF_CLASS = 12
@@ -163,7 +164,7 @@ def _read_question(path: Path, number: int, line: str):
     kind_and_text = rest.split(maxsplit=1)
     if not colon or label not in _KINDS or len(kind_and_text) < 2:
         raise InputError(
-            f'{path}, line {number}: a line must be "LABEL:kind question", the '
+            f'{path}:{number}: a line must be "LABEL:kind question", the '
             f"label one of {', '.join(_KINDS)}. Received: {line[:80]!r}."
         )
     return (" ".join(kind_and_text[1].split()),), _KINDS.index(label)
@@ -173,7 +174,7 @@ def _read_phrase(path: Path, number: int, line: str):
     text, _, label = line.strip().partition("\t")
     if not text.strip() or label not in ("0", "1"):
         raise InputError(
-            f'{path}, line {number}: a line must be "sentence TAB label", the '
+            f'{path}:{number}: a line must be "sentence TAB label", the '
             f"label 0 or 1. Received: {line[-80:]!r}."
         )
     return (" ".join(text.split()),), int(label)
@@ -184,7 +185,7 @@ def _read_paraphrase(path: Path, number: int, line: str):
     texts = tuple(" ".join(field.split()) for field in fields[3:5])
     if len(fields) < 5 or fields[0] not in ("0", "1") or not all(texts):
         raise InputError(
-            f'{path}, line {number}: a line must be "label TAB id TAB id TAB '
+            f'{path}:{number}: a line must be "label TAB id TAB id TAB '
             'sentence TAB sentence", the label 0 or 1. Received: '
             f"{line[:80]!r}."
         )
@@ -198,31 +199,35 @@ def _read_lines(path: Path, name: str) -> list[tuple[int, str]]:
             f"{path} is missing: {name} needs all of its files. Take the "
             f"folder {path.parent} away to leave {name} out."
         )
-    text = _decode(path, name)
-    # Not splitlines(): a sentence may hold other line separators.
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()
-    numbered = list(enumerate((line.removesuffix("\r") for line in lines), 1))
+    lines = [(number, line) for number, _, line in read_lines(path)]
     if name == "MRPC":
-        numbered = numbered[1:]
-    if not numbered:
+        lines = lines[1:]
+    if not lines:
         raise InputError(f"{path} is empty: it must hold a sentence a line.")
-    return numbered
+    if name in _MAY_BE_WINDOWS_1252 and not _is_utf_8(lines):
+        return [
+            (number, _decode_windows(line, f"{path}:{number}"))
+            for number, line in lines
+        ]
+    return [
+        (number, decode_line(line, f"{path}:{number}"))
+        for number, line in lines
+    ]
 
 
-def _decode(path: Path, name: str) -> str:
-    encoded = path.read_bytes()
+def _is_utf_8(lines: list[tuple[int, bytes]]) -> bool:
     try:
-        return encoded.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if name not in _MAY_BE_WINDOWS_1252:
-            raise InputError(
-                f"{path}: the text must be UTF-8. {error}."
-            ) from error
+        for _, line in lines:
+            line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode_windows(line: bytes, where: str) -> str:
     try:
-        return encoded.decode("windows-1252")
+        return line.decode("windows-1252")
     except UnicodeDecodeError as error:
         raise InputError(
-            f"{path}: the text must be UTF-8 or windows-1252. {error}."
+            f"{where}: the text must be UTF-8 or windows-1252. {error}."
         ) from error

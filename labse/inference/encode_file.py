@@ -1,4 +1,4 @@
-"""A file of sentences to a file of vectors, of any size, able to go on.
+"""A file of texts to a file of vectors, of any size, able to go on.
 
 While it works, OUT.part holds the rows that are done, behind the header of a
 .npy file, and OUT.progress.json says how many they are, of which lines and of
@@ -23,8 +23,9 @@ import tqdm
 
 from labse.checkpoints.run_folder import write_atomically
 from labse.errors import InputError
+from labse.files.reading import ReadOptions
+from labse.files.text_stream import STANDARD_INPUT, TextStream, open_texts
 from labse.inference.sentence_model import SentenceModel
-from labse.inference.text_lines import STANDARD_INPUT, Lines, open_lines
 from labse.inference.truncation import TruncationCount
 
 
@@ -49,34 +50,35 @@ class Progress:
 
 def encode_file(
     model: SentenceModel,
-    input_path: str,
+    inputs: str | list[str],
     output_path: str,
     batch_size: int | None = None,
+    options: ReadOptions | None = None,
 ) -> int:
-    """Writes the vectors of a file's lines.
+    """Writes the vectors of a file's texts.
 
     Args:
       model: turns sentences into vectors.
-      input_path: text in UTF-8, one sentence a line; .gz is unpacked; "-" is
-        standard input.
-      output_path: the .npy file to write: float32 [lines, dimension].
+      inputs: files of texts, or globs; "-" is standard input, a text a line.
+      output_path: the .npy file to write: float32 [texts, dimension].
       batch_size: see `SentenceModel.encode`.
+      options: what the file does not say by itself.
 
     Returns:
       the number of rows.
 
     Raises:
-      InputError: the input is not there, not UTF-8 or damaged; the output is
+      InputError: the input breaks a rule of files; the output is
         there already, or was begun with another model or other lines.
     """
     output = pathlib.Path(output_path)
     check_output(output)
     total = None
-    if input_path != STANDARD_INPUT:
-        # All lines are read once before: a bad one is found now, not tomorrow.
-        with open_lines(input_path) as lines:
-            total = lines.skip(sys.maxsize)
-    with open_lines(input_path) as lines, _open_part(output) as part:
+    if inputs not in (STANDARD_INPUT, [STANDARD_INPUT]):
+        # All are read once before: a bad one is found now, not tomorrow.
+        total = open_texts(inputs, options).skip(sys.maxsize)
+    lines = open_texts(inputs, options)
+    with _open_part(output) as part:
         progress = _resume(part, output, model, lines)
         count = TruncationCount(progress.rows, progress.truncated)
         with tqdm.tqdm(
@@ -90,7 +92,7 @@ def encode_file(
                 _append(part, output, progress, vectors, lines)
                 bar.update(len(chunk))
         rows = progress.rows
-        _check_rows(rows, lines.count, total, input_path)
+        _check_rows(rows, lines.count, total, inputs)
         _finish(part, output, progress)
     if report := count.report(model.max_length, "lines"):
         print(report, file=sys.stderr)
@@ -137,7 +139,10 @@ def _open_part(output: pathlib.Path) -> Iterator[BinaryIO]:
 
 
 def _resume(
-    part: BinaryIO, output: pathlib.Path, model: SentenceModel, lines: Lines
+    part: BinaryIO,
+    output: pathlib.Path,
+    model: SentenceModel,
+    lines: TextStream,
 ) -> Progress:
     """Brings file and lines to where the work goes on."""
     done = progress_path(output)
@@ -180,7 +185,7 @@ def _check_same_work(
     progress: Progress,
     output: pathlib.Path,
     model: SentenceModel,
-    lines: Lines,
+    lines: TextStream,
 ) -> None:
     remedy = f"To start over, delete {part_path(output)}."
     if progress.model != model.fingerprint:
@@ -218,7 +223,7 @@ def _append(
     output: pathlib.Path,
     progress: Progress,
     vectors: np.ndarray,
-    lines: Lines,
+    lines: TextStream,
 ) -> None:
     part.write(vectors.astype("<f4", copy=False).tobytes())
     # The rows are on the disk before anything says so.
@@ -230,10 +235,12 @@ def _append(
     write_atomically(progress_path(output), text.encode())
 
 
-def _check_rows(rows: int, lines: int, total: int | None, path: str) -> None:
+def _check_rows(
+    rows: int, lines: int, total: int | None, inputs: str | list[str]
+) -> None:
     if rows != lines or (total is not None and total != lines):
         raise InputError(
-            f"{path} must not change while it is read. It had {total} lines, "
+            f"{inputs} must not change while it is read. It had {total} texts, "
             f"then {lines}; {rows} rows were made. What is done is kept: "
             "start again."
         )

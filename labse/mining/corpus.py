@@ -10,7 +10,8 @@ r"""The sentences of one side of mining, numbered, without repetitions.
 
 A text is stripped of the white space around it, and each run of tabs, line
 feeds and carriage returns inside becomes one space, so that it fits in a line.
-Blank texts are dropped, and of equal texts all but the first. Equality is that
+Blank lines and malformed rows are dropped, and of equal texts all but the
+first. Equality is that
 of 128 bits of BLAKE2b: of 10^10 different texts, two are taken for one with a
 chance of 10^-19.
 """
@@ -25,12 +26,10 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from labse import features
 from labse.errors import InputError
-from labse.mining import record_files
+from labse.files.kinds import find_files
+from labse.files.reading import ReadOptions
 from labse.mining.gathered_texts import DIGEST, Gathered
-
-UNKNOWN_LANGUAGE = "und"  # BCP 47.
 
 _DESCRIPTION = "corpus.json"
 _TEXTS = "texts.txt"
@@ -41,7 +40,7 @@ _METADATA = "metadata.jsonl"
 _METADATA_OFFSETS = "metadata_offsets.npy"
 _FILES = (_TEXTS, _OFFSETS, _LINES, _LANGUAGES, _METADATA, _METADATA_OFFSETS)
 
-_FORMAT = 1
+_FORMAT = 2
 # Written or copied at once.
 _ROWS = 2**16
 _BYTES = 2**24
@@ -65,7 +64,8 @@ class Corpus:
 
     Attributes:
       num_read: texts in the files, blank ones too.
-      num_blank: dropped because there was nothing but white space.
+      num_blank: blank lines.
+      num_malformed: dropped because they broke a rule.
       num_duplicates: dropped because the same text came before.
       fingerprint: SHA-256 of the texts in order, in hexadecimal digits.
     """
@@ -76,6 +76,7 @@ class Corpus:
         about = _read_description(folder)
         self.num_read: int = about["num_read"]
         self.num_blank: int = about["num_blank"]
+        self.num_malformed: int = about["num_malformed"]
         self.num_duplicates: int = about["num_duplicates"]
         self.fingerprint: str = about["fingerprint"]
         self._num_sentences: int = about["num_sentences"]
@@ -165,48 +166,47 @@ def open_corpus(folder: str | Path) -> Corpus:
 def prepare(
     patterns: list[str],
     folder: str | Path,
-    language: str = UNKNOWN_LANGUAGE,
-    text_field: str = features.TEXT,
+    options: ReadOptions | None = None,
 ) -> Corpus:
     """Reads files of text and writes the numbered corpus.
 
     Args:
-      patterns: files, or globs of them, of the kinds of
-        `labse.mining.record_files`; read in this order, sorted within a glob.
+      patterns: files of texts, or globs; read in this order, sorted within a
+        glob.
       folder: where to; what is left of an earlier try is replaced.
-      language: of texts whose row has no field `language`.
-      text_field: the field or column of the text, except in a .txt.
+      options: what the files do not say by themselves.
 
     Raises:
-      InputError: no file matches, a file is empty or not as it must be (its
-        line is named), or there is no text in all of them.
+      InputError: no file matches, a file breaks a rule, too many rows are
+        malformed, or there is no text in all of them.
     """
     folder = Path(folder)
-    files = record_files.find_files(patterns)
+    files = find_files(patterns)
     folder.mkdir(parents=True, exist_ok=True)
     # From here on the folder holds no corpus until a whole one is there.
     (folder / _DESCRIPTION).unlink(missing_ok=True)
     try:
-        _prepare(files, folder, language, text_field)
+        _prepare(files, folder, options or ReadOptions())
     finally:
         for path in folder.glob("*.tmp"):
             path.unlink()
     return open_corpus(folder)
 
 
-def _prepare(
-    files: list[str], folder: Path, language: str, text_field: str
-) -> None:
-    with Gathered(folder, language, text_field) as gathered:
+def _prepare(files: list[str], folder: Path, options: ReadOptions) -> None:
+    with Gathered(folder, options) as gathered:
         for path in files:
             gathered.add_file(path)
+    tally = gathered.tally
+    tally.check(options.max_malformed_share)
     if not gathered.num_texts:
         raise InputError(
             f"There is no text in {', '.join(files[:3])}"
             f"{' and others' if len(files) > 3 else ''}: all "
-            f"{gathered.num_read} lines are blank. Is it the right file, and "
-            "the right field?"
+            f"{tally.num_blank} lines are blank. Is it the right file, and "
+            "the right column?"
         )
+    tally.log()
     is_first = _first_of_equals(gathered.path("digests"), gathered.num_texts)
     fingerprint = _write_texts(gathered, is_first, _TEXTS, _OFFSETS)
     _write_array(gathered, is_first, "lines", np.int64, _LINES)
@@ -221,14 +221,15 @@ def _prepare(
     num_kept = int(np.count_nonzero(is_first))
     about = {
         "format": _FORMAT,
-        "num_read": gathered.num_read,
-        "num_blank": gathered.num_blank,
+        "num_read": tally.num_rows + tally.num_blank + tally.num_malformed,
+        "num_blank": tally.num_blank,
+        "num_malformed": tally.num_malformed,
         "num_duplicates": int(np.count_nonzero(~is_first)),
         "num_sentences": num_kept,
         "fingerprint": fingerprint,
         "has_metadata": gathered.has_metadata,
         "languages": list(gathered.language_numbers),
-        "text_field": text_field,
+        "text_column": options.text_column,
         "files": _describe_files(files, gathered.first_of_files, is_first),
     }
     temporary = _temporary(folder, _DESCRIPTION)
@@ -401,10 +402,11 @@ def _damaged(folder: Path, what: str) -> InputError:
 
 def _check_counts(corpus: Corpus, name: str) -> None:
     kept, blank = len(corpus), corpus.num_blank
-    if corpus.num_read != kept + blank + corpus.num_duplicates:
+    bad, duplicates = corpus.num_malformed, corpus.num_duplicates
+    if corpus.num_read != kept + blank + bad + duplicates:
         raise InputError(
-            f"{name}: each text that is read is kept, blank or a duplicate. "
-            f"Received: {corpus.num_read} read, {kept} kept, {blank} blank, "
-            f"{corpus.num_duplicates} duplicates. Delete the folder and "
-            "prepare it again."
+            f"{name}: each row that is read is kept, blank, malformed or a "
+            f"duplicate. Received: {corpus.num_read} read, {kept} kept, "
+            f"{blank} blank, {bad} malformed, {duplicates} duplicates. Delete "
+            "the folder and prepare it again."
         )

@@ -9,7 +9,9 @@ from typing import BinaryIO
 import numpy as np
 
 from labse import features
-from labse.mining import record_files
+from labse.files.json_text import to_json
+from labse.files.reading import ReadOptions, Tally
+from labse.files.texts import TextFile
 
 # Of a text: 128 bits of BLAKE2b.
 DIGEST = np.dtype([("high", "<u8"), ("low", "<u8")])
@@ -28,14 +30,14 @@ class Gathered:
 
     _COLUMNS = ("texts.ends", "lines", "languages", "metadata.ends")
 
-    def __init__(self, folder: Path, language: str, text_field: str):
+    def __init__(self, folder: Path, options: ReadOptions):
         self.folder = folder
-        self.num_read = self.num_blank = self.num_texts = 0
+        self.num_texts = 0
+        self.tally = Tally()
         self.first_of_files: list[int] = []
         self.language_numbers: dict[str, int] = {}
         self.has_metadata = False
-        self._language = language
-        self._text_field = text_field
+        self._options = options
         self._files: dict[str, BinaryIO] = {}
         self._blocks = {
             name: array("i" if name == "languages" else "q")
@@ -63,38 +65,15 @@ class Gathered:
     def add_file(self, path: str) -> None:
         """Reads a file to its end."""
         self.first_of_files.append(self.num_texts)
-        is_txt = record_files.kind_of(path) == "txt"
-        field = features.TEXT if is_txt else self._text_field
-        takes_null = record_files.kind_of(path) == "parquet"
-        for number, row in record_files.read_rows(path, (field,)):
-            self.num_read += 1
-            # A table's null is a text that there is not.
-            if row is None or (takes_null and row[field] is None):
-                self.num_blank += 1
-                continue
-            where = f"{path}:{number}"
-            text = record_files.text_of(row, field, where).strip()
-            if not text:
-                self.num_blank += 1
-                continue
+        file = TextFile(path, self._options, self.tally)
+        for text, language, number, fields in file:
+            del fields[file.column.partition(".")[0]]
+            fields.pop(features.LANGUAGE, None)
             metadata = ""
-            if is_txt:
-                language = self._language
-            else:
-                del row[field]
-                language = self._pop_language(row, where)
-                if row:
-                    metadata = record_files.to_json(row, where)
-                    self.has_metadata = True
-            self._add(_in_one_line(text), number, language, metadata)
-
-    def _pop_language(self, row: dict[str, object], where: str) -> str:
-        if row.get(features.LANGUAGE) in (None, ""):
-            row.pop(features.LANGUAGE, None)
-            return self._language
-        language = record_files.text_of(row, features.LANGUAGE, where).strip()
-        del row[features.LANGUAGE]
-        return _in_one_line(language) or self._language
+            if fields:
+                metadata = to_json(fields, f"{path}:{number}")
+                self.has_metadata = True
+            self._add(_in_one_line(text.strip()), number, language, metadata)
 
     def _add(self, text: str, line: int, language: str, metadata: str) -> None:
         numbers = self.language_numbers

@@ -37,8 +37,8 @@ import numpy as np
 
 from labse import features
 from labse.errors import InputError
+from labse.files.lines import read_text_lines
 from labse.mining.margin import Pairs
-from labse.preprocessing import text_files
 
 TEXT_COLUMNS = (features.SOURCE, features.TARGET)
 LINE_COLUMNS = ("source_line", "target_line")
@@ -138,10 +138,7 @@ def read(path: str) -> GoldFile:
       InputError: there is no such file, it has no pairs, is not UTF-8, or a
         line is not two fields; file and line are named.
     """
-    lines = (
-        (number, line.decode("utf-8-sig" if number == 1 else "utf-8"))
-        for number, line in text_files.read_lines(path, strict=True)
-    )
+    lines = read_text_lines(path)
     number, first = next(lines, (0, ""))
     if not number:
         raise InputError(f"{path} is empty: it must hold gold pairs.")

@@ -26,6 +26,7 @@ import tqdm
 
 from labse.errors import InputError
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
+from labse.files.reading import ReadOptions
 from labse.mining import hard_negatives, sentence_vectors
 from labse.mining.hard_negatives import NONE, Negatives, PairTexts
 from labse.mining.work_folder import WorkFolder
@@ -94,19 +95,19 @@ def mine(
     *,
     negatives: int = 3,
     max_cosine: float | None = None,
-    max_malformed_share: float = 0.0,
+    options: ReadOptions | None = None,
     restart: bool = False,
 ) -> Summary:
     """Writes the pairs with the hard negatives that a model finds.
 
     Args:
-      patterns: globs of files with pairs; see `PairStore`.
+      patterns: files of pairs, or globs.
       out: the file to write; its ending is one of ENDINGS.
       load_encoder: called when the pairs are read.
       work: folder of what can be used again.
       negatives: how many for each pair; lowered where there are fewer targets.
       max_cosine: see `hard_negatives.find`.
-      max_malformed_share: of lines that are no pairs and are left out.
+      options: what the files do not say by themselves.
       restart: encode again what was encoded from other texts or by another
         model, instead of raising.
 
@@ -118,7 +119,7 @@ def mine(
 
     check_output(out)
     folder = WorkFolder(work, restart)
-    store = PairStore(patterns, folder.path("index"), max_malformed_share)
+    store = PairStore(patterns, folder.path("index"), options)
     pairs = number_pairs(store)
     negatives = _fitting_number(negatives, pairs)
     encode_fn, fingerprint = load_encoder()

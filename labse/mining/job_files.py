@@ -18,6 +18,7 @@ import pathlib
 from collections.abc import Callable
 
 from labse.errors import InputError
+from labse.files.reading import ReadOptions
 from labse.mining import neighbour_files, sentence_vectors
 from labse.mining.corpus import Corpus, open_corpus
 from labse.mining.margin import RETRIEVALS, SCORINGS, Neighbours
@@ -35,8 +36,7 @@ class Side:
     """One pile of text: what `corpus.prepare` takes."""
 
     patterns: tuple[str, ...]
-    language: str = "und"  # BCP 47: undetermined.
-    text_field: str = "text"
+    options: ReadOptions = ReadOptions()
 
 
 @dataclasses.dataclass(frozen=True)

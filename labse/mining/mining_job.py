@@ -27,6 +27,7 @@ import numpy as np
 import tqdm
 
 from labse.errors import InputError
+from labse.files.kinds import find_files
 from labse.mining import (
     approximate_index,
     approximate_search,
@@ -47,7 +48,6 @@ from labse.mining.job_files import (
     digest,
 )
 from labse.mining.margin import Neighbours
-from labse.mining.record_files import find_files
 from labse.mining.sentence_vectors import EncodeFn
 
 STEPS = ("read", "embed", "index", "search", "score")
@@ -193,12 +193,13 @@ class MiningJob(JobFiles):
                     [str(path), path.stat().st_size, path.stat().st_mtime_ns]
                     for path in files
                 ],
-                "language": what.language,
-                "text_field": what.text_field,
+                # The share is looked at anew each time.
+                "options": {
+                    **dataclasses.asdict(what.options),
+                    "max_malformed_share": None,
+                },
             },
-            lambda folder: prepare(
-                list(what.patterns), folder, what.language, what.text_field
-            ),
+            lambda folder: prepare(list(what.patterns), folder, what.options),
             always_anew=True,
         )
 

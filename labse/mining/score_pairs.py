@@ -21,11 +21,14 @@ import numpy as np
 import tqdm
 
 from labse.errors import InputError
-from labse.features import SOURCE, TARGET
-from labse.mining import margin, pair_files, record_files
+from labse.features import SOURCE, SOURCE_LANGUAGE, TARGET, TARGET_LANGUAGE
+from labse.files import pair_writer
+from labse.files.pair_writer import COSINE, MARGIN, Values
+from labse.files.pairs import Pair, PairFiles
+from labse.files.reading import ReadOptions
+from labse.mining import margin
 from labse.mining.directions import Directions, check_embeddings
 from labse.mining.exact_search import exact_search_both
-from labse.mining.pair_files import COSINE, MARGIN, PairRow
 from labse.mining.sentence_vectors import EncodeFn
 
 # Encoded and scored at once: so many pairs, or so many characters.
@@ -38,11 +41,21 @@ _DIGEST_BYTES = 16
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """How many pairs were read, and what became of them."""
+    """How many pairs were read, and what became of them.
+
+    Attributes:
+      num_read: pairs.
+      num_kept: written.
+      num_dropped: of too low a score.
+      num_malformed: rows that are left out.
+      num_blank: blank lines.
+    """
 
     num_read: int
     num_kept: int
     num_dropped: int
+    num_malformed: int = 0
+    num_blank: int = 0
 
 
 def score_pairs(
@@ -52,26 +65,31 @@ def score_pairs(
     scoring: str = "absolute",
     k: int = 4,
     min_score: float | None = None,
+    options: ReadOptions | None = None,
 ) -> Counts:
     """Writes the pairs in their order with all their columns and the scores.
 
-    All is read once before anything is encoded: a bad line is found then.
+    The columns are in the files' order, the scores behind them. A blank line
+    stays one in a .tsv and a .jsonl, so that the output fits the input line by
+    line, unless `min_score` drops pairs. All is read once before anything is
+    encoded: a bad line is found then.
 
     Args:
       encode_fn: list of n texts -> float [n, dim].
-      patterns: files of pairs, or globs; see `labse.mining.pair_files`.
+      patterns: files of pairs, or globs.
       out: the file to write, which must not be there.
       scoring: one of `labse.mining.margin.SCORINGS`.
       k: neighbours on each side, lowered where a side has fewer distinct
         texts; of no use in `absolute`.
       min_score: pairs below are dropped; of the cosine in `absolute`, else of
         the margin.
+      options: what the files do not say by themselves.
 
     Raises:
       InputError: an argument, a file, a row or a vector is not as it must be.
     """
     out = Path(out)
-    pair_files.check_output(out)
+    pair_writer.check_output(out)
     if out.exists():
         raise InputError(f"{out} exists. Delete it, or choose another --out.")
     if scoring not in margin.SCORINGS:
@@ -80,17 +98,27 @@ def score_pairs(
             f"{scoring!r}."
         )
     added = (COSINE,) if scoring == "absolute" else (COSINE, MARGIN)
-    survey = _survey(patterns, out, added)
+    pairs = PairFiles(patterns, options)
+    survey = _survey(pairs, out, added)
     with contextlib.ExitStack() as stack:
         if scoring == "absolute":
-            scored = _cosines(encode_fn, patterns, survey)
+            scored = _cosines(encode_fn, pairs, survey)
         else:
             k = _fitting_k(k, survey)
             folder = stack.enter_context(_folder_of_vectors(out))
-            scored = _margins(encode_fn, patterns, survey, folder, scoring, k)
-        tally = _Tally(survey, added[-1], min_score)
-        pair_files.write_pairs(out, tally.keep(scored), survey.columns)
-    return Counts(tally.num_read, tally.num_kept, tally.num_dropped)
+            scored = _margins(encode_fn, pairs, survey, folder, scoring, k)
+        kept = _Kept(survey, added[-1], min_score)
+        rows = kept.rows(scored)
+        if min_score is None and out.suffix != ".parquet":
+            rows = _with_blanks(rows, survey.blank_before)
+        pair_writer.write_pairs(out, rows, survey.columns)
+    return Counts(
+        kept.num_read,
+        kept.num_kept,
+        kept.num_dropped,
+        survey.num_malformed,
+        survey.num_blank,
+    )
 
 
 @dataclasses.dataclass
@@ -99,6 +127,9 @@ class _Survey:
 
     Attributes:
       num_pairs: rows.
+      num_malformed, num_blank: rows that are left out, and blank lines.
+      blank_before: number of a pair, from 0 -> blank lines before it;
+        `num_pairs` for those at the end.
       columns: of the output.
       numbers: of each side, each pair's text among the distinct ones, which
         are numbered as they come: int64 [num_pairs].
@@ -107,6 +138,9 @@ class _Survey:
     """
 
     num_pairs: int
+    num_malformed: int
+    num_blank: int
+    blank_before: dict[int, int]
     columns: tuple[str, ...]
     numbers: dict[str, np.ndarray]
     num_texts: dict[str, int]
@@ -123,37 +157,37 @@ class _Survey:
             )
 
 
-def _survey(
-    patterns: Sequence[str], out: Path, added: tuple[str, ...]
-) -> _Survey:
+def _survey(pairs: PairFiles, out: Path, added: tuple[str, ...]) -> _Survey:
     # Before the first line is read.
-    files = _state(record_files.find_files(patterns))
-    columns = dict.fromkeys(added)
-    format_row = pair_files.formatter(out, ())
+    files = _state(pairs.files)
+    columns: dict[str, None] = {}
+    blank_before: dict[int, int] = {}
+    format_row = pair_writer.formatter(out, ())
     known: dict[str, dict[bytes, int]] = {side: {} for side in _SIDES}
     numbers = {side: array("q") for side in _SIDES}
     num_pairs = 0
-    for row in pair_files.read_pairs(patterns):
+    for pair in pairs.with_blanks():
+        if pair is None:
+            blank_before[num_pairs] = blank_before.get(num_pairs, 0) + 1
+            continue
         num_pairs += 1
-        if not columns.keys() >= row.fields.keys():
-            columns.update(dict.fromkeys(row.fields))
-            format_row = pair_files.formatter(out, list(columns))
+        if not columns.keys() >= pair.fields.keys():
+            columns.update(dict.fromkeys(pair.fields))
+            format_row = pair_writer.formatter(out, [*columns, *added])
         # An old score is replaced, whatever it is.
-        fields = {**row.fields, **dict.fromkeys(added, 0.0)}
-        format_row(fields, f"{row.file}:{row.line}")
+        fields = {**pair.fields, **dict.fromkeys(added, 0.0)}
+        format_row(fields, f"{pair.path}:{pair.number}")
         if MARGIN in added:
             for side in _SIDES:
-                key = _key(row.fields[side])
+                key = _key(getattr(pair, side))
                 table = known[side]
                 numbers[side].append(table.setdefault(key, len(table)))
-    if not num_pairs:
-        raise InputError(
-            f"There are no pairs in {', '.join(patterns)}. Is it the right "
-            "file?"
-        )
     return _Survey(
         num_pairs,
-        pair_files.order_columns(columns),
+        pairs.tally.num_malformed,
+        pairs.tally.num_blank,
+        blank_before,
+        tuple(dict.fromkeys([*columns, *added])),
         {side: np.array(numbers[side], np.int64) for side in _SIDES},
         {side: len(known[side]) for side in _SIDES},
         files,
@@ -190,7 +224,7 @@ def _fitting_k(k: int, survey: _Survey) -> int:
     return most
 
 
-class _Tally:
+class _Kept:
     """Drops what scores too low, and counts."""
 
     def __init__(self, survey: _Survey, column: str, min_score: float | None):
@@ -199,10 +233,9 @@ class _Tally:
         self._column = column
         self._min_score = min_score
 
-    def keep(
-        self, rows: Iterable[pair_files.Values]
-    ) -> Iterator[pair_files.Values]:
-        for row in rows:
+    def rows(self, scored: Iterable[Values]) -> Iterator[Values]:
+        """Those that stay."""
+        for row in scored:
             self.num_read += 1
             if (
                 self._min_score is not None
@@ -216,37 +249,62 @@ class _Tally:
         self._survey.check(self.num_read)
 
 
+def _with_blanks(
+    rows: Iterable[Values], blank_before: dict[int, int]
+) -> Iterator[Values | None]:
+    """The rows with None where a blank line was."""
+    number = -1
+    for number, row in enumerate(rows):
+        yield from [None] * blank_before.get(number, 0)
+        yield row
+    yield from [None] * blank_before.get(number + 1, 0)
+
+
+def _scored(pair: Pair, survey: _Survey, **scores: float) -> Values:
+    """The row of a pair with its scores.
+
+    Where another file has languages, a pair without says so: an empty cell
+    would be malformed.
+    """
+    row = {**pair.fields, **scores}
+    for name in (SOURCE_LANGUAGE, TARGET_LANGUAGE):
+        if name in survey.columns and name not in row:
+            row[name] = getattr(pair, name)
+    return row
+
+
 def _cosines(
-    encode_fn: EncodeFn, patterns: Sequence[str], survey: _Survey
-) -> Iterator[pair_files.Values]:
+    encode_fn: EncodeFn, pairs: PairFiles, survey: _Survey
+) -> Iterator[Values]:
     """The rows with their cosine; a chunk's distinct texts are encoded once."""
     with tqdm.tqdm(total=survey.num_pairs, unit=" pairs") as bar:
-        for chunk in _chunks(pair_files.read_pairs(patterns)):
-            rows = [row.fields for row in chunk]
-            texts = dict.fromkeys(row[side] for side in _SIDES for row in rows)
+        for chunk in _chunks(pairs):
+            texts = dict.fromkeys(
+                getattr(pair, side) for side in _SIDES for pair in chunk
+            )
             vectors = _encode(encode_fn, list(texts))
             vectors = Directions(vectors, "sentence")
             numbers = {text: number for number, text in enumerate(texts)}
             cosines = vectors.cosines(
-                np.array([numbers[row[SOURCE]] for row in rows]),
+                np.array([numbers[pair.source] for pair in chunk]),
                 vectors,
-                np.array([numbers[row[TARGET]] for row in rows]),
+                np.array([numbers[pair.target] for pair in chunk]),
             )
-            for row, cosine in zip(rows, cosines.tolist(), strict=True):
-                yield {**row, COSINE: cosine}
-            bar.update(len(rows))
+            for pair, cosine in zip(chunk, cosines.tolist(), strict=True):
+                yield _scored(pair, survey, cosine=cosine)
+            bar.update(len(chunk))
 
 
 def _margins(
     encode_fn: EncodeFn,
-    patterns: Sequence[str],
+    pairs: PairFiles,
     survey: _Survey,
     folder: Path,
     scoring: str,
     k: int,
-) -> Iterator[pair_files.Values]:
+) -> Iterator[Values]:
     """The rows with their cosine and margin."""
-    sources, targets = _vectors(encode_fn, patterns, survey, folder)
+    sources, targets = _vectors(encode_fn, pairs, survey, folder)
     with tqdm.tqdm(total=len(sources) * len(targets), unit=" scores") as bar:
         forward, backward = exact_search_both(
             *(sources, targets, k, k),
@@ -258,7 +316,7 @@ def _margins(
     )
     sources = Directions(sources, "source")
     targets = Directions(targets, "target")
-    rows = pair_files.read_pairs(patterns)
+    rows = iter(pairs)
     for start in range(0, survey.num_pairs, CHUNK_PAIRS):
         some = list(itertools.islice(rows, CHUNK_PAIRS))
         of_source, of_target = (
@@ -270,15 +328,15 @@ def _margins(
         margins = margin.score(
             cosines, source_means[of_source], target_means[of_target], scoring
         )
-        for row, cosine, each in zip(
+        for pair, cosine, each in zip(
             some, cosines.tolist(), margins.tolist(), strict=True
         ):
-            yield {**row.fields, COSINE: cosine, MARGIN: each}
+            yield _scored(pair, survey, cosine=cosine, margin=each)
 
 
 def _vectors(
     encode_fn: EncodeFn,
-    patterns: Sequence[str],
+    pairs: PairFiles,
     survey: _Survey,
     folder: Path,
 ) -> list[np.ndarray]:
@@ -289,12 +347,12 @@ def _vectors(
     ) as bar:
         for side in _SIDES:
             path = folder / f"{side}.float32"
-            rows = _first_rows(patterns, survey, side)
+            rows = _first_rows(pairs, survey, side)
             dimension = 0
             with open(path, "wb") as file:
                 for chunk in _chunks(rows):
                     vectors = _encode(
-                        encode_fn, [row.fields[side] for row in chunk]
+                        encode_fn, [getattr(pair, side) for pair in chunk]
                     )
                     dimension = vectors.shape[1]
                     file.write(vectors.astype(np.float32, copy=False).data)
@@ -304,24 +362,22 @@ def _vectors(
     return found
 
 
-def _first_rows(
-    patterns: Sequence[str], survey: _Survey, side: str
-) -> Iterator[PairRow]:
-    """The first row of each distinct text of a side."""
+def _first_rows(pairs: PairFiles, survey: _Survey, side: str) -> Iterator[Pair]:
+    """The first pair of each distinct text of a side."""
     highest, count = -1, 0
     numbers = survey.numbers[side].tolist()
-    for count, row in enumerate(pair_files.read_pairs(patterns), start=1):
+    for count, pair in enumerate(pairs, start=1):
         if count <= len(numbers) and numbers[count - 1] > highest:
             highest = numbers[count - 1]
-            yield row
+            yield pair
     survey.check(count)
 
 
-def _chunks(rows: Iterable[PairRow]) -> Iterator[list[PairRow]]:
+def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
     chunk, size = [], 0
-    for row in rows:
-        chunk.append(row)
-        size += sum(len(row.fields[side]) for side in _SIDES)
+    for pair in pairs:
+        chunk.append(pair)
+        size += len(pair.source) + len(pair.target)
         if len(chunk) == CHUNK_PAIRS or size >= CHUNK_CHARACTERS:
             yield chunk
             chunk, size = [], 0

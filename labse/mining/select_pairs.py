@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from labse.errors import InputError
+from labse.files.pair_writer import COLUMNS, write_pairs
 from labse.mining.candidates import Candidates
 from labse.mining.corpus import Corpus
-from labse.mining.pair_files import COLUMNS, write_pairs
 from labse.mining.translations import fold
 
 # A column: the place of a target among those of its source, from 1.
@@ -116,7 +116,7 @@ def write(
     probability: Callable[[np.ndarray], np.ndarray] | None = None,
     ranks: np.ndarray | None = None,
 ) -> None:
-    """Writes the pairs in their order, as `pair_files` has them.
+    """Writes the pairs in their order, as `pair_writer` has them.
 
     Args:
       path: .tsv, .tsv.gz, .jsonl, .jsonl.gz or .parquet.

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from labse.configs.schema import TokenizerConfig
 from labse.errors import InputError
-from labse.preprocessing import text_files
+from labse.files.lines import read_text_lines
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import (
     SPECIAL_PIECES,
@@ -45,9 +45,7 @@ def read_new_pieces(
         long or there twice, or no piece is new.
     """
     path = os.fspath(path)
-    lines = [
-        line.decode() for _, line in text_files.read_lines(path, strict=True)
-    ]
+    lines = [line for _, line in read_text_lines(path)]
     if not lines:
         raise InputError(
             f"{path} has one piece a line. Received an empty file."

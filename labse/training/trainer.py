@@ -22,6 +22,7 @@ from labse.configs.schema import ExperimentConfig
 from labse.data.batches import batches
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
+from labse.files.reading import ReadOptions
 from labse.inference.encoder_model import EncoderModel
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
@@ -416,6 +417,7 @@ def train(
     validate: Callable[[Encode], dict] | None = None,
     distribution: str = "auto",
     tpu: str = "",
+    reading: ReadOptions | None = None,
 ) -> bool:
     """Trains from files to a run folder; `labse train` as a function.
 
@@ -449,7 +451,10 @@ def train(
     store = PairStore(
         train_patterns,
         folder / run_folder.INDEX,
-        config.data.max_malformed_share,
+        dataclasses.replace(
+            reading or ReadOptions(),
+            max_malformed_share=config.data.max_malformed_share,
+        ),
     )
     training_pairs.check_hard_negatives(store, config.data.hard_negatives)
     training_pairs.check_corpora(store, config.data.corpus_weights)

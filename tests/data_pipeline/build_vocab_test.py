@@ -5,7 +5,8 @@ import pytest
 
 from data_pipeline import build_vocab, word_counts
 from labse.bin import program
-from labse.preprocessing import text_files
+from labse.files.reading import ReadOptions
+from labse.files.texts import Texts
 from labse.preprocessing.vocabulary import Vocabulary
 
 PAIRS = (
@@ -15,8 +16,8 @@ PAIRS = (
 )
 
 
-def count(path, language=None):
-    texts = text_files.read_texts(str(path), language)
+def count(path, language=""):
+    texts = Texts([path], ReadOptions(language=language))
     return {k: dict(v) for k, v in word_counts.count_words(texts).items()}
 
 

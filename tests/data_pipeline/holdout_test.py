@@ -24,7 +24,7 @@ def read(path):
 
 def split(folder, rows, share=0.3, seed=0, header=HEADER):
     result = holdout.split_pairs(
-        write(folder / "pairs.tsv", rows, header),
+        [write(folder / "pairs.tsv", rows, header)],
         str(folder / "train.tsv"),
         str(folder / "heldout.tsv"),
         share,
@@ -244,10 +244,16 @@ class TestErrors:
         assert [path.name for path in tmp_path.iterdir()] == ["pairs.tsv"]
 
     @pytest.mark.parametrize(
-        "names", [("a", "a", "b"), ("a", "b", "b"), ("a", "b", "x/../a")]
+        "names",
+        [
+            ("a.tsv", "a.tsv", "b.tsv"),
+            ("a.tsv", "b.tsv", "b.tsv"),
+            ("a.tsv", "b.tsv", "x/../a.tsv"),
+        ],
     )
     def test_the_same_file_twice(self, tmp_path, names):
         (tmp_path / "x").mkdir()
         paths = [str(tmp_path / name) for name in names]
-        with pytest.raises(InputError, match="three different files. Received"):
-            holdout.split_pairs(*paths, share=0.1, seed=0)
+        write(tmp_path / "a.tsv", [("dog", "Hund", "en", "de")])
+        with pytest.raises(InputError, match="be different files. Received"):
+            holdout.split_pairs(paths[:1], *paths[1:], share=0.1, seed=0)

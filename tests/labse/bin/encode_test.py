@@ -13,7 +13,8 @@ import pytest
 import labse
 from labse.bin import encode, program
 from labse.errors import InputError
-from labse.inference import encode_file, text_lines
+from labse.files import lines, text_stream
+from labse.inference import encode_file
 
 LINES = [f"hello {i} world добрый {'день ' * (i % 9)}" for i in range(300)]
 LINES[5] = ""
@@ -31,7 +32,7 @@ def expected(model):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(text_lines, "CHUNK_LINES", 64)
+    monkeypatch.setattr(text_stream, "CHUNK_TEXTS", 64)
 
 
 def write(path, lines=LINES, end="\n"):
@@ -184,8 +185,7 @@ def test_gzip_and_standard_input_give_the_same(
 )
 def test_only_a_line_feed_ends_a_line(model, tmp_path, content, lines):
     (tmp_path / "in.txt").write_bytes(content)
-    with text_lines.open_lines(str(tmp_path / "in.txt")) as read:
-        assert list(read) == lines
+    assert list(text_stream.open_texts(str(tmp_path / "in.txt"))) == lines
     out = tmp_path / "v.npy"
     count = encode_file.encode_file(model, str(tmp_path / "in.txt"), str(out))
     assert count == len(lines)
@@ -289,7 +289,7 @@ def test_a_file_that_is_not_utf8_is_refused_before_work(model, tmp_path):
     source.write_bytes(b"good\n\nh\xe9llo\nmore\n")
     never = ModelThatDies(model, 0)
     with pytest.raises(
-        InputError, match="lines.txt:3: text is UTF-8. .* 0xe9 at byte 2 "
+        InputError, match="lines.txt:3: text is UTF-8. .* 0xe9 at byte 2, "
     ):
         encode_file.encode_file(never, str(source), str(tmp_path / "v.npy"))
 
@@ -313,7 +313,7 @@ def test_bad_standard_input_loses_nothing(
 
 
 def test_a_line_without_end_is_refused(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(text_lines, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
     source = write(tmp_path / "lines.txt", ["a" * 99, "a" * 101])
     with pytest.raises(InputError, match="txt:2: a line has at most 100 bytes"):
         encode_file.encode_file(model, source, str(tmp_path / "v.npy"))
@@ -322,10 +322,12 @@ def test_a_line_without_end_is_refused(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize("damage", [lambda b: b[:-20], lambda b: b"no gzip"])
 def test_a_damaged_gzip_is_named(model, tmp_path, damage):
     content = gzip.compress(os.urandom(1000).hex().encode())
-    (tmp_path / "in.gz").write_bytes(damage(content))
-    with pytest.raises(InputError, match=r"in.gz: the gzip file is damaged"):
+    (tmp_path / "in.txt.gz").write_bytes(damage(content))
+    with pytest.raises(
+        InputError, match=r"in.txt.gz: .*(is damaged|is a gzip file)"
+    ):
         encode_file.encode_file(
-            model, str(tmp_path / "in.gz"), str(tmp_path / "v.npy")
+            model, str(tmp_path / "in.txt.gz"), str(tmp_path / "v.npy")
         )
 
 
@@ -334,8 +336,8 @@ def test_paths_are_checked(model, tmp_path):
     for given, out, words in (
         (source, "v.txt", "must end with .npy"),
         (source, "missing/v.npy", "folder that exists"),
-        (str(tmp_path / "no.txt"), "v.npy", "no.txt, which is no file"),
-        (str(tmp_path), "v.npy", "which is no file"),
+        (str(tmp_path / "no.txt"), "v.npy", "No file matches .*no.txt"),
+        (str(tmp_path), "v.npy", "This is a folder"),
     ):
         with pytest.raises(InputError, match=words):
             encode_file.encode_file(model, given, str(tmp_path / out))
@@ -351,7 +353,7 @@ def test_an_input_that_grows_is_noticed(model, tmp_path, small_chunks):
                 file.write("one more\n")
             return super().encode(sentences, batch_size, on_truncation)
 
-    with pytest.raises(InputError, match="must not change .* 300 lines, then"):
+    with pytest.raises(InputError, match="must not change .* 300 texts, then"):
         encode_file.encode_file(
             ModelThatWrites(model, 99), str(source), str(tmp_path / "v.npy")
         )

@@ -138,11 +138,22 @@ def test_mistakes_are_found_before_a_model_is_loaded(
 ):
     good = ["--model=m", "--task=pairs", f"--data={table}", f"--out={tmp_path}"]
     cases = [
-        ([*good, f"--out={table}"], "--out must be a folder. Received a file"),
-        ([*good, "--data=absent.tsv"], "--data must be there"),
+        (
+            [*good[:3], f"--out={table}"],
+            "--out must be a folder. Received a fi",
+        ),
+        ([*good[:2], good[3], "--data=absent.tsv"], "No file matches 'absent."),
+        (
+            ["--model=m", "--task=sts", "--data=absent", good[3]],
+            "--data must be there",
+        ),
         ([*good, "--history=absent"], "--history must be a run's history"),
-        ([*good, "--task=mteb"], "--task must be one of tatoeba, n_way"),
-        ([*good, "--task=python:nowhere.f"], "could not be imported"),
+        ([good[0], "--task=mteb", *good[2:]], "--task must be one of tatoeba"),
+        (
+            [good[0], "--task=python:nowhere.f", *good[2:]],
+            "could not be imported",
+        ),
+        ([*good, f"--out={tmp_path}"], "--out takes one value. Received it 2"),
         ([*good, "--model=m"], "--model names one twice: m, m"),
         (good[1:], "--model"),
     ]

@@ -132,10 +132,10 @@ def test_steps_one_by_one_are_the_same_as_all(folder):
 def test_other_files_hold_the_same(folder, ending):
     assert run() == 0
     assert run("--work=pairs.tsv.work", out=f"pairs.{ending}") == 0
-    from labse.mining.pair_files import read_pairs
+    from labse.files.pairs import PairFiles
 
     one, other = (
-        [row.fields["source"] for row in read_pairs([name])]
+        [row.fields["source"] for row in PairFiles([name])]
         for name in ("pairs.tsv", f"pairs.{ending}")
     )
     assert one == other
@@ -327,9 +327,9 @@ ALL_PAIRS = [
 @pytest.mark.parametrize("ending", ["tsv", "parquet"])
 def test_all_candidates_are_written(plane, scoring, ending):
     assert plane(f"--scoring={scoring}", out=f"pairs.{ending}") == 0
-    from labse.mining.pair_files import read_pairs
+    from labse.files.pairs import PairFiles
 
-    found = [row.fields for row in read_pairs([f"pairs.{ending}"])]
+    found = [row.fields for row in PairFiles([f"pairs.{ending}"])]
     assert [(row["source"], row["target"]) for row in found] == [
         pair[:2] for pair in ALL_PAIRS
     ]

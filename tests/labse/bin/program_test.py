@@ -153,3 +153,44 @@ def test_the_name_of_a_module_is_in_its_messages(monkeypatch, capsys):
         program.main("__main__")
     assert error.value.code == 2
     assert capsys.readouterr().err.startswith("python -m labse.bin.count: ")
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--out=a", "--out=b"], "--out takes one value. Received it 2 times."),
+        (["--out=a", "--out", "a"], "--out takes one value. Received it 2"),
+        (["--out=a", "--count=3", "--count=3", "--count=4"], "it 3 times"),
+        (["--out=a", "--fast", "--nofast"], "--fast takes one value"),
+        (["--out=a", "--kind=x", "--kind=y"], "--kind takes one value"),
+        (["--out=a", "--names=x", "--names=y"], "with commas between several"),
+    ],
+)
+def test_a_flag_of_one_value_that_is_given_twice(capsys, arguments, message):
+    asked = raises(AssertionError("main was called"))
+    define = asked.define_flags
+
+    def define_flags(flag_values):
+        define(flag_values)
+        flags.DEFINE_bool("fast", False, "", flag_values=flag_values)
+        flags.DEFINE_enum("kind", "x", ["x", "y"], "", flag_values=flag_values)
+        flags.DEFINE_list("names", [], "", flag_values=flag_values)
+
+    asked.define_flags = define_flags
+    assert program.run(asked, arguments, "labse count") == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_flag_of_several_values_may_be_given_again():
+    seen = []
+    asked = make_program(lambda values: seen.append(values.input))
+    define = asked.define_flags
+
+    def define_flags(flag_values):
+        define(flag_values)
+        flags.DEFINE_multi_string("input", [], "", flag_values=flag_values)
+
+    asked.define_flags = define_flags
+    arguments = ["--out=a", "--input=b", "--input=b"]
+    assert program.run(asked, arguments, "labse count") == 0
+    assert seen == [["b", "b"]]

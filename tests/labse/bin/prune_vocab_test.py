@@ -163,8 +163,8 @@ def test_a_pruned_run_is_exported_and_verified(files, small_run):
     "module,changed,message",
     [
         (prune_vocab, {"text": "{}/none-*"}, "No file matches"),
-        (prune_vocab, {"text": "{}/sw.txt"}, "is given by --language"),
-        (prune_vocab, {"languages": "ru,sw"}, "There is none in sw in "),
+        (prune_vocab, {"text": "{}/text.csv"}, "text.csv: .csv files are not"),
+        (prune_vocab, {"languages": "ru,sw"}, "No text found in sw in "),
         (prune_vocab, {"min_count": 0}, "--min_count"),
         (prune_vocab, {"model": "{}/none"}, "does not exist"),
         (prune_vocab, {"model": "{}/pairs.tsv"}, "Received the file"),
@@ -175,7 +175,11 @@ def test_a_pruned_run_is_exported_and_verified(files, small_run):
         (grow_vocab, {"pieces": "{}/none.txt"}, "there is no such file"),
         (grow_vocab, {"pieces": "{}/sw.txt"}, "sw.txt:5: every piece stands"),
         (grow_vocab, {"out": "{}/sw.txt"}, "--out must be a new folder"),
-        (grow_vocab, {"report_text": "{}/sw.txt"}, "is given by --language"),
+        (
+            grow_vocab,
+            {"report_text": "{}/text.csv"},
+            "text.csv: .csv files are",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_leaves_nothing(
@@ -184,6 +188,7 @@ def test_wrong_use_is_one_line_and_leaves_nothing(
     flags = {"model": small_run, "out": files / "out"}
     needed = "text" if module is prune_vocab else "pieces"
     flags[needed] = f"{files}/pairs.tsv"
+    (files / "text.csv").write_text("text,language\n")
     flags |= {
         name: value.replace("{}", str(files)) if "{}" in str(value) else value
         for name, value in changed.items()

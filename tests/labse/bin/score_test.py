@@ -43,7 +43,10 @@ def test_the_scores_are_the_model_s(small_run, table, tmp_path, capsys):
     np.testing.assert_allclose(
         np.array(found["cosine"], float), expected, atol=1e-5
     )
-    assert f"3 pairs read, 3 in {out}, 0 dropped." in capsys.readouterr().err
+    assert (
+        f"3 pairs read, 3 in {out}, 0 dropped, 0 malformed"
+        in capsys.readouterr().err
+    )
     assert run(f"--model={small_run}", f"--input={table}", f"--out={out}") == 2
     assert "out.tsv exists. Delete it" in capsys.readouterr().err
 
@@ -99,7 +102,7 @@ def test_a_bad_file_is_told_before_the_model_is_loaded(table, tmp_path, capsys):
     code = run("--model=none", f"--input={table}", f"--out={tmp_path}/o.tsv")
     assert code == 2
     error = capsys.readouterr().err
-    assert "pairs.tsv:2: a pair has a source and a target" in error
+    assert "pairs.tsv:2: target is empty" in error
     assert "Traceback" not in error
 
 

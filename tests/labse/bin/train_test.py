@@ -78,7 +78,7 @@ def files(tmp_path):
 
 
 def run(files, *arguments, pairs="all.tsv", **overrides):
-    """Runs the program with usable flags; `arguments` come after them."""
+    """Runs the program with usable flags, but for those in `arguments`."""
     values = {**SMALL, **overrides}
     defaults = [
         "--config=labse_tiny",
@@ -86,9 +86,21 @@ def run(files, *arguments, pairs="all.tsv", **overrides):
         f"--vocab={files / 'vocab.txt'}",
         f"--out={files / 'run'}",
         "--distribution=none",
-        *(f"--override={key}={value}" for key, value in values.items()),
     ]
-    return program.run(train, [*defaults, *arguments], "labse train")
+    given = {argument.partition("=")[0] for argument in arguments}
+    return program.run(
+        train,
+        [
+            *(
+                flag
+                for flag in defaults
+                if flag.partition("=")[0] not in given - {"--train"}
+            ),
+            *(f"--override={key}={value}" for key, value in values.items()),
+            *arguments,
+        ],
+        "labse train",
+    )
 
 
 def error_of(capsys):
@@ -171,10 +183,10 @@ def test_malformed_lines_above_the_share_are_named(files, capsys):
         file.write(b"only one column\nrot\t\tde\txx\n")
     assert run(files) == 2
     message = error_of(capsys)
-    assert message.startswith("2 of 20 lines are no pairs; ")
+    assert message.startswith("2 of 20 rows are malformed (1 wrong")
     # A header and 18 pairs come before.
     assert f"{files / 'all.tsv'}:20: " in message
-    assert f"{files / 'all.tsv'}:21: source or target is empty" in message
+    assert f"{files / 'all.tsv'}:21: target is empty" in message
     assert "data.max_malformed_share" in message
 
 

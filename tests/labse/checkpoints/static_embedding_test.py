@@ -23,7 +23,8 @@ from labse.configs.schema import (
     TokenizerConfig,
 )
 from labse.errors import InputError
-from labse.preprocessing.text_files import Texts
+from labse.files.reading import ReadOptions
+from labse.files.texts import Texts
 from labse.preprocessing.vocabulary import Vocabulary
 from labse.training.trainer import open_init
 
@@ -590,7 +591,7 @@ def test_such_a_folder_is_pruned_and_grown(tmp_path, small_pieces):
 
     vocabulary_surgery.prune(
         recognition.open_source(folder),
-        Texts([str(tmp_path / "text.txt")], "xx"),
+        Texts([str(tmp_path / "text.txt")], ReadOptions(language="xx")),
         pruned,
     )
     vocabulary_surgery.grow(

@@ -18,8 +18,9 @@ from labse.checkpoints.vocabulary_surgery import (
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.configs.schema import TokenizerConfig
 from labse.errors import InputError
+from labse.files.reading import ReadOptions
+from labse.files.texts import Texts
 from labse.preprocessing.piece_counts import PieceCounter, UnknownWords
-from labse.preprocessing.text_files import Texts
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import SPECIAL_PIECES, Vocabulary
 
@@ -61,7 +62,7 @@ def source(small_run):
 def texts(tmp_path):
     path = tmp_path / "text.txt"
     path.write_text("\n".join(TEXTS), "utf-8")
-    return Texts([str(path)], "xx")
+    return Texts([str(path)], ReadOptions(language="xx"))
 
 
 def table_of(path):
@@ -298,7 +299,9 @@ def test_text_that_needs_no_piece(source, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("Q ϙ QQ\n", "utf-8")
     out = tmp_path / "small"
-    message = refusal(prune, source, Texts([str(path)], "xx"), str(out))
+    message = refusal(
+        prune, source, Texts([str(path)], ReadOptions(language="xx")), str(out)
+    )
     assert "keeps the pieces that the text needs" in message
     assert "3 words, all [UNK]" in message
     assert sorted(tmp_path.iterdir()) == [path]
@@ -309,9 +312,12 @@ def test_an_error_in_the_text_leaves_nothing_behind(source, texts, tmp_path):
     broken.write_bytes(b"hello\n\xff\n")
     out = tmp_path / "small"
     for options in (
-        {"texts": Texts([str(broken)], "xx")},
-        {"texts": texts, "report_texts": Texts([str(broken)], "xx")},
-        {"texts": Texts(texts.files, "xx", ["xx", "sw"])},
+        {"texts": Texts([str(broken)], ReadOptions(language="xx"))},
+        {
+            "texts": texts,
+            "report_texts": Texts([str(broken)], ReadOptions(language="xx")),
+        },
+        {"texts": Texts(texts.files, ReadOptions(language="xx"), ["xx", "sw"])},
     ):
         message = refusal(prune, source, out=str(out), **options)
         assert "broken.txt:2: text is UTF-8" in message or "in sw" in message
@@ -392,7 +398,10 @@ def test_a_report_on_growing(source, tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("жук QQ\nжуки\n", "utf-8")
     report = grow(
-        source, path, str(tmp_path / "large"), Texts([str(text)], "ru")
+        source,
+        path,
+        str(tmp_path / "large"),
+        Texts([str(text)], ReadOptions(language="ru")),
     )
     row = report["languages"]["ru"]
     # ж ##у ##к | [UNK] | ж ##у ##к ##и, then жук | Q ##Q | жук ##и.

@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 
 from labse.data import pair_index
-from labse.data.pair_store import PairStore, match
+from labse.data.pair_store import PairStore
 from labse.errors import InputError
+from labse.files.reading import ReadOptions
 
 HEADER = "source\ttarget\tsource_language\ttarget_language\n"
 PAIRS = [
@@ -52,7 +53,9 @@ def write(path, content):
 
 
 def store(tmp_path, *paths, **arguments):
-    return PairStore([str(path) for path in paths], tmp_path / "c", **arguments)
+    return PairStore(
+        [str(path) for path in paths], tmp_path / "c", ReadOptions(**arguments)
+    )
 
 
 def rows(pairs):
@@ -121,7 +124,7 @@ def test_a_corpus_that_is_not_bytes_is_malformed(tmp_path):
     example.features.feature["corpus"].int64_list.value.append(3)
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(example.SerializeToString())
-    assert "feature corpus is not of bytes" in refusal(tmp_path, path)
+    assert "the field 'corpus' is text. Received int" in refusal(tmp_path, path)
 
 
 def test_files_of_all_kinds_follow_one_another(tmp_path):
@@ -170,15 +173,118 @@ def test_without_languages_they_are_undetermined(tmp_path):
     bare = write(
         tmp_path / "p.tsv", table([("house", "Haus")], "source\ttarget\n")
     )
-    empty = write(tmp_path / "q.tsv", table([("cat", "Katze", "", "de")]))
-    records = tmp_path / "r"
+    records = tmp_path / "r.tfrecord"
     with tf.io.TFRecordWriter(str(records)) as writer:
         writer.write(record(source="dog", target="Hund"))
-    assert rows(store(tmp_path, bare, empty, records)) == [
+    assert rows(store(tmp_path, bare, records)) == [
         ("house", "Haus", "und-und"),
-        ("cat", "Katze", "und-de"),
         ("dog", "Hund", "und-und"),
     ]
+
+
+def test_an_empty_language_is_malformed(tmp_path):
+    path = write(tmp_path / "q.tsv", table([("cat", "Katze", "", "de")]))
+    assert f"{path}:2: source_language is empty" in refusal(tmp_path, path)
+
+
+def test_languages_by_options_where_a_file_has_none(tmp_path, caplog):
+    bare = write(
+        tmp_path / "p.tsv", table([("house", "Haus")], "source\ttarget\n")
+    )
+    named = write(tmp_path / "q.tsv", table(PAIRS[2:3]))
+    options = {"source_language": "en", "target_language": "de"}
+    assert rows(store(tmp_path, bare, named, **options)) == [
+        ("house", "Haus", "en-de"),
+        *expected(PAIRS[2:3]),
+    ]
+    assert "undetermined" not in caplog.text
+    # The index knows how it was read.
+    assert rows(store(tmp_path, bare))[0][2] == "und-und"
+    assert f"source_language and the target_language of rows of {bare}" in (
+        caplog.text
+    )
+
+
+def write_kind(path, fields):
+    """Rows as a file of the kind that its name says."""
+    if path.suffix == ".parquet":
+        pytest.importorskip("pyarrow.parquet").write_table(
+            pytest.importorskip("pyarrow").Table.from_pylist(fields), path
+        )
+        return path
+    lines = "".join(json.dumps(row) + "\n" for row in fields)
+    return write(path, b"\xef\xbb\xbf" + lines.encode())
+
+
+@pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz", "p.parquet"])
+def test_json_and_parquet_are_read_at_any_place(tmp_path, name):
+    fields = [
+        {
+            "translation": {"en": source, "de": target},
+            "corpus": corpus,
+            "hard_negatives": negatives,
+        }
+        for source, target, corpus, negatives in (
+            ("a\tcat", "eine\nKatze", "x", ["der Hut", "ein \u2028Hund"]),
+            ("слово", "คำ", None, []),
+            ("", "leer", "y", None),
+            ("dog", "Hund", "y", None),
+        )
+    ]
+    path = write_kind(tmp_path / name, fields)
+    options = {
+        "source_column": "translation.en",
+        "target_column": "translation.de",
+        "target_language": "de",
+        "max_malformed_share": 0.25,
+    }
+    for _ in range(2):  # The second time, from the index and the copy.
+        pairs = store(tmp_path, path, **options)
+        assert rows(pairs) == [
+            ("a\tcat", "eine\nKatze", "und-de"),
+            ("слово", "คำ", "und-de"),
+            ("dog", "Hund", "und-de"),
+        ]
+        found = [pairs.pair(i) for i in range(3)]
+        assert [pair.corpus for pair in found] == ["x", "", "y"]
+        assert found[0].hard_negatives == (
+            b"der Hut",
+            "ein \u2028Hund".encode(),
+        )
+        assert found[1].hard_negatives == found[2].hard_negatives == ()
+    assert f"{path}:3: translation.en is empty" in refusal(
+        tmp_path, path, **{**options, "max_malformed_share": 0.2}
+    )
+    # A copy that is gone is made again.
+    for copy in (tmp_path / "c").glob("*.parquet"):
+        copy.unlink()
+    assert len(store(tmp_path, path, **options)) == 3
+
+
+def test_a_parquet_file_of_bytes(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts = [b"cat", "h\u00f6r".encode(), b"\xff"]
+    columns = {
+        name: arrow.array(texts, arrow.binary())
+        for name in ("source", "target", "source_language")
+    }
+    path = tmp_path / "p.parquet"
+    parquet.write_table(arrow.table(columns), path)
+    pairs = store(tmp_path, path, max_malformed_share=0.4)
+    assert rows(pairs) == [("cat", "cat", "cat-und"), ("hör", "hör", "hör-und")]
+    message = refusal(tmp_path, path)
+    assert f"{path}:3: source: text is UTF-8. Received the byte 0xff" in message
+
+
+def test_compressed_records_and_a_single_hard_negative(tmp_path):
+    plain = tmp_path / "plain.tfrecord"
+    with tf.io.TFRecordWriter(str(plain)) as writer:
+        example = record(source="a", target="b", hard_negatives='["c"]')
+        writer.write(example)
+    path = write(tmp_path / "p.tfrecord.gz", plain.read_bytes())
+    # Of a TFRecord, it is a text, not JSON.
+    assert store(tmp_path, path).pair(0).hard_negatives == (b'["c"]',)
 
 
 def test_windows_line_ends_belong_to_no_column(tmp_path):
@@ -204,11 +310,14 @@ def test_malformed_lines_are_refused_with_their_place(tmp_path, name):
     path = write(tmp_path / name, table(PAIRS) + BROKEN)
     message = refusal(tmp_path, path, max_malformed_share=0.42)
     # 3 of 7 lines are 0.4286.
-    assert message.startswith("3 of 7 lines are no pairs; ")
-    assert f"{path}:6: 1 columns, the header has 4; " in message
-    assert f"{path}:7: source or target is empty" in message
+    assert message.startswith("3 of 7 rows are malformed (1 wrong")
+    assert (
+        f"{path}:6: a line has as many columns as the header, 4. Received 1; "
+        in message
+    )
+    assert f"{path}:7: source is empty; " in message
     assert f"{path}:8: " in message
-    assert "can't decode byte 0xff" in message
+    assert "the byte 0xff at byte 1" in message
     assert "At most a share of 0.42 is left out" in message
     assert "data.max_malformed_share" in message
 
@@ -222,7 +331,7 @@ def test_malformed_lines_below_the_share_are_left_out_and_told(
     with caplog.at_level("WARNING", logger="absl"):
         pairs = store(tmp_path, path, max_malformed_share=3 / 7)
     assert rows(pairs) == expected(PAIRS)
-    assert "3 of 7 lines are no pairs" in caplog.text
+    assert "3 of 7 rows are malformed" in caplog.text
     assert f"{path}:4: " in caplog.text
     # What was found is remembered with the index.
     message = refusal(tmp_path, path, max_malformed_share=0.4)
@@ -232,7 +341,7 @@ def test_malformed_lines_below_the_share_are_left_out_and_told(
 def test_only_the_first_five_malformed_lines_are_shown(tmp_path):
     path = write(tmp_path / "p.tsv", table(PAIRS) + b"x\n" * 20)
     message = refusal(tmp_path, path)
-    assert message.startswith("20 of 24 lines are no pairs; ")
+    assert message.startswith("20 of 24 rows are malformed (20 wrong")
     assert f"{path}:10: " in message
     assert f"{path}:11: " not in message
 
@@ -242,7 +351,7 @@ def test_the_share_is_that_of_all_files(tmp_path):
     bad = write(tmp_path / "bad.tsv", table(PAIRS[:1]) + b"x\n")
     # 1 of 22 in all, but 1 of 2 in the bad one.
     assert len(store(tmp_path, good, bad, max_malformed_share=0.05)) == 21
-    assert "1 of 2 lines" in refusal(tmp_path, bad, max_malformed_share=0.05)
+    assert "1 of 2 rows" in refusal(tmp_path, bad, max_malformed_share=0.05)
 
 
 def test_malformed_records_are_counted_as_well(tmp_path):
@@ -253,16 +362,18 @@ def test_malformed_records_are_counted_as_well(tmp_path):
         writer.write(b"no example at all")
         writer.write(record(source="c", target="d"))
     message = refusal(tmp_path, path)
-    assert message.startswith("2 of 4 lines are no pairs; ")
-    assert f"{path}: record " in message
-    assert "KeyError('target')" in message
+    assert message.startswith("2 of 4 rows are malformed (1 without")
+    assert f"{path}:3: a record is a tf.train.Example" in message
+    assert f"{path}:2: a row has the field 'target'" in message
     pairs = store(tmp_path, path, max_malformed_share=0.5)
     assert [row[:2] for row in rows(pairs)] == [("a", "b"), ("c", "d")]
 
 
 def test_an_empty_file_is_refused(tmp_path):
     path = write(tmp_path / "p.tsv", b"")
-    assert refusal(tmp_path, path) == f"{path} is empty."
+    assert refusal(tmp_path, path) == (
+        f"{path}: the file is empty. Make or fetch it again, or leave it out."
+    )
 
 
 def test_files_without_a_pair_are_refused(tmp_path):
@@ -273,14 +384,14 @@ def test_files_without_a_pair_are_refused(tmp_path):
 def test_a_missing_header_is_refused(tmp_path):
     path = write(tmp_path / "p.tsv", b"a cat\teine Katze\n")
     message = refusal(tmp_path, path)
-    assert message.startswith(f"{path}:1 must name its columns, tab-separated")
+    assert message.startswith(f"{path}:1: the columns are named in a")
     assert "source and target among them" in message
-    assert "Received: ('a cat', 'eine Katze')." in message
+    assert "Received: 'a cat | eine Katze'." in message
 
 
 def test_the_header_of_a_compressed_file_is_named_by_that_file(tmp_path):
     path = write(tmp_path / "p.tsv.gz", b"a,b\n")
-    assert refusal(tmp_path, path).startswith(f"{path}:1 must name")
+    assert refusal(tmp_path, path).startswith(f"{path}:1: the columns")
 
 
 def test_a_truncated_gz_is_refused_and_leaves_no_copy(tmp_path):
@@ -288,46 +399,30 @@ def test_a_truncated_gz_is_refused_and_leaves_no_copy(tmp_path):
     pairs = [(str(n), "t", "a", "b") for n in random.random(2000)]
     path = write(tmp_path / "p.tsv.gz", table(pairs))
     path.write_bytes(path.read_bytes()[:-2000])
-    assert f"{path} is not a whole gzip file: " in refusal(tmp_path, path)
+    assert f"{path}: the compressed file is damaged" in refusal(tmp_path, path)
     assert not list((tmp_path / "c").glob("*.tsv"))
     assert not list((tmp_path / "c").glob("*.npz"))
     path.write_bytes(b"no gzip file")
-    assert f"{path} is not a whole gzip file: " in refusal(tmp_path, path)
-
-
-def test_another_compressed_file_is_refused(tmp_path):
-    path = write(tmp_path / "p.tfrecord.gz", b"")
-    message = refusal(tmp_path, path)
-    assert message.startswith("Of compressed files only .tsv.gz is read.")
-    assert f"Received: {path}." in message
+    assert "by its name this is a gzip file" in refusal(tmp_path, path)
 
 
 def test_a_truncated_tfrecord_is_refused(tmp_path):
     path = write_records(tmp_path / "p.tfrecord", PAIRS)
     path.write_bytes(path.read_bytes()[:-3])
     message = refusal(tmp_path, path)
-    assert f"{path} is neither a .tsv, a .tsv.gz nor a whole" in message
+    assert f"{path}:4: a TFRecord file is whole" in message
 
 
 def test_a_text_file_with_another_name_is_refused(tmp_path):
     path = write(tmp_path / "p.csv", table(PAIRS))
-    assert f"{path} is neither a .tsv" in refusal(tmp_path, path)
+    assert f"{path}: .csv files are not read" in refusal(tmp_path, path)
 
 
 def test_no_match_is_refused(tmp_path):
     pattern = tmp_path / "*.tsv"
-    assert refusal(tmp_path, pattern) == f"No file matches {str(pattern)!r}."
-
-
-def test_patterns_match_each_file_once_sorted(tmp_path):
-    for name in ("b.tsv", "a.tsv", "c.tsv"):
-        write(tmp_path / name, table(PAIRS))
-    found = match([str(tmp_path / "b*"), str(tmp_path / "*.tsv")])
-    assert [os.path.basename(path) for path in found] == [
-        "b.tsv",
-        "a.tsv",
-        "c.tsv",
-    ]
+    assert refusal(tmp_path, pattern).endswith(
+        f"No file matches {str(pattern)!r}."
+    )
 
 
 @pytest.mark.parametrize("name", ["p.tsv", "p.tsv.gz"])
@@ -339,8 +434,8 @@ def test_the_index_is_made_once(tmp_path, monkeypatch, name):
     def forbidden(*arguments):
         raise AssertionError("The file was indexed again.")
 
-    monkeypatch.setattr(pair_index, "_index_table", forbidden)
-    monkeypatch.setattr(pair_index.gzip, "open", forbidden)
+    monkeypatch.setattr(pair_index, "_index", forbidden)
+    monkeypatch.setattr(pair_index, "open_unpacked", forbidden)
     assert rows(store(tmp_path, path)) == expected(PAIRS)
     again = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").iterdir()}
     assert again == made
@@ -360,7 +455,7 @@ def test_a_changed_file_is_indexed_again(tmp_path, name):
 
 def test_an_empty_compressed_file_is_refused(tmp_path):
     path = write(tmp_path / "p.tsv.gz", b"")
-    assert refusal(tmp_path, path).startswith(f"{path}:1 must name its columns")
+    assert refusal(tmp_path, path).startswith(f"{path}:1: the columns")
 
 
 def test_a_byte_order_mark_belongs_to_no_column(tmp_path):
@@ -395,11 +490,6 @@ def test_the_identity_tells_other_pairs_from_the_same(tmp_path):
 def test_a_folder_is_refused(tmp_path):
     (tmp_path / "f.tsv").mkdir()
     assert "is a folder" in refusal(tmp_path, tmp_path / "f.tsv")
-
-
-def test_a_pattern_of_files_matched_before_is_no_mistake(tmp_path):
-    path = write(tmp_path / "p.tsv", table(PAIRS))
-    assert match([str(path), str(tmp_path / "*.tsv")]) == [str(path)]
 
 
 NEGATIVES = [["der Hut", "die \t\n\u2028Kappe"], [], ["ein Hund"]]
@@ -454,17 +544,19 @@ def test_without_the_column_there_are_none(tmp_path):
 @pytest.mark.parametrize(
     "cell, message",
     [
-        ("der Hut", "hard_negatives is no JSON: "),
-        ('{"a": 1}', "hard_negatives is no JSON list of strings"),
-        ("[1]", "hard_negatives is no JSON list of strings"),
-        ('["a", " "]', "a hard negative is empty"),
-        ("[" * 100_000, "hard_negatives is no JSON"),
+        ("der Hut", "is no JSON: "),
+        ('{"a": 1}', "is no list of strings"),
+        ("[1]", "is no list of strings"),
+        ('["a", " "]', "has an empty text"),
+        ("[" * 100_000, "is no JSON: "),
     ],
 )
 def test_a_cell_that_is_no_list_of_strings_is_refused(tmp_path, cell, message):
     content = f"source\ttarget\thard_negatives\na\tb\t\nc\td\t{cell}\n"
     path = write(tmp_path / "p.tsv", content.encode())
-    assert f"{path}:3: {message}" in refusal(tmp_path, path)
+    refused = refusal(tmp_path, path)
+    assert f"{path}:3: hard_negatives is a list" in refused
+    assert message in refused
 
 
 def test_the_identity_tells_other_hard_negatives(tmp_path):

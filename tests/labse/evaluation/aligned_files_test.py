@@ -118,10 +118,10 @@ def test_lines(tmp_path):
     "content, message",
     [
         (b"", "t.de is empty"),
-        (b"\n", r"t.de, line 1: .* Received: an empty line"),
-        (b"a\n \t\nb\n", r"t.de, line 2: .* Received: an empty line"),
-        (b"ein\nf\xfcr\n", "t.de, line 2: the text must be UTF-8"),
-        (None, "t.de must be a text file. There is none"),
+        (b"\n", r"t.de:1: .* Received an empty line"),
+        (b"a\n \t\nb\n", r"t.de:2: .* Received an empty line"),
+        (b"ein\nf\xfcr\n", "t.de:2: text is UTF-8.*0xfc at byte 2"),
+        (None, "t.de: there is no such file"),
     ],
 )
 def test_bad_files(tmp_path, content, message):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
+from labse.files.reading import ReadOptions
 from labse.mining import corpus, gold_pairs
 from labse.mining.margin import Pairs
 
@@ -160,13 +161,15 @@ def test_labels_by_hand():
 
 
 def test_in_prepared_corpora(tmp_path):
-    # Line 1 of the TSV is its header, line 3 is blank, line 5 is line 2 again.
+    # Line 1 of the TSV is its header, line 3 has no text and is left out, line
+    # 5 is line 2 again.
     _write(
         tmp_path / "a.tsv",
         "id\ttext\nd1\teins\nd2\t\nd3\tzwei\nd4\teins\nd5\tdrei\n",
     )
     _write(tmp_path / "b.txt", "three\n\none\ntwo\n")
-    source = corpus.prepare([str(tmp_path / "a.tsv")], tmp_path / "a")
+    options = ReadOptions(max_malformed_share=0.2)
+    source = corpus.prepare([str(tmp_path / "a.tsv")], tmp_path / "a", options)
     target = corpus.prepare([str(tmp_path / "b.txt")], tmp_path / "b")
     for text in (
         _TEXTS + "eins\tone\ndrei\tthree\nvier\tone\n",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
+from labse.files.reading import ReadOptions
 from labse.mining.candidates import Candidates, paraphrase_pairs, read
 from labse.mining.job_files import SOURCE, TARGET, Settings, Side
 from labse.mining.margin import Neighbours
@@ -89,8 +90,10 @@ def encoder(folder, monkeypatch):
 def job_of(folder, encode, work="work", target=True, fingerprint="m", **kind):
     return MiningJob(
         folder / work,
-        Side((str(folder / "a.txt"),), "aa"),
-        Side((str(folder / "b.txt"),), "bb") if target else None,
+        Side((str(folder / "a.txt"),), ReadOptions(language="aa")),
+        Side((str(folder / "b.txt"),), ReadOptions(language="bb"))
+        if target
+        else None,
         Settings(chunk=64, **kind),
         lambda: (encode, fingerprint),
     )

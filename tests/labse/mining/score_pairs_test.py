@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
-from labse.mining import exact_search, pair_files, score_pairs
+from labse.files import pair_writer
+from labse.files.reading import ReadOptions
+from labse.mining import exact_search, score_pairs
 from labse.mining.score_pairs import Counts
 
 TABLE = (
@@ -56,15 +58,70 @@ def test_cosines_and_all_columns(encoder, table, tmp_path):
     assert counts == Counts(5, 5, 0)
     # dog is (1, 0), cat (0, 1), Hund (0.6, 0.8), Katze (-0.6, 0.8).
     assert out.read_text() == (
-        "source\ttarget\tsource_language\tcosine\tid\n"
-        "dog\tHund\ten\t0.6\t1\n"
-        "cat\tKatze\ten\t0.8\t2\n"
-        "dog\tKatze\ten\t-0.6\t3\n"
-        "cat\tcat\ten\t1.0\t4\n"
-        "dog\tHund\ten\t0.6\t5\n"
+        "id\tsource\ttarget\tsource_language\tcosine\n"
+        "1\tdog\tHund\ten\t0.6\n"
+        "2\tcat\tKatze\ten\t0.8\n"
+        "3\tdog\tKatze\ten\t-0.6\n"
+        "4\tcat\tcat\ten\t1.0\n"
+        "5\tdog\tHund\ten\t0.6\n"
     )
     assert encoder.asked == [["dog", "cat", "Hund", "Katze"]]
     assert sorted(os.listdir(tmp_path)) == ["out.tsv", "pairs.tsv"]
+
+
+def test_the_output_fits_the_input_line_by_line(encoder, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text(
+        "\ufefftarget\tid\tcosine\tsource\r\n\r\nHund\t1\told\tdog\r\n"
+        "  \n\nKatze\t\t\tcat\n\n",
+        encoding="utf-8",
+        newline="",
+    )
+    out = tmp_path / "out.tsv"
+    counts = score_pairs.score_pairs(encoder, [path], out)
+    assert counts == Counts(2, 2, 0, num_malformed=0, num_blank=4)
+    # An old score keeps its place; a new one stands behind the columns.
+    assert out.read_text() == (
+        "target\tid\tcosine\tsource\n\nHund\t1\t0.6\tdog\n"
+        "\n\nKatze\t\t0.8\tcat\n\n"
+    )
+    other = tmp_path / "out.jsonl"
+    score_pairs.score_pairs(encoder, [path], other, "ratio", k=1)
+    found = [line[:1] for line in other.read_text().split("\n")]
+    assert found == ["", "{", "", "", "{", "", ""]
+
+
+def test_with_a_lowest_score_blank_lines_go_as_well(encoder, tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text("source\ttarget\n\ndog\tHund\n\ncat\tKatze\n")
+    out = tmp_path / "out.tsv"
+    counts = score_pairs.score_pairs(encoder, [path], out, min_score=0.7)
+    assert counts == Counts(2, 1, 1, num_malformed=0, num_blank=2)
+    assert out.read_text() == "source\ttarget\tcosine\ncat\tKatze\t0.8\n"
+
+
+def test_malformed_rows_are_left_out_and_counted(encoder, table, tmp_path):
+    with open(table, "a") as file:
+        file.write("6\t\tHund\ten\n")
+    out = tmp_path / "out.tsv"
+    options = ReadOptions(max_malformed_share=0.2)
+    counts = score_pairs.score_pairs(encoder, [table], out, options=options)
+    assert counts == Counts(5, 5, 0, num_malformed=1, num_blank=0)
+    assert [row["id"] for row in cells(out)] == ["1", "2", "3", "4", "5"]
+
+
+def test_other_columns_keep_their_names(encoder, tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"s": {"en": "dog"}, "n": 1, "t": "Hund"}\n')
+    options = ReadOptions(source_column="s.en", target_column="t")
+    for scoring in ("absolute", "ratio"):
+        out = tmp_path / f"{scoring}.jsonl"
+        score_pairs.score_pairs(
+            encoder, [path], out, scoring, k=1, options=options
+        )
+        found = json.loads(out.read_text())
+        assert list(found)[:4] == ["s", "n", "t", "cosine"]
+        assert (found["s"], found["cosine"]) == ({"en": "dog"}, 0.6)
 
 
 def test_a_lowest_score_drops_and_counts(encoder, table, tmp_path):
@@ -96,7 +153,7 @@ def test_margins_by_hand(encoder, table, tmp_path, scoring, chunk, monkeypatch):
     ]
     rows = cells(out)
     assert list(rows[0]) == [
-        *("source", "target", "source_language", "cosine", "margin", "id"),
+        *("id", "source", "target", "source_language", "cosine", "margin"),
     ]
     for row, (cosine, mean) in zip(rows, expected, strict=True):
         margin = cosine - mean if scoring == "distance" else cosine / mean
@@ -162,7 +219,7 @@ def test_scores_that_were_there_are_replaced(encoder, tmp_path):
 
 def test_many_files_of_many_kinds(encoder, table, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    pair_files.write_pairs(
+    pair_writer.write_pairs(
         tmp_path / "more.parquet", [{"source": "dog", "target": "dog"}]
     )
     out = tmp_path / "out.parquet"
@@ -170,7 +227,7 @@ def test_many_files_of_many_kinds(encoder, table, tmp_path):
     assert score_pairs.score_pairs(encoder, inputs, out).num_kept == 6
     found = parquet.read_table(out).to_pylist()
     assert found[0] == {
-        **{"source": "dog", "target": "dog", "source_language": None},
+        **{"source": "dog", "target": "dog", "source_language": "und"},
         **{"cosine": 1.0, "id": None},
     }
     assert found[1]["cosine"] == np.float32(0.6)
@@ -179,9 +236,9 @@ def test_many_files_of_many_kinds(encoder, table, tmp_path):
 @pytest.mark.parametrize(
     "content,name,message",
     [
-        ("source\ttarget\na\tb\n\tb\n", "o.tsv", r"tsv:3: .*source is blank"),
+        ("source\ttarget\na\tb\n\tb\n", "o.tsv", r"tsv:3: source is empty"),
         ("source\ttarget\n\n", "o.tsv", "There are no pairs in"),
-        ("source\ttarget\n", "o.tsv", r"pairs\.tsv: .*It is empty"),
+        ("source\ttarget\n", "o.tsv", "There are no pairs in .*pairs.tsv"),
         (
             "source\ttarget\tsource_line\na\tb\tL1\n",
             *("o.jsonl", r"pairs\.tsv:2: .*source_line is a whole number"),

@@ -1,7 +1,7 @@
-r"""Files of sentence pairs, written and read: .tsv, .jsonl, .parquet.
+r"""Writes files of sentence pairs: .tsv, .jsonl, .parquet.
 
-`.gz` may follow .tsv and .jsonl. The columns in their order, those first that
-`labse train --train=FILE` reads:
+`.gz` may follow .tsv and .jsonl. The columns of mined pairs in their order,
+those first that `labse train --train=FILE` reads:
 
     source, target, source_language, target_language
     cosine               float32
@@ -24,13 +24,14 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
 from labse import features
 from labse.errors import InputError
-from labse.mining import record_files
+from labse.files.json_text import to_json
+from labse.files.parquet_file import import_parquet
 
 COSINE = "cosine"
 MARGIN = "margin"
@@ -55,44 +56,6 @@ _PARQUET_ROWS = 2**14
 Values = dict[str, object]
 
 
-class PairRow(NamedTuple):
-    """A pair that was read, with all its columns."""
-
-    file: str
-    line: int  # from 1; the row of a Parquet file, the record of a TFRecord
-    fields: Values
-
-
-def read_pairs(patterns: Iterable[str]) -> Iterator[PairRow]:
-    """The pairs of existing files, of the kinds of `record_files` but .txt.
-
-    Every row has `source` and `target`; a blank line is no row. Values are as
-    the file has them: in a TSV, all are text.
-
-    Raises:
-      InputError: no file matches, or a row breaks a rule; its line is named.
-    """
-    for path in record_files.find_files(patterns):
-        if record_files.kind_of(path) == "txt":
-            raise InputError(
-                f"{path}: pairs are in .tsv or .jsonl (.gz may follow), "
-                ".parquet or TFRecord files. Received a .txt. If it has a "
-                "header and tabs, rename it to .tsv."
-            )
-        required = (features.SOURCE, features.TARGET)
-        for number, row in record_files.read_rows(path, required):
-            if row is None:
-                continue
-            where = f"{path}:{number}"
-            for field in required:
-                if not record_files.text_of(row, field, where).strip():
-                    raise InputError(
-                        f"{where}: a pair has a source and a target. The "
-                        f"{field} is blank. Remove the row."
-                    )
-            yield PairRow(path, number, row)
-
-
 def order_columns(columns: Iterable[str]) -> tuple[str, ...]:
     """Known columns in the order of COLUMNS, then the others as they come."""
     given = dict.fromkeys(columns)
@@ -113,7 +76,7 @@ def check_output(path: str | os.PathLike) -> None:
             f"Pairs are written into a file. Received a folder: {path}."
         )
     if Path(path).suffix == ".parquet":
-        record_files.import_parquet(os.fspath(path))
+        import_parquet(os.fspath(path))
 
 
 def _check_ending(path: str | os.PathLike) -> None:
@@ -126,7 +89,7 @@ def _check_ending(path: str | os.PathLike) -> None:
 
 def write_pairs(
     path: str | os.PathLike,
-    rows: Iterable[Values],
+    rows: Iterable[Values | None],
     columns: Sequence[str] | None = None,
 ) -> int:
     """Writes pairs; PATH is there when all are, or is as it was before.
@@ -134,9 +97,11 @@ def write_pairs(
     Args:
       path: its ending says the kind, see above.
       rows: from column to value. A value that is missing or None is an empty
-        cell, null, or left out (TSV, Parquet, JSONL).
-      columns: all that rows may have; those of the first row by default (of
-        `COLUMNS` up to `margin` where there is no row).
+        cell, null, or left out (TSV, Parquet, JSONL). None in place of a row
+        is a blank line, and left out of a Parquet file.
+      columns: all that rows may have, in the order to write; by default those
+        of the first row, known ones first (`COLUMNS` up to `margin` where
+        there is no row).
 
     Returns:
       how many pairs.
@@ -153,7 +118,7 @@ def write_pairs(
         first = next(rows, None)
         columns = COLUMNS[:6] if first is None else list(first)
         rows = itertools.chain([] if first is None else [first], rows)
-    columns = order_columns(columns)
+        columns = order_columns(columns)
     write = _write_parquet if path.suffix == ".parquet" else _write_lines
     with _replaced(path) as file:
         return write(file, path, columns, rows)
@@ -228,7 +193,10 @@ def _empty(file: BinaryIO) -> None:
 
 
 def _write_lines(
-    file: BinaryIO, path: Path, columns: tuple[str, ...], rows: Iterable[Values]
+    file: BinaryIO,
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Values | None],
 ) -> int:
     count = 0
     format_row = formatter(path, columns)
@@ -239,7 +207,11 @@ def _write_lines(
             file = stack.enter_context(packed)
         if path.name.removesuffix(".gz").endswith(".tsv"):
             file.write("\t".join(columns).encode("utf-8") + b"\n")
-        for count, row in enumerate(rows, start=1):
+        for row in rows:
+            if row is None:
+                file.write(b"\n")
+                continue
+            count += 1
             file.write(format_row(row, f"{path}, pair {count}"))
     return count
 
@@ -268,7 +240,7 @@ def _tsv_cell(value: object, column: str, where: str) -> str:
         return repr(value)
     if not isinstance(value, bool | float | dict | list):
         return str(value)  # Such as a date.
-    cell = record_files.to_json(value, where)
+    cell = to_json(value, where)
     return "" if cell == "null" else cell
 
 
@@ -278,7 +250,7 @@ def _jsonl_line(row: Values, columns: Sequence[str], where: str) -> bytes:
         value = _typed(row.get(column), column, where)
         if value is not None and not (value == {} and column in _METADATA):
             fields[column] = _number(value, column, where)
-    return (record_files.to_json(fields, where) + "\n").encode("utf-8")
+    return (to_json(fields, where) + "\n").encode("utf-8")
 
 
 def _parquet_row(row: Values, columns: Sequence[str], where: str) -> Values:
@@ -286,7 +258,7 @@ def _parquet_row(row: Values, columns: Sequence[str], where: str) -> Values:
     for column in columns:
         value = _typed(row.get(column), column, where)
         if column in _METADATA:
-            value = record_files.to_json(value, where) if value else None
+            value = to_json(value, where) if value else None
         elif value is not None:
             value = _number(value, column, where)
         fields[column] = value
@@ -339,13 +311,18 @@ _TYPES = {
 
 
 def _write_parquet(
-    file: BinaryIO, path: Path, columns: tuple[str, ...], rows: Iterable[Values]
+    file: BinaryIO,
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Values | None],
 ) -> int:
-    parquet, arrow = record_files.import_parquet(os.fspath(path))
+    parquet, arrow = import_parquet(os.fspath(path))
     format_row = formatter(path, columns)
     made = (
         format_row(row, f"{path}, pair {number}")
-        for number, row in enumerate(rows, start=1)
+        for number, row in enumerate(
+            (row for row in rows if row is not None), start=1
+        )
     )
     some = list(itertools.islice(made, _PARQUET_ROWS))
     schema, count = _schema(arrow, columns, some), 0

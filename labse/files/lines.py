@@ -1,0 +1,121 @@
+r"""The lines of a text file, compressed or not, of any size.
+
+A line ends at \n, and one \r before it belongs to the ending; no other
+character ends a line. What stands after the last \n is a line too, if there is
+anything. A byte order mark at the start of the file goes.
+"""
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from labse.errors import InputError
+from labse.files.kinds import COMPRESSIONS, check_exists
+
+# A file without line feeds must not fill the memory.
+MAX_LINE_BYTES = 2**24
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+# Number from 1, where it begins in the (unpacked) file, and its bytes.
+Line = tuple[int, int, bytes]
+
+_OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+
+
+@contextlib.contextmanager
+def open_unpacked(path: str) -> Iterator[BinaryIO]:
+    """Opens a file to read, unpacked where its name says that it is packed.
+
+    Raises:
+      InputError: there is no such file; or, in the block, it is damaged.
+    """
+    check_exists(path)
+    ending = path.rpartition(".")[2].lower()
+    opener = _OPENERS[ending] if ending in COMPRESSIONS else open
+    with opener(path, "rb") as file, refuse_damage(path):
+        yield file
+
+
+@contextlib.contextmanager
+def refuse_damage(path: str) -> Iterator[None]:
+    """Raises `InputError` where a decompressor finds damage in the block."""
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+        # Of OSError, the decompressors' own: the system's have a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise InputError(
+            f"{path}: the compressed file is damaged or cut off ({error}). "
+            "Make or fetch it again."
+        ) from error
+
+
+def read_lines(path: str | os.PathLike) -> Iterator[Line]:
+    """Yields the lines of a file, as bytes.
+
+    Raises:
+      InputError: there is no such file, it is damaged, or a line is longer
+        than `MAX_LINE_BYTES`.
+    """
+    path = os.fspath(path)
+    with open_unpacked(path) as file:
+        yield from split_lines(file, path)
+
+
+def split_lines(file: BinaryIO, name: str) -> Iterator[Line]:
+    """Yields the lines of an open file; `name` is for messages."""
+    number = end = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        start, end = end, end + len(line)
+        if len(line) > MAX_LINE_BYTES:
+            raise InputError(
+                f"{name}:{number}: a line has at most {MAX_LINE_BYTES:,} "
+                "bytes. Received a longer one. Is this a text file with one "
+                "text a line?"
+            )
+        if line[-1] == 10:
+            line = line[:-1]
+        if line.endswith(b"\r"):
+            line = line[:-1]
+        if number == 1 and line.startswith(_BYTE_ORDER_MARK):
+            if end == len(_BYTE_ORDER_MARK):
+                return  # No line: there is nothing else.
+            line = line[3:]
+            start += 3
+        yield number, start, line
+
+
+def read_text_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
+    """Yields (number from 1, line), for files in which every line counts.
+
+    Raises:
+      InputError: as `read_lines`, or a line is not UTF-8.
+    """
+    for number, _, line in read_lines(path):
+        yield number, decode_line(line, f"{os.fspath(path)}:{number}")
+
+
+def decode_line(line: bytes, where: str) -> str:
+    """The text of a line; raises `InputError` unless it is UTF-8."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{where}: {not_utf_8(error)}. Correct the line, or convert the "
+            "file to UTF-8."
+        ) from error
+
+
+def not_utf_8(error: UnicodeDecodeError) -> str:
+    """What is wrong, in words."""
+    return (
+        f"text is UTF-8. Received the byte 0x{error.object[error.start]:02x} "
+        f"at byte {error.start + 1}, which is not ({error.reason})"
+    )

@@ -1,0 +1,183 @@
+"""Pairs of sentences, from files of any kind; see docs/file_formats.md."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from labse import features
+from labse.errors import InputError
+from labse.files.fields import language_field, text_field
+from labse.files.kinds import TXT, Kind, find_files, kind_of
+from labse.files.reading import (
+    UNKNOWN_LANGUAGE,
+    MalformedRow,
+    ReadOptions,
+    Tally,
+)
+from labse.files.rows import Fields, RowFile
+
+_LANGUAGES = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
+
+
+class Pair(NamedTuple):
+    """A pair, and where it stands."""
+
+    source: str
+    target: str
+    source_language: str
+    target_language: str
+    path: str
+    number: int  # from 1: line, row of a Parquet file, or record
+    fields: Fields  # all of the row
+
+
+class PairParser:
+    """Turns the fields of a row into a pair."""
+
+    def __init__(self, options: ReadOptions):
+        self._options = options
+        self._source_language, self._target_language = (
+            getattr(options, name) or UNKNOWN_LANGUAGE for name in _LANGUAGES
+        )
+
+    def __call__(self, fields: Fields) -> tuple[str, str, str, str]:
+        """Source, target and their languages; raises `MalformedRow`."""
+        return (
+            text_field(fields, self._options.source_column),
+            text_field(fields, self._options.target_column),
+            language_field(
+                fields, features.SOURCE_LANGUAGE, self._source_language
+            ),
+            language_field(
+                fields, features.TARGET_LANGUAGE, self._target_language
+            ),
+        )
+
+
+class PairFile:
+    """The pairs of one file.
+
+    Attributes:
+      rows: the file as rows.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        options: ReadOptions,
+        tally: Tally,
+        *,
+        kind: Kind | None = None,
+        shown_as: str = "",
+    ):
+        """Opens a file; see `RowFile`.
+
+        Args:
+          path: the file.
+          options: what it does not say by itself.
+          tally: counts what is found.
+          kind: see `RowFile`.
+          shown_as: see `RowFile`.
+
+        Raises:
+          InputError: as `RowFile`, or there is no column of a side.
+        """
+        self._tally = tally
+        self._parse = PairParser(options)
+        self._undetermined = [
+            name for name in _LANGUAGES if not getattr(options, name)
+        ]
+        check_pair_kind(shown_as or path, kind)
+        self.rows = RowFile(
+            path, options.quotes_are_text, kind=kind, shown_as=shown_as
+        )
+        self.rows.require((options.source_column, options.target_column))
+
+    def parse(self, fields: Fields) -> tuple[str, str, str, str]:
+        """Source, target and their languages; raises `MalformedRow`."""
+        for name in self._undetermined:
+            if name not in fields:
+                self._tally.undetermined.setdefault(name, self.rows.shown_as)
+        return self._parse(fields)
+
+    def __iter__(self) -> Iterator[Pair | None]:
+        """Yields the pairs; None for a blank line, nothing for malformed."""
+        path, tally = self.rows.shown_as, self._tally
+        for number, row in self.rows:
+            if row is None:
+                tally.num_blank += 1
+                yield None
+                continue
+            try:
+                if isinstance(row, MalformedRow):
+                    raise row
+                pair = self.parse(row)
+            except MalformedRow as malformed:
+                tally.add_malformed(path, number, malformed)
+                continue
+            tally.num_rows += 1
+            yield Pair(*pair, path, number, row)
+
+
+class PairFiles:
+    """The pairs of many files; read anew each time they are iterated.
+
+    Attributes:
+      files: their paths.
+      tally: what the last reading found.
+    """
+
+    def __init__(
+        self,
+        patterns: Iterable[str | os.PathLike],
+        options: ReadOptions | None = None,
+    ):
+        """Finds the files and checks their names and headers.
+
+        Args:
+          patterns: files or globs.
+          options: what the files do not say by themselves.
+
+        Raises:
+          InputError: no file matches, or one is no file of pairs.
+        """
+        self.options = options or ReadOptions()
+        self.files = find_files(patterns)
+        self.tally = Tally()
+        self._is_first = True
+        for path in self.files:
+            PairFile(path, self.options, self.tally)
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (pair for pair in self.with_blanks() if pair is not None)
+
+    def with_blanks(self) -> Iterator[Pair | None]:
+        """Yields the pairs, and None for each blank line.
+
+        Raises:
+          InputError: a file breaks a rule; at the end, too many rows are
+            malformed or there is no pair.
+        """
+        self.tally = Tally()
+        for path in self.files:
+            yield from PairFile(path, self.options, self.tally)
+        self.tally.check(self.options.max_malformed_share)
+        if not self.tally.num_rows:
+            raise InputError(
+                f"There are no pairs in {', '.join(self.files[:3])}"
+                f"{' and others' if len(self.files) > 3 else ''}. Is it the "
+                "right file?"
+            )
+        if self._is_first:
+            self.tally.log()
+        self._is_first = False
+
+
+def check_pair_kind(path: str | os.PathLike, kind: Kind | None = None) -> None:
+    """Raises `InputError` where a file cannot hold pairs, by its name."""
+    if (kind or kind_of(path)).rows == TXT:
+        raise InputError(
+            f"{os.fspath(path)}: pairs are in .tsv, .jsonl, .parquet or "
+            "TFRecord files. Received a .txt. If it has a header and tabs, "
+            "rename it to .tsv."
+        )

@@ -1,0 +1,128 @@
+"""The texts of a file of any size, one after the other, none left out.
+
+Row N of what is made of them belongs to text N, so a malformed row is refused
+here, whatever its share.
+
+    .txt    every line is a text, an empty one too
+    others  every row's text; a blank line is no row
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+from labse.errors import InputError
+from labse.files.fields import text_field
+from labse.files.kinds import TXT, find_files, kind_of
+from labse.files.lines import decode_line, open_unpacked, split_lines
+from labse.files.reading import MalformedRow, ReadOptions
+from labse.files.rows import RowFile
+
+STANDARD_INPUT = "-"
+
+# A killed process loses at most one chunk. Sorted by length, a larger chunk
+# would save little padding.
+CHUNK_TEXTS = 4096
+CHUNK_CHARACTERS = 2**22
+
+
+class TextStream:
+    """Texts, counted and digested as they are read.
+
+    Attributes:
+      count: texts read up to now.
+    """
+
+    def __init__(self, texts: Iterator[str]):
+        self._texts = texts
+        self._digest = hashlib.sha256()
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self._texts:
+            self.count += 1
+            content = text.encode()
+            # A text of a row may have several lines.
+            self._digest.update(len(content).to_bytes(8, "little"))
+            self._digest.update(content)
+            yield text
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what was read up to now."""
+        return self._digest.hexdigest()
+
+    def chunks(self) -> Iterator[list[str]]:
+        """What is left, `CHUNK_TEXTS` or `CHUNK_CHARACTERS` at once."""
+        chunk, size = [], 0
+        for text in self:
+            chunk.append(text)
+            size += len(text)
+            if len(chunk) == CHUNK_TEXTS or size >= CHUNK_CHARACTERS:
+                yield chunk
+                chunk, size = [], 0
+        if chunk:
+            yield chunk
+
+    def skip(self, count: int) -> int:
+        """Reads up to `count` texts; returns how many there were."""
+        return sum(1 for _ in zip(range(count), self, strict=False))
+
+
+def open_texts(
+    patterns: str | Iterable[str], options: ReadOptions | None = None
+) -> TextStream:
+    """The texts of files, or globs of them, or of "-": standard input.
+
+    Standard input has a text a line.
+
+    Raises:
+      InputError: no file matches; or later, a file or a row breaks a rule.
+    """
+    if isinstance(patterns, str):
+        patterns = [patterns]
+    patterns = list(patterns)
+    if STANDARD_INPUT not in patterns:
+        paths = find_files(patterns)
+        return TextStream(_files(paths, options or ReadOptions()))
+    if len(patterns) > 1:
+        raise InputError(
+            "Standard input (-) is read alone. Received beside it: "
+            f"{', '.join(patterns)}."
+        )
+    return TextStream(_lines(sys.stdin.buffer, "standard input"))
+
+
+def _files(paths: list[str], options: ReadOptions) -> Iterator[str]:
+    for path in paths:
+        if kind_of(path).rows != TXT:
+            yield from _rows(path, options)
+            continue
+        if os.path.getsize(path):
+            RowFile(path)  # Looks at what the content is.
+        with open_unpacked(path) as file:
+            yield from _lines(file, path)
+
+
+def _lines(file: BinaryIO, name: str) -> Iterator[str]:
+    for number, _, line in split_lines(file, name):
+        yield decode_line(line, f"{name}:{number}")
+
+
+def _rows(path: str, options: ReadOptions) -> Iterator[str]:
+    rows = RowFile(path, options.quotes_are_text)
+    rows.require((options.text_column,))
+    for number, row in rows:
+        if row is None:
+            continue
+        try:
+            if isinstance(row, MalformedRow):
+                raise row
+            yield text_field(row, options.text_column)
+        except MalformedRow as malformed:
+            raise InputError(
+                f"{path}:{number}: {malformed.what}. Vector N is that of row "
+                "N, so no row is left out. Correct the row, or take it out."
+            ) from malformed
