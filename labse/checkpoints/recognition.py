@@ -124,11 +124,18 @@ def _lost_file(folder: pathlib.Path) -> str:
 
 def _received(path: str) -> str:
     """What was given that is no model, and what may be meant."""
-    if not os.path.exists(path):
-        where = f"{path!r} does not exist."
+    try:
+        os.stat(path)
+    except PermissionError:
+        return f"A folder above {path!r} may not be read by this user."
+    except OSError as error:
         if os.path.islink(path):
-            where = f"{path!r} is a link to nothing, {os.readlink(path)}."
-        return f"{where} {location.how_to_get(path)}".rstrip()
+            return f"{path!r} is a link to nothing, {os.readlink(path)}."
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            return f"{path!r} cannot be read: {error.strerror}."
+        return f"{path!r} does not exist. {location.how_to_get(path)}".rstrip()
+    except ValueError:  # A NUL character.
+        return f"{path!r} is no path."
     if not os.path.isdir(path):
         return f"Received the file {path!r}. {_of_a_file(path)}"
     folder = pathlib.Path(path)

@@ -6,6 +6,7 @@ and no code of the model's author runs: the weights are found in the files.
 """
 
 import glob
+import os
 import pathlib
 import re
 
@@ -145,7 +146,7 @@ def checkpoint_prefix(path: str) -> str | None:
     folder = pathlib.Path(path)
     found = {
         _PART_OF_CHECKPOINT.sub("", entry.name)
-        for entry in (folder.iterdir() if folder.is_dir() else ())
+        for entry in (folder.iterdir() if os.path.isdir(path) else ())
         if _PART_OF_CHECKPOINT.search(entry.name)
     }
     if len(found) > 1:

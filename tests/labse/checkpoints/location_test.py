@@ -54,6 +54,8 @@ def test_file_urls_of_other_machines():
         ("https://huggingface.co/org/name/tree/main", "hf download org/name "),
         ("gs://bucket/model", "Copy the folder to a disk first."),
         ("", "Received an empty path."),
+        ("a\0b", "is no path. A model is"),
+        ("a" * 300, "cannot be read: File name too long. A model is"),
     ],
 )
 def test_names_of_nothing(path, expected, monkeypatch, tmp_path):
