@@ -115,7 +115,9 @@ def _call_function(
             call.get_concrete_function(specs, training=training)
             untyped = {name: specs[name] for name in MODEL_INPUTS[:2]}
             call.get_concrete_function(untyped, training=training)
-            call.get_concrete_function(list(specs.values()), training=training)
+            for kind in (list, tuple):
+                three = kind(specs.values())
+                call.get_concrete_function(three, training=training)
     # It takes too many kinds of inputs for one signature.
     relax_shapes(call)
     return call

@@ -39,8 +39,8 @@ def build(
     ids = [tf.TensorSpec([None, None], tf.int32, name) for name in MODEL_INPUTS]
 
     @tf.function(autograph=False)
-    def embed(inputs, training):
-        return encoder(inputs, training=training)
+    def embed(inputs, seed=None):
+        return encoder(inputs, training=seed is not None, seed=seed)
 
     # With a signature, and `training` a part of it, a loaded function is
     # traced once; without, anew for each number of texts and for each list.
@@ -50,15 +50,23 @@ def build(
     )
     def call(texts, training=False):
         inputs = tokenizer(texts, max_length)[0]
-        return tf.cond(
-            training, lambda: embed(inputs, True), lambda: embed(inputs, False)
+        # All rows go one of two ways, and none the other. A conditional
+        # instead would have gradients of which TensorFlow says in every fit
+        # that their types are wrong.
+        rows = tf.shape(inputs[MODEL_INPUTS[0]])[0]
+        still = tf.where(training, 0, rows)
+        seed = tf.cond(training, _draw_seed, lambda: tf.zeros([2], tf.int32))
+        ways = (
+            embed({name: value[:still] for name, value in inputs.items()}),
+            embed({name: x[still:] for name, x in inputs.items()}, seed),
         )
+        return tf.concat(ways, axis=0)
 
     @tf.function(autograph=False, input_signature=[strings])
     def serve(text):
         inputs, num_tokens, truncated = tokenizer(text, max_length)
         return {
-            "embedding": embed(inputs, False),
+            "embedding": embed(inputs),
             "num_tokens": num_tokens,
             "truncated": truncated,
         }
@@ -72,7 +80,7 @@ def build(
         mask = mask_padding(input_word_ids, input_mask, tokenizer.vocabulary)
         values = (input_word_ids, mask, input_type_ids)
         inputs = dict(zip(MODEL_INPUTS, values, strict=True))
-        return {"embedding": embed(inputs, False)}
+        return {"embedding": embed(inputs)}
 
     root = tf.train.Checkpoint()
     root.__call__ = call
@@ -84,3 +92,7 @@ def build(
         "preprocess": preprocess,
         "encode": encode,
     }
+
+
+def _draw_seed() -> tf.Tensor:
+    return tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)

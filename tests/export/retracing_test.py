@@ -50,6 +50,7 @@ KINDS = {
     "dict": lambda given: given,
     "without types": lambda given: {name: given[name] for name in INPUTS[:2]},
     "list": lambda given: [given[name] for name in INPUTS],
+    "tuple": lambda given: tuple(given[name] for name in INPUTS),
     "arrays": lambda given: {name: x.numpy() for name, x in given.items()},
 }
 
