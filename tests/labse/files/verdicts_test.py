@@ -619,6 +619,16 @@ def test_encode_leaves_no_row_out(case, tmp_path, encode_lengths):
     assert re.search(place + ".*" + said, encode_lengths(path))
 
 
+def test_encode_leaves_rows_out_where_it_is_told_to(tmp_path, encode_lengths):
+    table = make(tmp_path, "a.tsv", b"text\tid\nab\t1\n\t2\nabc\t3\n")
+    shares = "--max_malformed_share=0.5", "--max_malformed_share=0.2"
+    assert "At most a share of 0.2" in encode_lengths(table, shares[1])
+    assert encode_lengths(table, shares[0]) == [2, 3]
+    lines = make(tmp_path, "a.txt", b"a\n\xff\n")
+    (tmp_path / "v.npy").unlink()
+    assert f"{lines}:2: text is UTF-8" in encode_lengths(lines, shares[0])
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a"])
 def test_encode_refuses_what_is_no_file_of_texts(
     tmp_path, encode_lengths, name
