@@ -528,7 +528,7 @@ def test_texts_of_another_column_without_a_language(
     execute, _ = TEXT_PROGRAMS[program_name]
     column = "--text_column=sentence"
     assert execute(path, tmp_path, monkeypatch, column) == (0, 2)
-    assert f"rows of {path} is not given" in caplog.text
+    assert f"Rows of {path} have no language: it is taken as" in caplog.text
 
 
 @pytest.mark.parametrize("program_name", PAIR_PROGRAMS)
