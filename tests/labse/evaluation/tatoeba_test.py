@@ -116,9 +116,7 @@ def test_empty_file_and_empty_line(tmp_path):
 def test_file_that_is_not_utf8(tmp_path):
     _write(tmp_path, "deu", "Geh.\n", "Go.\n")
     (tmp_path / "tatoeba.deu-eng.deu").write_bytes("für\n".encode("latin-1"))
-    with pytest.raises(
-        InputError, match=r"eng\.deu:1: text is UTF-8"
-    ):
+    with pytest.raises(InputError, match=r"eng\.deu:1: text is UTF-8"):
         tatoeba.evaluate(_encode, tmp_path)
 
 
