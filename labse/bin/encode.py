@@ -8,7 +8,8 @@ was killed goes on when it is started again with the same command.
 
 Vector N is that of line N of a .txt, where an empty line has a vector too, or
 that of row N of a .tsv, .jsonl, .parquet or TFRecord file, of which
---text_column is read. So a malformed line or row is refused, never left out.
+--text_column is read. So a malformed line or row is refused. Rows, not lines,
+are left out by --max_malformed_share; then the numbers no longer agree.
 """
 
 import pathlib

@@ -51,9 +51,10 @@ def define_text_and_pair_flags(flag_values: flags.FlagValues) -> None:
 
 
 def define_row_flags(flag_values: flags.FlagValues) -> None:
-    """Flags of a file of texts of which none is left out."""
+    """Flags of a file of texts of which none is left out by default."""
     _define_text_column(flag_values)
-    _define_rules(flag_values, has_share=False)
+    _define_rules(flag_values)
+    flag_values.set_default("max_malformed_share", 0.0)
 
 
 def define_side_flags(

@@ -64,12 +64,9 @@ def parse_example(record: bytes) -> dict[str, object]:
     Raises:
       MalformedRow: it is no tf.train.Example.
     """
-    from google.protobuf.message import DecodeError
-
-    example = _example_class()()
     try:
-        example.ParseFromString(record)
-    except DecodeError as error:
+        example = _example_class().FromString(record)
+    except _decode_error() as error:
         raise MalformedRow(
             "not a tf.train.Example",
             f"a record is a tf.train.Example. Received {len(record)} bytes "
@@ -77,10 +74,12 @@ def parse_example(record: bytes) -> dict[str, object]:
         ) from error
     found = {}
     for entry in example.features.feature:
-        kind = entry.value.WhichOneof("kind")
-        values = list(getattr(entry.value, kind).value) if kind else []
+        feature = entry.value
+        kind = feature.WhichOneof("kind")
         if kind == "bytes_list":
-            values = [_decode(value) for value in values]
+            values = [_decode(value) for value in feature.bytes_list.value]
+        else:
+            values = list(getattr(feature, kind).value) if kind else ()
         if values:
             found[entry.key] = values if len(values) > 1 else values[0]
     return found
@@ -136,6 +135,13 @@ def _read_record(file: BinaryIO, header: bytes) -> bytes:
 def _mask(checksum: int) -> int:
     """As the format stores it: rotated, plus a constant."""
     return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+@functools.cache
+def _decode_error() -> type[Exception]:
+    from google.protobuf.message import DecodeError
+
+    return DecodeError
 
 
 @functools.cache

@@ -129,10 +129,10 @@ class Tally:
             logging.warning("%s. They are left out.", self._describe())
         if self.undetermined:
             logging.warning(
-                "The %s of rows of %s is not given, and taken as %r "
-                "(undetermined). Name it: %s.",
-                " and the ".join(self.undetermined),
+                "Rows of %s have no %s: it is taken as %r (undetermined). Name "
+                "it: %s.",
                 next(iter(self.undetermined.values())),
+                " and no ".join(self.undetermined),
                 UNKNOWN_LANGUAGE,
                 ", ".join(f"{name}=CODE" for name in self.undetermined),
             )

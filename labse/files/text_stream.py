@@ -1,7 +1,7 @@
 """The texts of a file of any size, one after the other, none left out.
 
-Row N of what is made of them belongs to text N, so a malformed row is refused
-here, whatever its share.
+Row N of what is made of them belongs to text N. So a malformed line of a .txt
+is refused here, and so is a malformed row, unless a share of them is given.
 
     .txt    every line is a text, an empty one too
     others  every row's text; a blank line is no row
@@ -17,10 +17,11 @@ from labse.errors import InputError
 from labse.files.fields import text_field
 from labse.files.kinds import TXT, find_files, kind_of
 from labse.files.lines import decode_line, open_unpacked, split_lines
-from labse.files.reading import MalformedRow, ReadOptions
+from labse.files.reading import MalformedRow, ReadOptions, Tally
 from labse.files.rows import RowFile
 
 STANDARD_INPUT = "-"
+NO_ROW_LEFT_OUT = ReadOptions(max_malformed_share=0.0)
 
 # A killed process loses at most one chunk. Sorted by length, a larger chunk
 # would save little padding.
@@ -86,7 +87,7 @@ def open_texts(
     patterns = list(patterns)
     if STANDARD_INPUT not in patterns:
         paths = find_files(patterns)
-        return TextStream(_files(paths, options or ReadOptions()))
+        return TextStream(_files(paths, options or NO_ROW_LEFT_OUT))
     if len(patterns) > 1:
         raise InputError(
             "Standard input (-) is read alone. Received beside it: "
@@ -96,14 +97,17 @@ def open_texts(
 
 
 def _files(paths: list[str], options: ReadOptions) -> Iterator[str]:
+    tally = Tally()
     for path in paths:
         if kind_of(path).rows != TXT:
-            yield from _rows(path, options)
+            yield from _rows(path, options, tally)
             continue
         if os.path.getsize(path):
             RowFile(path)  # Looks at what the content is.
         with open_unpacked(path) as file:
             yield from _lines(file, path)
+    tally.check(options.max_malformed_share)
+    tally.log()
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[str]:
@@ -111,7 +115,7 @@ def _lines(file: BinaryIO, name: str) -> Iterator[str]:
         yield decode_line(line, f"{name}:{number}")
 
 
-def _rows(path: str, options: ReadOptions) -> Iterator[str]:
+def _rows(path: str, options: ReadOptions, tally: Tally) -> Iterator[str]:
     rows = RowFile(path, options.quotes_are_text)
     rows.require((options.text_column,))
     for number, row in rows:
@@ -120,9 +124,15 @@ def _rows(path: str, options: ReadOptions) -> Iterator[str]:
         try:
             if isinstance(row, MalformedRow):
                 raise row
-            yield text_field(row, options.text_column)
+            text = text_field(row, options.text_column)
         except MalformedRow as malformed:
-            raise InputError(
-                f"{path}:{number}: {malformed.what}. Vector N is that of row "
-                "N, so no row is left out. Correct the row, or take it out."
-            ) from malformed
+            if not options.max_malformed_share:
+                raise InputError(
+                    f"{path}:{number}: {malformed.what}. Vector N is that of "
+                    "row N, so no row is left out. Correct the row or take it "
+                    "out, or raise max_malformed_share, which is 0 here."
+                ) from malformed
+            tally.add_malformed(path, number, malformed)
+            continue
+        tally.num_rows += 1
+        yield text

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from labse.bin import program, train
 from labse.features import PAIR_COLUMNS
+from labse.files.reading import ReadOptions
 from labse.training import trainer
 
 WORDS = ["rot", "blau", "Haus", "Hund"]
@@ -156,6 +157,7 @@ def test_flags_reach_the_library(files, monkeypatch):
         "validate": None,
         "distribution": "tpu",
         "tpu": "local",
+        "reading": ReadOptions(),
     }
 
 

@@ -265,7 +265,7 @@ def _never(texts):
 def test_other_encodings_and_missing_files(tmp_path):
     path = tmp_path / "sts-dev.csv"
     path.write_bytes(_line("1", "für", "y").encode("latin-1"))
-    with pytest.raises(InputError, match=r"sts-dev\.csv, line 1: .* UTF-8"):
+    with pytest.raises(InputError, match=r"sts-dev\.csv:1: .* UTF-8"):
         sts.evaluate(_never, path)
     path.unlink()
     with pytest.raises(InputError, match=r"sts-\*\.csv.*a folder without one"):

@@ -109,16 +109,14 @@ def test_empty_file_and_empty_line(tmp_path):
     with pytest.raises(InputError, match=r"deu-eng\.deu is empty"):
         tatoeba.evaluate(_encode, tmp_path)
     _write(tmp_path, "deu", "Geh.\n\nBleib.\n", "Go.\nCome.\nStay.\n")
-    with pytest.raises(InputError, match=r"eng\.deu, line 2: .* empty line"):
+    with pytest.raises(InputError, match=r"eng\.deu:2: .* empty line"):
         tatoeba.evaluate(_encode, tmp_path)
 
 
 def test_file_that_is_not_utf8(tmp_path):
     _write(tmp_path, "deu", "Geh.\n", "Go.\n")
     (tmp_path / "tatoeba.deu-eng.deu").write_bytes("für\n".encode("latin-1"))
-    with pytest.raises(
-        InputError, match=r"eng\.deu, line 1: the text must be UTF-8"
-    ):
+    with pytest.raises(InputError, match=r"eng\.deu:1: text is UTF-8"):
         tatoeba.evaluate(_encode, tmp_path)
 
 

@@ -528,7 +528,7 @@ def test_texts_of_another_column_without_a_language(
     execute, _ = TEXT_PROGRAMS[program_name]
     column = "--text_column=sentence"
     assert execute(path, tmp_path, monkeypatch, column) == (0, 2)
-    assert f"rows of {path} is not given" in caplog.text
+    assert f"Rows of {path} have no language: it is taken as" in caplog.text
 
 
 @pytest.mark.parametrize("program_name", PAIR_PROGRAMS)
@@ -617,6 +617,16 @@ def test_encode_leaves_no_row_out(case, tmp_path, encode_lengths):
     header = path.name.startswith("a.tsv")
     place = f"{re.escape(str(path))}:{BAD_AT + 1 + header}: "
     assert re.search(place + ".*" + said, encode_lengths(path))
+
+
+def test_encode_leaves_rows_out_where_it_is_told_to(tmp_path, encode_lengths):
+    table = make(tmp_path, "a.tsv", b"text\tid\nab\t1\n\t2\nabc\t3\n")
+    shares = "--max_malformed_share=0.5", "--max_malformed_share=0.2"
+    assert "At most a share of 0.2" in encode_lengths(table, shares[1])
+    assert encode_lengths(table, shares[0]) == [2, 3]
+    lines = make(tmp_path, "a.txt", b"a\n\xff\n")
+    (tmp_path / "v.npy").unlink()
+    assert f"{lines}:2: text is UTF-8" in encode_lengths(lines, shares[0])
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a"])
