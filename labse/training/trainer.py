@@ -458,8 +458,6 @@ def train(
     )
     training_pairs.check_hard_negatives(store, config.data.hard_negatives)
     training_pairs.check_corpora(store, config.data.corpus_weights)
-    order = training_pairs.example_order(store, config)
-    training_pairs.check_negatives(store, order, config)
     if is_chief(strategy):
         training_pairs.check_same_pairs(
             folder, store.identity(bool(config.data.corpus_weights))
@@ -470,5 +468,7 @@ def train(
         len(store.language_names),
         strategy.num_replicas_in_sync,
     )
+    order = training_pairs.example_order(store, config)
+    training_pairs.check_negatives(store, order, config)
     trainer = Trainer(config, folder, store, vocabulary, strategy, source)
     return trainer.train(validate)

@@ -1,3 +1,7 @@
+import signal
+import subprocess
+import sys
+import time
 import types
 
 import pytest
@@ -194,3 +198,82 @@ def test_a_flag_of_several_values_may_be_given_again():
     arguments = ["--out=a", "--input=b", "--input=b"]
     assert program.run(asked, arguments, "labse count") == 0
     assert seen == [["b", "b"]]
+
+
+_WAITING = """
+import sys, time, types
+from absl import flags
+from labse.bin import program
+
+def main(flag_values):
+    try:
+        print("begun", flush=True)
+        time.sleep(100)
+    finally:
+        print("cleaned up", flush=True)
+
+wait = types.SimpleNamespace(
+    __doc__="", define_flags=lambda flag_values: None, main=main
+)
+program.run_as_process(wait, [], "labse wait")
+"""
+
+
+def start(arguments, sigint=signal.SIG_DFL, **options):
+    """A process, whatever this one was started to ignore."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, sigint),
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    "number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_ends_a_program_as_a_shell_expects(number, code):
+    process = start(["-c", _WAITING])
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(number)
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert out == "cleaned up\n"
+    assert errors == f"labse wait: stopped by {number.name}.\n"
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    """A shell starts what runs in the background so."""
+    process = start(["-c", _WAITING], sigint=signal.SIG_IGN)
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+
+
+@pytest.mark.parametrize(
+    "number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_a_signal_ends_labse_mine(small_run, tmp_path, number, code):
+    """A long program in the middle of its work, without a traceback."""
+    for name, letter in (("a.txt", "a"), ("b.txt", "b")):
+        lines = (f"{letter * (n % 40 + 1)} {n}\n" for n in range(200_000))
+        (tmp_path / name).write_text("".join(lines))
+    process = start(
+        [
+            *("-m", "labse.bin.cli", "mine", f"--model={small_run}"),
+            *(f"--source={tmp_path}/a.txt", f"--target={tmp_path}/b.txt"),
+            *(f"--out={tmp_path}/pairs.tsv", f"--work={tmp_path}/work"),
+        ]
+    )
+    while process.poll() is None and not (tmp_path / "work").exists():
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == code, errors
+    assert f"labse mine: stopped by {number.name}.\n" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "pairs.tsv").exists()

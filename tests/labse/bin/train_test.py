@@ -135,9 +135,12 @@ def test_files_of_all_kinds_together_train_as_one_tsv(files):
 
 def test_flags_reach_the_library(files, monkeypatch):
     calls = []
-    monkeypatch.setattr(
-        trainer, "train", lambda *args, **kwargs: calls.append((args, kwargs))
-    )
+
+    def train_nothing(*args, **kwargs):
+        calls.append((args, kwargs))
+        return True
+
+    monkeypatch.setattr(trainer, "train", train_nothing)
     code = run(
         files,
         f"--train={files}/mixed_*",
@@ -163,9 +166,12 @@ def test_flags_reach_the_library(files, monkeypatch):
 
 def test_validation_judges_each_language(files, monkeypatch):
     calls = []
-    monkeypatch.setattr(
-        trainer, "train", lambda *args, **kwargs: calls.append(kwargs)
-    )
+
+    def train_nothing(*args, **kwargs):
+        calls.append(kwargs)
+        return True
+
+    monkeypatch.setattr(trainer, "train", train_nothing)
     rows = [("rot", "ROT", "de", "xx"), ("blau", "BLAU", "de", "xx")]
     (files / "v.tsv").write_bytes(table(rows))
     assert run(files, f"--validation={files / 'v.tsv'}") == 0
@@ -241,3 +247,104 @@ def test_a_mistake_in_the_validation_file_is_told_at_once(files, capsys):
     assert run(files, f"--validation={files / 'v.tsv'}") == 2
     assert f"{files / 'v.tsv'}" in error_of(capsys)
     assert not (files / "run").exists()
+
+
+def test_a_worker_that_another_one_stopped_is_not_finished(files, monkeypatch):
+    monkeypatch.setattr(trainer, "train", lambda *args, **kwargs: False)
+    assert run(files) == 143
+
+
+# Rows, the batch, and what is negative of nothing in it.
+@pytest.mark.parametrize(
+    "rows, batch, different",
+    [
+        ([("rot", "ROT")], 6, 1),
+        ([("rot", "ROT")] * 9, 6, 1),
+        ([("rot", "ROT"), ("rot", "BLAU"), ("rot", "HAUS")], 6, 3),
+        ([("rot", "ROT"), ("blau", "ROT"), ("Haus", "ROT")], 6, 3),
+        ([(pair[0], pair[1]) for pair in PAIRS], 1, 1),
+    ],
+)
+def test_pairs_without_a_negative_are_refused(
+    files, capsys, rows, batch, different
+):
+    (files / "few.tsv").write_bytes(table([(*row, "de", "xx") for row in rows]))
+    code = run(files, pairs="few.tsv", **{"training.global_batch_size": batch})
+    assert code == 2
+    message = error_of(capsys)
+    assert message.startswith("A pair needs others in its batch")
+    assert (
+        f"Received: {different} different in a batch of {batch} "
+        f"(training.global_batch_size), of {len(rows)} pairs in all"
+    ) in message
+
+
+def test_a_hard_negative_is_a_negative(files, caplog):
+    """One pair in batches of one; 1 negative is few."""
+    text = 'source\ttarget\thard_negatives\nrot\tROT\t["BLAU"]\n'
+    (files / "few.tsv").write_text(text)
+    sizes = {"training.global_batch_size": 1, "data.hard_negatives": 1}
+    assert run(files, pairs="few.tsv", **sizes) == 0
+    assert "only 1 negatives in a batch of 1" in caplog.text
+    first = (files / "run" / "history.jsonl").read_text().splitlines()[0]
+    assert json.loads(first)["negatives"] == 1
+
+
+def test_few_negatives_are_told(files, caplog):
+    """Two languages, of three pairs and of one, in batches of 12.
+
+    Of 12 rows 6 are of each at exponent 0.
+    """
+    rows = [("rot", "ROT"), ("blau", "BLAU"), ("Haus", "HAUS")]
+    rows = [(*row, "de", "xx") for row in rows]
+    rows.append(("Hund", "HUND", "de", "yy"))
+    (files / "few.tsv").write_bytes(table(rows))
+    settings = {
+        "training.global_batch_size": 12,
+        "data.language_exponent": 0.0,
+    }
+    assert run(files, pairs="few.tsv", **settings) == 0
+    logged = caplog.text
+    assert (
+        "A batch of 12 holds 4 different pairs, each with at least 3 negatives."
+    ) in logged
+    assert (
+        "A pair has only 3 negatives in a batch of 12, which holds 4 different "
+        "pairs of 4 in all: loss and accuracy say little. Give more pairs, or "
+        "set training.global_batch_size=4."
+    ) in logged
+    assert (
+        "Of 2 languages every pair stands in a batch twice or more: de-yy (6 "
+        "rows, 1 pairs), de-xx (6 rows, 3 pairs)."
+    ) in logged
+    first = (files / "run" / "history.jsonl").read_text().splitlines()[0]
+    assert json.loads(first)["negatives"] == 3
+
+
+def test_enough_negatives_are_not_warned_of(files, caplog):
+    words = [f"{a} {b} {c}" for a in WORDS for b in WORDS for c in WORDS]
+    rows = [(text, text.upper(), "de", "xx") for text in words]
+    (files / "many.tsv").write_bytes(table(rows))
+    sizes = {"training.global_batch_size": 24}
+    assert run(files, pairs="many.tsv", **sizes) == 0
+    logged = caplog.text
+    assert "24 different pairs, each with at least 23 negatives" in logged
+    assert "only" not in logged
+    assert "every pair stands" not in logged
+
+
+def test_texts_that_read_as_the_same_pieces_are_told(files, caplog):
+    """Different texts, all of them [UNK]: no text says so before training."""
+    rows = [(f"w{n}", f"W{n}", "de", "xx") for n in range(20)]
+    (files / "unknown.tsv").write_bytes(table(rows))
+    sizes = {"training.global_batch_size": 12}
+    assert run(files, pairs="unknown.tsv", **sizes) == 0
+    message = "Step 1: a pair has 0.00 negatives on average"
+    assert caplog.text.count(message) == 1
+
+
+def test_early_stopping_needs_validation_pairs(files, capsys):
+    assert run(files, **{"training.early_stopping_patience": 2}) == 2
+    message = error_of(capsys)
+    assert message.startswith("training.early_stopping_patience needs valid")
+    assert "give --validation, or set 0" in message

@@ -113,6 +113,7 @@ def test_another_vocabulary_is_refused(begun, vocabulary):
     message = refusal(run_folder.create, str(begun), CONFIG, vocabulary)
     assert "holds a run with another vocabulary" in message
     assert f"--vocab={begun / 'vocab.txt'}" in message
+    assert "labse grow-vocab" in message
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path, vocabulary):
@@ -256,3 +257,44 @@ def test_a_run_folder_can_be_moved(run, tmp_path):
     shutil.move(run, tmp_path / "moved")
     loaded, *_ = run_folder.load_encoder(str(tmp_path / "moved"))
     assert len(loaded.variables) == 5 + 16 + 2
+
+
+def test_what_changes_no_weight_may_change(begun, vocabulary):
+    training = dataclasses.replace(
+        CONFIG.training,
+        log_every=7,
+        checkpoint_every=8,
+        validate_every=9,
+        early_stopping_patience=3,
+    )
+    data = dataclasses.replace(CONFIG.data, max_malformed_share=0.5)
+    other = dataclasses.replace(CONFIG, training=training, data=data)
+    assert run_folder.create(str(begun), other, vocabulary) == begun
+    # What the run does from now on is what it says.
+    assert loading.load(str(begun / "config.yaml")) == other
+    longer = dataclasses.replace(training, num_steps=70_000)
+    message = refusal(
+        run_folder.create,
+        str(begun),
+        dataclasses.replace(other, training=longer),
+        vocabulary,
+    )
+    assert "configuration: training.num_steps: 50000 -> 70000." in message
+
+
+def test_a_run_of_an_earlier_version_is_opened_and_not_resumed(
+    begun, vocabulary
+):
+    path = begun / "config.yaml"
+    text = path.read_text()
+    old = text.replace("  length_chunks: 4\n", "  batches_sorted_together: 1\n")
+    assert old != text
+    path.write_text(old)
+    assert run_folder.open_source(str(begun)).config.encoder == ENCODER
+    message = refusal(run_folder.create, str(begun), CONFIG, vocabulary)
+    assert message.startswith(
+        f"{begun} holds a run of an earlier version, which took the pairs in "
+        "another order (data.batches_sorted_together)."
+    )
+    assert message.endswith(f"--init={begun} and another --out.")
+    assert path.read_text() == old

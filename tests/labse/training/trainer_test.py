@@ -133,6 +133,8 @@ def test_a_run_leaves_what_load_needs_and_has_learned(whole):
     best = json.loads((whole / "checkpoints" / "best.json").read_text())
     assert best["accuracy"] == max(v["accuracy"] for v in validations)
     assert records[-1]["step"] == 60
+    # 100 pairs of few words, some of them twice, in batches of 8.
+    assert 6 < records[0]["negatives"] <= 7
 
 
 def test_killed_and_told_to_stop_it_ends_with_the_same_bits(
@@ -151,7 +153,8 @@ def test_killed_and_told_to_stop_it_ends_with_the_same_bits(
     more = max(history_steps(out)) + 5
     assert more < 60
     code, errors = stop_after(files, out, more, signal.SIGTERM)
-    assert code == 0
+    assert code == 143
+    assert "Traceback" not in errors
     assert "Goes on from step" in errors
     stopped_at = int(re.search(r"stop: saved at step (\d+)", errors)[1])
     assert more <= stopped_at < 60
@@ -169,6 +172,66 @@ def test_killed_and_told_to_stop_it_ends_with_the_same_bits(
     assert logged == sorted(logged)
     assert set(history_steps(whole)) <= set(logged)
     assert set(logged) - set(history_steps(whole)) <= {stopped_at}
+
+
+def test_ctrl_c_saves_and_the_run_resumes(files, whole, tmp_path):
+    """Resumed with other values of what changes no weight."""
+    out = tmp_path / "interrupted"
+    code, errors = stop_after(
+        files, out, 10, signal.SIGINT, **{"training.checkpoint_every": 60}
+    )
+    assert code == 130
+    assert "Traceback" not in errors
+    stopped_at = int(re.search(r"stop: saved at step (\d+)", errors)[1])
+    prefix = tf.train.latest_checkpoint(out / "checkpoints" / "last")
+    assert prefix.endswith(f"step-{stopped_at}")
+    free = {
+        "training.log_every": 1,
+        "training.checkpoint_every": 30,
+        "training.validate_every": 60,
+        "training.early_stopping_patience": 3,
+        "data.max_malformed_share": 0.5,
+    }
+    result = run(files, out, **free)
+    assert result.returncode == 0, result.stderr
+    assert f"Goes on from step {stopped_at}." in result.stderr
+    expected, weights = last_weights(whole), last_weights(out)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(weights[name], value, err_msg=name)
+    assert set(range(stopped_at + 1, 61)) <= set(history_steps(out))
+    saved = (out / "config.yaml").read_text()
+    assert "log_every: 1\n" in saved
+
+
+def test_early_stopping(files, tmp_path):
+    """A run that learns nothing is never better than at first."""
+    out = tmp_path / "early"
+    stuck = {
+        "training.learning_rate": 1e-30,
+        "training.validate_every": 5,
+        "training.checkpoint_every": 60,
+        "training.early_stopping_patience": 2,
+    }
+    result = run(files, out, **stuck)
+    assert result.returncode == 0, result.stderr
+    # The best is that of step 5; 10 and 15 were no better.
+    assert (
+        "Stops early at step 15: 2 validations were no better than step 5's"
+    ) in result.stderr
+    assert (
+        f"labse.load('{out}') opens the checkpoint that was best on the "
+        "validation pairs: that of step 5, accuracy "
+    ) in result.stderr
+    assert max(history_steps(out)) == 15
+    assert "step-15" in tf.train.latest_checkpoint(out / "checkpoints" / "last")
+    # Started again it stays; with more patience it resumes.
+    again = run(files, out, **stuck)
+    assert again.returncode == 0, again.stderr
+    assert "Stops early at step 15" in again.stderr
+    assert max(history_steps(out)) == 15
+    longer = {**stuck, "training.early_stopping_patience": 4}
+    assert run(files, out, **longer).returncode == 0
+    assert max(history_steps(out)) == 25
 
 
 def test_another_seed_gives_other_weights(files, whole, tmp_path):
@@ -195,6 +258,7 @@ def test_a_run_with_another_configuration_is_refused(files, whole):
     assert result.returncode == 2
     assert "another configuration" in result.stderr
     assert "loss.margin: 0.3 -> 0.1" in result.stderr
+    assert f"--init={whole} and another --out" in result.stderr
     assert "Traceback" not in result.stderr
 
 
