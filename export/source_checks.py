@@ -39,4 +39,8 @@ def labse_load(subject: Subject) -> str:
 
     model = labse.load(str(subject.folder))
     rows = list(range(len(subject.golden.texts)))
-    return largest(subject.compare(model.encode(subject.golden.texts), rows))
+    return largest(
+        subject.compare(
+            model.encode(subject.golden.texts, on_truncation="ignore"), rows
+        )
+    )

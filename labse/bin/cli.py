@@ -76,6 +76,7 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(program.USAGE_EXIT_CODE)
+    program.quiet_libraries()
     module = importlib.import_module(PROGRAMS[name][0])
     program.run_as_process(module, arguments[1:], f"labse {name}")
 

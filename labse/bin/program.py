@@ -30,7 +30,6 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
       name: how the user called it, for messages.
     """
     logging.set_verbosity(logging.INFO)
-    _quiet_libraries()
     flag_values = flags.FlagValues()
     program.define_flags(flag_values)
     if any(argument in ("--help", "-h", "-help") for argument in arguments):
@@ -92,8 +91,8 @@ def run_as_process(
     sys.exit(run(program, arguments, name))
 
 
-def _quiet_libraries() -> None:
-    """Leaves the terminal to what the program has to say.
+def quiet_libraries() -> None:
+    """Leaves the terminal of this process to what the program has to say.
 
     What fails is raised as an exception, whatever is logged. TensorFlow reads
     the variable when it is imported; a value of the user's own stays.
@@ -133,6 +132,7 @@ def _parse(flag_values: flags.FlagValues, command: list[str]) -> list[str]:
 
 def main(module_name: str) -> None:
     """Runs the module that was started as `python -m MODULE`."""
+    quiet_libraries()
     program = sys.modules[module_name]
     name = f"python -m {program.__spec__.name}"
     run_as_process(program, sys.argv[1:], name)

@@ -47,15 +47,13 @@ class EncoderModel(SentenceModel):
         blocks = encoder.transformer.block_weights()
         pieces_spec = tf.TensorSpec([None], tf.int32)
         integers = tf.TensorSpec([None], tf.int64)
-        length_spec = tf.TensorSpec([], tf.int32)
 
-        @_graph(tf.TensorSpec([None], tf.string), length_spec)
-        def tokenize(texts, max_length):
+        @_graph(tf.TensorSpec([None], tf.string))
+        def tokenize(texts):
             pieces = tokenizer.tokenize(texts)
-            kept = pieces[:, :max_length]
-            return kept.values, kept.row_splits, pieces.row_lengths()
+            return pieces.values, pieces.row_splits
 
-        @_graph(pieces_spec, integers, integers, length_spec)
+        @_graph(pieces_spec, integers, integers, tf.TensorSpec([], tf.int32))
         def pack(values, row_splits, rows, max_length):
             pieces = tf.RaggedTensor.from_row_splits(
                 values, row_splits, validate=False
@@ -99,20 +97,18 @@ class EncoderModel(SentenceModel):
         self._max_length = int(value)
 
     def _pieces(self, texts: list[bytes]):
-        """Pieces that are kept (values, row splits), tokens of each text."""
-        values, row_splits, lengths = self._tokenize()(
-            tf.constant(texts, tf.string), tf.constant(self.max_length)
-        )
-        return values, row_splits, lengths.numpy() + 2  # [CLS] and [SEP]
+        """Pieces (values, row splits) and the number of tokens of each text."""
+        pieces = self._tokenize()(tf.constant(texts, tf.string))
+        return pieces, np.diff(pieces[1].numpy()) + 2  # [CLS] and [SEP]
 
     def _num_tokens(self, texts):
-        return self._pieces(texts)[2]
+        return self._pieces(texts)[1]
 
     def _truncated(self, texts):
         return self._num_tokens(texts) > self.max_length
 
     def _prepare(self, texts):
-        *pieces, num_tokens = self._pieces(texts)
+        pieces, num_tokens = self._pieces(texts)
         lengths = np.minimum(num_tokens, self.max_length)
         return Prepared(lengths, num_tokens > self.max_length, pieces)
 

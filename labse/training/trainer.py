@@ -7,6 +7,7 @@ killed and started again ends as if it had not been.
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable
@@ -284,7 +285,11 @@ class Trainer:
                     first_step,
                     self.folder,
                     writer,
-                    lambda: validate(self.encode_model().encode),
+                    lambda: validate(
+                        functools.partial(
+                            self.encode_model().encode, on_truncation="ignore"
+                        )
+                    ),
                     self.save_best,
                     training.validate_every,
                     training.num_steps,

@@ -84,7 +84,10 @@ def test_the_servers(folder, small_run, name):
     else:
         if not shutil.which(name):
             pytest.skip(f"{name} is not installed")
-        command = shlex.split(block("web_service.md", "sh", f"{name} --"))
+        commands = "".join(blocks("web_service.md", "sh")).split("\n")
+        [command] = [
+            shlex.split(one) for one in commands if one.startswith(f"{name} ")
+        ]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

@@ -197,10 +197,15 @@ def test_no_batch_is_traced_again(small_run):
 
 def test_many_models_are_not_called_retracing(small_run, text_export, caplog):
     """TensorFlow counts the traces of one code, and warns at the fifth."""
+    caplog.set_level("WARNING", "tensorflow")
     for _ in range(7):
         labse.load(small_run).encode(["a", "b"])
         labse.load(text_export).encode(["a", "b"])
     assert "retracing" not in caplog.text
+    # So it would be told, and this is where.
+    for _ in range(7):
+        tf.function(lambda texts: texts, autograph=False)(tf.constant("a"))
+    assert "retracing" in caplog.text
 
 
 def test_batches_hold_every_row_once_and_few_tokens():
