@@ -57,7 +57,6 @@ def assert_rows(vectors, expected):
         tf.data.Dataset.from_tensor_slices({"text": TWO}),
         tf.data.Dataset.from_tensor_slices({"text": TWO}).batch(2),
     ],
-    ids=str,
 )
 def test_two_texts_are_two_vectors(model, expected, two):
     assert_rows(model.encode(two), expected)
@@ -78,7 +77,6 @@ def test_two_texts_are_two_vectors(model, expected, two):
         {"text": TWO[0]},
         {"text": TWO[0], "label": "the"},
     ],
-    ids=str,
 )
 def test_one_text_is_one_vector(model, expected, one):
     assert_rows(model.encode(one), expected[0])
@@ -177,7 +175,6 @@ RECORDS = np.array([("a", "b")], [("text", "U3"), ("label", "U3")])
         (["a", b"\xffb"], "0xff at byte 1 .*at index 1"),
         (b"ab\xc3", "0xc3 at byte 3 "),
     ],
-    ids=str,
 )
 def test_all_else_is_one_clear_error(model, given, message):
     pattern = ".*".join(map(re.escape, message.split(".*")))
