@@ -41,7 +41,7 @@ SETUPS = {
 def read_pairs(folder: pathlib.Path, language: str) -> list[tuple[str, str]]:
     """(text, English), in random order; a text stands in one pair only."""
     text = (folder / f"{language}-eng.tsv").read_text(encoding="utf-8")
-    rows = [tuple(line.split("\t")[:2]) for line in text.splitlines()]
+    rows = [tuple(line.split("\t")[:2]) for line in text.split("\n") if line]
     by_english = dict((english, foreign) for foreign, english in rows)
     by_foreign = dict(
         (foreign, english) for english, foreign in by_english.items()

@@ -129,12 +129,11 @@ class Tally:
             logging.warning("%s. They are left out.", self._describe())
         if self.undetermined:
             logging.warning(
-                "Rows of %s have no %s: it is taken as %r (undetermined). Name "
-                "it: %s.",
+                "Rows of %s have no %s: it is taken as %r (undetermined). Add "
+                "the column, or give the language.",
                 next(iter(self.undetermined.values())),
                 " and no ".join(self.undetermined),
                 UNKNOWN_LANGUAGE,
-                ", ".join(f"{name}=CODE" for name in self.undetermined),
             )
 
     def _num_all(self) -> int:

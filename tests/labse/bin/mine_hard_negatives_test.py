@@ -217,12 +217,13 @@ def test_the_averaging_network_is_converted_to_a_run_and_not_further(
     ],
 )
 def test_mistakes_are_one_line(files, tmp_path, capsys, arguments, message):
-    defaults = [
-        f"--model={files / 'dan'}",
-        f"--input={files / 'pairs.tsv'}",
-        f"--out={tmp_path / 'o.tsv'}",
-    ]
-    assert run_mine(*defaults, *arguments) == 2
+    flags = {
+        "--model": files / "dan",
+        "--input": files / "pairs.tsv",
+        "--out": tmp_path / "o.tsv",
+    }
+    flags |= dict(argument.split("=") for argument in arguments)
+    assert run_mine(*(f"{name}={flags[name]}" for name in flags)) == 2
     errors = capsys.readouterr().err
     assert message in errors
     assert "Traceback" not in errors

@@ -196,5 +196,4 @@ def test_wrong_use_is_one_line_and_leaves_nothing(
     assert sorted(entry.name for entry in files.iterdir()) == [
         "pairs.tsv",
         "sw.txt",
-        "text.csv",
     ]

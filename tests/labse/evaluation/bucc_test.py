@@ -294,7 +294,7 @@ def test_each_text_is_encoded_once_after_all_is_read(tmp_path):
     assert sorted(texts) == sorted(_GERMAN + _ENGLISH)
     # The last file read is broken.
     (tmp_path / "fr-en.training.gold").write_text("\n")
-    with pytest.raises(InputError, match="fr-en.training.gold, line 1"):
+    with pytest.raises(InputError, match="fr-en.training.gold:1"):
         bucc.evaluate(encode, tmp_path)
     assert len(asked) == 1
 

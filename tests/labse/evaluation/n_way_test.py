@@ -168,9 +168,9 @@ def test_files_are_read_before_the_encoder_is_asked(folder):
         raise AssertionError("asked")
 
     _write(folder, fr="chien\n\n")
-    with pytest.raises(InputError, match=r"test\.fr, line 2: .* empty line"):
+    with pytest.raises(InputError, match=r"test\.fr:2: .* empty line"):
         n_way.evaluate(encode, folder)
-    with pytest.raises(InputError, match="pool.en must be a text file"):
+    with pytest.raises(InputError, match="pool.en: there is no such file"):
         n_way.evaluate(
             encode, folder, ["de", "en"], pools={"en": folder / "pool.en"}
         )

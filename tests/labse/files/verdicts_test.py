@@ -104,7 +104,7 @@ def run_split_pairs(path, folder, monkeypatch, *arguments):
 
 
 def run_score(path, folder, monkeypatch, *arguments):
-    monkeypatch.setattr(score, "_encode_fn", lambda flag_values: ones)
+    monkeypatch.setattr(score, "Encoder", lambda *_: lambda: (ones, "f"))
     code, _ = run(
         score, arguments, model="m", input=path, out=folder / "o.jsonl"
     )
@@ -566,6 +566,7 @@ class Model:
 
     fingerprint = "f"
     dimension = 2
+    max_length = 8
 
     def encode(self, texts, batch_size=None, **_):
         return np.array([[len(text), 0] for text in texts], np.float32)

@@ -170,9 +170,9 @@ def test_replicas_agree_on_hard_negatives_that_do_not_count():
         np.testing.assert_allclose(spread_losses, losses, rtol=1e-6)
         assert_same_gradients(spread_weights, weights)
     result = make_model().test_on_batch(data, return_dict=True)
-    # 13 of 16 are there. Two of the eight rows have 6 other targets instead of
-    # 7, and for these two the translation of pair 5 is no negative.
-    expected = (6 * (7 + 13) + 2 * (6 + 12)) / 8
+    # 13 of 16 are there, one of them a text that is a target too: 12 more
+    # texts. Two of the eight rows have 6 other targets instead of 7.
+    expected = (6 * (7 + 12) + 2 * (6 + 12)) / 8
     assert result["negatives"] == pytest.approx(expected)
 
 
@@ -304,11 +304,16 @@ def test_buckets_change_the_time_and_not_the_loss():
     assert_same_gradients(bucketed, weights)
 
 
-# 8 sources, 8 targets and 16 hard negatives: 3 chunks of 10 or 11 rows, and
-# more chunks than there are rows.
-@pytest.mark.parametrize("replicas, chunks", [(1, 3), (1, 99), (2, 3)])
-def test_chunks_change_the_time_and_not_the_gradients(replicas, chunks):
-    data = batch(0, negatives=2)
+# 8 sources, 8 targets and 16 hard negatives: 3 chunks of 10 or 11 rows. Of one
+# pair with two hard negatives: more chunks than there are rows.
+@pytest.mark.parametrize(
+    "pairs, replicas, chunks", [(8, 1, 3), (1, 1, 5), (8, 2, 3)]
+)
+def test_chunks_change_the_time_and_not_the_gradients(pairs, replicas, chunks):
+    data = {
+        side: {name: ids[:pairs] for name, ids in inputs.items()}
+        for side, inputs in batch(0, negatives=2).items()
+    }
     weights, (loss,) = run_steps(1, [data])
     traced = trace_step(replicas, length_buckets=(3, 4), length_chunks=chunks)
     chunked, (chunked_loss,) = run_steps(replicas, [data], traced=traced)

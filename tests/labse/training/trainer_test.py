@@ -26,6 +26,7 @@ SMALL = {
     "encoder.max_positions": 16,
     "tokenizer.max_length": 8,
     "data.length_buckets": "[4,8]",
+    "data.length_chunks": "2",
     "training.global_batch_size": 8,
     "training.num_steps": 60,
     "training.warmup_steps": 5,
