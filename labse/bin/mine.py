@@ -96,6 +96,8 @@ def run(flag_values: flags.FlagValues, source, target) -> None:
             f"{', '.join(sorted(unknown))}."
         )
     check_output(flag_values.out)
+    work = flag_values.work or f"{flag_values.out}.work"
+    mining_flags.check_may_replace(flag_values.out, work)
     settings = Settings(
         k=flag_values.k,
         scoring=flag_values.scoring,
@@ -108,7 +110,7 @@ def run(flag_values: flags.FlagValues, source, target) -> None:
     if "read" in steps:
         mining_flags.check_not_an_input(flag_values, source, target)
     job = MiningJob(
-        flag_values.work or f"{flag_values.out}.work",
+        work,
         source,
         target,
         settings,

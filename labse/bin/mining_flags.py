@@ -217,6 +217,20 @@ def check_not_an_input(flag_values: flags.FlagValues, *sides) -> None:
             )
 
 
+def check_may_replace(out: str, work: str) -> None:
+    """Raises `InputError` where --out is a file that no job has written.
+
+    A job that runs again, such as with another --min_score, replaces its own.
+    """
+    is_own = Path(f"{out}.manifest.json").exists() or Path(work).exists()
+    if Path(out).exists() and not is_own:
+        raise InputError(
+            f"--out must be a new file, or one that labse mine wrote. {out} "
+            f"exists, and neither {out}.manifest.json nor the folder {work} "
+            "does. Choose another --out, or delete the file."
+        )
+
+
 def check_threshold(flag_values: flags.FlagValues, retrieval: str) -> None:
     """Before hours of work: is it clear what will be kept?"""
     from labse.mining import gold_pairs, plant

@@ -356,6 +356,16 @@ def test_all_candidates_from_a_lowest_score_on(plane, capsys):
     assert manifest["min_score"] is None
 
 
+def test_a_file_of_the_users_is_not_replaced(plane, tmp_path, capsys):
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\nmine\tmein\n")
+    assert plane("--scoring=absolute") == 2
+    assert "--out must be a new file, or one that" in capsys.readouterr().err
+    assert "mein" in (tmp_path / "pairs.tsv").read_text()
+    (tmp_path / "pairs.tsv").unlink()
+    for score in (0.9, 0.5):  # Its own is.
+        assert plane("--scoring=absolute", f"--min_score={score}") == 0
+
+
 def test_all_candidates_step_by_step_and_in_shards(folder):
     assert run("--retrieval=all", out="whole.tsv") == 0
     assert len(rows("whole.tsv")) == 4 * NUM_LINES
