@@ -97,7 +97,6 @@ def run(flag_values: flags.FlagValues, source, target) -> None:
         )
     check_output(flag_values.out)
     work = flag_values.work or f"{flag_values.out}.work"
-    mining_flags.check_may_replace(flag_values.out, work)
     settings = Settings(
         k=flag_values.k,
         scoring=flag_values.scoring,
@@ -109,6 +108,7 @@ def run(flag_values: flags.FlagValues, source, target) -> None:
     mining_flags.check_threshold(flag_values, settings.retrieval)
     if "read" in steps:
         mining_flags.check_not_an_input(flag_values, source, target)
+    mining_flags.check_may_replace(flag_values.out, work)
     job = MiningJob(
         work,
         source,
