@@ -45,13 +45,15 @@ class Kind(NamedTuple):
 def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
     """The files in the patterns' order, sorted within one, each once.
 
+    A file that has several names, `a.tsv` and `./a.tsv`, has the first.
+
     Args:
       patterns: files or globs; `**` stands for folders of any depth.
 
     Raises:
       InputError: a pattern is no file and matches none, or matches a folder.
     """
-    files: dict[str, None] = {}
+    files: dict[str, str] = {}
     for pattern in map(os.fspath, patterns):
         # A file's name may hold what would be a glob's star or bracket.
         is_file = os.path.lexists(pattern)
@@ -62,14 +64,15 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
                 "Every input is a file or a glob that matches one. No file "
                 f"matches {pattern!r}."
             )
-        files.update(dict.fromkeys(matches))
-    for path in files:
+        for path in matches:
+            files.setdefault(os.path.realpath(path), path)
+    for path in files.values():
         if os.path.isdir(path):
             raise InputError(
                 f"{path}: text and pairs are read from files. This is a "
                 f"folder. Name the files in it: {os.path.join(path, '*')}."
             )
-    return list(files)
+    return list(files.values())
 
 
 def kind_of(path: str | os.PathLike) -> Kind:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from labse.errors import InputError
+from labse.files.lines import not_utf_8
 from labse.files.reading import MalformedRow
 
 # What is read at once.
@@ -39,7 +40,7 @@ def column_names(path: str) -> tuple[str, ...]:
 def read_rows(
     path: str,
 ) -> Iterator[tuple[int, dict[str, object] | MalformedRow]]:
-    """Yields (number from 1, fields) of each row.
+    """Yields (number from 1, fields) of each row; bytes in UTF-8 are text.
 
     Raises:
       InputError: the file is damaged, or pyarrow is not installed.
@@ -49,11 +50,43 @@ def read_rows(
     try:
         with parquet.ParquetFile(path, memory_map=True) as file:
             for batch in file.iter_batches(_BATCH_ROWS):
+                has_bytes = _has_bytes(batch.schema)
                 for row in _batch_rows(batch):
                     number += 1
-                    yield number, row
+                    yield number, _decoded(row) if has_bytes else row
     except (arrow.ArrowException, OSError) as error:
         raise _damaged(path, number, error) from error
+
+
+def _has_bytes(schema) -> bool:
+    return any("binary" in str(field.type) for field in schema)
+
+
+def _decoded(
+    row: dict[str, object] | MalformedRow,
+) -> dict[str, object] | MalformedRow:
+    if isinstance(row, MalformedRow):
+        return row
+    try:
+        return {name: _text(value, name) for name, value in row.items()}
+    except MalformedRow as malformed:
+        return malformed
+
+
+def _text(value: object, name: str) -> object:
+    """The value with text in place of bytes, in lists and objects too."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise MalformedRow(
+                "not UTF-8", f"{name}: {not_utf_8(error)}"
+            ) from error
+    if isinstance(value, list):
+        return [_text(each, name) for each in value]
+    if isinstance(value, dict):
+        return {key: _text(each, name) for key, each in value.items()}
+    return value
 
 
 def _damaged(path: str, number: int, error: Exception) -> InputError:

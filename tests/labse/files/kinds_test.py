@@ -178,3 +178,11 @@ def test_files_in_the_order_of_the_patterns_and_each_once(tmp_path):
         find_files([f"{tmp_path}/none-*"])
     with pytest.raises(InputError, match=r"/f: .*This is a folder"):
         find_files([f"{tmp_path}/*"])
+
+
+def test_a_file_of_several_names_is_read_once(tmp_path, monkeypatch):
+    write(tmp_path / "a.tsv")
+    (tmp_path / "b.tsv").symlink_to("a.tsv")
+    monkeypatch.chdir(tmp_path)
+    names = ["./a.tsv", "a.tsv", "*.tsv", f"{tmp_path}/a.tsv"]
+    assert find_files(names) == ["./a.tsv"]
