@@ -237,6 +237,11 @@ def _tsv_cell(value: object, column: str, where: str) -> str:
         return value
     if value is None or (value == {} and column in _METADATA):
         return ""
+    if isinstance(value, bytes):
+        raise InputError(
+            f"{where}: a cell of a TSV is text in UTF-8. Received in {column} "
+            f"bytes that are not: {value[:40]!r}. Take the column out."
+        )
     value = _number(value, column, where)
     if type(value) is int or column in _SCORES:
         return repr(value)

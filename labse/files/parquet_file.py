@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from labse.errors import InputError
-from labse.files.lines import not_utf_8
 from labse.files.reading import MalformedRow
 
 # What is read at once.
@@ -53,7 +52,7 @@ def read_rows(
                 has_bytes = _has_bytes(batch.schema)
                 for row in _batch_rows(batch):
                     number += 1
-                    yield number, _decoded(row) if has_bytes else row
+                    yield number, _text(row) if has_bytes else row
     except (arrow.ArrowException, OSError) as error:
         raise _damaged(path, number, error) from error
 
@@ -62,30 +61,20 @@ def _has_bytes(schema) -> bool:
     return any("binary" in str(field.type) for field in schema)
 
 
-def _decoded(
-    row: dict[str, object] | MalformedRow,
-) -> dict[str, object] | MalformedRow:
-    if isinstance(row, MalformedRow):
-        return row
-    try:
-        return {name: _text(value, name) for name, value in row.items()}
-    except MalformedRow as malformed:
-        return malformed
+def _text(value: object) -> object:
+    """The value with text in place of bytes, in lists and objects too.
 
-
-def _text(value: object, name: str) -> object:
-    """The value with text in place of bytes, in lists and objects too."""
+    Bytes that are not UTF-8 stay, since the column may not be needed.
+    """
     if isinstance(value, bytes):
         try:
             return value.decode()
-        except UnicodeDecodeError as error:
-            raise MalformedRow(
-                "not UTF-8", f"{name}: {not_utf_8(error)}"
-            ) from error
+        except UnicodeDecodeError:
+            return value
     if isinstance(value, list):
-        return [_text(each, name) for each in value]
+        return [_text(each) for each in value]
     if isinstance(value, dict):
-        return {key: _text(each, name) for key, each in value.items()}
+        return {key: _text(each) for key, each in value.items()}
     return value
 
 

@@ -1,5 +1,8 @@
 import pytest
 
+from labse.errors import InputError
+from labse.files.fields import optional_text
+from labse.files.pair_writer import write_pairs
 from labse.files.reading import MalformedRow
 from labse.files.rows import RowFile
 
@@ -16,7 +19,9 @@ def test_bytes_are_text_if_they_are_utf_8(tmp_path):
     parquet.write_table(arrow.Table.from_pylist(rows), path)
     first, second, third = (row for _, row in RowFile(path))
     assert first == {"source": "ä", "corpus": "c", "more": [{"x": "y"}], "n": 1}
-    assert isinstance(second, MalformedRow)
-    assert second.reason == "not UTF-8"
-    assert second.what.startswith("corpus: text is UTF-8. Received")
+    assert second["corpus"] == b"\xff"
     assert third == {"source": "a", "corpus": None, "more": [], "n": 3}
+    with pytest.raises(InputError, match="pair 1: .*in corpus bytes that"):
+        write_pairs(tmp_path / "a.tsv", [second])
+    with pytest.raises(MalformedRow, match="not UTF-8"):
+        optional_text(second, "corpus")
