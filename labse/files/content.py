@@ -22,7 +22,7 @@ _MAGIC = (
     (b"\xd0\xcf\x11\xe0", "an old Office file (.xls, .doc)", None),
     (b"%PDF", "a PDF", None),
     (b"Obj\x01", "an Avro file", None),
-    (b"ARROW1", "an Arrow or Feather file", None),
+    (b"ARROW1\0", "an Arrow or Feather file", None),
     (b"\x93NUMPY", "a NumPy array (.npy)", None),
     (b"SQLite format 3\0", "an SQLite database", None),
 )

@@ -108,8 +108,9 @@ def write_pairs(
 
     Raises:
       InputError: the ending is none of these; another process writes the file;
-        a TSV's value has a tab or a line feed; a value does not fit the type
-        of its column.
+        a TSV's value has a tab or a line feed, is of bytes that are not
+        UTF-8, or ends its line with a carriage return; a value does not fit
+        the type of its column.
     """
     check_output(path)
     path = Path(path)
