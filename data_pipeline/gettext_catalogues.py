@@ -205,11 +205,7 @@ def _files_of_zip(
             "Make or fetch it again."
         ) from error
     with archive:
-        members = {
-            PurePosixPath(info.filename): info
-            for info in archive.infolist()
-            if _is_catalogue(info.filename)
-        }
+        members = _catalogues_in(archive, archive_name)
         for path in _without_made_from_others(members, counters):
             info = members[path]
             yield CatalogueFile(
@@ -218,6 +214,23 @@ def _files_of_zip(
                 info.filename,
                 lambda info=info: _read_member(archive, info),
             )
+
+
+def _catalogues_in(
+    archive: zipfile.ZipFile, archive_name: str
+) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    members: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        if not _is_catalogue(info.filename):
+            continue
+        path = PurePosixPath(info.filename)
+        if path in members:
+            raise InputError(
+                "An archive has one member of a name. Received twice in "
+                f"{archive_name}: {path}. Unpack it, and give the folder."
+            )
+        members[path] = info
+    return members
 
 
 def _without_made_from_others(

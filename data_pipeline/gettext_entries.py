@@ -11,8 +11,10 @@ import struct
 from collections.abc import Iterable
 
 from data_pipeline.gettext_po import Entry, MalformedCatalogue, parse_po
+from labse.files.content import look
 
 _CHARSET = re.compile(r"charset=([\w:.-]+)", re.IGNORECASE)
+_HEAD_BYTES = 64
 _BYTE_ORDERS = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 
 
@@ -22,10 +24,23 @@ def parse_po_file(content: bytes) -> tuple[dict[str, str], list[Entry]]:
     Raises:
       MalformedCatalogue: it is not sound.
     """
+    _check_bytes_per_character(content)
     content = content.removeprefix(codecs.BOM_UTF8)
     encoding = _encoding(_header_of_bytes(content))
     text = _decode(content, encoding, "surrogateescape")
     return _header_and_entries(parse_po(text, encoding))
+
+
+def _check_bytes_per_character(content: bytes) -> None:
+    for width in (32, 16):
+        name = f"UTF-{width}"
+        # The comments and keywords at its start are ASCII.
+        if look(content[:_HEAD_BYTES]).what == f"text in {name}":
+            raise MalformedCatalogue(
+                f"a .po file is in UTF-8, or in another charset that begins "
+                f"with ASCII. Received text in {name}. Convert it: iconv -f "
+                f"{name} -t UTF-8 IN > OUT"
+            )
 
 
 def _header_of_bytes(content: bytes) -> str:

@@ -23,7 +23,7 @@ from labse.files.reading import MalformedRow, ReadOptions, Tally
 from labse.files.rows import Fields
 
 # Of what an index holds; another one is made anew.
-_INDEX_VERSION = 4
+_INDEX_VERSION = 5
 
 
 class FileIndex(NamedTuple):

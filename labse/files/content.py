@@ -1,7 +1,10 @@
 """What a file looks like by its first bytes."""
 
+import bz2
 import codecs
+import gzip
 import json
+import lzma
 import struct
 import zlib
 from typing import NamedTuple
@@ -18,7 +21,19 @@ _MAGIC = (
     (b"PK\x03\x04", "a zip file (.xlsx and .docx are such)", None),
     (b"\xd0\xcf\x11\xe0", "an old Office file (.xls, .doc)", None),
     (b"%PDF", "a PDF", None),
+    (b"Obj\x01", "an Avro file", None),
+    (b"ARROW1\0", "an Arrow or Feather file", None),
+    (b"\x93NUMPY", "a NumPy array (.npy)", None),
+    (b"SQLite format 3\0", "an SQLite database", None),
 )
+_TAR_PLACE = 257  # of the word "ustar"
+OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+_JSON_LINES = 5  # that are enough
+_LONGEST_LINE = 2**24
+_LEAST_RETURNS = 2  # that are line ends, and not a slip
+
+# Of these, a first line names the columns of a table.
+_HEADERS = ({"source", "target"}, {"text", "language"})
 
 
 class Look(NamedTuple):
@@ -47,10 +62,14 @@ class Look(NamedTuple):
         )
 
 
-_BINARY = Look(
+BINARY = Look(
     "binary data, or text that is not UTF-8",
     is_foreign=False,
     advice="Convert text to UTF-8: iconv -f ENCODING -t UTF-8.",
+)
+_ZLIB = Look(
+    "zlib data, such as TFRecords with the compression ZLIB",
+    advice="Write it uncompressed, or with GZIP and a name in .gz.",
 )
 _ENDING = {
     "txt": "txt",
@@ -61,10 +80,54 @@ _ENDING = {
 }
 
 
-def head(path: str) -> bytes:
-    """The first bytes of a file."""
-    with open(path, "rb") as file:
-        return file.read(_HEAD_BYTES)
+def head(path: str, compression: str = "", size: int = _HEAD_BYTES) -> bytes:
+    """The first bytes of a file, unpacked; none where they are damaged."""
+    with OPENERS.get(compression, open)(path, "rb") as file:
+        try:
+            return file.read(size)
+        except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+            # Of OSError, the decompressors' own: the system's have a number.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            return b""
+
+
+def ends_lines_by_returns(path: str, compression: str) -> bool:
+    """Whether a file has carriage returns and no line feed, as far as seen."""
+    start = head(path, compression)
+    if b"\n" in start or start.count(b"\r") < _LEAST_RETURNS:
+        return False
+    content = head(path, compression, _LONGEST_LINE)
+    return bool(content) and b"\n" not in content
+
+
+def look_into(start: bytes) -> Look:
+    """What a packed file looks like that unpacked starts with these bytes."""
+    found = look(start)
+    if found.compression:
+        return Look(
+            f"{found.what}: it is packed twice",
+            advice="Unpack it once, and give it the name of what is inside.",
+        )
+    if found.kind == "parquet":
+        return found._replace(advice="Unpack it, and name it .parquet.")
+    return found
+
+
+def look_at_txt(start: bytes) -> Look | None:
+    """What a text a line looks like that is rather rows with fields."""
+    text = start.decode("utf-8-sig", errors="replace")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    if len(start) >= _HEAD_BYTES and len(lines) > 1:
+        lines.pop()  # It is cut.
+    if not lines:
+        return None
+    if all(map(_is_object, lines[:_JSON_LINES])):
+        return Look("JSON lines", "jsonl")
+    names = {name.strip().lower() for name in lines[0].split("\t")}
+    if any(header <= names for header in _HEADERS):
+        return Look("tab-separated text with a header", "tsv")
+    return None
 
 
 def look(start: bytes) -> Look:
@@ -74,10 +137,19 @@ def look(start: bytes) -> Look:
     for magic, what, compression in _MAGIC:
         if start.startswith(magic):
             return _compressed(start, what, compression)
+    if start[_TAR_PLACE:].startswith(b"ustar"):
+        return Look(
+            "a tar archive", advice="Unpack it (tar -xf), and name its files."
+        )
     if start.startswith(b"PAR1"):
         return Look("a Parquet file", "parquet")
     if _is_record(start):
         return Look("a TFRecord file", "record")
+    if _is_utf_32(start):
+        return Look(
+            "text in UTF-32",
+            advice="Convert it: iconv -f UTF-32 -t UTF-8 IN > OUT.",
+        )
     if _is_utf_16(start):
         return Look(
             "text in UTF-16",
@@ -96,6 +168,14 @@ def _compressed(start: bytes, what: str, compression: str | None) -> Look:
         except zlib.error:
             unpacked = b""
         inner = look(unpacked) if unpacked else inner
+    if inner.advice and inner.is_foreign:
+        return Look(
+            f"{what} that holds {inner.what}",
+            "",
+            compression,
+            True,
+            f"Unpack it first. {inner.advice}",
+        )
     kind = inner.kind or "txt"
     return Look(what, "txt" if kind == "parquet" else kind, compression)
 
@@ -109,6 +189,16 @@ def _is_record(start: bytes) -> bool:
     checksum = crc32c(start[:8])
     masked = ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
     return struct.unpack("<I", start[8:12])[0] == masked
+
+
+def _is_utf_32(start: bytes) -> bool:
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return True
+    first = [start[place:64:4] for place in range(4)]
+    return len(start) >= 8 and (
+        (all(first[0]) and not any(first[2] + first[3]))
+        or (all(first[3]) and not any(first[0] + first[1]))
+    )
 
 
 def _is_utf_16(start: bytes) -> bool:
@@ -125,9 +215,19 @@ def _look_at_text(start: bytes) -> Look:
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
         text = decoder.decode(start, final=len(start) < _HEAD_BYTES)
     except UnicodeDecodeError:
-        return _BINARY
+        return _look_at_binary(start)
     if "\0" in text:
-        return _BINARY
+        return _look_at_binary(start)
+    opening = text.lstrip()[:20].lower()
+    if opening.startswith(("<!doctype html", "<html")):
+        return Look(
+            "HTML", advice="Take the text out of it, and write a text a line."
+        )
+    if opening.startswith(("<?xml", "<tmx", "<!doctype", "<xliff")):
+        return Look(
+            "XML (.tmx and .xliff are such), which is not read yet",
+            advice="Write its texts as .jsonl or .tsv.",
+        )
     first = text.split("\n", 1)[0].strip()
     if first.startswith("{") and _is_object(first):
         return Look("JSON lines", "jsonl", is_foreign=False)
@@ -143,9 +243,20 @@ def _look_at_text(start: bytes) -> Look:
     return Look("text in UTF-8", "txt", is_foreign=False)
 
 
+def _look_at_binary(start: bytes) -> Look:
+    try:
+        # b"x": a window of 32 KiB, as nearly all have.
+        if start[:1] == b"x" and zlib.decompressobj().decompress(start, 1):
+            return _ZLIB
+    except zlib.error:
+        pass  # It only begins so.
+    return BINARY
+
+
 def _is_object(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
+        value = json.loads(line)
+        return isinstance(value, dict) and bool(value)
     except (ValueError, RecursionError):
         # A long first line is cut; its beginning must do.
         return len(line.encode()) >= _HEAD_BYTES - 8 and line[1:2] == '"'

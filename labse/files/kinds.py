@@ -45,13 +45,15 @@ class Kind(NamedTuple):
 def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
     """The files in the patterns' order, sorted within one, each once.
 
+    A file that has several names, `a.tsv` and `./a.tsv`, has the first.
+
     Args:
       patterns: files or globs; `**` stands for folders of any depth.
 
     Raises:
       InputError: a pattern is no file and matches none, or matches a folder.
     """
-    files: dict[str, None] = {}
+    files: dict[str, str] = {}
     for pattern in map(os.fspath, patterns):
         # A file's name may hold what would be a glob's star or bracket.
         is_file = os.path.lexists(pattern)
@@ -62,14 +64,15 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
                 "Every input is a file or a glob that matches one. No file "
                 f"matches {pattern!r}."
             )
-        files.update(dict.fromkeys(matches))
-    for path in files:
+        for path in matches:
+            files.setdefault(os.path.realpath(path), path)
+    for path in files.values():
         if os.path.isdir(path):
             raise InputError(
                 f"{path}: text and pairs are read from files. This is a "
                 f"folder. Name the files in it: {os.path.join(path, '*')}."
             )
-    return list(files)
+    return list(files.values())
 
 
 def kind_of(path: str | os.PathLike) -> Kind:
@@ -114,19 +117,62 @@ def check_content(path: str, kind: Kind) -> None:
             "out."
         )
     found = content.look(head)
-    if kind.compression:
-        if found.compression == kind.compression or not found.kind:
-            return
-    elif kind.rows in (PARQUET, TFRECORD):
-        # Binary data of no known kind: the reader says what is damaged.
-        if found.kind in (kind.rows, ""):
-            return
-    elif not found.is_foreign:
+    if kind.compression and found.compression == kind.compression:
+        _check_unpacked(path, kind, content.head(path, kind.compression))
         return
-    raise InputError(
-        f"{path}: by its name this is {_WORDS[kind.compression or kind.rows]}. "
-        f"The content looks like {found.what}. {found.remedy(path)}"
-    )
+    if kind.compression:
+        # Binary data of no known kind: the reader says what is damaged.
+        is_right = found is content.BINARY
+    else:
+        found, is_right = _compare(found, kind, head)
+    if not is_right:
+        raise InputError(
+            f"{path}: by its name this is "
+            f"{_WORDS[kind.compression or kind.rows]}. The content looks like "
+            f"{found.what}. {found.remedy(path)}"
+        )
+    _check_line_ends(path, kind)
+
+
+def _check_unpacked(path: str, kind: Kind, head: bytes) -> None:
+    if not head:
+        return  # Empty or damaged, as the reader says.
+    found = content.look_into(head)
+    found, is_right = _compare(found, kind, head)
+    if not is_right:
+        # That of the better name.
+        found = found._replace(compression=kind.compression)
+        raise InputError(
+            f"{path}: by its name this is {_WORDS[kind.rows]}, packed. "
+            f"Unpacked, the content looks like {found.what}. "
+            f"{found.remedy(path)}"
+        )
+    _check_line_ends(path, kind)
+
+
+def _compare(
+    found: content.Look, kind: Kind, head: bytes
+) -> tuple[content.Look, bool]:
+    """What the unpacked content looks like, and whether it may be so named."""
+    if kind.rows in (PARQUET, TFRECORD):
+        # Binary data of no known kind: the reader says what is damaged.
+        is_right = found.kind == kind.rows or found.what == content.BINARY.what
+        return found, is_right
+    rows = content.look_at_txt(head) if kind.rows == TXT else None
+    if rows and not found.is_foreign:
+        return rows, False
+    return found, not found.is_foreign
+
+
+def _check_line_ends(path: str, kind: Kind) -> None:
+    if kind.rows in (TXT, TSV) and content.ends_lines_by_returns(
+        path, kind.compression
+    ):
+        raise InputError(
+            f"{path}: a line ends at a line feed. Received carriage returns "
+            "(\\r) alone and no line feed. Convert them: "
+            "tr '\\r' '\\n' < IN > OUT."
+        )
 
 
 def check_exists(path: str) -> None:

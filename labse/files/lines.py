@@ -5,9 +5,7 @@ character ends a line. What stands after the last \n is a line too, if there is
 anything. A byte order mark at the start of the file goes.
 """
 
-import bz2
 import contextlib
-import gzip
 import lzma
 import os
 import zlib
@@ -15,6 +13,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from labse.errors import InputError
+from labse.files.content import OPENERS
 from labse.files.kinds import COMPRESSIONS, check_exists
 
 # A file without line feeds must not fill the memory.
@@ -23,8 +22,6 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # Number from 1, where it begins in the (unpacked) file, and its bytes.
 Line = tuple[int, int, bytes]
-
-_OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 
 
 @contextlib.contextmanager
@@ -36,7 +33,7 @@ def open_unpacked(path: str) -> Iterator[BinaryIO]:
     """
     check_exists(path)
     ending = path.rpartition(".")[2].lower()
-    opener = _OPENERS[ending] if ending in COMPRESSIONS else open
+    opener = OPENERS[ending] if ending in COMPRESSIONS else open
     with opener(path, "rb") as file, refuse_damage(path):
         yield file
 

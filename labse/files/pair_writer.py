@@ -108,8 +108,9 @@ def write_pairs(
 
     Raises:
       InputError: the ending is none of these; another process writes the file;
-        a TSV's value has a tab or a line feed; a value does not fit the type
-        of its column.
+        a TSV's value has a tab or a line feed, is of bytes that are not
+        UTF-8, or ends its line with a carriage return; a value does not fit
+        the type of its column.
     """
     check_output(path)
     path = Path(path)
@@ -220,7 +221,9 @@ def _tsv_line(row: Values, columns: Sequence[str], where: str) -> bytes:
     cells = []
     for column in columns:
         cell = _tsv_cell(row.get(column), column, where)
-        if "\t" in cell or "\n" in cell or "\r" in cell:
+        is_last = len(cells) == len(columns) - 1
+        # Before the line feed, a carriage return would go.
+        if "\t" in cell or "\n" in cell or (is_last and cell.endswith("\r")):
             raise InputError(
                 f"{where}: a cell of a TSV holds neither a tab nor the end of "
                 f"a line. Received in {column}: {cell[:80]!r}. Write .jsonl "
@@ -235,6 +238,11 @@ def _tsv_cell(value: object, column: str, where: str) -> str:
         return value
     if value is None or (value == {} and column in _METADATA):
         return ""
+    if isinstance(value, bytes):
+        raise InputError(
+            f"{where}: a cell of a TSV is text in UTF-8. Received in {column} "
+            f"bytes that are not: {value[:40]!r}. Take the column out."
+        )
     value = _number(value, column, where)
     if type(value) is int or column in _SCORES:
         return repr(value)

@@ -39,7 +39,7 @@ def column_names(path: str) -> tuple[str, ...]:
 def read_rows(
     path: str,
 ) -> Iterator[tuple[int, dict[str, object] | MalformedRow]]:
-    """Yields (number from 1, fields) of each row.
+    """Yields (number from 1, fields) of each row; bytes in UTF-8 are text.
 
     Raises:
       InputError: the file is damaged, or pyarrow is not installed.
@@ -49,11 +49,33 @@ def read_rows(
     try:
         with parquet.ParquetFile(path, memory_map=True) as file:
             for batch in file.iter_batches(_BATCH_ROWS):
+                has_bytes = _has_bytes(batch.schema)
                 for row in _batch_rows(batch):
                     number += 1
-                    yield number, row
+                    yield number, _text(row) if has_bytes else row
     except (arrow.ArrowException, OSError) as error:
         raise _damaged(path, number, error) from error
+
+
+def _has_bytes(schema) -> bool:
+    return any("binary" in str(field.type) for field in schema)
+
+
+def _text(value: object) -> object:
+    """The value with text in place of bytes, in lists and objects too.
+
+    Bytes that are not UTF-8 stay, since the column may not be needed.
+    """
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    if isinstance(value, list):
+        return [_text(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _text(each) for key, each in value.items()}
+    return value
 
 
 def _damaged(path: str, number: int, error: Exception) -> InputError:

@@ -124,9 +124,10 @@ class RowFile:
         if self.kind.rows != TSV or self._quotes_are_text:
             yield from lines
             return
+        breaks = quotes.LineBreaks(len(self.columns))
         for line in lines:
-            if b'""' in line[2]:
-                self._check_quotes(line)
+            if b'"' in line[2] or breaks.is_open:
+                self._check_quotes(line, breaks)
             yield line
 
     @functools.cached_property
@@ -187,21 +188,41 @@ class RowFile:
             )
         return columns
 
-    def _check_quotes(self, line: Line) -> None:
+    def _check_quotes(self, line: Line, breaks: quotes.LineBreaks) -> None:
         number, _, record = line
-        found = quotes.quoted_cell(record.decode(errors="replace").split("\t"))
+        cells = record.decode(errors="replace").split("\t")
+        found = quotes.quoted_cell(cells)
         if found and (found[1] or not self._has_bare_quotes):
-            raise InputError(
-                f"{self.shown_as}:{number}: a cell looks quoted: "
-                f"{found[0][:80]}. {quotes.ADVICE}"
-            )
+            raise self._looks_quoted(number, found[0])
+        wrapped = quotes.wrapped_cell(cells)
+        if wrapped and not self._has_unquoted_cells:
+            raise self._looks_quoted(number, wrapped)
+        broken = breaks.add(number, cells)
+        if broken:
+            raise self._looks_quoted(*broken)
+
+    def _looks_quoted(self, number: int, cell: str) -> InputError:
+        return InputError(
+            f"{self.shown_as}:{number}: a cell looks quoted: {cell[:80]}. "
+            f"{quotes.ADVICE}"
+        )
 
     @functools.cached_property
     def _has_bare_quotes(self) -> bool:
+        return self._has_cells(quotes.has_bare_quote, b'"')
+
+    @functools.cached_property
+    def _has_unquoted_cells(self) -> bool:
+        return self._has_cells(quotes.has_unquoted, b',"')
+
+    def _has_cells(
+        self, test: Callable[[list[str]], bool], characters: bytes
+    ) -> bool:
+        """Whether the cells of a line, which has one of these, pass a test."""
         return any(
-            quotes.has_bare_quote(line.decode(errors="replace").split("\t"))
+            test(line.decode(errors="replace").split("\t"))
             for _, _, line in read_lines(self.path)
-            if b'"' in line
+            if any(character in line for character in characters)
         )
 
 

@@ -1,4 +1,5 @@
 import collections
+import warnings
 import zipfile
 from pathlib import PurePosixPath
 
@@ -218,3 +219,27 @@ def test_what_the_catalogue_says_of_itself(tmp_path):
     )
     assert (parsed.language, parsed.plural_forms) == (None, "")
     assert parsed.why_unclear.startswith("neither its name nor its header")
+
+
+@pytest.mark.parametrize("again", ["de.po", "./de.po"])
+def test_an_archive_with_two_members_of_a_name(tmp_path, again):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("de.po", po_bytes(HOUSE))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Duplicate name.
+            archive.writestr(again, po_bytes(("tree", "Baum")))
+    with pytest.raises(InputError, match=r"twice in .*a\.zip: de\.po"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
+def test_a_po_file_in_utf_16_is_named_and_refused(tmp_path, encoding):
+    content = po_bytes(HOUSE, language="de").decode().encode(encoding)
+    path = put(tmp_path, "de.po", content)
+    name = encoding[:6].upper()
+    message = rf"de\.po: .*Received text in {name}\. Convert it: iconv -f"
+    with pytest.raises(MalformedCatalogue, match=message):
+        read(path)

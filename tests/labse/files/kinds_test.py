@@ -1,8 +1,11 @@
 import bz2
 import gzip
+import io
 import lzma
 import struct
+import tarfile
 import tempfile
+import zlib
 
 import pytest
 import tensorflow as tf
@@ -22,6 +25,13 @@ def record(content=b"x"):
         with tf.io.TFRecordWriter(file.name) as writer:
             writer.write(content)
         return file.read()
+
+
+def tar():
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("a.txt"))
+    return packed.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -59,6 +69,8 @@ def test_a_name_tells_the_kind(name, kind):
         ("a.gz", gzip.compress(b"a\tb\n"), "a gzip file", "/a.tsv.gz."),
         ("a.dat", bz2.compress(b"a"), "a bzip2 file", "/a.txt.bz2."),
         ("a.lzma", lzma.compress(b"a"), "an xz file", "/a.lzma.txt.xz."),
+        ("a.tmx", b"<?xml version='1.0'?>", "XML", "as .jsonl or .tsv"),
+        ("a.tgz", gzip.compress(tar()), "gzip file that holds", "tar -xf"),
         ("a.xlsx", b"PK\x03\x04...", "a zip file", "Unpack or convert"),
         ("a.pq", b"PAR1....", "a Parquet file", "/a.pq.parquet."),
         ("a.bin", b"\x80\xff\x00\x01", "binary data", "Convert text"),
@@ -98,6 +110,33 @@ def test_another_name_is_refused_with_what_it_looks_like(
         ("a-00000-of-00001", b"text\n" * 9, "text in UTF-8.*00001.txt"),
         ("a.txt", record(), "a TFRecord file.*a.tfrecord"),
         ("a.tsv", b"", "the file is empty"),
+        ("a.txt", b'\n{"a": 1}\n{"a": 2}\n', "JSON lines.*to .*/a.jsonl"),
+        ("a.txt", b'{"a": "' + b"x" * 9000, "JSON lines.*to .*/a.jsonl"),
+        ("a.txt", b"Source\ttarget\tid\n", "a header.*rename it to .*/a.tsv"),
+        ("a.txt", b"text\tlanguage\r\n", "a header.*rename it to .*/a.tsv"),
+        ("a.txt", b" <!DOCTYPE html>\n", "looks like HTML"),
+        ("a.tsv", b"<html lang=de>\n", "looks like HTML"),
+        ("a.txt", b"ab\rcd\r", "returns .*alone.*tr "),
+        ("a.tsv", b"source\ttarget\ra\tb\rc\td", "returns .*alone"),
+        ("a.txt.gz", gzip.compress(b"ab\rcd\r"), "returns .*alone"),
+        ("a.txt.xz", lzma.compress(b'{"a": 1}'), "JSON.*to .*/a.jsonl.xz"),
+        ("a.txt.gz", gzip.compress(tar()), "a tar archive.*tar -xf"),
+        ("a.txt", tar(), "a tar archive"),
+        ("a.jsonl.bz2", bz2.compress(b"PK\x03\x04.."), "Unpacked.*a zip file"),
+        ("a.tsv.gz", gzip.compress(record()), "TFRecord.*a.tfrecord.gz"),
+        ("a.tsv.gz", gzip.compress(b"PAR1...."), "Unpack it.*name it .parquet"),
+        ("a.tsv.gz", gzip.compress(gzip.compress(b"x")), "gzip.*packed twice"),
+        ("a.txt.gz", gzip.compress("ab".encode("utf-16")), "UTF-16"),
+        ("a.tfrecord.gz", gzip.compress(b"a\tb\n"), "tab-sep.*/a.tsv.gz"),
+        ("a.tfrecord.gz", zlib.compress(record()), "zlib data.*GZIP"),
+        ("a.tfrecord", zlib.compress(record()), "zlib data.*GZIP"),
+        ("a.tfrecord", b"Obj\x01\x04", "an Avro file"),
+        ("a.parquet", b"ARROW1\0\0", "an Arrow or Feather file"),
+        ("a.parquet", b"\x93NUMPY\x01", "a NumPy array"),
+        ("a.txt", b"SQLite format 3\0", "an SQLite database"),
+        ("a.txt", b"<?xml version='1.0'?>", "XML .*which is not read yet"),
+        ("a.txt", "hallo\n".encode("utf-32"), "UTF-32.*iconv"),
+        ("a.txt", "hallo\n".encode("utf-32-be"), "UTF-32.*iconv"),
     ],
 )
 def test_a_name_that_the_content_belies(tmp_path, name, content, looks):
@@ -114,7 +153,11 @@ def test_damage_is_left_to_the_reader(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a.jsonl"])
 def test_text_of_any_look_is_what_its_name_says(tmp_path, name):
-    for content in (b"a\tb\n", b'{"a": 1}\n', b"[1]\n", b"x", b"h\xf6h\n"):
+    for content in (
+        *(b"a\tb\n", b"{}\n", b"{a}\n", b"[1]\n", b"x", b"h\xf6h\n"),
+        *(b'{"a": 1}\nb\n', b"a\rb", b"a\rb\rc\n", b"x^2 + 1\n", b"<b>\n"),
+        b"a\r" * 5000 + b"\n",
+    ):
         path = write(tmp_path / name, content)
         check_content(path, kind_of(path))
 
@@ -135,3 +178,11 @@ def test_files_in_the_order_of_the_patterns_and_each_once(tmp_path):
         find_files([f"{tmp_path}/none-*"])
     with pytest.raises(InputError, match=r"/f: .*This is a folder"):
         find_files([f"{tmp_path}/*"])
+
+
+def test_a_file_of_several_names_is_read_once(tmp_path, monkeypatch):
+    write(tmp_path / "a.tsv")
+    (tmp_path / "b.tsv").symlink_to("a.tsv")
+    monkeypatch.chdir(tmp_path)
+    names = ["./a.tsv", "a.tsv", "*.tsv", f"{tmp_path}/a.tsv"]
+    assert find_files(names) == ["./a.tsv"]

@@ -12,6 +12,7 @@ from labse.errors import InputError
 from labse.files import pair_writer
 from labse.files.pair_writer import COLUMNS, write_pairs
 from labse.files.pairs import PairFiles
+from labse.files.rows import RowFile
 
 # 0.1 and 1/3 have other shortest digits as float32 than as float64.
 ROWS = [
@@ -279,7 +280,7 @@ def test_two_writers_do_not_mix(tmp_path):
             r"tsv, pair 1: .*tab.*source: 'a\\tb'",
         ),
         ("a.tsv", {"source_file": "a\nb"}, r"pair 1: .*tab.*source_file"),
-        ("a.tsv", {"target": "a\rb"}, r"pair 1: .*Write \.jsonl"),
+        ("a.tsv", {"target": "a\r"}, r"pair 1: .*Write \.jsonl"),
         ("a.tsv", {"cosine": np.nan}, r"pair 1: .*finite.*cosine: nan"),
         ("a.jsonl", {"margin": np.inf}, r"pair 1: .*finite.*margin: inf"),
         ("a.jsonl", {"x": "\ud800"}, r"pair 1: .*surrogate"),
@@ -289,6 +290,13 @@ def test_what_cannot_be_written(tmp_path, name, row, message):
     with pytest.raises(InputError, match=message):
         write_pairs(tmp_path / name, [row])
     assert os.listdir(tmp_path) == []
+
+
+def test_a_carriage_return_that_ends_no_line_is_text(tmp_path):
+    path = tmp_path / "a.tsv"
+    write_pairs(path, [{"source": "a\r", "target": "b\rc"}])
+    assert path.read_bytes() == b"source\ttarget\na\r\tb\rc\n"
+    assert dict(RowFile(path))[2] == {"source": "a\r", "target": "b\rc"}
 
 
 def test_a_column_of_parquet_has_one_type(tmp_path, monkeypatch):

@@ -86,3 +86,36 @@ def test_what_csv_writes_is_refused_and_unquoted_is_not(tmp_path):
     )
     plain = "".join("\t".join(row) + "\n" for row in rows[:2])
     assert not refused(tmp_path, plain)
+
+
+@pytest.mark.parametrize(
+    "lines, number, cell",
+    [
+        (['"a', 'b"\ty'], 2, '"a'),
+        (["x\ty", 'x\t"a', 'b"'], 3, '"a'),
+        (['x\t"a', "", "b", 'c ""d"""'], 2, '"a'),  # over four lines
+        (['x\t"Open, now"', "y\tz"], 2, '"Open, now"'),
+        (["x\ty", '"x"\t"y"'], 3, '"x"'),
+    ],
+)
+def test_line_feeds_and_commas_that_were_quoted(tmp_path, lines, number, cell):
+    content = "source\ttarget\n" + "".join(line + "\n" for line in lines)
+    message = refused(tmp_path, content)
+    assert f"a.tsv:{number}: a cell looks quoted: {cell}. " in message
+    assert not refused(tmp_path, content, quotes_are_text=True)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['x\t"Well', 'no"\ty'],  # both lines are whole rows
+        ['x\t"Well', "a\tb", 'no"'],
+        ['x\t"Open, now"', "well, y\tz"],
+        ['x\t"Open, now"', '5"\tz'],
+        ['"x"\t"y"', "y, z\tz"],
+        ['x\t"y"', "y\tz"],
+    ],
+)
+def test_wrapped_cells_that_are_text(tmp_path, lines):
+    content = "source\ttarget\n" + "".join(line + "\n" for line in lines)
+    assert not refused(tmp_path, content)

@@ -458,6 +458,7 @@ def test_what_is_taken(case, program_name, tmp_path, monkeypatch, caplog):
 
 
 CUT = gzip.compress(tsv(None) * 50)[:-20]
+CUT_TEXT = gzip.compress(b"a b\n" * 5000)[:-20]
 QUOTED = tsv(b'"Press ""Save"" now"\tb\ten\tde')
 REFUSED = {
     "a column twice": ("a.tsv", tsv(b"", (*TWO, "source")), "a.tsv:1: .*twice"),
@@ -465,6 +466,16 @@ REFUSED = {
     "no header": ("a.tsv", b"a\tb\na\tb\n", "a.tsv:1: .*header"),
     "half a header": ("a.tsv", b"source\tx\na\tb\n", "a.tsv:1: .*header"),
     "header in latin-1": ("a.tsv", b"source\ttarget\t\xe4\n", "tsv:1: .*UTF-8"),
+    "a quoted line feed": (
+        "a.tsv",
+        tsv(b'b\t"a\n a"\ten\tde'),
+        f"a.tsv:{BAD_AT + 2}: a cell looks quoted",
+    ),
+    "a quoted comma": (
+        "a.tsv",
+        tsv(b'b\t"a, a"\ten\tde'),
+        f"a.tsv:{BAD_AT + 2}: a cell looks quoted",
+    ),
     "gzip cut off": ("a.tsv.gz", CUT, "damaged or cut off"),
     "no gzip": ("a.tsv.gz", tsv(None), "rename it to .*a.tsv"),
     "gzip by another name": ("a.tsv", gzip.compress(tsv(None)), "a.tsv.gz"),
@@ -495,7 +506,9 @@ REFUSED_TEXTS = {
     "a column twice": ("a.tsv", b"text\ttext\na\tb\n", "a.tsv:1: .*twice"),
     "no text": ("a.tsv", b"a\tb\na\tb\n", "a.tsv:1: .*header.* text"),
     "quoted": ("a.tsv", b'text\n"a ""b"" c"\n', "a.tsv:2: a cell looks quoted"),
-    "gzip cut off": ("a.txt.gz", CUT, "damaged or cut off"),
+    "gzip cut off": ("a.txt.gz", CUT_TEXT, "damaged or cut off"),
+    "JSON lines": ("a.txt", jsonl(b""), "rename it to .*a.jsonl"),
+    "a table": ("a.txt", tsv(b""), "rename it to .*a.tsv"),
     "gzip by another name": ("a.txt", CUT, "rename it to .*a.tsv.gz"),
     "csv": ("a.csv", b"text,id\na,b\n", r"\.csv files are not read"),
     "JSON": ("a.json", b'[{"text": "a"}]', "a JSON document"),
@@ -592,7 +605,7 @@ def encode_lengths(tmp_path, monkeypatch, capfd):
     [
         ("a.txt", b"abc\r\n\n \nd", [3, 0, 1, 1]),
         ("a.txt", b"", []),
-        ("a.txt", b'{"text": "a"}\n', [13]),
+        ("a.txt", b'{"text": "a"} b\n', [15]),
         ("a.tsv", b"id\ttext\n1\tab\n\n2\tc\n", [2, 1]),
         ("a.jsonl", b'{"text": "ab"}\n\n{"text": "c\\nd"}\n', [2, 3]),
         ("a.jsonl.gz", gzip.compress(b'{"text": "ab"}'), [2]),
