@@ -9,9 +9,14 @@ import numpy as np
 from labse.checkpoints import model_file
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
 from labse.configs import loading
-from labse.configs.schema import MAX_BYTES_PER_WORD, ExperimentConfig
+from labse.configs.schema import (
+    MAX_BYTES_PER_WORD,
+    EncoderConfig,
+    ExperimentConfig,
+)
 from labse.errors import InputError
 from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.preprocessing.packing import checked_max_length
 from labse.preprocessing.vocabulary import Vocabulary
 
 
@@ -133,6 +138,11 @@ def resolve(
         values["tokenizer.max_bytes_per_word"] = MAX_BYTES_PER_WORD[
             values["tokenizer.ids"]
         ]
+    if stated.max_length is not None:
+        values["tokenizer.max_length"] = checked_max_length(
+            stated.max_length,
+            values.get("encoder.max_positions", EncoderConfig.max_positions),
+        )
     missing = [key for key in _stated_values(stated) if key not in values]
     if missing:
         names = [key.partition(".")[2] for key in missing]

@@ -31,6 +31,7 @@ from labse.checkpoints.weights import (
 )
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
+from labse.preprocessing.packing import checked_max_length
 
 WEIGHT = "embedding.weight"
 _MODEL2VEC = "embeddings"
@@ -165,7 +166,10 @@ def _recorded(
 ) -> dict[str, object]:
     """What the files say as `section.key`; of a table of this shape."""
     vocab_size, hidden_size = shape
-    positions = max(tokenizer.max_length or _MAX_LENGTH, stated.max_length or 0)
+    positions = tokenizer.max_length or _MAX_LENGTH
+    if stated.max_length is not None:
+        said = checked_max_length(stated.max_length, _MAX_POSITIONS)
+        positions = max(positions, said)
     recorded = {
         "encoder.vocab_size": vocab_size,
         "encoder.hidden_size": hidden_size,

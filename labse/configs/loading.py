@@ -35,9 +35,10 @@ def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
 
     Raises:
       InputError: there is no such preset or file, it is not YAML, or a key or
-        value does not fit the schema.
+        value does not fit the schema; or one key is overridden twice.
     """
     values = _read(name_or_path)
+    _refuse_repeated(overrides)
     for override in overrides:
         _apply(values, override)
     return from_dict(values)
@@ -87,6 +88,18 @@ def read_values(path: str | os.PathLike) -> dict:
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold sections of keys and values.")
     return values
+
+
+def _refuse_repeated(overrides: list[str]) -> None:
+    texts = {}
+    for override in overrides:
+        key, _, text = override.partition("=")
+        if key in texts:
+            raise InputError(
+                f"A key is overridden once. Received {key} twice: "
+                f"{texts[key]!r} and {text!r}. Leave one out."
+            )
+        texts[key] = text
 
 
 def _apply(values: dict, override: str) -> None:

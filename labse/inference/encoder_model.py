@@ -6,12 +6,11 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from labse.errors import InputError
 from labse.features import MODEL_INPUTS
 from labse.inference.sentence_model import Prepared, SentenceModel
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.modeling.transformer_encoder import WORD_EMBEDDINGS
-from labse.preprocessing.packing import MIN_LENGTH
+from labse.preprocessing.packing import checked_max_length
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 
@@ -83,18 +82,7 @@ class EncoderModel(SentenceModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _set_max_length(self, value):
-        is_number = isinstance(value, int | np.integer)
-        if (
-            isinstance(value, bool)
-            or not is_number
-            or not MIN_LENGTH <= value <= self._num_positions
-        ):
-            raise InputError(
-                f"max_length must be a whole number from {MIN_LENGTH} ([CLS], "
-                f"a piece, [SEP]) to {self._num_positions}, the encoder's "
-                f"positions. Received: {value!r}."
-            )
-        self._max_length = int(value)
+        self._max_length = checked_max_length(value, self._num_positions)
 
     def _pieces(self, texts: list[bytes]):
         """Pieces (values, row splits) and the number of tokens of each text."""

@@ -107,7 +107,9 @@ def check_batch_size(batch_size) -> None:
 
 
 def _is(value, one) -> bool:
-    """Equal, and not only as 1 and True are."""
+    """Equal, and not only as 1 and True are; NumPy's scalars by value."""
+    if isinstance(value, np.generic):
+        value = value.item()
     return type(value) is type(one) and value == one
 
 

@@ -7,20 +7,30 @@ can say so instead.
 
 import os
 import sys
+import threading
 
 from labse.errors import InputError
 
+# Without its threads TensorFlow waits for ever, with them some 0.02 s.
+PATIENCE_SECONDS = 10.0
+
 _ran_before_fork = False
+# TensorFlow ran here before the hook was registered: was a fork between?
+_is_unsure = False
+_lock = threading.Lock()
 
 
 def watch_forks() -> None:
     """Registers the hook, once a process."""
+    global _is_unsure
     if hasattr(os, "register_at_fork"):  # Not on Windows, which cannot fork.
+        _is_unsure = _tensorflow_runs()
         os.register_at_fork(after_in_child=_after_fork)
 
 
 def _after_fork() -> None:
-    global _ran_before_fork
+    global _ran_before_fork, _lock
+    _lock = threading.Lock()  # Another thread of the parent may have held it.
     _ran_before_fork = _ran_before_fork or _tensorflow_runs()
 
 
@@ -34,17 +44,31 @@ def _tensorflow_runs() -> bool:
 def is_unusable() -> bool:
     """Whether TensorFlow ran in the process that this one was forked from.
 
-    Where the hook was not registered before the fork, a runtime without a
-    thread beside this one tells it (on Linux): it starts with several.
+    Where it ran before the hook was registered, it is tried out, once: its
+    threads bear no name of their own, and BLAS or Python may have others.
     """
-    if _ran_before_fork:
-        return True
-    tasks = "/proc/self/task"
-    return (
-        _tensorflow_runs()
-        and os.path.isdir(tasks)
-        and len(os.listdir(tasks)) == 1
-    )
+    global _ran_before_fork, _is_unsure
+    with _lock:
+        if _is_unsure and not _ran_before_fork:
+            _ran_before_fork = not _answers()
+            _is_unsure = False
+    return _ran_before_fork
+
+
+def _answers() -> bool:
+    """Whether a function ends, for which TensorFlow needs its threads."""
+    import tensorflow as tf
+
+    def compute():
+        with tf.device("CPU:0"):  # The first use of a GPU may take minutes.
+            function = tf.function(lambda x: tf.sqrt(x) + 1.0)
+            number = tf.constant(4.0)
+            function.get_concrete_function(number)(number)
+
+    thread = threading.Thread(target=compute, daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    return not thread.is_alive()
 
 
 def check() -> None:

@@ -2,6 +2,11 @@
 
 import copy
 
+from labse.errors import InputError
+
+# What can be set, and searched for.
+_PARAMETERS = ("max_length",)
+
 
 class Transformer:
     """Texts to vectors as a step of `sklearn.pipeline.Pipeline`.
@@ -22,8 +27,24 @@ class Transformer:
         return self.transform(texts)
 
     def get_params(self, deep: bool = True) -> dict:
-        """No parameter is to be searched for."""
-        return {}
+        """The parameters that can be set, and their values."""
+        return {name: getattr(self, name) for name in _PARAMETERS}
+
+    def set_params(self, **params):
+        """Sets parameters; returns the model.
+
+        Raises:
+          InputError: there is no such parameter, or its value cannot be.
+        """
+        for name in params:
+            if name not in _PARAMETERS:
+                raise InputError(
+                    "A model has the parameters "
+                    f"{', '.join(_PARAMETERS)}. Received: {name}."
+                )
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return True

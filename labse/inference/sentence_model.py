@@ -76,6 +76,12 @@ class SentenceModel(Transformer, abc.ABC):
         """Length of a vector."""
         return self._dimension
 
+    def get_sentence_embedding_dimension(self) -> int:
+        """Another name of `dimension`, that of sentence-transformers."""
+        return self.dimension
+
+    get_embedding_dimension = get_sentence_embedding_dimension
+
     @property
     def max_length(self) -> int | None:
         """Most tokens of a sentence that count, [CLS] and [SEP] included.
@@ -173,6 +179,14 @@ class SentenceModel(Transformer, abc.ABC):
             self._has_warned = True
             truncation.warn(counted, self.max_length)
         return _joined(vectors, is_one, [0, self.dimension], np.float32)
+
+    def encode_query(self, sentences, *args, **kwargs) -> np.ndarray:
+        """The same as `encode`: a question has no other vector than a text."""
+        return self.encode(sentences, *args, **kwargs)
+
+    def encode_document(self, sentences, *args, **kwargs) -> np.ndarray:
+        """The same as `encode`."""
+        return self.encode(sentences, *args, **kwargs)
 
     def num_tokens(self, sentences: str | bytes | Iterable) -> np.ndarray:
         """How many tokens texts have, before any is cut.

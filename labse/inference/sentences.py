@@ -19,6 +19,8 @@ CHUNK_CHARACTERS = 2**25
 
 # The key of a text in MTEB's batches and in rows of data sets.
 TEXT = "text"
+# What a memoryview says that it holds, where it holds bytes.
+_BYTES = ("B", "c")
 _RULE = "encode takes a string or an iterable of strings"
 
 
@@ -33,7 +35,10 @@ def one_text(value) -> bytes | None:
     if isinstance(value, str):
         # A surrogate is no character; the tokenizer drops it.
         return value.encode("utf-8", "surrogatepass")
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, memoryview):
+        # Of an array of numbers it has the numbers, not a text.
+        return _checked(value.tobytes()) if value.format in _BYTES else None
+    if isinstance(value, bytes | bytearray):
         return _checked(bytes(value))
     if isinstance(value, np.ndarray) and value.ndim == 0:
         return None if value is np.ma.masked else one_text(value.item())

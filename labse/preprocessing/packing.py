@@ -1,5 +1,6 @@
 """Pieces to model inputs."""
 
+import numpy as np
 import tensorflow as tf
 
 from labse.errors import InputError
@@ -63,6 +64,26 @@ def pack(
         zip(MODEL_INPUTS, (ids, mask, tf.zeros_like(ids)), strict=True)
     )
     return inputs, num_tokens, wanted > max_length
+
+
+def checked_max_length(value, num_positions: int) -> int:
+    """`max_length` as a user gives it, if an encoder can have it.
+
+    Raises:
+      InputError: it is no whole number, or beyond the encoder's positions.
+    """
+    is_number = isinstance(value, int | np.integer)
+    if (
+        isinstance(value, bool)
+        or not is_number
+        or not MIN_LENGTH <= value <= num_positions
+    ):
+        raise InputError(
+            f"max_length must be a whole number from {MIN_LENGTH} ([CLS], "
+            f"a piece, [SEP]) to {num_positions}, the encoder's "
+            f"positions. Received: {value!r}."
+        )
+    return int(value)
 
 
 def _check_lengths(max_length: int, padded_length: int | None) -> None:

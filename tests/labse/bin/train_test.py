@@ -89,6 +89,10 @@ def run(files, *arguments, pairs="all.tsv", **overrides):
         "--distribution=none",
     ]
     given = {argument.partition("=")[0] for argument in arguments}
+    overridden = {
+        argument.removeprefix("--override=").partition("=")[0]
+        for argument in arguments
+    }
     return program.run(
         train,
         [
@@ -97,7 +101,11 @@ def run(files, *arguments, pairs="all.tsv", **overrides):
                 for flag in defaults
                 if flag.partition("=")[0] not in given - {"--train"}
             ),
-            *(f"--override={key}={value}" for key, value in values.items()),
+            *(
+                f"--override={key}={value}"
+                for key, value in values.items()
+                if key not in overridden
+            ),
             *arguments,
         ],
         "labse train",
@@ -214,6 +222,10 @@ def test_a_missing_flag_is_named(flag, capsys):
         (["--config=labse_tyni"], "A configuration is one of the presets"),
         (["--override=training.steps=1"], "training.num_steps?"),
         (["--override=training.num_steps=ten"], "must be a int"),
+        (
+            ["--override=loss.margin=0.1", "--override=loss.margin=0.2"],
+            "loss.margin twice: '0.1' and '0.2'",
+        ),
         (["--override=num_steps=1"], "has the form section.key=value"),
         (["--override=loss.logit_scale=0"], "greater than 0. Received: 0"),
         (["--train=absent*"], "No file matches 'absent*'."),

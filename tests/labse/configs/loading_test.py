@@ -124,6 +124,20 @@ def test_what_does_not_fit_is_refused(override, message):
         loading.load("labse_tiny", [override])
 
 
+@pytest.mark.parametrize("second", ["2e-5", "1e-4"])
+def test_a_key_is_overridden_once(second):
+    overrides = [
+        "training.learning_rate=1e-4",
+        "training.num_steps=9",
+        f"training.learning_rate={second}",
+    ]
+    with pytest.raises(
+        InputError,
+        match=f"training.learning_rate twice: '1e-4' and '{second}'",
+    ):
+        loading.load("labse_tiny", overrides)
+
+
 def test_a_configuration_of_before_the_tokenizer_s_kinds_means_labse_s():
     values = {"tokenizer": {"max_length": 64, "max_bytes_per_word": 400}}
     tokenizer = loading.from_dict(values).tokenizer

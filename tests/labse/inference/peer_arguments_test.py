@@ -41,6 +41,30 @@ def test_what_is_done_anyway_may_be_asked_for(model):
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"convert_to_numpy": np.True_, "convert_to_tensor": np.False_},
+        {"truncate_dim": np.int64(32)},
+        {"truncate_dim": np.uint8(32), "precision": np.str_("float32")},
+    ],
+)
+def test_scalars_of_numpy_are_their_values(model, arguments):
+    assert model.encode("hello", **arguments).shape == (32,)
+
+
+def test_the_peer_s_other_names(model):
+    for method in (model.encode_query, model.encode_document):
+        np.testing.assert_array_equal(
+            method(["hello"], 8, convert_to_numpy=True), model.encode(["hello"])
+        )
+        assert method(sentences="hello").shape == (32,)
+        with pytest.raises(InputError, match="prompt"):
+            method("hello", prompt="query: ")
+    assert model.get_sentence_embedding_dimension() == 32
+    assert model.get_embedding_dimension() == 32
+
+
 def test_the_peer_has_no_other_arguments():
     peer = pytest.importorskip("sentence_transformers").SentenceTransformer
     theirs = set(inspect.signature(peer.encode).parameters)
@@ -53,6 +77,8 @@ def test_the_peer_has_no_other_arguments():
     [
         ("normalize_embeddings", False, "=True, .*: False. .*pooled_output"),
         ("normalize_embeddings", 1, "Received: 1"),
+        ("normalize_embeddings", np.False_, "Received: "),
+        ("normalize_embeddings", np.int64(1), "Received: "),
         ("convert_to_numpy", False, "=True, .*torch.from_numpy"),
         ("convert_to_tensor", True, "=False, .*tf.constant"),
         ("device", "cuda", "device='cuda', .* CPU.*CUDA_VISIBLE_DEVICES"),
@@ -62,6 +88,8 @@ def test_the_peer_has_no_other_arguments():
         ("output_value", "token_embeddings", "sequence_output"),
         ("output_value", None, "sequence_output"),
         ("precision", "int8", "'int8'. .* quantize them afterwards"),
+        ("truncate_dim", np.int64(16), "linalg.norm"),
+        ("truncate_dim", np.array([32]), "linalg.norm"),
         ("truncate_dim", 16, "vectors\\[:, :n\\].*linalg.norm"),
         ("pool", {}, "web_service.md"),
         ("chunk_size", 5, "belongs to pool"),

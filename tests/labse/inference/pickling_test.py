@@ -167,3 +167,38 @@ def test_scikit_learn_clones_a_model(model, expected):
     assert_equal(clone, model, expected)
     vectors = clone.fit(TEXTS).transform(TEXTS)
     np.testing.assert_array_equal(vectors, clone.fit_transform(TEXTS, LABELS))
+
+
+def test_scikit_learn_sets_the_length(model):
+    sklearn = pytest.importorskip("sklearn")
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.pipeline import make_pipeline
+
+    pipeline = make_pipeline(model, LogisticRegression(C=1e4))
+    assert pipeline.get_params()["encodermodel__max_length"] == 8
+    clone = sklearn.base.clone(pipeline)
+    assert clone.set_params(encodermodel__max_length=16) is clone
+    assert sklearn.base.clone(clone)[0].max_length == 16
+    assert model.max_length == 8
+    # With three tokens all texts are the same.
+    texts = ["the hello", "the world"]
+    search = GridSearchCV(pipeline, {"encodermodel__max_length": [3, 12]}, cv=2)
+    search.fit(texts * 2, [0, 1] * 2)
+    assert search.best_params_ == {"encodermodel__max_length": 12}
+    np.testing.assert_array_equal(
+        search.cv_results_["mean_test_score"], [0.5, 1]
+    )
+    assert search.best_estimator_[0].max_length == 12
+    assert model.max_length == 8
+    repr(search), search._repr_html_()
+
+
+def test_scikit_learn_sets_nothing_else(model):
+    with pytest.raises(
+        InputError, match="has the parameters max_length. Received: batch_size"
+    ):
+        model.set_params(max_length=9, batch_size=3)
+    with pytest.raises(InputError, match="from 3 .* to 64"):
+        model.set_params(max_length=65)
+    assert model.max_length == 8

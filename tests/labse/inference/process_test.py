@@ -72,28 +72,80 @@ def test_a_child_of_a_process_that_ran_tensorflow(small_run):
     assert run(small_run, code) == ["refused"]
 
 
-def test_a_child_that_imports_labse_after_the_fork(small_run):
-    code = """
-import os, sys
-import tensorflow as tf
-tf.constant(1)
+# What follows it runs in the child.
+FORK = """
+import os
 if os.fork():
     os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
-import labse
-try:
-    labse.load(sys.argv[1])
-except labse.errors.InputError as error:
-    print(error)
-sys.stdout.flush()
-os._exit(0)
 """
+PYTHON_THREAD = """
+import threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+"""
+BLAS_THREADS = "import numpy; a = numpy.ones([600, 600]); a @ a"
+
+
+@pytest.mark.parametrize(
+    "threads",
+    ["", PYTHON_THREAD, BLAS_THREADS],
+    ids=["none", "python", "blas"],
+)
+def test_a_child_that_imports_labse_after_the_fork(small_run, threads):
+    code = f"""
+import sys
+import tensorflow as tf
+tf.constant(1)
+{FORK}
+{threads}
+import labse
+for _ in range(2):
+    try:
+        labse.load(sys.argv[1])
+    except labse.errors.InputError as error:
+        print(error)
+"""
+    found = run_alone(code, small_run)
+    assert found.count("was forked from one") == 2
+
+
+RAN = "tf.function(lambda x: x @ x)(tf.ones([300, 300]))"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "tf.config.list_physical_devices()",
+        RAN,
+        f"tf.config.run_functions_eagerly(True); {RAN}",
+        "tf.config.threading.set_inter_op_parallelism_threads(1)\n"
+        f"tf.config.threading.set_intra_op_parallelism_threads(1)\n{RAN}",
+        FORK,
+        FORK + RAN,
+    ],
+    ids=["imported", "ran", "eagerly", "one_thread", "fork", "fork_then_ran"],
+)
+def test_a_process_that_imports_labse_last(small_run, before):
+    """Nothing is refused where TensorFlow has its threads."""
+    code = f"""
+import sys
+import tensorflow as tf
+{before}
+import labse
+print(labse.load(sys.argv[1]).encode(["hello"]).shape)
+"""
+    assert run_alone(code, small_run) == "(1, 32)\n"
+
+
+def run_alone(code, small_run):
+    """The output of code that imports labse itself, if at all."""
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code, str(small_run)],
         capture_output=True,
         text=True,
         timeout=240,
     )
-    assert "was forked from one" in result.stdout, result.stderr
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def test_a_child_of_a_process_that_only_imported(small_run):

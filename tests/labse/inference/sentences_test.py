@@ -1,5 +1,6 @@
 """What `encode` takes: one vector a sentence, or one clear error."""
 
+import array
 import collections
 import re
 import sqlite3
@@ -70,6 +71,8 @@ def test_two_texts_are_two_vectors(model, expected, two):
         np.bytes_(TWO[0]),
         np.str_(TWO[0]),
         memoryview(TWO[0].encode()),
+        memoryview(bytearray(TWO[0].encode())),
+        memoryview(TWO[0].encode()).cast("c"),
         np.array(TWO[0]),
         np.array(TWO[0], object),
         np.array(TWO[0].encode()),
@@ -81,6 +84,15 @@ def test_two_texts_are_two_vectors(model, expected, two):
 def test_one_text_is_one_vector(model, expected, one):
     assert_rows(model.encode(one), expected[0])
     assert_rows(model.encode([one]), expected[:1])
+
+
+@pytest.mark.parametrize("kind", ["i", "b", "H", "d"])
+def test_a_view_of_numbers_is_no_text(model, kind):
+    view = memoryview(array.array(kind, [1, 2, 3]))
+    with pytest.raises(InputError, match="at index 0: (int|float)"):
+        model.encode(view)
+    with pytest.raises(InputError, match="at index 0: memoryview"):
+        model.encode([view])
 
 
 def test_columns_of_tables(model, expected):

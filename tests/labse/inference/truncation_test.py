@@ -45,11 +45,18 @@ def test_the_peer_s_name_is_the_same(model):
 
 
 @pytest.mark.parametrize("value", [2, 0, -1, 65, 500, 8.0, "8", None, True])
-def test_what_cannot_be_is_refused(model, value):
+def test_what_cannot_be_is_refused(model, small_run, value):
+    if value is not None:  # As the files say.
+        with pytest.raises(InputError, match="from 3 .* to 64, .* positions"):
+            labse.load(small_run, max_length=value)
     with pytest.raises(InputError, match="from 3 .* to 64, .* positions"):
         model.max_length = value
     assert model.max_length == 64
     model.encode(TEXTS[:2])
+
+
+def test_a_number_of_numpy_is_a_number(small_run):
+    assert labse.load(small_run, max_length=np.int64(16)).max_length == 16
 
 
 def test_what_has_no_effect_cannot_be_set(model):
