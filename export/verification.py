@@ -49,6 +49,8 @@ def verify(path: str) -> int:
         )
     environment = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        # TensorFlow Hub's import.
+        "PYTHONWARNINGS": "ignore:pkg_resources is deprecated",
         **os.environ,
         # This package is found as it was found here.
         "PYTHONPATH": os.pathsep.join(entry or "." for entry in sys.path),

@@ -106,6 +106,13 @@ def quiet_libraries() -> None:
         logging_of_python.getLogger("tensorflow").setLevel("ERROR")
     # TensorFlow Hub's import.
     warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+    logging.get_absl_logger().addFilter(_is_worth_showing)
+
+
+def _is_worth_showing(record: logging_of_python.LogRecord) -> bool:
+    """Not what TensorFlow says through absl of its checkpoints' timing."""
+    is_tensorflow = f"{os.sep}tensorflow{os.sep}" in record.pathname
+    return record.levelno > logging_of_python.INFO or not is_tensorflow
 
 
 def _parse(flag_values: flags.FlagValues, command: list[str]) -> list[str]:

@@ -1,3 +1,4 @@
+import logging
 import signal
 import subprocess
 import sys
@@ -277,3 +278,16 @@ def test_a_signal_ends_labse_mine(small_run, tmp_path, number, code):
     assert f"labse mine: stopped by {number.name}.\n" in errors
     assert "Traceback" not in errors
     assert not (tmp_path / "pairs.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    "path, level, is_shown",
+    [
+        ("/x/tensorflow/python/checkpoint/a.py", logging.INFO, False),
+        ("/x/tensorflow/python/checkpoint/a.py", logging.WARNING, True),
+        ("/x/labse/training/trainer.py", logging.INFO, True),
+    ],
+)
+def test_only_tensorflows_remarks_are_left_out(path, level, is_shown):
+    record = logging.LogRecord("absl", level, path, 1, "text", None, None)
+    assert program._is_worth_showing(record) == is_shown
