@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from labse.errors import InputError
+from labse.files.chunks import chunked
 from labse.files.fields import text_field
 from labse.files.kinds import TXT, find_files, kind_of
 from labse.files.lines import decode_line, open_unpacked, split_lines
@@ -57,15 +58,7 @@ class TextStream:
 
     def chunks(self) -> Iterator[list[str]]:
         """What is left, `CHUNK_TEXTS` or `CHUNK_CHARACTERS` at once."""
-        chunk, size = [], 0
-        for text in self:
-            chunk.append(text)
-            size += len(text)
-            if len(chunk) == CHUNK_TEXTS or size >= CHUNK_CHARACTERS:
-                yield chunk
-                chunk, size = [], 0
-        if chunk:
-            yield chunk
+        return chunked(self, len, CHUNK_TEXTS, CHUNK_CHARACTERS)
 
     def skip(self, count: int) -> int:
         """Reads up to `count` texts; returns how many there were."""

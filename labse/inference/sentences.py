@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from labse.errors import InputError
+from labse.files.chunks import chunked
 
 # Sentences are tokenized and sorted by length in chunks of at most so many
 # sentences and characters, so that a stream of any length fits in memory.
@@ -58,15 +59,7 @@ def chunks(sentences: Iterable) -> Iterator[list[bytes]]:
     Raises:
       InputError: this is no iterable of texts; the message says where.
     """
-    chunk, size = [], 0
-    for text in _texts(sentences):
-        chunk.append(text)
-        size += len(text)
-        if len(chunk) == CHUNK_SENTENCES or size >= CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+    return chunked(_texts(sentences), len, CHUNK_SENTENCES, CHUNK_CHARACTERS)
 
 
 def count(sentences: Iterable) -> int | None:

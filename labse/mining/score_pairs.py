@@ -23,6 +23,7 @@ import tqdm
 from labse.errors import InputError
 from labse.features import SOURCE, SOURCE_LANGUAGE, TARGET, TARGET_LANGUAGE
 from labse.files import pair_writer
+from labse.files.chunks import chunked
 from labse.files.pair_writer import COSINE, MARGIN, Values
 from labse.files.pairs import Pair, PairFiles
 from labse.files.reading import ReadOptions
@@ -374,15 +375,12 @@ def _first_rows(pairs: PairFiles, survey: _Survey, side: str) -> Iterator[Pair]:
 
 
 def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
-    chunk, size = [], 0
-    for pair in pairs:
-        chunk.append(pair)
-        size += len(pair.source) + len(pair.target)
-        if len(chunk) == CHUNK_PAIRS or size >= CHUNK_CHARACTERS:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+    return chunked(
+        pairs,
+        lambda pair: len(pair.source) + len(pair.target),
+        CHUNK_PAIRS,
+        CHUNK_CHARACTERS,
+    )
 
 
 def _encode(encode_fn: EncodeFn, texts: list[str]) -> np.ndarray:

@@ -7,12 +7,13 @@ and the share of [UNK] is the share of words that became [UNK].
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 import tqdm
 
+from labse.files.chunks import chunked
 from labse.preprocessing import normalizer
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import SUFFIX_PREFIX
@@ -212,25 +213,13 @@ def count(
       what: what is done, for the bar.
     """
     with tqdm.tqdm(desc=what, unit=" texts", unit_scale=True) as bar:
-        for languages, batch in _batches(texts):
+        for chunk in chunked(
+            texts, lambda item: len(item[1]), _BATCH_TEXTS, _BATCH_BYTES
+        ):
+            languages, batch = map(list, zip(*chunk, strict=True))
             for counter in counters:
                 counter.add(languages, batch)
             bar.update(len(batch))
-
-
-def _batches(
-    texts: Iterable[tuple[str, bytes]],
-) -> Iterator[tuple[list[str], list[bytes]]]:
-    languages, batch, size = [], [], 0
-    for language, text in texts:
-        languages.append(language)
-        batch.append(text)
-        size += len(text)
-        if len(batch) == _BATCH_TEXTS or size >= _BATCH_BYTES:
-            yield languages, batch
-            languages, batch, size = [], [], 0
-    if batch:
-        yield languages, batch
 
 
 def _sum(figures: Iterable[Figures]) -> Figures:
