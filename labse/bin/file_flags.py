@@ -36,13 +36,6 @@ def define_pair_flags(
     _define_rules(flag_values, has_share)
 
 
-def define_text_flags(flag_values: flags.FlagValues) -> None:
-    """Flags of files of texts."""
-    _define_text_column(flag_values)
-    _define_language(flag_values, features.LANGUAGE, "texts")
-    _define_rules(flag_values)
-
-
 def define_text_and_pair_flags(flag_values: flags.FlagValues) -> None:
     """Flags of files that may be of texts or of pairs."""
     define_pair_flags(flag_values)

@@ -27,7 +27,7 @@ class PairStore:
     """All pairs of some files, numbered from 0 in the files' order.
 
     Attributes:
-      lengths: int32 [n], bytes of each pair's record; a measure of its length.
+      lengths: int32 [n], bytes of each pair's record.
       languages: int32 [n], index into `language_names`.
       language_names: such as "en-de", sorted.
       corpora: int32 [n], index into `corpus_names`.
