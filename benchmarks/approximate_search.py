@@ -3,7 +3,7 @@
     python benchmarks/approximate_search.py [--size=50000] [--dimension=256]
 
 The vectors are those of `search.py`: clustered, a translation of each source
-among the targets. Prints what `labse.mining.approximate_search` does with them
+among the targets. Prints what `labse.search.approximate_search` does with them
 by default, and with fewer and more probes and candidates. All contenders run in
 one process, one after the other; a busy machine shows in the exact row.
 
@@ -20,9 +20,9 @@ import numpy as np
 from machine import machine
 from search import make_vectors
 
-from labse.mining import approximate_search
-from labse.mining.exact_search import exact_search
-from labse.mining.vector_shards import VectorShards
+from labse.files.vector_shards import VectorShards
+from labse.search import approximate_search
+from labse.search.exact_search import exact_search
 
 K = 4
 NUM_QUERIES = 4096

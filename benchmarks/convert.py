@@ -80,7 +80,8 @@ def make_saved_model(run: str, out: str) -> None:
     from official.nlp.configs import encoders
     from official.nlp.tools import export_tfhub_lib
 
-    from labse.checkpoints import run_folder, tensor_bundle
+    from labse.checkpoints import run_folder
+    from labse.formats import tensor_bundle
 
     source = run_folder.open_source(run)
     config = encoders.EncoderConfig(
@@ -128,7 +129,8 @@ def run_job(job: str, *arguments: str) -> dict:
 
 def job_convert(arguments: list[str]) -> dict:
     """`labse convert` with these flags."""
-    from labse.bin import convert, program
+    from labse.bin import convert
+    from labse.bin.flags import program
 
     code = program.run(convert, arguments, "labse convert")
     if code:

@@ -62,7 +62,7 @@ class Stopwatch:
 
 def mine_labse(sources, targets, k, watch):
     """Ours."""
-    from labse.mining.exact_search import exact_search_both
+    from labse.search.exact_search import exact_search_both
 
     with watch("search"):
         found = exact_search_both(sources, targets, k, k)
@@ -212,7 +212,7 @@ def compare(folder: pathlib.Path, peer: str) -> tuple[int, float, int, int]:
       exact cosine between the two at a rank; the peer's pairs; how many of them
       are ours too.
     """
-    from labse.mining.directions import Directions
+    from labse.search.directions import Directions
 
     ours, theirs = (np.load(folder / f"{name}.npz") for name in ("labse", peer))
     sides = [

@@ -4,8 +4,8 @@
 
 Measures what this machine does in a second, prints it, and works through
 section 7 of the paper (7.73 billion English and 1.17 billion Chinese sentences)
-and smaller jobs by the formulas of `labse.mining.planner`. The machine must be
-quiet, or every figure is too pessimistic.
+and smaller jobs by the formulas of `labse.mining.job.planner`. The machine must
+be quiet, or every figure is too pessimistic.
 
 --encoded is the rate of the encoder in sentences a second, which
 `benchmarks/encode.py` measures. --constants uses what an earlier run measured:
@@ -20,8 +20,8 @@ import pathlib
 
 from machine import machine
 
-from labse.mining import planner
-from labse.mining.planner import MachineConstants
+from labse.mining.job import planner
+from labse.mining.job.planner import MachineConstants
 
 DIMENSION, NUMBER_BYTES = 768, 2  # float16
 ENGLISH, CHINESE = 7_730_000_000, 1_170_000_000  # section 7
@@ -43,7 +43,7 @@ def main() -> None:
     else:
         import tensorflow as tf  # noqa: F401  Exact search is faster with it.
 
-        from labse.mining.calibration import calibrate
+        from labse.mining.job.calibration import calibrate
 
         constants = calibrate(DIMENSION, options.encoded)
     print(json.dumps(dataclasses.asdict(constants), indent=1), flush=True)

@@ -35,9 +35,11 @@ import numpy as np
 from machine import machine, peak_memory
 
 from labse.errors import InputError
-from labse.evaluation import bucc, bucc_files, embedding_cache
-from labse.mining import gold_pairs, margin, plant, precision
-from labse.mining.exact_search import exact_search_both
+from labse.evaluation import embedding_cache
+from labse.evaluation.tasks import bucc, bucc_files
+from labse.mining import margin
+from labse.mining.threshold import gold_pairs, plant, precision
+from labse.search.exact_search import exact_search_both
 
 NUM_NEIGHBOURS = 4
 WANTED = (0.8, 0.9, 0.95)

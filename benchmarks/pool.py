@@ -26,7 +26,7 @@ import time
 
 from machine import machine, memory
 
-from labse.evaluation import aligned_files
+from labse.evaluation.tasks import aligned_files
 
 
 def spliced(lines: list[str], number: int) -> list[str]:

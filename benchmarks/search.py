@@ -56,7 +56,7 @@ def make_vectors(folder: pathlib.Path, size: int, dimension: int) -> None:
 
 def search_labse(sources, targets, k):
     """Ours."""
-    from labse.mining.exact_search import exact_search
+    from labse.search.exact_search import exact_search
 
     return exact_search(sources, targets, k)
 
@@ -113,7 +113,7 @@ def evaluate_torch(sources, targets, k):
 
 def evaluate_ours(sources, targets, k):
     """Both directions."""
-    from labse.mining.exact_search import exact_search_both
+    from labse.search.exact_search import exact_search_both
 
     found = exact_search_both(sources, targets)
     return tuple(

@@ -58,7 +58,7 @@ def run_step(job, step: str, arguments: Sequence[str]) -> None:
     """Runs all phases of a step.
 
     Args:
-      job: a `labse.mining.mining_job.MiningJob`; is sent to the workers.
+      job: a `labse.mining.job.mining_job.MiningJob`; is sent to the workers.
       step: one of its steps.
       arguments: Beam's flags, as `--runner=FlinkRunner`.
 

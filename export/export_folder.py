@@ -11,16 +11,13 @@ from typing import NamedTuple
 import tensorflow as tf
 from absl import logging
 
-from export import (
+from export import golden, layout, record, warmup
+from export.card import model_card
+from export.models import (
     encode_model,
-    golden,
-    layout,
-    model_card,
     preprocess_model,
-    record,
     server_operations,
     text_model,
-    warmup,
 )
 from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig

@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from labse.bin import program
+from labse.bin.flags import program
 from labse.version import __version__
 
 PROGRAMS = {
@@ -29,18 +29,18 @@ PROGRAMS = {
         "labse.bin.grow_vocab",
         "add pieces for a language; each starts from those it replaces",
     ),
-    "export": ("export.export_program", "run folder -> SavedModels"),
-    "verify": ("export.verify_program", "prove that an export works"),
+    "export": ("labse.bin.export", "run folder -> SavedModels"),
+    "verify": ("labse.bin.verify", "prove that an export works"),
     "extract-gettext": (
-        "data_pipeline.extract_gettext",
+        "labse.bin.extract_gettext",
         "translation catalogues (.po, .mo) -> pairs",
     ),
     "build-vocab": (
-        "data_pipeline.build_vocab",
+        "labse.bin.build_vocab",
         "text of many languages -> WordPiece vocabulary",
     ),
     "split-pairs": (
-        "data_pipeline.split_pairs",
+        "labse.bin.split_pairs",
         "pairs -> training and held-out pairs, by whole strings",
     ),
 }

@@ -23,8 +23,8 @@ import time
 
 from absl import flags
 
-from labse.bin import program
-from labse.bin.models import MODEL_HELP
+from labse.bin.flags import program
+from labse.bin.flags.models import MODEL_HELP
 
 FORMATS = ("labse", "huggingface")
 
@@ -124,7 +124,7 @@ def main(flag_values: flags.FlagValues) -> None:
             converted_run.describe(source),
         )
     else:
-        from labse.checkpoints import huggingface_folder
+        from labse.checkpoints.huggingface import huggingface_folder
 
         huggingface_folder.write(source, flag_values.out)
     seconds = time.monotonic() - start

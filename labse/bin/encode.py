@@ -17,8 +17,8 @@ import sys
 
 from absl import flags
 
-from labse.bin import file_flags, program
-from labse.bin.models import MODEL_HELP
+from labse.bin.flags import file_flags, program
+from labse.bin.flags.models import MODEL_HELP
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:

@@ -30,8 +30,8 @@ from pathlib import Path
 
 from absl import flags
 
-from labse.bin import file_flags, program
-from labse.bin.models import (
+from labse.bin.flags import file_flags, program
+from labse.bin.flags.models import (
     MODEL_OR_FUNCTION_HELP,
     PYTHON,
     Encoder,
@@ -133,7 +133,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 def main(flag_values: flags.FlagValues) -> None:
     """Judges the models and writes what was found."""
     # Imported here so that --help does not wait for it.
-    from labse.evaluation import report, results
+    from labse.evaluation import results
+    from labse.evaluation.report import report
 
     task = _task(flag_values)
     models = flag_values.model
@@ -231,7 +232,7 @@ def _encode_fn(model: str, flag_values: flags.FlagValues, reports: dict):
 
 
 def _read_history(model: str, history: str | None) -> list[dict]:
-    from labse.evaluation import report
+    from labse.evaluation.report import report
 
     if history is None:
         default = Path(model) / HISTORY_NAME

@@ -25,7 +25,8 @@ import time
 
 from absl import flags
 
-from labse.bin import program, prune_vocab
+from labse.bin import prune_vocab
+from labse.bin.flags import program
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -42,7 +43,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def main(flag_values: flags.FlagValues) -> None:
     """Opens the model, grows it, prints the report."""
-    from labse.checkpoints import vocabulary_surgery
+    from labse.checkpoints.vocabulary import vocabulary_surgery
 
     start = time.monotonic()
     report_text = prune_vocab.find_texts(flag_values, flag_values.report_text)

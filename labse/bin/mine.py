@@ -35,8 +35,8 @@ from pathlib import Path
 
 from absl import flags
 
-from labse.bin import file_flags, mining_flags, program
-from labse.bin.models import Encoder
+from labse.bin.flags import file_flags, mining_flags, program
+from labse.bin.flags.models import Encoder
 from labse.errors import InputError
 
 SELECT = "select"
@@ -64,7 +64,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def main(flag_values: flags.FlagValues) -> None:
     """Mines pairs."""
-    from labse.mining.job_files import Side
+    from labse.mining.job.job_files import Side
 
     source, target = (
         Side(
@@ -84,9 +84,9 @@ def main(flag_values: flags.FlagValues) -> None:
 def run(flag_values: flags.FlagValues, source, target) -> None:
     """Does the steps that are asked for; `target` None: paraphrases."""
     from labse.files.pair_writer import check_output
-    from labse.mining.choose_index import choose_index
-    from labse.mining.job_files import Settings
-    from labse.mining.mining_job import STEPS, MiningJob
+    from labse.mining.job.choose_index import choose_index
+    from labse.mining.job.job_files import Settings
+    from labse.mining.job.mining_job import STEPS, MiningJob
 
     steps = flag_values.steps or [*STEPS, SELECT]
     unknown = set(steps) - {*STEPS, SELECT}
@@ -175,9 +175,10 @@ def _tell_recall(job) -> None:
 
 
 def _select(flag_values: flags.FlagValues, job) -> None:
-    from labse.mining import calibrated_threshold, select_pairs
     from labse.mining import candidates as scored
-    from labse.mining.job_files import SOURCE
+    from labse.mining import select_pairs
+    from labse.mining.job import calibrated_threshold
+    from labse.mining.job.job_files import SOURCE
 
     candidates_file = job.candidates()
     source = job.corpus(SOURCE)
@@ -203,8 +204,9 @@ def _select(flag_values: flags.FlagValues, job) -> None:
 
 def _min_score(flag_values: flags.FlagValues, job, candidates) -> tuple:
     """The lowest score that is kept, or None, and score -> probability."""
-    from labse.mining import calibrated_threshold, precision_plot
+    from labse.mining.job import calibrated_threshold
     from labse.mining.select_pairs import DEFAULT_MIN_SCORES
+    from labse.mining.threshold import precision_plot
 
     precision = mining_flags.given(flag_values, "precision")
     if precision is None:

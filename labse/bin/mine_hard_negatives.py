@@ -23,8 +23,8 @@ import sys
 
 from absl import flags
 
-from labse.bin import file_flags, program
-from labse.bin.models import MODEL_OR_FUNCTION_HELP
+from labse.bin.flags import file_flags, program
+from labse.bin.flags.models import MODEL_OR_FUNCTION_HELP
 from labse.errors import InputError
 
 
@@ -90,8 +90,8 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def main(flag_values: flags.FlagValues) -> None:
     """Mines and says what was found."""
-    from labse.bin.models import Encoder
-    from labse.mining import hard_negative_files
+    from labse.bin.flags.models import Encoder
+    from labse.mining.hard_negatives import hard_negative_files
 
     limit = flag_values.max_cosine
     if limit is not None and not 0 < limit < float("inf"):

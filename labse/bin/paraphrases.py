@@ -9,7 +9,8 @@ steps and what is kept.
 
 from absl import flags
 
-from labse.bin import file_flags, mine, mining_flags, program
+from labse.bin import mine
+from labse.bin.flags import file_flags, mining_flags, program
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -22,7 +23,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def main(flag_values: flags.FlagValues) -> None:
     """Mines paraphrases."""
-    from labse.mining.job_files import Side
+    from labse.mining.job.job_files import Side
 
     side = Side(tuple(flag_values.input), file_flags.options(flag_values))
     mine.run(flag_values, side, None)

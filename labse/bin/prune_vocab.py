@@ -23,8 +23,9 @@ import time
 
 from absl import flags
 
-from labse.bin import convert, file_flags, program
-from labse.bin.models import MODEL_HELP
+from labse.bin import convert
+from labse.bin.flags import file_flags, program
+from labse.bin.flags.models import MODEL_HELP
 
 
 def define_flags(flag_values: flags.FlagValues) -> None:
@@ -78,7 +79,7 @@ def define_model_and_report(flag_values: flags.FlagValues) -> None:
 
 def main(flag_values: flags.FlagValues) -> None:
     """Opens the model, prunes it, prints the report."""
-    from labse.checkpoints import vocabulary_surgery
+    from labse.checkpoints.vocabulary import vocabulary_surgery
 
     start = time.monotonic()
     text = find_texts(flag_values, flag_values.text)
@@ -122,7 +123,7 @@ def open_model(flag_values: flags.FlagValues):
 
 def print_report(report: dict, out: str, start: float) -> None:
     """Prints the table, and where the run is."""
-    from labse.checkpoints import vocabulary_report
+    from labse.checkpoints.vocabulary import vocabulary_report
 
     print(vocabulary_report.table(report))
     seconds = time.monotonic() - start

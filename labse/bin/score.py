@@ -27,8 +27,8 @@ import sys
 
 from absl import flags
 
-from labse.bin import file_flags, program
-from labse.bin.models import (
+from labse.bin.flags import file_flags, program
+from labse.bin.flags.models import (
     MODEL_OR_FUNCTION_HELP,
     PYTHON,
     Encoder,

@@ -21,8 +21,8 @@ import signal
 
 from absl import flags
 
-from labse.bin import file_flags, program
-from labse.bin.models import MODEL_HELP
+from labse.bin.flags import file_flags, program
+from labse.bin.flags.models import MODEL_HELP
 
 _DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker", "tpu")
 
@@ -110,7 +110,7 @@ def _validation(path: str, reading):
     """Judges an encode function on the file's pairs, by language."""
     if not path:
         return None
-    from labse.evaluation import pairs
+    from labse.evaluation.tasks import pairs
 
     # A mistake in the file is told at once.
     pairs.read_pairs(path, reading)

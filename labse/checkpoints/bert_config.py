@@ -2,7 +2,7 @@
 
 import pathlib
 
-from labse.checkpoints import json_file, model_file
+from labse.formats import json_file, model_file
 
 NAME = "bert_config.json"
 # What google-research/bert calls gelu is the tanh approximation.

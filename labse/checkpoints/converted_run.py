@@ -12,11 +12,12 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from labse.checkpoints import run_folder, tensor_bundle
+from labse.checkpoints import run_folder
 from labse.checkpoints.model_source import ModelSource
 from labse.checkpoints.new_folder import new_folder
 from labse.configs import loading
 from labse.configs.schema import EncoderConfig, ExperimentConfig
+from labse.formats import tensor_bundle
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
 

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from labse.checkpoints import model_file
+from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
 from labse.configs import loading
 from labse.configs.schema import (
@@ -15,6 +15,7 @@ from labse.configs.schema import (
     ExperimentConfig,
 )
 from labse.errors import InputError
+from labse.formats import model_file
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.packing import checked_max_length
 from labse.preprocessing.vocabulary import Vocabulary
@@ -210,7 +211,7 @@ def own_or_stated_vocabulary(
                 "vocab.txt."
             )
         return own
-    said = model_file.read_vocabulary(stated.vocabulary)
+    said = read_vocabulary(stated.vocabulary)
     if own is not None and own.pieces != said.pieces:
         raise InputError(
             f"{origin} has its own vocabulary of {len(own):,} pieces, and "

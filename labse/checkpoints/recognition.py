@@ -4,19 +4,16 @@ import os
 import pathlib
 import re
 
-from labse.checkpoints import (
+from labse.checkpoints import location, run_folder, tensorflow_source
+from labse.checkpoints.huggingface import (
     huggingface_source,
-    location,
-    model_file,
-    run_folder,
-    saved_model_graph,
     sentence_transformers_modules,
-    tensorflow_source,
 )
 from labse.checkpoints.kinds import KINDS
 from labse.checkpoints.location import resolve
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.errors import InputError
+from labse.formats import model_file, saved_model_graph
 
 __all__ = ["KINDS", "holds_weights", "open_source", "resolve"]
 

@@ -16,12 +16,7 @@ import time
 
 import tensorflow as tf
 
-from labse.checkpoints import (
-    location,
-    model_file,
-    model_source,
-    tensor_bundle,
-)
+from labse.checkpoints import location, model_source
 from labse.checkpoints.model_source import (
     ModelSource,
     Stated,
@@ -29,10 +24,12 @@ from labse.checkpoints.model_source import (
     own_or_stated_vocabulary,
     resolve,
 )
+from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
 from labse.checkpoints.weights import match
 from labse.configs import loading
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
+from labse.formats import model_file, tensor_bundle
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
 
@@ -265,7 +262,7 @@ def open_source(
     recorded = model_source.record(saved)
     stated = stated or Stated()
     config, notes = resolve(recorded, stated, {}, path, saved)
-    own = model_file.read_vocabulary(folder / VOCABULARY)
+    own = read_vocabulary(folder / VOCABULARY)
     vocabulary = own_or_stated_vocabulary(own, stated, path)
     rows = config.encoder.vocab_size
     check_vocabulary(vocabulary, rows, folder / VOCABULARY)

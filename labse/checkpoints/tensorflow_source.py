@@ -10,21 +10,20 @@ import os
 import pathlib
 import re
 
-from labse.checkpoints import (
-    bert_config,
-    json_file,
-    model_file,
-    model_source,
-    saved_model_graph,
-    tensor_bundle,
-    wrapped_names,
-)
+from labse.checkpoints import bert_config, model_source, wrapped_names
 from labse.checkpoints.model_source import ModelSource, Stated
-from labse.checkpoints.stored_tensor import StoredTensor
+from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
 from labse.checkpoints.weights import WORD_EMBEDDINGS, match
 from labse.configs import loading
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
+from labse.formats import (
+    json_file,
+    model_file,
+    saved_model_graph,
+    tensor_bundle,
+)
+from labse.formats.stored_tensor import StoredTensor
 from labse.preprocessing.vocabulary import Vocabulary
 
 EXPORT_RECORD = "export.json"
@@ -303,7 +302,7 @@ def _own_vocabulary(
     path: str, found: list[pathlib.Path], stated: Stated
 ) -> Vocabulary | None:
     if len(found) == 1:
-        return model_file.read_vocabulary(found[0])
+        return read_vocabulary(found[0])
     if found and stated.vocabulary is None:
         names = ", ".join(each.name for each in found)
         raise InputError(

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from labse.checkpoints import model_file
-from labse.checkpoints.stored_tensor import StoredTensor
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
+from labse.formats import model_file
+from labse.formats.stored_tensor import StoredTensor
 
 WORD_EMBEDDINGS = "word_embeddings/embeddings"
 POOLER = ("pooler_transform/kernel", "pooler_transform/bias")

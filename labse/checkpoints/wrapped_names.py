@@ -9,8 +9,8 @@ comes before all of the encoder's.
 import re
 from collections.abc import Mapping
 
-from labse.checkpoints.weight_file import shown
 from labse.errors import InputError
+from labse.formats.weight_file import shown
 
 # PyTorch's: DataParallel, torch.compile, FSDP, activation checkpoints. They
 # may stand before any part of a name, and no part of BERT is called so.

@@ -7,7 +7,7 @@ candidate is right if the file holds it as a translation of the query: texts
 are compared, not positions. Equal texts get equal vectors, so between two
 candidates of the same text no encoder can choose, and to count one of them
 wrong would measure the file, not the encoder. LASER's protocol compares
-positions all the same; `labse.evaluation.tatoeba` reports both.
+positions all the same; `labse.evaluation.tasks.tatoeba` reports both.
 """
 
 import dataclasses
@@ -16,9 +16,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from labse.errors import InputError
-from labse.mining.directions import Directions, check_embeddings
-from labse.mining.exact_search import exact_search
 from labse.mining.sentence_vectors import EncodeFn
+from labse.search.directions import Directions, check_embeddings
+from labse.search.exact_search import exact_search
 
 
 def nearest(
@@ -26,7 +26,7 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k candidates of highest cosine for each query, best first.
 
-    `labse.mining.exact_search.exact_search`: exact, in bounded memory, and
+    `labse.search.exact_search.exact_search`: exact, in bounded memory, and
     among equal scores the lowest index comes first.
 
     Args:

@@ -4,15 +4,11 @@ import dataclasses
 import os
 import pathlib
 
-from labse.checkpoints import (
-    model_source,
-    recognition,
-    saved_model_graph,
-    tensorflow_source,
-)
+from labse.checkpoints import model_source, recognition, tensorflow_source
 from labse.checkpoints.model_source import ModelSource, Stated
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
+from labse.formats import saved_model_graph
 from labse.inference import fingerprint, process, text_saved_model
 from labse.inference.encoder_model import EncoderModel
 from labse.inference.sentence_model import ForkedModel, Origin, SentenceModel

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_hub as hub
 
-from labse.checkpoints import tensor_bundle
 from labse.errors import InputError
 from labse.features import MODEL_INPUTS, TRUNCATED
+from labse.formats import tensor_bundle
 from labse.inference import fingerprint
 from labse.inference.sentence_model import Prepared, SentenceModel
 

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from labse.mining.directions import Directions
+from labse.files.vector_shards import VectorShards
 from labse.mining.margin import (
     Neighbours,
     Pairs,
@@ -14,7 +14,7 @@ from labse.mining.margin import (
     retrieve,
     score,
 )
-from labse.mining.vector_shards import VectorShards
+from labse.search.directions import Directions
 
 # Pairs whose vectors are fetched together.
 _PAIRS = 2**14

@@ -28,9 +28,9 @@ from labse.files.pair_writer import COSINE, MARGIN, Values
 from labse.files.pairs import Pair, PairFiles
 from labse.files.reading import ReadOptions
 from labse.mining import margin
-from labse.mining.directions import Directions, check_embeddings
-from labse.mining.exact_search import exact_search_both
 from labse.mining.sentence_vectors import EncodeFn
+from labse.search.directions import Directions, check_embeddings
+from labse.search.exact_search import exact_search_both
 
 # Encoded and scored at once: so many pairs, or so many characters.
 CHUNK_PAIRS = 8192

@@ -18,7 +18,7 @@ import numpy as np
 from labse.errors import InputError
 from labse.files.pair_writer import COLUMNS, write_pairs
 from labse.mining.candidates import Candidates
-from labse.mining.corpus import Corpus
+from labse.mining.job.corpus import Corpus
 from labse.mining.translations import fold
 
 # A column: the place of a target among those of its source, from 1.

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from labse.errors import InputError
-from labse.mining.directions import check_embeddings
+from labse.search.directions import check_embeddings
 
 # Sentences that are encoded together; what is lost at most by a kill.
 CHUNK = 4096

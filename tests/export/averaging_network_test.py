@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import labse
-from export import content_checks, export_folder, vector_checks
-from export.subject import Subject
+from export import export_folder
+from export.checks import content_checks, vector_checks
+from export.checks.subject import Subject
 from labse.checkpoints import recognition
 
 

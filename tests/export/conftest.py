@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from export import export_folder, golden
-from export.subject import Subject
+from export.checks.subject import Subject
 from labse.checkpoints import run_folder
 from labse.configs.schema import (
     EncoderConfig,

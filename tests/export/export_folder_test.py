@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import export_folder, export_program, golden, layout, record
-from labse.bin import program
+from export import export_folder, golden, layout, record
+from labse.bin import export
+from labse.bin.flags import program
 from labse.checkpoints import run_folder
 from labse.errors import InputError
 from labse.preprocessing.vocabulary import Vocabulary
@@ -125,7 +126,7 @@ def test_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
 
 
 def test_program_names_a_missing_flag(capsys):
-    assert program.run(export_program, ["--run=x"], "labse export") == 2
+    assert program.run(export, ["--run=x"], "labse export") == 2
     assert capsys.readouterr().err == (
         "labse export: --out is required: labse export --run=RUN --out=DIR.\n"
     )
@@ -133,7 +134,7 @@ def test_program_names_a_missing_flag(capsys):
 
 def test_program_refuses_what_is_no_run(tmp_path, capsys):
     arguments = [f"--run={tmp_path}", f"--out={tmp_path / 'out'}"]
-    assert program.run(export_program, arguments, "labse export") == 2
+    assert program.run(export, arguments, "labse export") == 2
     assert "A run folder holds config.yaml." in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

@@ -6,14 +6,9 @@ import tensorflow_hub as hub
 import tensorflow_text as tf_text
 import tokenizers
 
-from export import (
-    content_checks,
-    export_folder,
-    golden,
-    tokenization_checks,
-    vector_checks,
-)
-from export.subject import Subject
+from export import export_folder, golden
+from export.checks import content_checks, tokenization_checks, vector_checks
+from export.checks.subject import Subject
 from labse.configs.schema import TokenizerConfig
 from labse.preprocessing.vocabulary import Vocabulary
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import labse
-from labse.bin import encode, program
+from labse.bin import encode
+from labse.bin.flags import program
 from labse.errors import InputError
 from labse.files import lines, text_stream
 from labse.inference import encode_file

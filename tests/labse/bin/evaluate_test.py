@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import labse
-from labse.bin import evaluate, program
+from labse.bin import evaluate
+from labse.bin.flags import program
 from labse.evaluation import results, statistics
 
 _TABLE = """source\ttarget\tsource_language\ttarget_language

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 import labse
-from labse.bin import convert, mine_hard_negatives, program, train
+from labse.bin import convert, mine_hard_negatives, train
+from labse.bin.flags import program
 from labse.checkpoints import recognition
 
 WORDS = ["rot", "blau", "Haus", "Hund", "Katze", "Baum"]

@@ -10,7 +10,8 @@ import textwrap
 import numpy as np
 import pytest
 
-from labse.bin import mine, paraphrases, program
+from labse.bin import mine, paraphrases
+from labse.bin.flags import program
 
 NUM_LINES = 600
 WORDS = [a + b + "o" for a in "bcdfghklmnprstvwxyzq" for b in "aeiouäëïöüáé"]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import labse
-from data_pipeline import build_vocab
-from export import export_folder, verification
-from labse.bin import convert, grow_vocab, program, prune_vocab, train
+from export import export_folder
+from export.checks import verification
+from labse.bin import build_vocab, convert, grow_vocab, prune_vocab, train
+from labse.bin.flags import program
 from labse.features import PAIR_COLUMNS
 from labse.preprocessing.vocabulary import Vocabulary
 

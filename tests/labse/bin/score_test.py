@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import labse
-from labse.bin import program, score
+from labse.bin import score
+from labse.bin.flags import program
 from labse.mining import margin
 
 TABLE = "source\ttarget\nhello\tпривет\nworld\thello\nthe\tthe\n"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.bin import program, train
+from labse.bin import train
+from labse.bin.flags import program
 from labse.features import PAIR_COLUMNS
 from labse.files.reading import ReadOptions
 from labse.training import trainer

@@ -5,7 +5,8 @@ import pathlib
 import pytest
 
 import labse
-from labse.bin import convert, mine, mine_hard_negatives, program, score
+from labse.bin import convert, mine, mine_hard_negatives, score
+from labse.bin.flags import program
 
 # With [CLS] and [SEP], "hello" has 3 tokens and 70 of them have 72: over 64.
 SHORT = [" ".join(["hello"] * count) for count in (1, 2, 3, 5, 8, 13)]

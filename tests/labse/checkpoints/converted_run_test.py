@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 import labse
-from labse.bin import cli, program
+from labse.bin import cli
+from labse.bin.flags import program
 from labse.checkpoints import (
     model_source,
     recognition,
@@ -287,7 +288,7 @@ def test_what_fails_leaves_nothing(small_run, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("labse.checkpoints.tensor_bundle._write_tensor", full)
+    monkeypatch.setattr("labse.formats.tensor_bundle._write_tensor", full)
     out = tmp_path / "out"
     assert convert(f"--input={small_run}", f"--out={out}") == 2
     assert files(tmp_path) == []

@@ -10,13 +10,8 @@ import pytest
 import tensorflow as tf
 
 import labse
-from labse.checkpoints import (
-    huggingface_folder,
-    huggingface_source,
-    model_source,
-    run_folder,
-    weights,
-)
+from labse.checkpoints import model_source, run_folder, weights
+from labse.checkpoints.huggingface import huggingface_folder, huggingface_source
 from labse.checkpoints.model_source import Stated
 from labse.configs.schema import (
     EncoderConfig,

@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.checkpoints import (
-    huggingface_folder,
-    model_source,
-    recognition,
-    safetensors_file,
-    weights,
-)
+from labse.checkpoints import model_source, recognition, weights
+from labse.checkpoints.huggingface import huggingface_folder
 from labse.checkpoints.model_source import Stated
 from labse.errors import InputError
+from labse.formats import safetensors_file
 
 CLS = Stated(pooling="cls")
 PREFIXES = [

@@ -4,7 +4,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from labse.errors import InputError
 from labse.evaluation import retrieval
-from labse.mining import exact_search
+from labse.search import exact_search
 
 
 def _planted(vectors: dict[str, list[float]]):

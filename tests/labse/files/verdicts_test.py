@@ -13,21 +13,24 @@ import pytest
 import tensorflow as tf
 
 import labse
-from data_pipeline import build_vocab, holdout, split_pairs, word_counts
+from data_pipeline import holdout
+from data_pipeline.vocabulary import word_counts
 from labse.bin import (
+    build_vocab,
     encode,
     evaluate,
     mine,
     mine_hard_negatives,
-    program,
     prune_vocab,
     score,
+    split_pairs,
     train,
 )
-from labse.checkpoints import vocabulary_surgery
-from labse.evaluation import pairs as evaluation_pairs
-from labse.mining import hard_negative_files
-from labse.mining.corpus import open_corpus
+from labse.bin.flags import program
+from labse.checkpoints.vocabulary import vocabulary_surgery
+from labse.evaluation.tasks import pairs as evaluation_pairs
+from labse.mining.hard_negatives import hard_negative_files
+from labse.mining.job.corpus import open_corpus
 from labse.training import trainer
 
 GOOD = 200

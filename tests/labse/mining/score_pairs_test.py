@@ -7,8 +7,9 @@ import pytest
 from labse.errors import InputError
 from labse.files import pair_writer
 from labse.files.reading import ReadOptions
-from labse.mining import exact_search, score_pairs
+from labse.mining import score_pairs
 from labse.mining.score_pairs import Counts
+from labse.search import exact_search
 
 TABLE = (
     "id\tsource\ttarget\tsource_language\n"

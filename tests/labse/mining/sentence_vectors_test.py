@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
+from labse.files.vector_shards import VectorShards
 from labse.mining.sentence_vectors import embed, split
-from labse.mining.vector_shards import VectorShards
 
 
 def texts(start, stop):

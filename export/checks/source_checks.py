@@ -1,0 +1,46 @@
+"""The export against its source, and through this package's own loader."""
+
+import os
+
+from export.checks.outcome import Difference, Skipped
+from export.checks.subject import Subject, largest
+
+
+def run(subject: Subject) -> str:
+    """The run folder still gives the golden vectors."""
+    path = subject.record["run"]
+    if not os.path.isdir(path):
+        raise Skipped(f"{path} is gone; the other checks do not need it")
+    # Here and not at the top: the checks before these must not see the
+    # model's code.
+    from export import export_folder, golden
+
+    source = export_folder.load_run(path)
+    if source.checkpoint != subject.record["checkpoint"]:
+        raise Skipped(
+            f"{path} went on training: its checkpoint is now "
+            f"{source.checkpoint}, exported was {subject.record['checkpoint']}"
+        )
+    made = golden.compute(source.encoder, source.tokenizer, subject.max_length)
+    if made.texts != subject.golden.texts:
+        raise Skipped("the export has another version's golden sentences")
+    if made.ids != subject.golden.ids:
+        raise Difference(f"{path}: its tokenizer gives other ids")
+    rows = list(range(len(made.texts)))
+    return largest(
+        subject.compare(made.embeddings, rows),
+        subject.compare(made.pooled, rows, "pooled_output"),
+    )
+
+
+def labse_load(subject: Subject) -> str:
+    """`labse.load` gives the golden vectors."""
+    import labse
+
+    model = labse.load(str(subject.folder))
+    rows = list(range(len(subject.golden.texts)))
+    return largest(
+        subject.compare(
+            model.encode(subject.golden.texts, on_truncation="ignore"), rows
+        )
+    )

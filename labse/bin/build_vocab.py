@@ -1,0 +1,131 @@
+"""Text of many languages -> a cased WordPiece vocabulary.
+
+  labse build-vocab --input='pairs/*.tsv.gz' --input=german.txt --language=de
+                    --out=vocab.txt --vocab_size=120000
+
+Inputs are files of pairs (both sides count under their language) or of texts,
+of any format of docs/file_formats.md. Small languages weigh more than their
+share (--smoothing_exponent).
+
+--report_text names text that was held out: the report says for each language
+how many of its words are [UNK] and how many pieces a character it is read in.
+"""
+
+import os
+
+from absl import flags
+
+from data_pipeline.vocabulary import (
+    vocabulary_learner,
+    vocabulary_tables,
+    word_counts,
+)
+from labse.bin.flags import file_flags, program
+from labse.errors import InputError
+from labse.files.texts import Texts
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_multi_string(
+        "input",
+        None,
+        "Texts, or pairs, of which both sides count: .txt, .tsv with a header, "
+        ".jsonl, each also as .gz, .bz2 or .xz, .parquet or TFRecords; a file "
+        "or a glob; repeatable.",
+        flag_values=flag_values,
+        required=True,
+    )
+    file_flags.define_text_and_pair_flags(flag_values)
+    flags.DEFINE_string(
+        "out",
+        None,
+        "The vocabulary to write, one piece a line.",
+        flag_values=flag_values,
+        required=True,
+    )
+    for name, default, text in (
+        ("vocab_size", None, "Number of pieces, special ones included."),
+        (
+            "min_count",
+            2,
+            "Pieces of several characters that are seen less often in the "
+            "text, in whatever words, are not learned.",
+        ),
+        (
+            "unused",
+            vocabulary_learner.DEFAULT_UNUSED,
+            "Number of [unused] pieces; 99 puts [UNK] at 100, as BERT has it.",
+        ),
+        (
+            "max_characters",
+            vocabulary_learner.DEFAULT_MAX_CHARACTERS,
+            "Most characters to keep, rare ones included: a word with one that "
+            "is not known is [UNK].",
+        ),
+    ):
+        flags.DEFINE_integer(
+            name,
+            default,
+            text,
+            flag_values=flag_values,
+            required=default is None,
+        )
+    flags.DEFINE_multi_string(
+        "report_text",
+        [],
+        "File or glob of the text that the report is about: one that is not "
+        "among the inputs.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "smoothing_exponent",
+        0.3,
+        "1 leaves the languages' shares as they are, 0 makes them equal.",
+        flag_values=flag_values,
+    )
+
+
+def main(flag_values: flags.FlagValues) -> None:
+    """Checks the flags, learns the vocabulary, writes it."""
+    folder = os.path.dirname(flag_values.out) or "."
+    if not os.path.isdir(folder):
+        raise InputError(
+            f"--out must be in a folder that exists. Received: "
+            f"{flag_values.out}. Make the folder {folder} first."
+        )
+    options = file_flags.options(flag_values)
+    texts, report_text = Texts(flag_values.input, options), None
+    if flag_values.report_text:
+        report_text = Texts(flag_values.report_text, options)
+        _check_held_out(report_text.files, texts.files)
+    counts = word_counts.count_words(texts)
+    exponent = flag_values.smoothing_exponent
+    print(vocabulary_tables.describe_languages(counts, exponent))
+    pieces = vocabulary_learner.learn(
+        counts,
+        flag_values.vocab_size,
+        exponent,
+        flag_values.min_count,
+        flag_values.unused,
+        flag_values.max_characters,
+    )
+    vocabulary_learner.write(flag_values.out, pieces)
+    print(f"{flag_values.out}: {len(pieces):,} pieces")
+    if report_text is not None:
+        print(vocabulary_tables.describe_pieces(pieces, report_text))
+
+
+def _check_held_out(report_files: list[str], files: list[str]) -> None:
+    learned = {os.path.realpath(path) for path in files}
+    both = [p for p in report_files if os.path.realpath(p) in learned]
+    if both:
+        raise InputError(
+            "--report_text must be text that was held out: what a vocabulary "
+            "was learned from is read in fewer pieces. Received "
+            f"{both[0]}, which is one of --input."
+        )
+
+
+if __name__ == "__main__":
+    program.main(__name__)

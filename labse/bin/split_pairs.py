@@ -1,0 +1,86 @@
+"""Files of pairs -> one to train on and one held out, by whole strings.
+
+  labse split-pairs --input=pairs.tsv --train_out=train.tsv
+                    --heldout_out=heldout.tsv --share=0.1
+
+A source text is held out in all its languages at once, so that the held-out
+pairs ask about texts the model has never read. Pairs are of any format of
+docs/file_formats.md. What is written has the columns `source` and `target`
+whatever they were called, the languages if a flag or a column names them, and
+all other columns.
+"""
+
+import sys
+
+from absl import flags
+
+from labse.bin.flags import file_flags, program
+from labse.errors import InputError
+
+# `labse.files.pair_writer.ENDINGS`; that module needs NumPy.
+OUTPUT_ENDINGS = (".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_multi_string(
+        "input",
+        None,
+        file_flags.PAIR_FILES,
+        flag_values=flag_values,
+        required=True,
+    )
+    for name, text in (
+        ("train_out", "File for the pairs to train on."),
+        ("heldout_out", "File for the pairs held out."),
+    ):
+        flags.DEFINE_string(
+            name,
+            None,
+            f"{text} {', '.join(OUTPUT_ENDINGS)}.",
+            flag_values=flag_values,
+            required=True,
+        )
+    file_flags.define_pair_flags(flag_values)
+    flags.DEFINE_float(
+        "share",
+        0.1,
+        "Share of the different source texts to hold out, between 0 and 1.",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "Another seed holds out other texts.",
+        flag_values=flag_values,
+    )
+
+
+def main(flag_values: flags.FlagValues) -> None:
+    """Checks the flags, splits the pairs and prints the counts."""
+    share = flag_values.share
+    if not 0 < share < 1:
+        raise InputError(
+            f"--share must lie between 0 and 1. Received: {share:g}."
+        )
+    from data_pipeline import holdout
+    from labse.files import pair_writer
+
+    for name in ("train_out", "heldout_out"):
+        try:
+            pair_writer.check_output(flag_values[name].value)
+        except InputError as error:
+            raise InputError(f"--{name}: {error}") from error
+    split = holdout.split_pairs(
+        flag_values.input,
+        flag_values.train_out,
+        flag_values.heldout_out,
+        share,
+        flag_values.seed,
+        file_flags.options(flag_values),
+    )
+    print(split.summary(), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    program.main(__name__)

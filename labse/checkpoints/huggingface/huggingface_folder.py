@@ -1,0 +1,277 @@
+"""Writes a sentence-transformers folder, which is a Hugging Face one as well.
+
+The files are those of https://huggingface.co/sentence-transformers/LaBSE, with
+keys and class names that every version of sentence-transformers since 2.0
+reads. BERT stands in the folder itself, so that `transformers.AutoModel` loads
+it, too. An encoder without blocks is the library's StaticEmbedding (since 3.2).
+Weights are copied a block of rows at a time.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from labse.checkpoints.huggingface import (
+    huggingface_source,
+    sentence_transformers_modules,
+    static_embedding,
+    tokenizer_files,
+)
+from labse.checkpoints.huggingface.sentence_transformers_modules import (
+    STATIC_EMBEDDING,
+)
+from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints.new_folder import new_folder
+from labse.checkpoints.weights import (
+    POOLER,
+    WORD_EMBEDDINGS,
+    Weight,
+    WeightName,
+    Zeros,
+    weight_names,
+)
+from labse.configs.schema import EncoderConfig
+from labse.errors import InputError
+from labse.formats import json_file, safetensors_file
+from labse.modeling.transformer_encoder import LAYER_NORM_EPSILON
+from labse.preprocessing.vocabulary import Vocabulary
+
+# Names that every version of transformers knows.
+_ACTIVATIONS = {"gelu": "gelu", "gelu_tanh": "gelu_new"}
+_DENSE_NAMES = dict(zip(("linear.weight", "linear.bias"), POOLER, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class _TorchWeight:
+    """One of our weights in the layout of `transformers`."""
+
+    weight: Weight | Zeros
+    row: WeightName
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.row.hugging_face_shape
+
+    def row_blocks(self) -> Iterator[np.ndarray]:
+        if self.shape == self.row.shape and not self.row.is_kernel:
+            yield from self.weight.row_blocks()
+            return
+        value = self.weight.read().reshape(self.row.matrix_shape)
+        yield value.T if self.row.is_kernel else value
+
+
+def write(source: ModelSource, out: str) -> None:
+    """Writes the folder; it appears under its name when it is complete.
+
+    Args:
+      source: the model.
+      out: a folder that does not exist yet, or is empty.
+
+    Raises:
+      InputError: `out` holds something, or the encoder or the tokenizer
+        cannot be had there.
+    """
+    _check_encoder(source)
+    tokenizer_files.check(source)
+    with new_folder(out) as folder:
+        if source.config.encoder.num_layers:
+            _write_bert(source, folder)
+            tokenizer_files.write(source, folder)
+            modules = _write_pooling(source, folder)
+        else:
+            modules = _write_static_embedding(source, folder)
+        _write_modules(modules, folder)
+        (folder / "README.md").write_text(_model_card(source), "utf-8")
+
+
+def _check_encoder(source: ModelSource) -> None:
+    """Raises where the folder's modules would give other vectors."""
+    encoder = source.config.encoder
+    if encoder.pooling == "mean_tanh":
+        raise InputError(
+            f"{source.path} has the pooling mean_tanh. A Hugging Face folder "
+            "is written for a BERT pooled by cls, cls_tanh or mean and for an "
+            "averaging network pooled by mean. Convert it to a run "
+            "(--to=labse), or export it."
+        )
+
+
+def _write_bert(source: ModelSource, folder: pathlib.Path) -> None:
+    encoder = source.config.encoder
+    config = _bert_config(encoder, source.vocabulary)
+    json_file.write(folder / huggingface_source.CONFIG, config)
+    weights = {
+        row.hugging_face: _TorchWeight(source.weights[row.name], row)
+        for row in weight_names(encoder)
+        # Not there before: not there after.
+        if not isinstance(source.weights[row.name], Zeros)
+    }
+    safetensors_file.write(folder / safetensors_file.SINGLE, weights)
+
+
+def _bert_config(encoder: EncoderConfig, vocabulary: Vocabulary) -> dict:
+    return {
+        "architectures": ["BertModel"],
+        "attention_probs_dropout_prob": encoder.attention_dropout,
+        "hidden_act": _ACTIVATIONS[encoder.activation],
+        "hidden_dropout_prob": encoder.dropout,
+        "hidden_size": encoder.hidden_size,
+        "initializer_range": encoder.initializer_range,
+        "intermediate_size": encoder.intermediate_size,
+        "layer_norm_eps": LAYER_NORM_EPSILON,
+        "max_position_embeddings": encoder.max_positions,
+        "model_type": "bert",
+        "num_attention_heads": encoder.num_heads,
+        "num_hidden_layers": encoder.num_layers,
+        "pad_token_id": vocabulary.pad_id,
+        "position_embedding_type": "absolute",
+        # `dtype` since transformers 4.56, which still reads this.
+        "torch_dtype": "float32",
+        "type_vocab_size": encoder.type_vocab_size,
+        "use_cache": True,
+        "vocab_size": encoder.vocab_size,
+    }
+
+
+def _write_pooling(
+    source: ModelSource, folder: pathlib.Path
+) -> list[tuple[str, str]]:
+    """What comes after BERT; returns all modules."""
+    encoder = source.config.encoder
+    size, pooling = encoder.hidden_size, encoder.pooling
+    json_file.write(
+        folder / sentence_transformers_modules.TRANSFORMER_SETTINGS,
+        {
+            "max_seq_length": source.config.tokenizer.max_length,
+            "do_lower_case": False,  # The tokenizer sees to it.
+        },
+    )
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
+    (folder / "1_Pooling").mkdir()
+    json_file.write(
+        folder / "1_Pooling" / "config.json",
+        {
+            "word_embedding_dimension": size,
+            "pooling_mode_cls_token": pooling != "mean",
+            "pooling_mode_mean_tokens": pooling == "mean",
+            "pooling_mode_max_tokens": False,
+            "pooling_mode_mean_sqrt_len_tokens": False,
+        },
+    )
+    if pooling == "cls_tanh":
+        modules.append(("Dense", "2_Dense"))
+        _write_dense(source, folder / "2_Dense")
+    return modules
+
+
+def _write_static_embedding(
+    source: ModelSource, folder: pathlib.Path
+) -> list[tuple[str, str]]:
+    """The table and its tokenizer; returns the one module."""
+    # Not in the folder itself, where old versions expect a Transformer.
+    place = f"0_{STATIC_EMBEDDING}"
+    (folder / place).mkdir()
+    safetensors_file.write(
+        folder / place / safetensors_file.SINGLE,
+        {static_embedding.WEIGHT: source.weights[WORD_EMBEDDINGS]},
+    )
+    tokenizer_files.write_alone(source, folder / place)
+    return [(STATIC_EMBEDDING, place)]
+
+
+def _write_modules(
+    modules: list[tuple[str, str]], folder: pathlib.Path
+) -> None:
+    """Lists the modules, (class, folder) each, and Normalize after them."""
+    last = f"{len(modules)}_Normalize"
+    (folder / last).mkdir()
+    names = sentence_transformers_modules
+    json_file.write(
+        folder / names.MODULES,
+        [
+            {
+                "idx": number,
+                "name": str(number),
+                "path": path,
+                "type": f"sentence_transformers.models.{kind}",
+            }
+            for number, (kind, path) in enumerate(
+                [*modules, ("Normalize", last)]
+            )
+        ],
+    )
+    json_file.write(
+        folder / names.SETTINGS,
+        {
+            "default_prompt_name": None,
+            "prompts": {},
+            "similarity_fn_name": "cosine",
+        },
+    )
+
+
+def _write_dense(source: ModelSource, folder: pathlib.Path) -> None:
+    """BERT's pooler once more, as the module that is used."""
+    size = source.config.encoder.hidden_size
+    folder.mkdir()
+    json_file.write(
+        folder / "config.json",
+        {
+            "in_features": size,
+            "out_features": size,
+            "bias": True,
+            "activation_function": "torch.nn.modules.activation.Tanh",
+        },
+    )
+    rows = {row.name: row for row in weight_names(source.config.encoder)}
+    weights = {
+        name: _TorchWeight(source.weights[ours], rows[ours])
+        for name, ours in _DENSE_NAMES.items()
+    }
+    safetensors_file.write(folder / safetensors_file.SINGLE, weights)
+
+
+def _model_card(source: ModelSource) -> str:
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags:
+- sentence-transformers
+- sentence-similarity
+- labse
+---
+
+# Sentence encoder
+
+Sentences to unit vectors of {source.config.encoder.hidden_size} numbers. \
+{_network(source)}
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("path/to/this/folder")
+vectors = model.encode(["hello", "bonjour"])
+```
+
+Written by `labse convert`.
+"""
+
+
+def _network(source: ModelSource) -> str:
+    encoder, tokenizer = source.config.encoder, source.config.tokenizer
+    kind = "uncased" if tokenizer.lower_case else "cased"
+    pieces = f"{kind} WordPiece of {encoder.vocab_size:,} pieces"
+    if encoder.num_layers:
+        return (
+            f"BERT with {encoder.num_layers} blocks, {encoder.num_heads} heads "
+            f"and {pieces}; pooling {encoder.pooling}; at most "
+            f"{tokenizer.max_length} tokens."
+        )
+    return (
+        "A deep averaging network: the mean of the embeddings of a sentence's "
+        f"pieces, without attention; {pieces}; at most {tokenizer.max_length} "
+        "tokens, with [CLS] and [SEP], which the tokenizer's normalizer writes "
+        "before a sentence. An empty one is a vector of zeros."
+    )

@@ -1,0 +1,299 @@
+"""Hugging Face's BERT folders and sentence-transformers folders.
+
+Files are read as data: code that a folder brings with it is never run, and
+`pytorch_model.bin` is not unpickled.
+https://huggingface.co/docs/transformers/model_doc/bert
+"""
+
+import pathlib
+import re
+
+from labse.checkpoints import model_source, wrapped_names
+from labse.checkpoints.huggingface import (
+    huggingface_tokenizer,
+    sentence_transformers_modules,
+    static_embedding,
+)
+from labse.checkpoints.huggingface.huggingface_tokenizer import Tokenizer
+from labse.checkpoints.huggingface.sentence_transformers_modules import (
+    PYTORCH_WEIGHTS,
+    STATIC_EMBEDDING,
+    Modules,
+)
+from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints.weights import POOLER, Zeros, match
+from labse.errors import InputError
+from labse.formats import json_file, model_file, pytorch_file, safetensors_file
+from labse.formats.json_file import JsonObject
+from labse.formats.stored_tensor import StoredTensor
+from labse.formats.weight_file import shown
+from labse.modeling.transformer_encoder import LAYER_NORM_EPSILON
+
+CONFIG = "config.json"
+_ADAPTER = "adapter_config.json"
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
+_DENSE = {"weight": "pooler.dense.weight", "bias": "pooler.dense.bias"}
+_POSITION_IDS = "embeddings.position_ids"  # A constant; old folders have it.
+_HEADS = r"cls\..*"  # Pre-training's.
+_TABLE = "embeddings.word_embeddings.weight"
+_PREFIX = "bert."  # Of the encoder in a model with heads: not worth a note.
+# Names of conversions made before 2020.
+_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight"} | {
+    "LayerNorm.beta": "LayerNorm.bias"
+}
+
+
+def is_folder(path: str) -> bool:
+    """Whether `path` looks like a folder of Hugging Face's."""
+    folder = pathlib.Path(path)
+    return model_file.is_there(
+        folder / CONFIG
+    ) or sentence_transformers_modules.is_folder(folder)
+
+
+def open_source(path: str, stated: Stated) -> ModelSource:
+    """A BERT folder or a sentence-transformers folder as a model on disk.
+
+    Args:
+      path: the folder.
+      stated: what the user says; a BERT folder does not record its pooling.
+
+    Raises:
+      InputError: a file is missing, unsound or says something that our
+        encoder or tokenizer cannot do, or nobody says what is not recorded.
+    """
+    folder, modules = pathlib.Path(path), None
+    if sentence_transformers_modules.is_folder(folder):
+        paths = sentence_transformers_modules.module_paths(folder)
+        if STATIC_EMBEDDING in paths:
+            return static_embedding.open_source(path, paths, stated)
+        modules = sentence_transformers_modules.read(folder, paths)
+    else:
+        sentence_transformers_modules.check_not_lost(folder)
+    bert = modules.transformer if modules else folder
+    config = _read_config(bert)
+    tokenizer = huggingface_tokenizer.read(bert, config, stated.vocabulary)
+    model_source.own_or_stated_vocabulary(tokenizer.vocabulary, stated, path)
+    recorded, notes = _recorded(config, tokenizer, modules)
+    rows = config.integer("vocab_size")
+    notes += model_source.fit_table(
+        tokenizer.vocabulary, rows, tokenizer.origin
+    )
+    found, name_notes = _read_names(bert)
+    notes += name_notes
+    _check_layers(config, found)
+    if modules:
+        notes += _take_dense(found, modules, config)
+    resolved, choices = model_source.resolve(recorded, stated, {}, path)
+    if modules and modules.lower_case and not resolved.tokenizer.lower_case:
+        raise InputError(
+            f"{bert} has a cased tokenizer and do_lower_case in "
+            f"{sentence_transformers_modules.TRANSFORMER_SETTINGS}: lower "
+            "case with accents kept, which is not supported."
+        )
+    pooling = resolved.encoder.pooling
+    uses_pooler = resolved.encoder.uses_pooler
+    if uses_pooler and not set(_DENSE.values()) & found.keys():
+        raise InputError(
+            f"The pooling {pooling} is BERT's pooler, which {path} does not "
+            "hold. State another pooling."
+        )
+    optional = () if uses_pooler else POOLER
+    expected = (re.escape(_POSITION_IDS), _HEADS)
+    weights = match(
+        *(found, resolved.encoder, "hugging_face", expected, path, optional),
+        table_rows=rows,
+    )
+    notes += _weight_notes(found, weights, pooling)
+    read = [config.path, *tokenizer.files, *(modules.files if modules else ())]
+    read += sorted({tensor.path for tensor in found.values()})
+    return ModelSource(
+        kind="sentence-transformers folder"
+        if modules
+        else "Hugging Face BERT folder",
+        path=path,
+        config=resolved,
+        recorded=recorded,
+        vocabulary=tokenizer.vocabulary,
+        weights=weights,
+        files=tuple(dict.fromkeys(read)),
+        notes=(*choices, *notes),
+    )
+
+
+def _read_config(folder: pathlib.Path) -> JsonObject:
+    """config.json, if it describes a BERT encoder such as ours."""
+    config = json_file.read(folder / CONFIG)
+    kind = config.text("model_type")
+    if kind != "bert":
+        raise InputError(
+            f"{config.path} describes a model of the type {shown(kind)}. Only "
+            "BERT (model_type bert) can be read."
+        )
+    if model_file.is_there(folder / _ADAPTER):
+        raise InputError(
+            f"{folder / _ADAPTER}: the folder holds an adapter, which is not "
+            "read. Merge it into the model in PyTorch first "
+            "(merge_and_unload), and save that."
+        )
+    for key in ("auto_map", "quantization_config", "pruned_heads"):
+        config.must_be(key)
+    for key in ("is_decoder", "add_cross_attention", "is_encoder_decoder"):
+        config.must_be(key, False)
+    config.must_be("position_embedding_type", "absolute")
+    config.must_be("hidden_act", *ACTIVATIONS)
+    if config.number("layer_norm_eps", LAYER_NORM_EPSILON) != (
+        LAYER_NORM_EPSILON
+    ):
+        raise config.wrong("layer_norm_eps", f"{LAYER_NORM_EPSILON}, BERT's")
+    if config.integer("num_hidden_layers", least=0) == 0:
+        raise InputError(
+            f"{config.path}: num_hidden_layers must be at least 1. Received: "
+            "0. A BERT without blocks adds positions and types to its words "
+            "and normalises them, our averaging network does not: it is read "
+            f"from sentence-transformers' {STATIC_EMBEDDING}. Make one of the "
+            "table of word embeddings, and train it again."
+        )
+    heads, size = (
+        config.integer("num_attention_heads"),
+        config.integer("hidden_size"),
+    )
+    if size % heads:
+        raise config.wrong("hidden_size", f"a multiple of the {heads} heads")
+    return config
+
+
+def _recorded(
+    config: JsonObject, tokenizer: Tokenizer, modules: Modules | None
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    """What the files say as `section.key`, and notes.
+
+    Where config.json leaves something out, it has the default that
+    `transformers` gives it.
+    """
+    positions = config.integer("max_position_embeddings", 512, least=3)
+    recorded = {
+        "encoder.vocab_size": len(tokenizer.vocabulary),
+        "encoder.num_layers": config.integer("num_hidden_layers"),
+        "encoder.num_heads": config.integer("num_attention_heads"),
+        "encoder.hidden_size": config.integer("hidden_size"),
+        "encoder.intermediate_size": config.integer("intermediate_size"),
+        "encoder.max_positions": positions,
+        "encoder.type_vocab_size": config.integer("type_vocab_size", 2),
+        "encoder.activation": ACTIVATIONS[config.text("hidden_act", "gelu")],
+        "encoder.dropout": config.probability("hidden_dropout_prob", 0.1),
+        "encoder.attention_dropout": config.probability(
+            "attention_probs_dropout_prob", 0.1
+        ),
+        "encoder.initializer_range": config.probability(
+            "initializer_range", 0.02
+        ),
+        "tokenizer.ids": "hugging_face",
+    }
+    notes = tokenizer.notes + (modules.notes if modules else ())
+    longest = modules.max_length if modules else None
+    if longest is None and tokenizer.max_length is not None:
+        # 1e30 stands for no limit.
+        longest = max(3, int(min(tokenizer.max_length, positions)))
+    if longest is not None and longest > positions:
+        notes += (
+            f"tokenizer.max_length: {positions}, the number of positions; "
+            f"recorded is {longest}",
+        )
+    recorded["tokenizer.max_length"] = min(longest or positions, positions)
+    if tokenizer.lower_case is not None:
+        recorded["tokenizer.lower_case"] = tokenizer.lower_case
+    if modules:
+        recorded["encoder.pooling"] = modules.pooling
+    return recorded, notes
+
+
+def _read_names(
+    folder: pathlib.Path,
+) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
+    """Every tensor by BertModel's names as they are today; notes on others."""
+    stored = _read_header(folder)
+    names, wrapped = {}, False
+    for stored_name in stored:
+        name = wrapped_names.without_torch_wrappers(stored_name)
+        wrapped |= name != stored_name
+        for old, new in _OLD_NAMES.items():
+            name = name.replace(old, new)
+        names[stored_name] = name
+    names, prefix = wrapped_names.unwrap(names, _TABLE, ".", str(folder))
+    notes = ()
+    if wrapped or prefix not in ("", _PREFIX):
+        first = next(name for name in names if names[name] == _TABLE)
+        notes = (f"names of weights: taken for {_TABLE} is {first}, and so on",)
+    return {names[name]: tensor for name, tensor in stored.items()}, notes
+
+
+def _take_dense(
+    found: dict[str, StoredTensor], modules: Modules, config: JsonObject
+) -> tuple[str, ...]:
+    """Puts the Dense in the pooler's place; returns notes."""
+    if not modules.pooler:
+        return ()
+    replaced = found.keys() & set(_DENSE.values())
+    size = config.integer("hidden_size")
+    for part, tensor in modules.pooler.items():
+        if set(tensor.shape) != {size}:
+            raise InputError(
+                f"{tensor.path}: linear.{part} is {tensor.shape}. A Dense of "
+                f"another size than the hidden size, {size}, is not supported."
+            )
+        found[_DENSE[part]] = tensor
+    if not replaced:
+        return ()
+    return (
+        "left out: BERT's own pooler, in whose place the folder has a Dense",
+    )
+
+
+def _read_header(folder: pathlib.Path) -> dict[str, StoredTensor]:
+    names = (safetensors_file.SINGLE, safetensors_file.INDEX)
+    if any(model_file.is_there(folder / name) for name in names):
+        return safetensors_file.read_sharded_header(folder)
+    if model_file.is_there(folder / PYTORCH_WEIGHTS):
+        return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
+    entries = sorted(entry.name for entry in folder.iterdir())
+    raise InputError(
+        f"{folder} has no weights: none of {', '.join(names)} and "
+        f"{PYTORCH_WEIGHTS}. It holds {shown(entries)}. Fetch what is missing. "
+        "Weights in several files of another kind, or of TensorFlow or Flax, "
+        "are not read: save them with transformers as safetensors. "
+        f"{model_file.cached(folder)}".rstrip()
+    )
+
+
+def _check_layers(config: JsonObject, found: dict[str, StoredTensor]) -> None:
+    """Before anything is made for every layer there is said to be."""
+    layers = {
+        match_[1]
+        for match_ in map(re.compile(r"encoder\.layer\.(\d+)\.").match, found)
+        if match_
+    }
+    if config.integer("num_hidden_layers") != len(layers):
+        raise config.wrong(
+            "num_hidden_layers", f"{len(layers)}, as many as have weights"
+        )
+
+
+def _weight_notes(
+    found: dict[str, StoredTensor], weights: dict, pooling: str
+) -> tuple[str, ...]:
+    notes = []
+    heads = sorted(name for name in found if re.fullmatch(_HEADS, name))
+    if heads:
+        notes.append(f"left out: {', '.join(heads)}, the heads of pre-training")
+    notes += model_source.stored_type_notes(weights)
+    if isinstance(weights[POOLER[0]], Zeros):
+        notes.append(
+            "there is no pooler; it is zeros, which the pooling "
+            f"{pooling} does not use"
+        )
+    return tuple(notes)

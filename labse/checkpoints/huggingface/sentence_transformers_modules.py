@@ -1,0 +1,293 @@
+"""What a sentence-transformers folder computes.
+
+`modules.json` lists modules, each of a Python class. Those of the published
+LaBSE are known here: Transformer, Pooling, Dense (BERT's pooler, moved out of
+BERT) and Normalize; and StaticEmbedding, which is read in a file of its own.
+No class that a file names is ever imported.
+https://huggingface.co/sentence-transformers/LaBSE
+"""
+
+import dataclasses
+import pathlib
+import re
+
+from labse.errors import InputError
+from labse.formats import json_file, model_file, pytorch_file, safetensors_file
+from labse.formats.json_file import JsonObject
+from labse.formats.stored_tensor import StoredTensor
+from labse.formats.weight_file import shown
+
+MODULES = "modules.json"
+SETTINGS = "config_sentence_transformers.json"
+TRANSFORMER_SETTINGS = "sentence_bert_config.json"
+PYTORCH_WEIGHTS = "pytorch_model.bin"
+STATIC_EMBEDDING = "StaticEmbedding"
+_SUPPORTED = (
+    "Supported are Transformer, Pooling (cls or mean), after cls a Dense of "
+    "the hidden size with tanh, and Normalize, in this order, or "
+    "StaticEmbedding and Normalize"
+)
+# Older configurations have a flag for each mode instead of `pooling_mode`.
+_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+MODULE_FOLDER = re.compile(r"\d+_(Pooling|Dense|Normalize|StaticEmbedding)")
+_TANH = "torch.nn.modules.activation.Tanh"
+_EMBEDDING = "sentence_embedding"
+_TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Modules:
+    """The folder's modules about a BERT, as far as they concern us.
+
+    Attributes:
+      transformer: the folder of BERT.
+      pooling: one of `schema.POOLINGS`.
+      pooler: the Dense's `weight` and `bias`, if there is one.
+      max_length: most tokens of a sentence, if the folder says.
+      lower_case: whether texts are made lower case before the tokenizer.
+      notes: what a user should know.
+      files: what was read.
+    """
+
+    transformer: pathlib.Path
+    pooling: str
+    pooler: dict[str, StoredTensor]
+    max_length: int | None
+    lower_case: bool
+    notes: tuple[str, ...]
+    files: tuple[pathlib.Path, ...]
+
+
+def is_folder(folder: pathlib.Path) -> bool:
+    """Whether sentence-transformers wrote the folder."""
+    return model_file.is_there(folder / MODULES)
+
+
+def check_not_lost(folder: pathlib.Path) -> None:
+    """Raises `InputError` where modules are there, but not their list.
+
+    Read as a BERT, the folder would be pooled otherwise.
+    """
+    left = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name == SETTINGS or MODULE_FOLDER.fullmatch(entry.name)
+    )
+    if left:
+        raise InputError(
+            f"There is no file {folder / MODULES}, and {folder} looks like a "
+            f"sentence-transformers folder, which has one: it holds "
+            f"{shown(left)}. "
+            f"{model_file.cached(folder) or 'Copy or fetch it whole.'}"
+        )
+
+
+def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
+    """Reads the modules about a BERT.
+
+    Args:
+      folder: the whole.
+      paths: see `module_paths`.
+
+    Raises:
+      InputError: a file is missing or unsound, or the folder computes
+        something that our encoder cannot.
+    """
+    notes = check_whole(folder, paths)
+    settings = _read_transformer_settings(paths["Transformer"])
+    files = [folder / MODULES, settings.path]
+    pooling = _read_pooling(paths["Pooling"])
+    files.append(paths["Pooling"] / "config.json")
+    pooler = {}
+    if "Dense" in paths:
+        if pooling != "cls":
+            raise InputError(
+                f"{folder / MODULES} has a Dense after {pooling} pooling, "
+                f"which {files[-1]} says. {_SUPPORTED}. Fetch both files again "
+                "if this is not what the model's page says."
+            )
+        pooling, pooler = "cls_tanh", _read_dense(paths["Dense"])
+        files.append(paths["Dense"] / "config.json")
+        files += sorted({tensor.path for tensor in pooler.values()})
+    return Modules(
+        transformer=paths["Transformer"],
+        pooling=pooling,
+        pooler=pooler,
+        max_length=settings.integer("max_seq_length", None, least=3),
+        lower_case=bool(settings.flag("do_lower_case")),
+        notes=notes,
+        files=tuple(file for file in files if file.is_file()),
+    )
+
+
+def module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Reads `modules.json`: class name -> folder, in an order we know.
+
+    Raises:
+      InputError: it is unsound, or lists other modules than the supported.
+    """
+    path = folder / MODULES
+    modules = json_file.read_value(path)
+    if not isinstance(modules, list) or not all(
+        isinstance(module, dict) for module in modules
+    ):
+        raise model_file.damaged(path, "must hold a list of objects")
+    paths = {}
+    for number, values in enumerate(modules):
+        module = JsonObject(path, values, f"[{number}].")
+        module.must_be("kwargs")
+        name, place = module.text("type"), module.text("path")
+        package, _, kind = name.rpartition(".")
+        if package.split(".")[0] != "sentence_transformers":
+            raise InputError(
+                f"{path} names the class {shown(name)}, which is code of the "
+                f"model's author. It was not run. {_SUPPORTED}."
+            )
+        parts = pathlib.PurePosixPath(place.replace("\\", "/")).parts
+        if place.startswith("/") or ".." in parts or set(place) & set(":\0"):
+            raise InputError(
+                f"{path}: the path {shown(place)} must stay in the folder. "
+                "Do not use this model."
+            )
+        paths.setdefault(kind, folder.joinpath(*parts))
+    kinds = [str(module["type"]).rpartition(".")[2] for module in modules]
+    dense, normalize = (
+        [kind] * (kind in kinds) for kind in ("Dense", "Normalize")
+    )
+    if kinds not in (
+        ["Transformer", "Pooling", *dense, *normalize],
+        [STATIC_EMBEDDING, *normalize],
+    ):
+        raise InputError(
+            f"{path} has the modules {shown(kinds)}. {_SUPPORTED}."
+        )
+    return paths
+
+
+def check_whole(
+    folder: pathlib.Path, paths: dict[str, pathlib.Path]
+) -> tuple[str, ...]:
+    """Checks what holds for all modules; returns notes.
+
+    Raises:
+      InputError: texts would be changed before the modules, or vectors after
+        them.
+    """
+    notes = list(_check_settings(folder))
+    if "Normalize" in paths:
+        path = paths["Normalize"] / "config.json"
+        _check_names(json_file.read_optional(path))
+    else:
+        notes.append(
+            "the folder has no Normalize: our vectors have length 1 and the "
+            "directions of its own"
+        )
+    return tuple(notes)
+
+
+def _check_settings(folder: pathlib.Path):
+    """Yields notes; raises where texts would be changed before the model."""
+    settings = json_file.read_optional(folder / SETTINGS)
+    settings.must_be("model_type", "SentenceTransformer")
+    settings.must_be("default_prompt_name")
+    settings.must_be("truncate_dim")
+    prompts = settings.child("prompts").values
+    used = sorted(name for name, prompt in prompts.items() if prompt)
+    if used:
+        yield (
+            f"the folder has the prompts {shown(used)}, which are not put "
+            "before texts here: write them yourself where you want them"
+        )
+
+
+def _read_transformer_settings(folder: pathlib.Path) -> JsonObject:
+    """`sentence_bert_config.json`: nothing in it may change the vectors."""
+    settings = json_file.read_optional(folder / TRANSFORMER_SETTINGS)
+    settings.must_have_no_others(
+        *("max_seq_length", "do_lower_case", "transformer_task"),
+        *("modality_config", "module_output_name", "processing_kwargs"),
+        *("unpad_inputs", "query_length", "document_length"),
+        *("query_expansion", "tokenizer_name_or_path"),
+        *("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs"),
+        *("config_args", "config_kwargs"),
+    )
+    settings.must_be("transformer_task", "feature-extraction")
+    settings.must_be("module_output_name", "token_embeddings")
+    settings.must_be("modality_config", {"text": _TEXT})
+    for key in (
+        *("processing_kwargs", "query_length", "document_length"),
+        *("query_expansion", "tokenizer_name_or_path"),
+        *("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs"),
+        *("config_args", "config_kwargs"),
+    ):
+        settings.must_be(key)
+    return settings
+
+
+def _read_pooling(folder: pathlib.Path) -> str:
+    """The pooling: cls or mean."""
+    config = json_file.read(folder / "config.json")
+    config.must_have_no_others(
+        *("embedding_dimension", "word_embedding_dimension", "pooling_mode"),
+        *("include_prompt", *_FLAGS),
+    )
+    modes = config.values.get("pooling_mode")
+    if modes is None:
+        modes = [mode for key, mode in _FLAGS.items() if config.flag(key)]
+        modes = modes or ["mean"]  # Its default.
+    modes = [modes] if isinstance(modes, str) else modes
+    if modes not in (["cls"], ["mean"]):
+        raise InputError(
+            f"{config.path} has the pooling {shown(modes)}. {_SUPPORTED}."
+        )
+    return modes[0]
+
+
+def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
+    """The layer's `weight` and `bias`, whose shapes are checked later."""
+    config = json_file.read(folder / "config.json")
+    config.must_have_no_others(
+        *("in_features", "out_features", "bias", "activation_function"),
+        *("module_input_name", "module_output_name", "use_residual"),
+    )
+    config.must_be("bias", True)
+    config.must_be("activation_function", _TANH)
+    config.must_be("use_residual", False)
+    _check_names(config)
+    if config.integer("in_features") != config.integer("out_features"):
+        raise config.wrong(
+            "out_features", "in_features: no other Dense is supported"
+        )
+    names = {"linear.weight": "weight", "linear.bias": "bias"}
+    found = read_weights(folder)
+    if found.keys() != names.keys():
+        raise InputError(
+            f"{folder} must hold the weights {', '.join(names)}. Received: "
+            f"{shown(sorted(found))}."
+        )
+    return {names[name]: tensor for name, tensor in found.items()}
+
+
+def read_weights(folder: pathlib.Path) -> dict[str, StoredTensor]:
+    """The tensors of a module other than the Transformer."""
+    if model_file.is_there(folder / safetensors_file.SINGLE):
+        return safetensors_file.read_header(folder / safetensors_file.SINGLE)
+    if not model_file.is_there(folder / PYTORCH_WEIGHTS):
+        raise InputError(
+            f"There is no file {folder / safetensors_file.SINGLE}, and no "
+            f"{PYTORCH_WEIGHTS} beside. Fetch or copy one of them. "
+            f"{model_file.cached(folder)}".rstrip()
+        )
+    return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
+
+
+def _check_names(config: JsonObject) -> None:
+    config.must_be("module_input_name", _EMBEDDING)
+    config.must_be("module_output_name", _EMBEDDING)

@@ -1,0 +1,191 @@
+"""sentence-transformers' StaticEmbedding, which is our averaging network.
+
+The vector of a text is the mean of its pieces' rows in one table: what an
+encoder without blocks gives with the pooling mean. `tokenizer.json` is used as
+it stands, and no [CLS] and [SEP] are added: in our own folders its normalizer
+sees to it, in others they do not count.
+https://sbert.net/docs/package_reference/sentence_transformer/models.html
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+
+from labse.checkpoints import model_source
+from labse.checkpoints.huggingface import (
+    huggingface_tokenizer,
+    sentence_transformers_modules,
+)
+from labse.checkpoints.huggingface.huggingface_tokenizer import Tokenizer
+from labse.checkpoints.huggingface.sentence_transformers_modules import (
+    STATIC_EMBEDDING,
+)
+from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints.weights import (
+    WORD_EMBEDDINGS,
+    Weight,
+    Zeros,
+    weight_names,
+)
+from labse.configs.schema import EncoderConfig
+from labse.errors import InputError
+from labse.formats.stored_tensor import StoredTensor
+from labse.formats.weight_file import shown
+from labse.preprocessing.packing import checked_max_length
+
+WEIGHT = "embedding.weight"
+_MODEL2VEC = "embeddings"
+# Where a folder cuts no text: BERT's.
+_MAX_LENGTH = 512
+# No text is longer, and TensorFlow can count it.
+_MAX_POSITIONS = 2**30
+
+_EMPTY = (
+    "an empty text is a vector of zeros in sentence-transformers, here the "
+    "direction of [CLS] and [SEP]"
+)
+_NOT_COUNTED = (
+    "[CLS] and [SEP] do not count there: their rows are zeros here, and so is "
+    "the vector of a text without pieces, which no search takes"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithZeroRows(Weight):
+    """A table some of whose rows count as zeros."""
+
+    zero_rows: tuple[int, ...] = ()
+
+    def read(self) -> np.ndarray:
+        """The table in memory: float32."""
+        return np.concatenate(list(self.row_blocks()))
+
+    def row_blocks(self) -> Iterator[np.ndarray]:
+        """The table in float32 blocks of rows."""
+        first = 0
+        for block in super().row_blocks():
+            rows = np.array(self.zero_rows) - first
+            block[rows[(rows >= 0) & (rows < len(block))]] = 0.0
+            first += len(block)
+            yield block
+
+    def map(self) -> np.ndarray:
+        """The numbers in memory, as stored: on the disk are other rows."""
+        value = np.array(super().map())
+        value[list(self.zero_rows)] = 0
+        return value
+
+
+def open_source(
+    path: str, paths: dict[str, pathlib.Path], stated: Stated
+) -> ModelSource:
+    """A folder with the modules StaticEmbedding and maybe Normalize.
+
+    Args:
+      path: the folder.
+      paths: the modules' folders, see
+        `sentence_transformers_modules.module_paths`.
+      stated: what the user says.
+
+    Raises:
+      InputError: a file is missing or unsound, the tokenizer is not BERT's,
+        or another pooling than the mean is stated.
+    """
+    notes = sentence_transformers_modules.check_whole(pathlib.Path(path), paths)
+    folder = paths[STATIC_EMBEDDING]
+    tokenizer = huggingface_tokenizer.read_alone(folder)
+    model_source.own_or_stated_vocabulary(tokenizer.vocabulary, stated, path)
+    table = _read_table(folder)
+    notes += model_source.fit_table(
+        tokenizer.vocabulary, table.shape[0], tokenizer.origin
+    )
+    shape = (len(tokenizer.vocabulary), table.shape[1])
+    if stated.pooling not in (None, "mean"):
+        raise InputError(
+            f"{path} is a {STATIC_EMBEDDING}, which has the pooling mean and "
+            f"weights for no other. Received: {stated.pooling}. Leave it out."
+        )
+    recorded = _recorded(shape, tokenizer, stated)
+    assumed = {"tokenizer.max_length": _MAX_LENGTH}
+    config, choices = model_source.resolve(recorded, stated, assumed, path)
+    weights = {
+        row.name: Zeros(row.shape) for row in weight_names(config.encoder)
+    }
+    vocabulary = tokenizer.vocabulary
+    if tokenizer.adds_special:
+        weights[WORD_EMBEDDINGS] = Weight(table, shape)
+    else:
+        weights[WORD_EMBEDDINGS] = _WithZeroRows(
+            table, shape, zero_rows=(vocabulary.cls_id, vocabulary.sep_id)
+        )
+    notes += (_EMPTY if tokenizer.adds_special else _NOT_COUNTED,)
+    notes += tuple(model_source.stored_type_notes(weights))
+    modules = pathlib.Path(path) / sentence_transformers_modules.MODULES
+    return ModelSource(
+        kind=f"sentence-transformers folder ({STATIC_EMBEDDING})",
+        path=path,
+        config=config,
+        recorded=recorded,
+        vocabulary=vocabulary,
+        weights=weights,
+        files=(modules, *tokenizer.files, table.path),
+        notes=(*choices, *notes),
+    )
+
+
+def _read_table(folder: pathlib.Path) -> StoredTensor:
+    """The one weight: [pieces, size of a vector]."""
+    found = sentence_transformers_modules.read_weights(folder)
+    if _MODEL2VEC in found:
+        raise InputError(
+            f"{folder} has the weights of model2vec ({shown(sorted(found))}). "
+            f"Only {WEIGHT} can be read: save the folder anew in "
+            "sentence-transformers, SentenceTransformer(path).save(new)."
+        )
+    if found.keys() != {WEIGHT}:
+        raise InputError(
+            f"{folder} must hold the weight {WEIGHT} alone. Received: "
+            f"{shown(sorted(found))}."
+        )
+    table = found[WEIGHT]
+    if (
+        len(table.shape) != 2
+        or 0 in table.shape
+        # bfloat16 is "V" to NumPy.
+        or table.dtype.kind not in "fV"
+    ):
+        raise InputError(
+            f"{table.path}: {WEIGHT} must be a table of floating-point "
+            f"numbers. Received: {table.dtype} {table.shape}."
+        )
+    return table
+
+
+def _recorded(
+    shape: tuple[int, int], tokenizer: Tokenizer, stated: Stated
+) -> dict[str, object]:
+    """What the files say as `section.key`; of a table of this shape."""
+    vocab_size, hidden_size = shape
+    positions = tokenizer.max_length or _MAX_LENGTH
+    if stated.max_length is not None:
+        said = checked_max_length(stated.max_length, _MAX_POSITIONS)
+        positions = max(positions, said)
+    recorded = {
+        "encoder.vocab_size": vocab_size,
+        "encoder.hidden_size": hidden_size,
+        "encoder.num_layers": 0,
+        "encoder.num_heads": 1,
+        "encoder.pooling": "mean",
+        # There are none: any activation will do, and any length.
+        "encoder.activation": stated.activation or EncoderConfig.activation,
+        "encoder.max_positions": min(positions, _MAX_POSITIONS),
+        "tokenizer.lower_case": tokenizer.lower_case,
+        "tokenizer.ids": "hugging_face",
+    }
+    if tokenizer.max_length is not None:
+        recorded["tokenizer.max_length"] = min(
+            tokenizer.max_length, _MAX_POSITIONS
+        )
+    return recorded

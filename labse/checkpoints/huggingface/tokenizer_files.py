@@ -1,0 +1,115 @@
+"""Writes a tokenizer as Hugging Face's files."""
+
+import itertools
+import pathlib
+from collections.abc import Sequence
+
+import tokenizers
+from tokenizers import decoders, normalizers, pre_tokenizers, processors
+
+from labse.checkpoints.huggingface import huggingface_tokenizer
+from labse.checkpoints.model_source import ModelSource
+from labse.errors import InputError
+from labse.formats import json_file
+from labse.preprocessing.vocabulary import (
+    BERT_MAX_CHARACTERS_PER_WORD,
+    CLS,
+    SEP,
+    SPECIAL_PIECES,
+    UNK,
+)
+
+# So many bytes a character of UTF-8 has at most.
+_BYTES_PER_CHARACTER = 4
+
+
+def check(source: ModelSource) -> None:
+    """Raises `InputError` where Hugging Face's ids would be others."""
+    config = source.config.tokenizer
+    if config.ids != "hugging_face":
+        raise InputError(
+            f"{source.path} has the ids of TF Hub's preprocessor "
+            f"(tokenizer.ids {config.ids}), which a Hugging Face folder "
+            "cannot express. Convert it with ids=hugging_face, or to a run."
+        )
+    least = BERT_MAX_CHARACTERS_PER_WORD * _BYTES_PER_CHARACTER
+    if config.max_bytes_per_word < least:
+        raise InputError(
+            f"{source.path} makes words of more than "
+            f"{config.max_bytes_per_word} bytes [UNK] "
+            "(tokenizer.max_bytes_per_word), Hugging Face's tokenizer those "
+            f"of more than {BERT_MAX_CHARACTERS_PER_WORD} characters. Only a "
+            f"limit of at least {least} can be expressed there."
+        )
+
+
+def write(source: ModelSource, folder: pathlib.Path) -> None:
+    """Writes the files that `transformers` makes BERT's tokenizer of."""
+    config, vocabulary = source.config.tokenizer, source.vocabulary
+    names = huggingface_tokenizer
+    lines = "".join(f"{piece}\n" for piece in vocabulary.pieces)
+    # As bytes: a text file would get other ends of line on Windows.
+    (folder / names.VOCABULARY).write_bytes(lines.encode())
+    fast = _word_piece(source, vocabulary.pieces)
+    fast.post_processor = processors.TemplateProcessing(
+        single=f"{CLS}:0 $A:0 {SEP}:0",
+        pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1 {SEP}:1",
+        special_tokens=[(CLS, vocabulary.cls_id), (SEP, vocabulary.sep_id)],
+    )
+    fast.add_special_tokens(list(SPECIAL_PIECES))
+    fast.save(str(folder / names.TOKENIZER), pretty=False)
+    json_file.write(
+        folder / names.CONFIG,
+        {
+            **names.SPECIAL_NAMES,
+            "do_lower_case": config.lower_case,
+            "model_max_length": config.max_length,
+            "strip_accents": None,
+            "tokenize_chinese_chars": True,
+            "tokenizer_class": "BertTokenizer",
+        },
+    )
+    json_file.write(folder / names.SPECIAL_TOKENS, names.SPECIAL_NAMES)
+
+
+def write_alone(source: ModelSource, folder: pathlib.Path) -> None:
+    """Writes tokenizer.json for a user of it that adds no [CLS] and [SEP].
+
+    So the normalizer puts them before the text, as characters that no text
+    has after BERT's normalizer. Long texts are cut here, too, and a special
+    piece written out in a text is ordinary words, as it is to us.
+    """
+    pieces = source.vocabulary.pieces
+    free = (chr(code) for code in huggingface_tokenizer.PRIVATE_USE)
+    unused = itertools.filterfalse(set(pieces).__contains__, free)
+    marks = {CLS: next(unused), SEP: next(unused)}
+    fast = _word_piece(source, [marks.get(piece, piece) for piece in pieces])
+    before = huggingface_tokenizer.prepended(marks.values())
+    fast.normalizer = normalizers.Sequence(
+        [fast.normalizer, normalizers.Prepend(before)]
+    )
+    fast.enable_truncation(source.config.tokenizer.max_length)
+    fast.save(str(folder / huggingface_tokenizer.TOKENIZER), pretty=False)
+
+
+def _word_piece(
+    source: ModelSource, pieces: Sequence[str]
+) -> tokenizers.Tokenizer:
+    """Texts to pieces as BERT's tokenizer does, without [CLS] and [SEP]."""
+    ids = {piece: row for row, piece in enumerate(pieces)}
+    fast = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece(
+            ids,
+            unk_token=UNK,
+            max_input_chars_per_word=BERT_MAX_CHARACTERS_PER_WORD,
+        )
+    )
+    fast.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=True,
+        strip_accents=None,  # As lower case is.
+        lowercase=source.config.tokenizer.lower_case,
+    )
+    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    fast.decoder = decoders.WordPiece(prefix="##")
+    return fast

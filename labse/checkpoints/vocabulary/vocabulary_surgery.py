@@ -1,0 +1,272 @@
+"""Makes a model's vocabulary smaller or larger; the new model is a run.
+
+Four fifths of LaBSE are its table of word embeddings, a row for each of
+501,153 pieces. A text needs the rows of its own pieces, no others.
+
+Pruning. WordPiece takes the longest piece that fits, from the left. Where the
+longest of all pieces is kept, it is the longest of the kept ones too. So a
+text whose pieces are all kept, with no [UNK] among them, is read as before,
+and as the rows are the same, its vector is the same to the last bit (in the
+same batch: another one moves the rounding). A word that is [UNK] could be read
+to its end when a long piece at its beginning is gone; those of the text that a
+vocabulary is pruned to stay [UNK], because the pieces that they begin with are
+kept as well.
+
+Growing. A new piece may be longer than the one that was taken before, so
+words that hold it are read otherwise; texts in which no new piece comes up
+are read as before and keep their vectors, in the same batch to the last bit.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from labse.checkpoints import converted_run, new_folder
+from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints.vocabulary import vocabulary_report
+from labse.checkpoints.weights import WORD_EMBEDDINGS
+from labse.errors import InputError
+from labse.files.texts import Texts
+from labse.preprocessing import piece_counts
+from labse.preprocessing.new_pieces import check_pieces, read_new_pieces
+from labse.preprocessing.piece_counts import PieceCounter, UnknownWords
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import (
+    SPECIAL_PIECES,
+    SUFFIX_PREFIX,
+    Vocabulary,
+)
+
+PRUNE_REPORT = "prune_report.json"
+GROW_REPORT = "grow_report.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectedRows:
+    """Some rows of a table, in its order, read block by block.
+
+    Attributes:
+      table: has `shape` [n, ...] and `row_blocks()`.
+      rows: int [k], rising: the rows.
+    """
+
+    table: object
+    rows: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[k, ...]."""
+        return (len(self.rows), *self.table.shape[1:])
+
+    def row_blocks(self) -> Iterator[np.ndarray]:
+        """The rows in float32 blocks."""
+        start = 0
+        for block in self.table.row_blocks():
+            first, last = np.searchsorted(
+                self.rows, [start, start + len(block)]
+            )
+            yield block[self.rows[first:last] - start]
+            start += len(block)
+
+
+@dataclasses.dataclass(frozen=True)
+class AppendedRows:
+    """A table and after it rows that are means of rows of it.
+
+    Attributes:
+      table: has `shape` [n, d] and `row_blocks()`.
+      parts: for each new row the rows whose mean it is; one may stand there
+        twice and then counts twice.
+    """
+
+    table: object
+    parts: tuple[tuple[int, ...], ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n + new rows, d]."""
+        rows, size = self.table.shape
+        return (rows + len(self.parts), size)
+
+    def row_blocks(self) -> Iterator[np.ndarray]:
+        """The rows in float32 blocks; the new ones are added up meanwhile."""
+        lengths = np.array([len(part) for part in self.parts], np.int64)
+        rows = np.concatenate([np.asarray(part) for part in self.parts])
+        order = np.argsort(rows, kind="stable")
+        rows, targets = rows[order], np.repeat(np.arange(len(lengths)), lengths)
+        targets = targets[order]
+        sums = np.zeros([len(lengths), self.table.shape[1]], np.float32)
+        start = 0
+        for block in self.table.row_blocks():
+            first, last = np.searchsorted(rows, [start, start + len(block)])
+            np.add.at(
+                sums, targets[first:last], block[rows[first:last] - start]
+            )
+            start += len(block)
+            yield block
+        sums /= lengths[:, np.newaxis].astype(np.float32)
+        yield sums
+
+
+def prune(
+    source: ModelSource,
+    texts: Texts,
+    out: str,
+    min_count: int = 1,
+    report_texts: Texts | None = None,
+) -> dict:
+    """Writes a run that has only the pieces that a text needs.
+
+    Kept, in their order, are the special pieces ([PAD], [UNK], [CLS], [SEP],
+    [MASK]); every piece that the model's tokenizer gives at least `min_count`
+    times; every character that is seen, alone and with "##", as far as the
+    vocabulary has it, so that words that were not seen can be spelled; and
+    the pieces with which words that are [UNK] begin.
+
+    Args:
+      source: the model.
+      texts: the text.
+      out: the new run folder.
+      min_count: with more than 1, rarer pieces longer than a character go,
+        and words that hold them are read otherwise.
+      report_texts: what the report's figures are of; `texts` if None.
+
+    Returns:
+      the report, which is also in `out`; see `vocabulary_report`.
+
+    Raises:
+      InputError: `out` exists, or the text breaks a rule, or needs no piece.
+    """
+    new_folder.check(out)
+    tokenizer = _tokenizer(source, source.vocabulary)
+    counter = PieceCounter(tokenizer, UnknownWords(tokenizer))
+    piece_counts.count([counter], texts, "counting pieces")
+    rows = needed_rows(counter, min_count)
+    pieces = source.vocabulary.pieces
+    if all(pieces[row] in SPECIAL_PIECES for row in rows):
+        raise InputError(
+            "Pruning keeps the pieces that the text needs. The text in "
+            f"{', '.join(texts.files[:3])} needs none of {source.path}: "
+            f"{counter.total().words:,} words, all [UNK] or seen less than "
+            f"{min_count} times. Is it text of the model's languages?"
+        )
+    vocabulary = Vocabulary(pieces[row] for row in rows)
+    new = PieceCounter(_tokenizer(source, vocabulary))
+    if report_texts is None:
+        piece_counts.count([new], texts, "reporting")
+    else:
+        counter = PieceCounter(tokenizer)
+        piece_counts.count([counter, new], report_texts, "reporting")
+    table = SelectedRows(source.weights[WORD_EMBEDDINGS], rows)
+    figures = vocabulary_report.figures(
+        counter, new, (report_texts or texts).files
+    )
+    return _write(source, vocabulary, table, out, PRUNE_REPORT, figures)
+
+
+def needed_rows(counter: PieceCounter, min_count: int) -> np.ndarray:
+    """The ids of the pieces to keep, see `prune`: int64 [k], rising.
+
+    Args:
+      counter: has counted the text, and read its unknown words.
+      min_count: of pieces of several characters.
+    """
+    pieces = counter.tokenizer.vocabulary.pieces
+    characters = set(counter.unknown.characters)
+    for row in np.flatnonzero(counter.counts):
+        if pieces[row] not in SPECIAL_PIECES:
+            characters.update(pieces[row].removeprefix(SUFFIX_PREFIX))
+    keep = counter.counts >= min_count
+    keep[list(counter.unknown.ids)] = True
+    for row, piece in enumerate(pieces):
+        if piece in SPECIAL_PIECES or (
+            piece.removeprefix(SUFFIX_PREFIX) in characters
+        ):
+            keep[row] = True
+    return np.flatnonzero(keep)
+
+
+def grow(
+    source: ModelSource,
+    pieces_path: str,
+    out: str,
+    report_texts: Texts | None = None,
+) -> dict:
+    """Writes a run that has more pieces, for a language or a domain.
+
+    New pieces come after the old ones, in the file's order. The row of each
+    is the mean of the rows of the pieces that its letters are read as without
+    it: [UNK]'s row, where they are not read to the end.
+
+    Args:
+      source: the model.
+      pieces_path: one piece a line, a vocab.txt of `labse build-vocab` for
+        one. Special pieces, [unused...] and pieces that the model has are
+        passed over.
+      out: the new run folder.
+      report_texts: what the report's figures are of; none if None.
+
+    Returns:
+      the report, which is also in `out`; see `vocabulary_report`.
+
+    Raises:
+      InputError: `out` exists, or the file has a piece that the tokenizer can
+        never give, or nothing that is new.
+    """
+    new_folder.check(out)
+    new, known = read_new_pieces(pieces_path, source.vocabulary)
+    check_pieces(new, pieces_path, source.config.tokenizer)
+    vocabulary = Vocabulary(
+        [*source.vocabulary.pieces, *new], f"{source.path} with {pieces_path}"
+    )
+    ids = {piece: row for row, piece in enumerate(source.vocabulary.pieces)}
+    parts, from_unknown = [], 0
+    for piece in new:
+        word = piece.removeprefix(SUFFIX_PREFIX)
+        rows, complete = piece_counts.read_word(word, ids, word != piece)
+        parts.append(tuple(rows) if complete else (source.vocabulary.unk_id,))
+        from_unknown += not complete
+    found = {"added": len(new), "known": known, "from_unknown": from_unknown}
+    if report_texts is not None:
+        counters = [
+            PieceCounter(_tokenizer(source, pieces))
+            for pieces in (source.vocabulary, vocabulary)
+        ]
+        piece_counts.count(counters, report_texts, "reporting")
+        found |= vocabulary_report.figures(*counters, report_texts.files)
+    table = AppendedRows(source.weights[WORD_EMBEDDINGS], tuple(parts))
+    return _write(source, vocabulary, table, out, GROW_REPORT, found)
+
+
+def _tokenizer(
+    source: ModelSource, vocabulary: Vocabulary
+) -> WordPieceTokenizer:
+    return WordPieceTokenizer.from_config(vocabulary, source.config.tokenizer)
+
+
+def _write(
+    source: ModelSource,
+    vocabulary: Vocabulary,
+    table: object,
+    out: str,
+    report_name: str,
+    found: dict,
+) -> dict:
+    """Writes the run with its report; returns the report."""
+    weights: Mapping = {**source.weights, WORD_EMBEDDINGS: table}
+    encoder = dataclasses.replace(
+        source.config.encoder, vocab_size=len(vocabulary)
+    )
+    counts = (len(source.vocabulary), len(vocabulary))
+    sizes = vocabulary_report.sizes(source.weights, weights, counts)
+    report = {**sizes, **found}
+    note = f"vocabulary: {counts[0]} pieces before, {counts[1]} after"
+    converted_run.write(
+        out,
+        dataclasses.replace(source.config, encoder=encoder),
+        vocabulary,
+        weights,
+        {**converted_run.describe(source, note), report_name: report},
+    )
+    return report

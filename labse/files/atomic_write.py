@@ -1,0 +1,70 @@
+"""Atomic writes: a file or folder is whole or not there.
+
+What is written stands beside its place as `.NAME.PID.tmp` until it is whole.
+An exception removes it; a killed process leaves it, and nothing ever reads it.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import IO
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A path beside `path` to write to; it is renamed to `path` at the end.
+
+    For libraries that open files themselves. `path` may be a file or a folder
+    that does not exist or is empty; its parent is made if it is not there.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove(temporary)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_file(
+    path: str | os.PathLike, mode: str = "w", **options
+) -> Iterator[IO]:
+    """A file open for writing; it is synced and renamed to `path` at the end.
+
+    Args:
+      path: where the file will be; its parent is made if it is not there.
+      mode: "w" or "wb"; text is UTF-8 and its line ends stay as written.
+      **options: of `open`.
+    """
+    if "b" not in mode:
+        options = {"encoding": "utf-8", "newline": "", **options}
+    # The file is closed before it is renamed.
+    with atomic_path(path) as temporary, open(temporary, mode, **options) as f:
+        yield f
+        f.flush()
+        os.fsync(f.fileno())
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a UTF-8 file atomically."""
+    with atomic_file(path) as file:
+        file.write(text)
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Writes a file atomically."""
+    with atomic_file(path, "wb") as file:
+        file.write(content)
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""What the graph of a SavedModel says of its encoder; nothing of it is run."""
+
+import pathlib
+from typing import NamedTuple
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from labse.errors import InputError
+from labse.features import MODEL_INPUTS
+from labse.formats import model_file
+
+SAVED_MODEL = "saved_model.pb"
+_MAX_BYTES = 2**31  # Of a message of Protocol Buffers.
+_KERAS_METADATA = "keras_metadata.pb"
+# Operations of other activations than BERT's.
+_OTHER_ACTIVATIONS = {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus"}
+
+
+class Graph(NamedTuple):
+    """What is known of a SavedModel's graph.
+
+    Attributes:
+      takes_model_inputs: whether it is called with ids, not with strings.
+      is_keras_model: whether its root is a Keras model.
+      activation: "gelu" or "gelu_tanh"; None if it cannot be seen.
+    """
+
+    takes_model_inputs: bool
+    is_keras_model: bool
+    activation: str | None
+
+
+def read(folder: pathlib.Path) -> Graph:
+    """Reads saved_model.pb as data.
+
+    Raises:
+      InputError: it is damaged, or describes an encoder that is not BERT's.
+    """
+    path = folder / SAVED_MODEL
+    content = model_file.read(path, _MAX_BYTES)
+    try:
+        model = saved_model_pb2.SavedModel.FromString(content)
+    except DecodeError as error:
+        raise model_file.damaged(
+            path, "is damaged: it is no SavedModel that can be loaded"
+        ) from error
+    if not model.meta_graphs:
+        raise model_file.damaged(path, "holds no graph: it is cut off or empty")
+    operations = {
+        node.op
+        for graph in model.meta_graphs
+        for function in graph.graph_def.library.function
+        for node in function.node_def
+    }
+    takes_model_inputs = any(map(_takes_model_inputs, model.meta_graphs))
+    if takes_model_inputs:
+        _check(folder, content, operations)
+    return Graph(
+        takes_model_inputs,
+        any(map(_is_keras_model, model.meta_graphs)),
+        "gelu" if "Erf" in operations else None,
+    )
+
+
+def _takes_model_inputs(graph) -> bool:
+    key = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+    if key not in graph.signature_def:
+        return False
+    return set(graph.signature_def[key].inputs) == set(MODEL_INPUTS)
+
+
+def _is_keras_model(graph) -> bool:
+    nodes = graph.object_graph_def.nodes
+    root = nodes[0].user_object.identifier if nodes else ""
+    return root.startswith("_tf_keras")
+
+
+def _check(folder: pathlib.Path, content: bytes, operations: set) -> None:
+    others = sorted(operations & _OTHER_ACTIVATIONS)
+    if others:
+        raise InputError(
+            f"{folder} computes {', '.join(others)}, which BERT does not: only "
+            "gelu is supported."
+        )
+    metadata = folder / _KERAS_METADATA
+    if model_file.is_there(metadata):
+        content += model_file.read(metadata, _MAX_BYTES)
+    if b'"norm_first": true' in content:
+        raise InputError(
+            f"{folder} normalises before attention (norm_first), which BERT "
+            "does not."
+        )

@@ -1,0 +1,329 @@
+"""Files of pairs in, the same pairs with hard negatives out.
+
+What is written has the columns that training reads: source, target, their
+languages, `corpus` if any pair names one, and `hard_negatives` (see
+`labse.data.pair_record`); other columns are left out, and hard negatives that a
+pair had are replaced. There are as many pairs as there were, in the same order.
+
+    WORK/index/         where the pairs begin
+    WORK/vectors.npy    of every different text; a process that was killed goes
+                        on with it
+"""
+
+import contextlib
+import dataclasses
+import gzip
+import hashlib
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tqdm
+
+from labse.errors import InputError
+from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
+from labse.files.reading import ReadOptions
+from labse.mining import sentence_vectors
+from labse.mining.hard_negatives import hard_negatives
+from labse.mining.hard_negatives.hard_negatives import (
+    NONE,
+    Negatives,
+    PairTexts,
+)
+from labse.mining.work_folder import WorkFolder
+
+if TYPE_CHECKING:  # It needs TensorFlow.
+    from labse.data.pair_record import Pair
+    from labse.data.pair_store import PairStore
+
+ENDINGS = (".tsv", ".tsv.gz", ".tfrecord")
+CHUNK = sentence_vectors.CHUNK
+_VECTORS = "vectors.npy"
+
+# Gives an encode_fn and what changes whenever its vectors do.
+LoadEncoder = Callable[[], tuple[sentence_vectors.EncodeFn, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What was written.
+
+    Attributes:
+      pairs: as many as were read.
+      texts: different texts of both sides.
+      complete: pairs with `negatives` of them.
+      fewer: pairs with fewer, but some.
+      none: pairs without any.
+      true_cosine, negative_cosine: means, of the pairs and of the negatives.
+      negatives: of each pair at most; the number given, or lowered.
+      truncated: how many texts the encoder cut, and at how many tokens; None
+        where it does not say.
+    """
+
+    pairs: int
+    texts: int
+    complete: int
+    fewer: int
+    none: int
+    true_cosine: float
+    negative_cosine: float
+    negatives: int
+    truncated: tuple[int, int] | None
+
+
+def check_output(path: str | os.PathLike) -> None:
+    """Raises InputError where pairs could not be written to `path`."""
+    path = pathlib.Path(path)
+    if not path.name.endswith(ENDINGS):
+        raise InputError(
+            f"--out must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}. "
+            f"Received: {path}."
+        )
+    if not path.parent.is_dir():
+        raise InputError(
+            f"--out must be in a folder that exists. Received: {path}. Make "
+            f"the folder {path.parent} first."
+        )
+    if path.exists():
+        raise InputError(f"{path} exists. Delete it, or choose another --out.")
+
+
+def mine(
+    patterns: list[str],
+    out: str | os.PathLike,
+    load_encoder: LoadEncoder,
+    work: str | os.PathLike,
+    *,
+    negatives: int = 3,
+    max_cosine: float | None = None,
+    options: ReadOptions | None = None,
+    restart: bool = False,
+) -> Summary:
+    """Writes the pairs with the hard negatives that a model finds.
+
+    Args:
+      patterns: files of pairs, or globs.
+      out: the file to write; its ending is one of ENDINGS.
+      load_encoder: called when the pairs are read.
+      work: folder of what can be used again.
+      negatives: how many for each pair; lowered where there are fewer targets.
+      max_cosine: see `hard_negatives.find`.
+      options: what the files do not say by themselves.
+      restart: encode again what was encoded from other texts or by another
+        model, instead of raising.
+
+    Raises:
+      InputError: `out` cannot be written; the files hold no pairs; `work` is
+        of other texts or of another model; or no pair has any negative.
+    """
+    from labse.data.pair_store import PairStore
+
+    check_output(out)
+    folder = WorkFolder(work, restart)
+    store = PairStore(patterns, folder.path("index"), options)
+    pairs = number_pairs(store)
+    negatives = _fitting_number(negatives, pairs)
+    encode_fn, fingerprint = load_encoder()
+    vectors = _encode(pairs.texts, encode_fn, fingerprint, folder)
+    with _bar(len(pairs), "pair", "search") as bar:
+        found = hard_negatives.find(
+            pairs, vectors, negatives, max_cosine, bar.update
+        )
+    summary = _summary(pairs, found, _truncation(pairs.texts, encode_fn))
+    if summary.none == len(pairs):
+        raise InputError(
+            "No pair has a hard negative: all near targets of its language "
+            "are translations of the source, or above --max_cosine. Give more "
+            f"pairs. Received {len(pairs):,}."
+        )
+    _write(pathlib.Path(out), store, pairs, found)
+    return summary
+
+
+def number_pairs(store: "PairStore") -> PairTexts:
+    """The pairs of some files with their texts as numbers."""
+    numbers: dict[str, int] = {}
+    languages: dict[str, int] = {}
+    rows = np.empty((len(store), 3), np.int64)
+    for row in range(len(store)):
+        pair = store.pair(row)
+        for side, text in enumerate((pair.source, pair.target)):
+            rows[row, side] = numbers.setdefault(text.decode(), len(numbers))
+        language = pair.target_language
+        rows[row, 2] = languages.setdefault(language, len(languages))
+    return PairTexts(list(numbers), *rows.T)
+
+
+def _fitting_number(negatives: int, pairs: PairTexts) -> int:
+    """Negatives of a pair, lowered to what the largest language can give."""
+    distinct = np.unique(np.stack([pairs.languages, pairs.targets]), axis=1)
+    most = int(np.unique(distinct[0], return_counts=True)[1].max()) - 1
+    if most < 1:
+        raise InputError(
+            "A hard negative is another target of a pair's language. "
+            f"Received {len(pairs):,} pairs of which no language has two "
+            "different targets. Give more pairs."
+        )
+    if negatives > most:
+        print(
+            f"negatives is lowered from {negatives} to {most}: no language "
+            f"has more than {most + 1} different targets.",
+            file=sys.stderr,
+        )
+    return min(negatives, most)
+
+
+def _truncation(texts: list[str], encode_fn) -> tuple[int, int] | None:
+    """How many texts the encoder cuts, and at how many tokens, if it says."""
+    if not hasattr(encode_fn, "truncated"):
+        return None
+    truncated = encode_fn.truncated(texts)
+    if truncated is None:
+        return None
+    return int(np.sum(truncated)), encode_fn.max_length
+
+
+def _encode(
+    texts: list[str], encode_fn, fingerprint: str, folder: WorkFolder
+) -> np.ndarray:
+    """The texts' vectors, mapped: float32 [n, dim]."""
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(hashlib.sha256(text.encode()).digest())
+
+    def write(path: pathlib.Path) -> None:
+        with _bar(len(texts), "text", "encode") as bar:
+            sentence_vectors.embed(
+                encode_fn,
+                lambda start, stop: texts[start:stop],
+                range(len(texts)),
+                "float32",
+                path,
+                bar.update,
+                CHUNK,
+            )
+
+    made_from = {"model": fingerprint, "texts": digest.hexdigest()}
+    folder.make(_VECTORS, made_from, write)
+    return np.load(folder.path(_VECTORS), mmap_mode="r")
+
+
+def _bar(total: int, unit: str, what: str) -> tqdm.tqdm:
+    return tqdm.tqdm(total=total, unit=f" {unit}s", desc=what)
+
+
+def _summary(
+    pairs: PairTexts, found: Negatives, truncated: tuple[int, int] | None
+) -> Summary:
+    counts = np.sum(found.texts != NONE, axis=1)
+    wanted = found.texts.shape[1]
+    none = int(np.sum(counts == 0))
+    complete = int(np.sum(counts == wanted))
+    return Summary(
+        pairs=len(pairs),
+        texts=len(pairs.texts),
+        complete=complete,
+        fewer=len(pairs) - complete - none,
+        none=none,
+        truncated=truncated,
+        true_cosine=float(found.true_cosines.mean(dtype=np.float64)),
+        negative_cosine=float(
+            found.cosines[found.texts != NONE].mean(dtype=np.float64)
+            if none < len(pairs)
+            else np.nan
+        ),
+        negatives=wanted,
+    )
+
+
+def _write(
+    out: pathlib.Path, store: "PairStore", pairs: PairTexts, found: Negatives
+) -> None:
+    """Writes beside `out` and renames."""
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    write = _write_records if out.suffix == ".tfrecord" else _write_table
+    columns = PAIR_COLUMNS
+    if any(store.corpus_names):
+        columns = (*PAIR_COLUMNS, CORPUS)
+    try:
+        count = write(temporary, out, columns, _rows(store, pairs, found))
+        if count != len(pairs):
+            raise ValueError(f"{len(pairs)} pairs were read, {count} written.")
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rows(
+    store: "PairStore", pairs: PairTexts, found: Negatives
+) -> Iterator[tuple["Pair", list[str]]]:
+    for row, numbers in enumerate(found.texts):
+        negatives = [pairs.texts[number] for number in numbers[numbers != NONE]]
+        yield store.pair(row), negatives
+
+
+def _cells(pair: "Pair", columns: tuple[str, ...]) -> list[bytes]:
+    values = (getattr(pair, name) for name in columns)
+    return [v.encode() if isinstance(v, str) else v for v in values]
+
+
+def _write_table(
+    temporary: pathlib.Path,
+    out: pathlib.Path,
+    columns: tuple[str, ...],
+    rows: Iterable[tuple["Pair", list[str]]],
+) -> int:
+    count = 0
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(temporary, "wb"))
+        if out.suffix == ".gz":
+            # No name and no time inside: equal pairs give equal bytes.
+            file = stack.enter_context(
+                gzip.GzipFile("", "wb", fileobj=file, mtime=0)
+            )
+        file.write("\t".join([*columns, HARD_NEGATIVES]).encode() + b"\n")
+        for count, (pair, negatives) in enumerate(rows, start=1):
+            cells = _cells(pair, columns)
+            if any(b"\t" in cell or b"\n" in cell for cell in cells):
+                raise InputError(
+                    "A TSV cannot hold a text with a tab or a line feed. "
+                    f"Received in pair {count}: {cells[0][:80]!r}, "
+                    f"{cells[1][:80]!r}. Write a .tfrecord."
+                )
+            texts = json.dumps(negatives, ensure_ascii=False)
+            file.write(b"\t".join([*cells, texts.encode()]) + b"\n")
+    return count
+
+
+def _write_records(
+    temporary: pathlib.Path,
+    _,
+    columns: tuple[str, ...],
+    rows: Iterable[tuple["Pair", list[str]]],
+) -> int:
+    import tensorflow as tf
+
+    count = 0
+    with tf.io.TFRecordWriter(str(temporary)) as writer:
+        for pair, negatives in rows:
+            values = {
+                name: [cell]
+                for name, cell in zip(
+                    columns, _cells(pair, columns), strict=True
+                )
+            }
+            values[HARD_NEGATIVES] = [text.encode() for text in negatives]
+            features = {
+                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=v))
+                for name, v in values.items()
+            }
+            example = tf.train.Example(
+                features=tf.train.Features(feature=features)
+            )
+            writer.write(example.SerializeToString(deterministic=True))
+            count += 1
+    return count

@@ -1,0 +1,131 @@
+"""Neighbours on disk: each shard's, and all of them together.
+
+A search of one shard of sources among all targets gives each of its sources'
+nearest targets, and, of this shard, each target's nearest sources. The latter
+are merged over the shards: highest cosine first, of equal ones the lowest
+source, so that the result does not depend on where shards end.
+"""
+
+import functools
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from labse.errors import InputError
+from labse.files.vector_shards import VectorShards
+from labse.mining.margin import Neighbours
+from labse.search.exact_search import exact_search_both
+
+# Rows merged at once.
+_ROWS = 2**18
+
+
+def search_shard(
+    source: VectorShards,
+    target: VectorShards,
+    shard: int,
+    k: int,
+    progress: Callable[[int, int], None],
+) -> tuple[Neighbours, Neighbours]:
+    """Exact neighbours between one shard of sources and all targets.
+
+    Args:
+      source: n sentences.
+      target: m sentences.
+      shard: number of the sources' shard.
+      k: neighbours of each sentence.
+      progress: called with (done, total).
+
+    Returns:
+      the nearest targets of the shard's sources, [rows, k], and the nearest of
+      the shard's sources for each target, [m, min(k, rows)].
+    """
+    rows, first = source.shard(shard), source.starts[shard]
+    forward, backward = exact_search_both(
+        rows, target, k, min(k, len(rows)), progress
+    )
+    indices, cosines = backward
+    return Neighbours(*forward), Neighbours(indices + first, cosines)
+
+
+def without_itself(
+    indices: np.ndarray, cosines: np.ndarray, first: int
+) -> Neighbours:
+    """Drops from each row the sentence that the row is of.
+
+    Args:
+      indices: int64 [n, k + 1], neighbours among all sentences of a side.
+      cosines: float32 [n, k + 1].
+      first: the number of the first row's sentence.
+
+    Returns:
+      k neighbours of each.
+    """
+    is_own = indices == first + np.arange(len(indices))[:, None]
+    # Among many copies of one vector, a sentence may not find itself.
+    is_own[~is_own.any(axis=1), -1] = True
+    shape = (len(indices), indices.shape[1] - 1)
+    return Neighbours(
+        indices[~is_own].reshape(shape), cosines[~is_own].reshape(shape)
+    )
+
+
+def merge(parts: Iterable[Neighbours], k: int) -> Neighbours:
+    """The k nearest over all parts, each int64 and float32 [m, k or less].
+
+    One part after the other: no more than one is held beside the result.
+    """
+    return functools.reduce(
+        lambda merged, part: _nearest_of_both(merged, part, k), parts
+    )
+
+
+def _nearest_of_both(one: Neighbours, other: Neighbours, k: int) -> Neighbours:
+    parts = (one, other)
+    k = min(k, one.indices.shape[1] + other.indices.shape[1])
+    num_rows = len(parts[0].indices)
+    indices = np.empty((num_rows, k), np.int64)
+    cosines = np.empty((num_rows, k), np.float32)
+    for start in range(0, num_rows, _ROWS):
+        rows = slice(start, start + _ROWS)
+        found = np.concatenate([part.indices[rows] for part in parts], axis=1)
+        values = np.concatenate([part.cosines[rows] for part in parts], axis=1)
+        order = np.lexsort((found, -values), axis=1)[:, :k]
+        indices[rows] = np.take_along_axis(found, order, 1)
+        cosines[rows] = np.take_along_axis(values, order, 1)
+    return Neighbours(indices, cosines)
+
+
+def write(path: pathlib.Path, **neighbours: Neighbours) -> None:
+    """Writes named neighbours to one `.npz` file."""
+    arrays = {}
+    for name, found in neighbours.items():
+        arrays[f"{name}_indices"] = found.indices
+        arrays[f"{name}_cosines"] = found.cosines
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def read(path: pathlib.Path, name: str) -> Neighbours:
+    """The neighbours of that name in a file of `write`."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return Neighbours(arrays[f"{name}_indices"], arrays[f"{name}_cosines"])
+
+
+def joined(parts: Sequence[Neighbours], num_rows: int) -> Neighbours:
+    """The rows of consecutive parts, one after the other.
+
+    Raises:
+      InputError: they are not as many as there are sentences.
+    """
+    found = Neighbours(
+        np.concatenate([part.indices for part in parts]),
+        np.concatenate([part.cosines for part in parts]),
+    )
+    if len(found.indices) != num_rows:
+        raise InputError(
+            f"{num_rows} sentences went into the search and "
+            f"{len(found.indices)} came out. Start again with --restart."
+        )
+    return found

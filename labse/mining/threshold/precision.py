@@ -1,0 +1,405 @@
+"""From scores to probabilities: "keep pairs of precision 0.9".
+
+A score says which of two pairs is likelier a translation, not how likely it
+is. Isotonic regression (Zadrozny and Elkan 2002,
+https://doi.org/10.1145/775047.775151) learns that from pairs of which it is
+known: of all functions that never fall as the score rises it takes the one of
+least squared error. Between two known scores it goes straight, beyond the
+lowest and the highest it stays level.
+
+The precision of a set of pairs is then expected to be the mean of their
+probabilities. `Calibration.threshold` looks at the whole set that is kept, not
+at its last pair: kept at precision 0.9, the last pair's own probability may
+well be 0.5.
+
+`fit` needs pairs whose labels are known, from `gold_pairs`.
+`fit_to_pool` needs no labels, only a sample of translations that were mined
+among pairs of which nothing is known, from `planted`. What these
+do not represent, no calibration can make good: see there.
+"""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+
+from labse.errors import InputError
+
+# The schema of `Calibration.to_json`.
+FORMAT = "labse-calibration-1"
+# More points say nothing that a curve could show.
+MAX_CURVE_POINTS = 1000
+# Translations of the sample in one step of `fit_to_pool`: the highest scores
+# would look surer than they are if a single one made a step.
+STEP = 10
+# A mean of 0.9 over pairs of 0.9 may come out as 0.8999999999999999.
+_ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class CurvePoint:
+    """What keeping all pairs from a score on means.
+
+    Attributes:
+      score: the lowest that is kept.
+      probability: of a pair of this score.
+      precision: expected of the pairs kept: the mean of their probabilities.
+      recall: share of the known translations that is kept, found or not.
+      kept: share of the fitted pairs that is kept.
+    """
+
+    score: float
+    probability: float
+    precision: float
+    recall: float
+    kept: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """A fitted calibration; NumPy only.
+
+    Attributes:
+      scores: float64 [m], rising: the corners of the function.
+      probabilities: float64 [m], never falling.
+      num_pairs: how many pairs it was fitted on.
+      num_translations: how many known translations were mined.
+      num_known: how many were to be found.
+      curve: the highest score first; of at most `MAX_CURVE_POINTS` scores.
+      basis: what the labels come from, in words.
+    """
+
+    scores: np.ndarray
+    probabilities: np.ndarray
+    num_pairs: int
+    num_translations: int
+    num_known: int
+    curve: tuple[CurvePoint, ...]
+    basis: str = ""
+
+    def probability(self, scores: np.ndarray) -> np.ndarray:
+        """Of being translations: float64, of the shape of the scores."""
+        scores = np.asarray(scores, np.float64)
+        return np.interp(scores, self.scores, self.probabilities)
+
+    def threshold(
+        self, precision: float, scores: np.ndarray | None = None
+    ) -> float:
+        """The lowest score from which on the expected precision is reached.
+
+        Args:
+          precision: of the whole set that is kept; above 0, below 1.
+          scores: float [n], in any order: of the pairs of which some are to be
+            kept. Without them, the fitted pairs stand for these, and the
+            threshold is the lowest of the curve's scores.
+
+        Returns:
+          a score of one of the pairs: those of no lower score are to be kept.
+
+        Raises:
+          InputError: the precision is out of range, there are no pairs, or no
+            threshold reaches it.
+        """
+        check_precision(precision)
+        if scores is None:
+            levels = np.array([point.score for point in self.curve])
+            expected = np.array([point.precision for point in self.curve])
+        else:
+            levels, expected = self._levels(scores)
+        reached = np.flatnonzero(expected >= precision - _ROUNDING)
+        if not reached.size:
+            raise InputError(
+                f"No threshold gives a precision of {precision:g}: the best "
+                f"pairs, of score {levels[0]:.4g}, are expected to have "
+                f"{expected[0]:.4g}. Ask for no more than "
+                f"{math.floor(expected.max() * 1000) / 1000:g}, or mine with "
+                "a better model or another scoring."
+            )
+        return float(levels[reached[-1]])
+
+    def expected_precision(self, scores: np.ndarray) -> float:
+        """The mean probability of pairs of these scores; NaN of none."""
+        probabilities = self.probability(scores)
+        return float(probabilities.mean()) if probabilities.size else math.nan
+
+    def to_json(self) -> str:
+        """The calibration as JSON; equal ones give equal text.
+
+        ```
+        format            "labse-calibration-1"
+        basis             what the labels come from, in words
+        num_pairs, num_translations, num_known   whole numbers, see Calibration
+        scores, probabilities   lists of m numbers; straight between them
+        curve             {"score": [...], "probability": [...],
+                          "precision": [...], "recall": [...], "kept": [...]},
+                          see CurvePoint
+        ```
+        """
+        values = dataclasses.asdict(self)
+        curve = {
+            field.name: [getattr(point, field.name) for point in self.curve]
+            for field in dataclasses.fields(CurvePoint)
+        }
+        values |= {
+            "format": FORMAT,
+            "scores": self.scores.tolist(),
+            "probabilities": self.probabilities.tolist(),
+            "curve": curve,
+        }
+        return json.dumps(values, indent=1, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "calibration") -> "Calibration":
+        """The calibration that `to_json` wrote.
+
+        Args:
+          text: JSON.
+          name: of the file, for the message.
+
+        Raises:
+          InputError: it is not of that schema.
+        """
+        try:
+            values = json.loads(text)
+            if values.pop("format") != FORMAT:
+                raise ValueError("another format")
+            columns = values.pop("curve")
+            names = [field.name for field in dataclasses.fields(CurvePoint)]
+            rows = zip(*(columns[each] for each in names), strict=True)
+            curve = tuple(CurvePoint(*map(float, row)) for row in rows)
+            scores, probabilities = (
+                np.array(values.pop(each), np.float64)
+                for each in ("scores", "probabilities")
+            )
+            result = cls(scores, probabilities, curve=curve, **values)
+            _check_function(scores, probabilities)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(
+                f"{name} must be a calibration as `labse mine` writes it, "
+                f"{FORMAT}. It is not: {error}. Fit it again."
+            ) from error
+        return result
+
+    def _levels(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distinct scores, highest first, and the precision from each on."""
+        scores = _checked_scores(scores)
+        levels, counts = np.unique(-scores, return_counts=True)
+        levels = -levels
+        sums = np.cumsum(self.probability(levels) * counts)
+        return levels, sums / np.cumsum(counts)
+
+
+def check_precision(precision: float) -> None:
+    """Raises `InputError` where it is not above 0 and below 1."""
+    if not 0 < precision < 1:
+        raise InputError(
+            "A precision to keep must be above 0 and below 1: of no finite "
+            "sample follows certainty, and 0 keeps everything. Received: "
+            f"{precision}. Pass 0.9, say."
+        )
+
+
+def fit(
+    scores: np.ndarray,
+    is_translation: np.ndarray,
+    num_known: int | None = None,
+    basis: str = "",
+) -> Calibration:
+    """Learns from labelled pairs how probable a translation is at each score.
+
+    The order of the pairs does not matter.
+
+    Args:
+      scores: float [p], of labelled pairs.
+      is_translation: bool [p].
+      num_known: translations that were to be found, mined or not; default
+        those among the pairs, whose recall is then 1.
+      basis: what the labels come from, in words, for the JSON.
+
+    Raises:
+      InputError: there are no pairs, only translations or none at all, or a
+        score is not finite; scikit-learn is missing.
+    """
+    scores = _checked_scores(scores)
+    is_translation = np.asarray(is_translation, bool)
+    if is_translation.shape != scores.shape:
+        raise InputError(
+            "Scores and labels must be as many. Received: "
+            f"{list(scores.shape)} and {list(is_translation.shape)}."
+        )
+    # Sums then add up in one order only.
+    order = np.lexsort((is_translation, scores))
+    scores, is_translation = scores[order], is_translation[order]
+    num_translations = int(is_translation.sum())
+    num_known = num_translations if num_known is None else num_known
+    _check_classes(num_translations, len(scores), num_known)
+    return _fit(
+        scores,
+        is_translation.astype(np.float64),
+        scores[is_translation],
+        num_known,
+        basis,
+    )
+
+
+def fit_to_pool(
+    scores: np.ndarray,
+    found: np.ndarray,
+    num_known: int,
+    num_translations: float,
+    basis: str = "",
+) -> Calibration:
+    """Learns the same from unlabelled pairs and a sample of translations.
+
+    If a share r of the sample scores at least t, so do r * num_translations of
+    the translations that the pairs could hold; divided by how many pairs score
+    at least t, that is their precision. Taken in steps of 10 of the sample, and
+    made a function that never falls and is at most 1 by isotonic regression.
+
+    Args:
+      scores: float [p], of pairs of which nothing is known.
+      found: float [f], of the sample's pairs that were mined.
+      num_known: translations in the sample, mined or not.
+      num_translations: there to be mined by the unknown pairs, mined or not.
+      basis: where the sample comes from, in words, for the JSON.
+
+    Raises:
+      InputError: there are no pairs, a score is not finite, or fewer than 10
+        of the sample were mined; scikit-learn is missing.
+    """
+    scores, found = np.sort(_checked_scores(scores)), np.sort(found)
+    if not STEP <= len(found) <= num_known:
+        raise InputError(
+            f"To calibrate scores, at least {STEP} known translations must be "
+            f"mined. Received: {len(found):,} of {num_known:,}. Give more "
+            "known pairs, or use a model that knows these languages."
+        )
+    each = num_translations / num_known
+    starts = found[::-1][STEP - 1 :: STEP]  # of the steps, the highest first
+    # Numbers of steps by score; the pairs below the last step are one more.
+    steps = len(starts) - np.searchsorted(starts[::-1], scores, side="right")
+    num_pairs = np.bincount(steps, minlength=len(starts) + 1)
+    share, rest = np.zeros(len(num_pairs)), 0.0
+    for step, pairs in enumerate(num_pairs.tolist()):
+        expected = STEP if step < len(starts) else len(found) % STEP
+        rest += expected * each
+        if pairs:  # Else they count with those of the next step.
+            share[step], rest = rest / pairs, 0.0
+    return _fit(scores, share[steps], found, num_known, basis)
+
+
+def _fit(
+    scores: np.ndarray,
+    values: np.ndarray,
+    found: np.ndarray,
+    num_known: int,
+    basis: str,
+) -> Calibration:
+    """Fits values to rising scores; `found` rises too."""
+    regression = import_isotonic()
+    regression.fit(scores, values)
+    corners = np.asarray(regression.X_thresholds_, np.float64)
+    levels = np.asarray(regression.y_thresholds_, np.float64)
+    levels = np.clip(levels, 0, 1)  # Means may be a rounding beyond.
+    return Calibration(
+        corners,
+        levels,
+        len(scores),
+        len(found),
+        num_known,
+        _curve(scores, np.interp(scores, corners, levels), found, num_known),
+        basis,
+    )
+
+
+def import_isotonic():
+    """scikit-learn's isotonic regression, from 0 to 1.
+
+    Raises:
+      InputError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.isotonic import IsotonicRegression
+    except ImportError as error:
+        raise InputError(
+            "--precision needs scikit-learn, which is not installed. Run: "
+            "pip install 'labse[evaluation]'"
+        ) from error
+    return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+
+
+def _checked_scores(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores, np.float64)
+    if scores.ndim != 1 or not scores.size or not np.isfinite(scores).all():
+        what = (
+            f"shape {list(scores.shape)}"
+            if scores.ndim != 1 or not scores.size
+            else f"{np.sum(~np.isfinite(scores))} that are not"
+        )
+        raise InputError(
+            "Scores must be [p], at least one, and finite. Received: "
+            f"{what}. Was any pair mined?"
+        )
+    return scores
+
+
+def _check_classes(num_translations: int, num_pairs: int, num_known: int):
+    if not num_translations:
+        raise InputError(
+            "To calibrate scores, some known translations must be among the "
+            f"mined pairs. Received: none of {num_known:,} known ones among "
+            f"{num_pairs:,} labelled pairs. Are the gold pairs those of these "
+            "two files, and is the model one of these languages?"
+        )
+    if num_translations == num_pairs:
+        raise InputError(
+            "To calibrate scores, translations and other pairs must both be "
+            f"among the mined pairs. Received: all {num_pairs:,} labelled "
+            "pairs are translations, so nothing tells what a wrong pair "
+            "scores. Mine from more text, or with --retrieval=union."
+        )
+    if num_known < num_translations:
+        raise InputError(
+            "There cannot be more known translations among the mined pairs, "
+            f"{num_translations:,}, than there are, {num_known:,}."
+        )
+
+
+def _check_function(scores: np.ndarray, probabilities: np.ndarray) -> None:
+    if scores.ndim != 1 or not scores.size:
+        raise ValueError("it has no scores")
+    if scores.shape != probabilities.shape:
+        raise ValueError("scores and probabilities are not as many")
+    if not (np.diff(scores) > 0).all() or not np.isfinite(scores).all():
+        raise ValueError("scores do not rise")
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise ValueError("probabilities are not between 0 and 1")
+    if not (np.diff(probabilities) >= 0).all():
+        raise ValueError("probabilities fall")
+
+
+def _curve(
+    scores: np.ndarray,
+    probabilities: np.ndarray,
+    found: np.ndarray,
+    num_known: int,
+) -> tuple[CurvePoint, ...]:
+    """One point a distinct score, from the highest down, or evenly some."""
+    scores, probabilities = scores[::-1], probabilities[::-1]
+    kept = np.arange(1, len(scores) + 1)
+    precisions = np.cumsum(probabilities) / kept
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
+    if len(last) > MAX_CURVE_POINTS:
+        even = np.linspace(0, len(last) - 1, MAX_CURVE_POINTS)
+        last = last[even.round().astype(np.int64)]
+    recalls = len(found) - np.searchsorted(found, scores[last], side="left")
+    columns = (
+        scores[last],
+        probabilities[last],
+        precisions[last],
+        recalls / num_known,
+        kept[last] / len(scores),
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(CurvePoint(*row) for row in rows)

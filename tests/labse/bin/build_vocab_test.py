@@ -1,0 +1,135 @@
+import gzip
+import os
+
+import pytest
+
+from data_pipeline.vocabulary import word_counts
+from labse.bin import build_vocab
+from labse.bin.flags import program
+from labse.files.reading import ReadOptions
+from labse.files.texts import Texts
+from labse.preprocessing.vocabulary import Vocabulary
+
+PAIRS = (
+    "source\ttarget\tsource_language\ttarget_language\n"
+    "Guten Tag, Tag!\tGood day\tde\ten\n"
+    "早上\tGood day\tzh\ten\n"
+)
+
+
+def count(path, language=""):
+    texts = Texts([path], ReadOptions(language=language))
+    return {k: dict(v) for k, v in word_counts.count_words(texts).items()}
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    path.write_text(PAIRS, encoding="utf-8")
+    return path
+
+
+def test_both_sides_of_pairs_count_under_their_language(pairs):
+    assert count(pairs) == {
+        "de": {"Guten": 1, "Tag": 2, ",": 1, "!": 1},
+        "en": {"Good": 2, "day": 2},
+        "zh": {"早": 1, "上": 1},
+    }
+
+
+def test_monolingual_gzip(tmp_path):
+    path = tmp_path / "mono.tsv.gz"
+    path.write_bytes(
+        gzip.compress("language\ttext\nfr\tl'eau\u00a0!\nfr\tl\n".encode())
+    )
+    assert count(path) == {"fr": {"l": 2, "'": 1, "eau": 1, "!": 1}}
+
+
+def test_plain_text_is_split_at_line_feeds_only(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("a\u2028b \u200bc\r\na\xff\n".encode())
+    assert count(path, "xx") == {"xx": {"a": 1, "b": 1, "c": 1, "aÿ": 1}}
+
+
+def test_words_of_more_than_100_characters_are_left_out(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("x" * 100 + " " + "y" * 101)
+    assert count(path, "xx") == {"xx": {"x" * 100: 1}}
+
+
+def test_rare_words_make_room(monkeypatch, tmp_path):
+    monkeypatch.setattr(word_counts, "MAX_DIFFERENT_WORDS", 3)
+    path = tmp_path / "a.txt"
+    path.write_text("a b c d d d d d")
+    assert count(path, "xx") == {"xx": {"d": 5}}
+
+
+def test_not_all_rare_words_are_forgotten(monkeypatch, tmp_path):
+    monkeypatch.setattr(word_counts, "MAX_DIFFERENT_WORDS", 8)
+    path = tmp_path / "a.txt"
+    path.write_text("a b c d e f g h i i")
+    # Every other one of a to h goes, which leaves five; then of what is seen
+    # at most twice.
+    assert count(path, "xx") == {"xx": {"d": 1, "h": 1}}
+
+
+def run(*arguments):
+    return program.run(build_vocab, list(arguments), "labse build-vocab")
+
+
+def test_program(pairs, tmp_path, capsys):
+    out = tmp_path / "vocab.txt"
+    code = run(
+        f"--input={tmp_path}/*.tsv", f"--out={out}", "--vocab_size=42",
+        "--unused=1", "--min_count=1", "--smoothing_exponent=0",
+    )  # fmt: skip
+    assert code == 0
+    assert len(Vocabulary.read(out)) == 42
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["language", "words", "share", "smoothed"]
+    # 5 German words, 4 English, 2 Chinese.
+    assert lines[1].split() == ["de", "5", "45.455%", "33.333%"]
+    assert lines[2].split() == ["en", "4", "36.364%", "33.333%"]
+    assert lines[3].split() == ["zh", "2", "18.182%", "33.333%"]
+    assert lines[4].endswith("vocab.txt: 42 pieces")
+
+
+def test_report_of_text_that_was_held_out(pairs, tmp_path, capsys):
+    held_out = tmp_path / "held_out.tsv"
+    held_out.write_text("text\tlanguage\nTag, day\tde\n上海 早\tzh\n")
+    code = run(
+        f"--input={pairs}", f"--out={tmp_path}/vocab.txt", "--vocab_size=42",
+        "--unused=1", "--min_count=1", f"--report_text={held_out}",
+    )  # fmt: skip
+    assert code == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[-4][-3:] == ["pieces", "per", "character"]
+    # "Tag" and "day" are pieces: 3 pieces of 7 characters; 海 is not known.
+    assert lines[-3] == ["de", "1", "3", "0", "0.000%", "0.4286"]
+    assert lines[-2] == ["zh", "1", "3", "1", "33.333%", "1.0000"]
+    assert lines[-1] == ["all", "2", "6", "1", "16.667%", "0.6000"]
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["--input=none-*.tsv"], "No file matches 'none-*.tsv'"),
+        (["--vocab_size=9"], "Received 9. Raise it"),
+        (["--min_count=0"], "min_count is at least 1. Received 0"),
+        (["--report_text=PAIRS"], "must be text that was held out"),
+        (["--out=no/folder/v.txt"], "Make the folder no/folder first"),
+    ],
+)
+def test_program_errors_write_nothing(
+    pairs, tmp_path, capsys, arguments, message
+):
+    given = {
+        "--input": str(pairs),
+        "--out": f"{tmp_path}/vocab.txt",
+        "--vocab_size": "44",
+    }
+    arguments = [text.replace("PAIRS", str(pairs)) for text in arguments]
+    given.update(argument.split("=") for argument in arguments)
+    assert run(*(f"{key}={value}" for key, value in given.items())) == 2
+    assert message in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["pairs.tsv"]

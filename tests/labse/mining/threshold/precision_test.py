@@ -1,0 +1,320 @@
+"""Calibrations worked by hand, and against scikit-learn."""
+
+import json
+import sys
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from labse.errors import InputError
+from labse.mining.threshold import precision, precision_plot
+
+sklearn_isotonic = pytest.importorskip("sklearn.isotonic")
+
+# Labels by rising score: 0 | 1 0 | 1 1. Means must not fall: 0, 1/2, 1.
+_SCORES = np.array([0.5, 0.1, 0.3, 0.2, 0.4])
+_LABELS = np.array([True, False, False, True, True])
+
+
+def _random(num=2000, seed=0):
+    generator = np.random.default_rng(seed)
+    scores = generator.uniform(0, 1, num).round(2)  # With ties.
+    return scores, generator.uniform(0, 1, num) < scores**2
+
+
+def test_probabilities_by_hand():
+    calibration = precision.fit(_SCORES, _LABELS)
+    np.testing.assert_array_equal(
+        calibration.probability([0.1, 0.2, 0.3, 0.4, 0.5]), [0, 0.5, 0.5, 1, 1]
+    )
+    # Straight between two corners, level beyond the last ones.
+    np.testing.assert_allclose(
+        calibration.probability([[-9, 0.15], [0.35, 9]]), [[0, 0.25], [0.75, 1]]
+    )
+    assert calibration.num_pairs == 5
+    assert calibration.num_translations == calibration.num_known == 3
+
+
+def test_the_curve_by_hand():
+    calibration = precision.fit(_SCORES, _LABELS, num_known=4)
+    rows = [
+        (p.score, p.probability, p.precision, p.recall, p.kept)
+        for p in calibration.curve
+    ]
+    expected = [
+        # score, probability, mean probability from here on, recall, kept
+        (0.5, 1, 1, 1 / 4, 1 / 5),
+        (0.4, 1, 1, 2 / 4, 2 / 5),
+        (0.3, 0.5, 2.5 / 3, 2 / 4, 3 / 5),
+        (0.2, 0.5, 3 / 4, 3 / 4, 4 / 5),
+        (0.1, 0, 3 / 5, 3 / 4, 1),
+    ]
+    np.testing.assert_allclose(rows, expected, rtol=1e-15)
+
+
+def test_thresholds_by_hand():
+    calibration = precision.fit(_SCORES, _LABELS)
+    # Precisions from the top: 1, 1, 0.833, 0.75, 0.6.
+    assert calibration.threshold(0.99) == 0.4
+    assert calibration.threshold(0.8) == 0.3
+    assert calibration.threshold(0.75) == 0.2  # Reached exactly.
+    assert calibration.threshold(0.76) == 0.3
+    assert calibration.threshold(0.1) == 0.1
+    # Of other pairs: probabilities 1, 0.5, 0.5 (equal scores stay together)
+    # and 0; precisions 1, 2/3, 2/3, 1/2.
+    scores = np.array([0.25, 0.0, 0.45, 0.25])
+    assert calibration.threshold(0.7, scores) == 0.45
+    assert calibration.threshold(0.6, scores) == 0.25
+    assert calibration.threshold(0.5, scores) == 0.0
+    assert calibration.expected_precision(scores) == 0.5
+    assert np.isnan(calibration.expected_precision(scores[:0]))
+
+
+def test_the_threshold_is_the_whole_sets_not_the_last_pairs():
+    # One block of 9 right and 1 wrong, mixed so that no score tells them apart,
+    # then wrong ones: 0.9 is reached by the block although sums of 0.9 round.
+    scores = np.array([2.0] * 10 + [1.0] * 30)
+    labels = np.array([True] * 9 + [False] * 31)
+    calibration = precision.fit(scores, labels)
+    assert calibration.threshold(0.9) == 2.0
+    many = np.array([2.0] * 1000 + [1.0])
+    assert calibration.threshold(0.9, many) == 2.0
+
+
+def test_a_threshold_is_the_lowest_that_will_do():
+    scores, labels = _random()
+    calibration = precision.fit(scores, labels)
+    others, _ = _random(500, 1)
+    probabilities = calibration.probability(others)
+    for wanted in (0.4, 0.5, 0.7, 0.9):
+        threshold = calibration.threshold(wanted, others)
+        assert probabilities[others >= threshold].mean() >= wanted
+        lower = others[others < threshold].max()
+        assert probabilities[others >= lower].mean() < wanted
+
+
+def test_equals_scikit_learn():
+    scores, labels = _random()
+    peer = sklearn_isotonic.IsotonicRegression(out_of_bounds="clip")
+    peer.fit(scores, labels.astype(float))
+    calibration = precision.fit(scores, labels)
+    where = np.linspace(-0.5, 1.5, 999)
+    np.testing.assert_allclose(
+        calibration.probability(where), peer.predict(where), atol=1e-12
+    )
+    assert len(calibration.scores) > 10
+
+
+def test_fitted_to_a_pool_by_hand():
+    # 20 of 40 translations of the sample are found: ten at 3 or more, ten at 1
+    # or more. There are 80 translations in the pool: each found one stands for
+    # two. 25 pairs from 3 on, 40 more from 1 on, 100 below.
+    scores = np.repeat([3.5, 1.5, 0.5], [25, 40, 100])
+    found = np.array([4.0] * 9 + [3] + [2] * 9 + [1])
+    calibration = precision.fit_to_pool(scores, found, 40, 80)
+    np.testing.assert_allclose(
+        calibration.probability([3.5, 1.5, 0.5]), [20 / 25, 20 / 40, 0]
+    )
+    assert calibration.num_pairs == 165
+    assert calibration.num_translations == 20
+    # All 65 from 1.5 on: 40 / 65 = 0.615; of the sample 19 of 40 score more.
+    assert calibration.threshold(0.61) == 1.5
+    assert calibration.threshold(0.62) == 3.5
+    assert calibration.curve[1].precision == pytest.approx(40 / 65)
+    assert calibration.curve[1].recall == 19 / 40
+    # Three more below the last whole step stand for six.
+    more = np.append(found, [0.7, 0.6, 0.2])
+    calibration = precision.fit_to_pool(scores, more, 40, 80)
+    assert calibration.probability([0.5])[0] == pytest.approx(6 / 100)
+
+
+def test_a_pool_whose_best_pairs_are_too_few_for_their_share():
+    # No pair scores as the best step does: its share goes to the next one, and
+    # no probability is above 1.
+    scores = np.repeat([1.5, 0.5], [25, 100])
+    found = np.array([9.0] * 10 + [1] * 10)
+    calibration = precision.fit_to_pool(scores, found, 40, 40)
+    assert calibration.probability([1.5])[0] == pytest.approx(20 / 25)
+    calibration = precision.fit_to_pool(scores, found, 40, 80)
+    assert calibration.probability([1.5])[0] == 1
+    # None scores as the lowest, and least.
+    calibration = precision.fit_to_pool(scores, found - 9, 40, 40)
+    assert calibration.probability([0.5])[0] == pytest.approx(10 / 125)
+
+
+def test_a_pool_of_known_make():
+    # Scores of translations and others overlap; the sample is of the same make
+    # as the translations of the pool.
+    generator = np.random.default_rng(7)
+    right = generator.normal(2, 1, 3000)
+    wrong = generator.normal(0, 1, 27_000)
+    scores = np.concatenate([right, wrong])
+    sample = generator.normal(2, 1, 1000)
+    calibration = precision.fit_to_pool(scores, sample, 1000, 3000)
+    for wanted in (0.5, 0.8, 0.9):
+        threshold = calibration.threshold(wanted, scores)
+        found = np.sum(right >= threshold)
+        got = found / (found + np.sum(wrong >= threshold))
+        assert got == pytest.approx(wanted, abs=0.05)
+    # With half as many translations the precision is half.
+    halved = precision.fit_to_pool(scores, sample, 1000, 1500)
+    np.testing.assert_allclose(
+        halved.curve[-1].precision * 2,
+        calibration.curve[-1].precision,
+        rtol=0.1,
+    )
+
+
+def test_too_few_of_the_sample_were_mined():
+    with pytest.raises(InputError, match="Received: 9 of 40"):
+        precision.fit_to_pool(np.ones(5), np.ones(9), 40, 80)
+    with pytest.raises(InputError, match="Received: 50 of 40"):
+        precision.fit_to_pool(np.ones(5), np.ones(50), 40, 80)
+    with pytest.raises(InputError, match="at least one, and finite"):
+        precision.fit_to_pool(np.ones(0), np.ones(50), 60, 80)
+
+
+def test_the_order_of_the_pairs_does_not_matter():
+    scores, labels = _random()
+    order = np.random.default_rng(4).permutation(len(scores))
+    one = precision.fit(scores, labels)
+    two = precision.fit(scores[order], labels[order])
+    assert one.to_json() == two.to_json()
+
+
+def test_the_curve_is_thinned_and_keeps_its_ends():
+    generator = np.random.default_rng(5)
+    scores = generator.uniform(0, 1, 5000)
+    calibration = precision.fit(scores, scores > 0.5)
+    assert len(calibration.curve) == precision.MAX_CURVE_POINTS
+    assert calibration.curve[0].score == scores.max()
+    assert calibration.curve[-1].score == scores.min()
+    assert calibration.curve[-1].kept == 1
+
+
+def test_json_round_trip():
+    scores, labels = _random()
+    calibration = precision.fit(scores, labels, num_known=1500, basis="gold")
+    text = calibration.to_json()
+    again = precision.Calibration.from_json(text)
+    assert again.to_json() == text
+    assert again.threshold(0.7) == calibration.threshold(0.7)
+    assert again.curve == calibration.curve
+    np.testing.assert_array_equal(
+        again.probability(scores), calibration.probability(scores)
+    )
+    assert json.loads(text)["basis"] == "gold"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "other"},
+        {"probabilities": [0.5, 0.1]},
+        {"probabilities": [0.5]},
+        {"scores": []},
+        {"scores": [1.0, 0.0]},
+        {"probabilities": [0, 2]},
+        {"curve": {}},
+        {"surplus": 1},
+    ],
+)
+def test_json_of_another_shape(change):
+    good = {**json.loads(precision.fit([0, 1], [0, 1]).to_json())}
+    precision.Calibration.from_json(json.dumps(good))
+    with pytest.raises(InputError, match="c.json must be a calibration"):
+        precision.Calibration.from_json(json.dumps(good | change), "c.json")
+    with pytest.raises(InputError, match="Fit it again"):
+        precision.Calibration.from_json("{")
+
+
+@pytest.mark.parametrize("wanted", [0, 1, -0.1, 90, float("nan")])
+def test_a_precision_out_of_range(wanted):
+    calibration = precision.fit(_SCORES, _LABELS)
+    with pytest.raises(InputError, match="above 0 and below 1.*Received"):
+        calibration.threshold(wanted)
+
+
+def test_a_precision_that_no_threshold_reaches():
+    # The best block is 2 of 3 right.
+    calibration = precision.fit([1, 1, 1, 0], [True, True, False, False])
+    with pytest.raises(InputError) as error:
+        calibration.threshold(0.9)
+    message = str(error.value)
+    assert "No threshold gives a precision of 0.9" in message
+    assert "of score 1, are expected to have 0.6667" in message
+    assert "no more than 0.666," in message
+    assert calibration.threshold(0.666) == 1
+    with pytest.raises(InputError, match="expected to have 0"):
+        calibration.threshold(0.5, np.array([0.0, -1.0]))
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "message"),
+    [
+        ([], [], "at least one, and finite. Received: shape"),
+        ([[0.5]], [[True]], "Received: shape"),
+        ([0.5, np.nan], [True, False], "Received: 1 that are not"),
+        ([0.5, 0.1], [True], "as many. Received: "),
+        ([0.5, 0.1], [False, False], "none of 0 known ones among 2 labelled"),
+        ([0.5, 0.1], [True, True], "all 2 labelled pairs are translations"),
+    ],
+)
+def test_pairs_that_say_nothing(scores, labels, message):
+    with pytest.raises(InputError, match=message):
+        precision.fit(np.array(scores), np.array(labels, bool))
+
+
+def test_numbers_that_cannot_be():
+    with pytest.raises(InputError, match="than there are, 0"):
+        precision.fit([0, 1], [0, 1], num_known=0)
+    with pytest.raises(InputError, match="none of 7 known ones"):
+        precision.fit([0, 1], [0, 0], num_known=7)
+
+
+def test_scikit_learn_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.isotonic", None)
+    with pytest.raises(InputError, match=r"pip install 'labse\[evaluation\]'"):
+        precision.fit(_SCORES, _LABELS)
+
+
+def test_the_plot():
+    calibration = precision.fit(_SCORES, _LABELS)
+    text = precision_plot.draw(calibration, 0.3)
+    assert text == precision_plot.draw(calibration, 0.3)
+    svg = ElementTree.fromstring(text)
+    name = "{http://www.w3.org/2000/svg}"
+    lines = [
+        path.get("d")
+        for path in svg.iter(f"{name}path")
+        if path.get("class") == "line"
+    ]
+    assert len(lines) == 4  # Precision, recall, probability, the threshold.
+    # Scores 0.1 to 0.5 span x from 56 to 616, shares 0 to 1 y from 300 to 44.
+    # Precision from the highest score down: 1, 1, 5/6, 3/4, 3/5.
+    assert lines[0] == (
+        "M616.0 44.0L476.0 44.0L336.0 86.7L196.0 108.0L56.0 146.4"
+    )
+    assert lines[3] == "M336.0 44V300"
+    words = [text.text for text in svg.iter(f"{name}text")]
+    assert "threshold 0.3" in words
+    assert "Calibration on 5 pairs" in words
+
+
+def test_the_plot_of_one_score():
+    calibration = precision.fit([0.5, 0.5], [True, False])
+    ElementTree.fromstring(precision_plot.draw(calibration))
+
+
+def test_both_files_are_written(tmp_path):
+    calibration = precision.fit(_SCORES, _LABELS)
+    precision_plot.write(calibration, tmp_path / "calibration.json", 0.3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "calibration.json",
+        "calibration.svg",
+    ]
+    text = (tmp_path / "calibration.json").read_text()
+    assert text == calibration.to_json()
+    svg = (tmp_path / "calibration.svg").read_text()
+    assert svg == precision_plot.draw(calibration, 0.3)
