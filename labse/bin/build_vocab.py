@@ -13,36 +13,30 @@ how many of its words are [UNK] and how many pieces a character it is read in.
 
 import os
 
-from absl import flags
-
 from data_pipeline.vocabulary import (
     vocabulary_learner,
     vocabulary_tables,
     word_counts,
 )
 from labse.bin.flags import file_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
 from labse.files.texts import Texts
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines the program's flags."""
-    flags.DEFINE_multi_string(
+    flags.strings(
         "input",
         None,
         "Texts, or pairs, of which both sides count: .txt, .tsv with a header, "
         ".jsonl, each also as .gz, .bz2 or .xz, .parquet or TFRecords; a file "
         "or a glob; repeatable.",
-        flag_values=flag_values,
         required=True,
     )
-    file_flags.define_text_and_pair_flags(flag_values)
-    flags.DEFINE_string(
-        "out",
-        None,
-        "The vocabulary to write, one piece a line.",
-        flag_values=flag_values,
-        required=True,
+    file_flags.define_text_and_pair_flags(flags)
+    flags.string(
+        "out", None, "The vocabulary to write, one piece a line.", required=True
     )
     for name, default, text in (
         ("vocab_size", None, "Number of pieces, special ones included."),
@@ -64,54 +58,46 @@ def define_flags(flag_values: flags.FlagValues) -> None:
             "is not known is [UNK].",
         ),
     ):
-        flags.DEFINE_integer(
-            name,
-            default,
-            text,
-            flag_values=flag_values,
-            required=default is None,
-        )
-    flags.DEFINE_multi_string(
+        flags.integer(name, default, text, required=default is None)
+    flags.strings(
         "report_text",
         [],
         "File or glob of the text that the report is about: one that is not "
         "among the inputs.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_float(
+    flags.number(
         "smoothing_exponent",
         0.3,
         "1 leaves the languages' shares as they are, 0 makes them equal.",
-        flag_values=flag_values,
     )
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Checks the flags, learns the vocabulary, writes it."""
-    folder = os.path.dirname(flag_values.out) or "."
+    folder = os.path.dirname(flags.out) or "."
     if not os.path.isdir(folder):
         raise InputError(
             f"--out must be in a folder that exists. Received: "
-            f"{flag_values.out}. Make the folder {folder} first."
+            f"{flags.out}. Make the folder {folder} first."
         )
-    options = file_flags.options(flag_values)
-    texts, report_text = Texts(flag_values.input, options), None
-    if flag_values.report_text:
-        report_text = Texts(flag_values.report_text, options)
+    options = file_flags.options(flags)
+    texts, report_text = Texts(flags.input, options), None
+    if flags.report_text:
+        report_text = Texts(flags.report_text, options)
         _check_held_out(report_text.files, texts.files)
     counts = word_counts.count_words(texts)
-    exponent = flag_values.smoothing_exponent
+    exponent = flags.smoothing_exponent
     print(vocabulary_tables.describe_languages(counts, exponent))
     pieces = vocabulary_learner.learn(
         counts,
-        flag_values.vocab_size,
+        flags.vocab_size,
         exponent,
-        flag_values.min_count,
-        flag_values.unused,
-        flag_values.max_characters,
+        flags.min_count,
+        flags.unused,
+        flags.max_characters,
     )
-    vocabulary_learner.write(flag_values.out, pieces)
-    print(f"{flag_values.out}: {len(pieces):,} pieces")
+    vocabulary_learner.write(flags.out, pieces)
+    print(f"{flags.out}: {len(pieces):,} pieces")
     if report_text is not None:
         print(vocabulary_tables.describe_pieces(pieces, report_text))
 

@@ -21,103 +21,82 @@ StaticEmbedding.
 import sys
 import time
 
-from absl import flags
-
 from labse.bin.flags import program
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import MODEL_HELP
 
 FORMATS = ("labse", "huggingface")
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines the flags of `labse convert`."""
-    flags.DEFINE_string(
-        "input",
-        None,
-        MODEL_HELP,
-        required=True,
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
-        "out", None, "The new folder.", required=True, flag_values=flag_values
-    )
-    flags.DEFINE_enum(
-        "to", "labse", FORMATS, "What to write.", flag_values=flag_values
-    )
-    define_stated(flag_values)
+    flags.string("input", None, MODEL_HELP, required=True)
+    flags.string("out", None, "The new folder.", required=True)
+    flags.choice("to", "labse", FORMATS, "What to write.")
+    define_stated(flags)
 
 
-def define_stated(flag_values: flags.FlagValues) -> None:
+def define_stated(flags: FlagSet) -> None:
     """Defines what a user may say about a model of any kind."""
-    flags.DEFINE_string(
-        "vocabulary",
-        None,
-        "vocab.txt, where none is with the model.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_enum(
+    flags.string("vocabulary", None, "vocab.txt, where none is with the model.")
+    flags.choice(
         "pooling",
         None,
         ("cls", "cls_tanh", "mean", "mean_tanh"),
         "How pieces become a sentence, where the model does not record it or "
         "should pool otherwise.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_enum(
+    flags.choice(
         "activation",
         None,
         ("gelu", "gelu_tanh"),
         "Exact gelu (Hugging Face) or its approximation (Google), where the "
         "model does not record it.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    flags.integer(
         "max_length",
         None,
         "Most tokens of a sentence, if not the recorded.",
         lower_bound=3,
-        flag_values=flag_values,
     )
-    flags.DEFINE_boolean(
+    flags.boolean(
         "lower_case",
         None,
         "Whether the vocabulary is uncased, where the model does not record "
         "it.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_enum(
+    flags.choice(
         "ids",
         None,
         ("hugging_face", "tensorflow_hub"),
         "Whose tokenizer's ids. A model from TF Hub gets Hugging Face's unless "
         "told otherwise: with TF Hub's, long words of Thai, Lao or Khmer are "
         "lost.",
-        flag_values=flag_values,
     )
 
 
-def stated(flag_values: flags.FlagValues):
+def stated(flags: FlagSet):
     """What the user says, as `model_source.Stated`."""
     from labse.checkpoints.model_source import Stated
 
     names = set(Stated.__annotations__) - {"fallback"}
-    return Stated(**{name: flag_values[name].value for name in names})
+    return Stated(**{name: flags[name].value for name in names})
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Opens, checks, writes, says what was done."""
     from labse.checkpoints import converted_run, new_folder, recognition
 
-    new_folder.check(flag_values.out)
+    new_folder.check(flags.out)
     start = time.monotonic()
-    path = flag_values.input
-    source = recognition.open_source(path, stated(flag_values))
+    path = flags.input
+    source = recognition.open_source(path, stated(flags))
     _say(f"{path}: {source.kind}; {_described(source.config)}")
     for note in source.notes:
         _say(f"note: {note}")
-    if flag_values.to == "labse":
+    if flags.to == "labse":
         converted_run.write(
-            flag_values.out,
+            flags.out,
             source.config,
             source.vocabulary,
             source.weights,
@@ -126,9 +105,9 @@ def main(flag_values: flags.FlagValues) -> None:
     else:
         from labse.checkpoints.huggingface import huggingface_folder
 
-        huggingface_folder.write(source, flag_values.out)
+        huggingface_folder.write(source, flags.out)
     seconds = time.monotonic() - start
-    _say(f"wrote {flag_values.out} in {seconds:.1f} s")
+    _say(f"wrote {flags.out} in {seconds:.1f} s")
 
 
 def _described(config) -> str:

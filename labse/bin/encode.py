@@ -15,69 +15,56 @@ are left out by --max_malformed_share; then the numbers no longer agree.
 import pathlib
 import sys
 
-from absl import flags
-
 from labse.bin.flags import file_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import MODEL_HELP
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines the flags of `labse encode`."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        MODEL_HELP,
-        flag_values=flag_values,
-    )
-    flags.DEFINE_multi_string(
+    flags.string("model", None, MODEL_HELP)
+    flags.strings(
         "input",
         None,
         "Texts: .txt with one a line, .tsv with a header, .jsonl, each also "
         "as .gz, .bz2 or .xz, .parquet or TFRecords; a file or a glob, "
         "repeatable; or -, standard input, a text a line.",
-        flag_values=flag_values,
     )
-    file_flags.define_row_flags(flag_values)
-    flags.DEFINE_string(
-        "out", None, "The .npy file to write.", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
+    file_flags.define_row_flags(flags)
+    flags.string("out", None, "The .npy file to write.")
+    flags.integer(
         "batch_size",
         None,
         "Sentences in a batch; by default as many as have about 2,048 tokens.",
         lower_bound=1,
-        flag_values=flag_values,
     )
-    flags.DEFINE_enum(
+    flags.choice(
         "precision",
         "float32",
         ["float32", "bfloat16"],
         "Of the matmuls. bfloat16 is about twice as fast and moves a vector "
         "by about 0.005.",
-        flag_values=flag_values,
     )
-    flags.mark_flags_as_required(
-        ["model", "input", "out"], flag_values=flag_values
-    )
+    flags.require(["model", "input", "out"])
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Loads the model and encodes the file."""
     # TensorFlow takes seconds to import; --help and a wrong flag need none.
     import labse
     from labse.inference.encode_file import check_output, encode_file
 
     # Before a model is loaded for minutes.
-    check_output(pathlib.Path(flag_values.out))
-    model = labse.load(flag_values.model, flag_values.precision)
+    check_output(pathlib.Path(flags.out))
+    model = labse.load(flags.model, flags.precision)
     rows = encode_file(
         model,
-        flag_values.input,
-        flag_values.out,
-        flag_values.batch_size,
-        file_flags.options(flag_values),
+        flags.input,
+        flags.out,
+        flags.batch_size,
+        file_flags.options(flags),
     )
-    print(f"{rows} rows in {flag_values.out}", file=sys.stderr)
+    print(f"{rows} rows in {flags.out}", file=sys.stderr)
 
 
 if __name__ == "__main__":

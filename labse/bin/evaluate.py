@@ -28,9 +28,8 @@ text: what was killed goes on, and the next task does not encode a text again.
 import importlib
 from pathlib import Path
 
-from absl import flags
-
 from labse.bin.flags import file_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import (
     MODEL_OR_FUNCTION_HELP,
     PYTHON,
@@ -44,100 +43,73 @@ TASKS = ("tatoeba", "n_way", "bucc", "senteval", "sts", "pairs")
 HISTORY_NAME = "history.jsonl"
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
-    """Defines the flags of this program on `flag_values`."""
-    flags.DEFINE_multi_string(
-        "model",
-        None,
-        f"{MODEL_OR_FUNCTION_HELP} Repeatable.",
-        flag_values=flag_values,
-        required=True,
+def define_flags(flags: FlagSet) -> None:
+    """Defines the flags of this program."""
+    flags.strings(
+        "model", None, f"{MODEL_OR_FUNCTION_HELP} Repeatable.", required=True
     )
-    flags.DEFINE_string(
+    flags.string(
         "task",
         None,
         f"One of {', '.join(TASKS)}, or python:module.function.",
-        flag_values=flag_values,
         required=True,
     )
-    flags.DEFINE_string(
-        "data",
-        None,
-        "What the task reads; see above.",
-        flag_values=flag_values,
-        required=True,
-    )
-    flags.DEFINE_string(
+    flags.string("data", None, "What the task reads; see above.", required=True)
+    flags.string(
         "out",
         None,
         "Folder for metrics.json and report.html; made if it is not there.",
-        flag_values=flag_values,
         required=True,
     )
-    flags.DEFINE_string(
+    flags.string(
         "cache",
         None,
         "Folder of embeddings by model and text. Default: OUT/embeddings.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_list(
+    flags.comma_list(
         "languages",
         [],
         "tatoeba, pairs, n_way: judge only these, as the data names them.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    flags.integer(
         "min_pairs",
         30,
         "pairs: a language counts in the average from so many distinct "
         "strings on.",
         lower_bound=1,
-        flag_values=flag_values,
     )
-    file_flags.define_pair_flags(flag_values)
-    flags.DEFINE_string(
-        "pivot",
-        None,
-        "n_way: judge only pairs with this language.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
+    file_flags.define_pair_flags(flags)
+    flags.string("pivot", None, "n_way: judge only pairs with this language.")
+    flags.string(
         "file_set",
         None,
         "n_way: which set, where --data holds several: the names of its files "
         "with * for the language, as in 'test.*'.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_multi_string(
+    flags.strings(
         "pool",
         [],
         "n_way: LANGUAGE=FILE, lines that are further candidates; repeatable.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_enum(
-        "precision",
-        "float32",
-        ["float32", "bfloat16"],
-        "Of the matmuls.",
-        flag_values=flag_values,
+    flags.choice(
+        "precision", "float32", ["float32", "bfloat16"], "Of the matmuls."
     )
-    flags.DEFINE_string(
+    flags.string(
         "history",
         None,
         f"Training history for the report's curve. Default: {HISTORY_NAME} "
         "in the first --model's folder, where there is one.",
-        flag_values=flag_values,
     )
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Judges the models and writes what was found."""
     # Imported here so that --help does not wait for it.
     from labse.evaluation import results
     from labse.evaluation.report import report
 
-    task = _task(flag_values)
-    models = flag_values.model
+    task = _task(flags)
+    models = flags.model
     if len(set(models)) != len(models):
         raise InputError(f"--model names one twice: {', '.join(models)}.")
     if len(models) > report.MAX_MODELS:
@@ -145,18 +117,18 @@ def main(flag_values: flags.FlagValues) -> None:
             f"At most {report.MAX_MODELS} models fit in one report. Received: "
             f"{len(models)}."
         )
-    history = _read_history(models[0], flag_values.history)
-    out = _make_folder(flag_values.out)
+    history = _read_history(models[0], flags.history)
+    out = _make_folder(flags.out)
     # Of pairs it may be a glob.
-    if flag_values.task != "pairs" and not Path(flag_values.data).exists():
-        raise InputError(f"--data must be there. Received: {flag_values.data}.")
+    if flags.task != "pairs" and not Path(flags.data).exists():
+        raise InputError(f"--data must be there. Received: {flags.data}.")
     reports = {}
     judged = {
-        model: task(_encode_fn(model, flag_values, reports), flag_values.data)
+        model: task(_encode_fn(model, flags, reports), flags.data)
         for model in models
     }
-    results.write_metrics(out / "metrics.json", flag_values.data, judged)
-    report.write(out / "report.html", judged, flag_values.data, history)
+    results.write_metrics(out / "metrics.json", flags.data, judged)
+    report.write(out / "report.html", judged, flags.data, history)
     for model, result in judged.items():
         print(model)
         print(results.summary(result))
@@ -165,9 +137,9 @@ def main(flag_values: flags.FlagValues) -> None:
     print(f"Wrote {out / 'metrics.json'} and {out / 'report.html'}.")
 
 
-def _task(flag_values: flags.FlagValues):
+def _task(flags: FlagSet):
     """The task as a function (encode_fn, data) -> TaskResult."""
-    name = flag_values.task
+    name = flags.task
     if name.startswith(PYTHON):
         return import_function(name, "--task")
     if name not in TASKS:
@@ -176,17 +148,17 @@ def _task(flag_values: flags.FlagValues):
             f"module.function. Received: {name}."
         )
     options = {
-        "tatoeba": {"languages": flag_values.languages},
+        "tatoeba": {"languages": flags.languages},
         "n_way": {
-            "languages": flag_values.languages,
-            "pivot": flag_values.pivot,
-            "pools": _pools(flag_values.pool),
-            "file_set": flag_values.file_set,
+            "languages": flags.languages,
+            "pivot": flags.pivot,
+            "pools": _pools(flags.pool),
+            "file_set": flags.file_set,
         },
         "pairs": {
-            "languages": flag_values.languages,
-            "min_pairs": flag_values.min_pairs,
-            "options": file_flags.options(flag_values),
+            "languages": flags.languages,
+            "min_pairs": flags.min_pairs,
+            "options": file_flags.options(flags),
         },
     }.get(name, {})
     evaluate = importlib.import_module(f"labse.evaluation.{name}").evaluate
@@ -206,7 +178,7 @@ def _pools(values: list[str]) -> dict[str, str]:
     return pools
 
 
-def _encode_fn(model: str, flag_values: flags.FlagValues, reports: dict):
+def _encode_fn(model: str, flags: FlagSet, reports: dict):
     """A task asks once, after it has read its data.
 
     So a mistake in a file is told before TensorFlow and the model have been
@@ -220,8 +192,8 @@ def _encode_fn(model: str, flag_values: flags.FlagValues, reports: dict):
         from labse.evaluation.embedding_cache import cached
         from labse.inference.truncation import TruncationCount
 
-        encoder, fingerprint = Encoder(model, flag_values.precision)()
-        folder = flag_values.cache or Path(flag_values.out) / "embeddings"
+        encoder, fingerprint = Encoder(model, flags.precision)()
+        folder = flags.cache or Path(flags.out) / "embeddings"
         count = TruncationCount()
         if encoder.tells_truncation:
             reports[model] = lambda: count.report(encoder.max_length)

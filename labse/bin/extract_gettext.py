@@ -17,111 +17,96 @@ A catalogue that cannot be read is named and left out, up to
 
 import sys
 
-from absl import flags
-
 from data_pipeline import pair_files
 from labse import features, languages
 from labse.bin.flags import program
+from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines the program's flags."""
-    flags.DEFINE_multi_string(
+    flags.strings(
         "input",
         None,
         "Folder, wheel, zip file, .po, .mo or .gmo, a glob of these, or "
         "package:NAME for an installed Python package. May be given more than "
         "once.",
-        flag_values=flag_values,
         required=True,
     )
-    flags.DEFINE_string(
+    flags.string(
         "out",
         None,
         "File to write: .tsv, or .tsv.gz for a compressed one.",
-        flag_values=flag_values,
         required=True,
     )
-    flags.DEFINE_string(
-        "source_language",
-        "en",
-        "Language of the catalogues' msgids.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
+    flags.string("source_language", "en", "Language of the catalogues' msgids.")
+    flags.string(
         "target_language",
         None,
         "Language of the catalogues that do not say theirs clearly, such as "
         "de. Default: they are left out.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_multi_string(
+    flags.strings(
         "exclude",
         [],
         "Glob of catalogues to leave out, such as '*/fr/LC_MESSAGES/*': their "
         "path in the folder or archive, or as messages name it; * matches / "
         "too. May be given more than once.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_float(
+    flags.number(
         "max_malformed_share",
         0.01,
         "Catalogues that cannot be read are left out up to this share of "
         "those that were opened.",
         lower_bound=0.0,
         upper_bound=1.0,
-        flag_values=flag_values,
     )
-    flags.DEFINE_list(
+    flags.comma_list(
         "languages",
         [],
         "Languages to keep, such as de,pt-BR,zh-Hans; all where empty. es "
         "does not include es-MX.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    flags.integer(
         "max_characters",
         500,
         "The longest text kept, on either side. The encoder reads 128 pieces, "
         "about 500 characters.",
         lower_bound=1,
-        flag_values=flag_values,
     )
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Checks the flags, extracts the pairs, writes them and the summary."""
-    pair_files.check_output_path(flag_values.out, "out")
-    source_language = _tag(flag_values.source_language, "source_language")
-    target_language = flag_values.target_language
+    pair_files.check_output_path(flags.out, "out")
+    source_language = _tag(flags.source_language, "source_language")
+    target_language = flags.target_language
     if target_language is not None:
         target_language = _tag(target_language, "target_language")
-    wanted = frozenset(
-        _tag(name, "languages") for name in flag_values.languages
-    )
+    wanted = frozenset(_tag(name, "languages") for name in flags.languages)
 
     from data_pipeline.gettext import catalogue_pairs
 
     extraction = catalogue_pairs.extract_pairs(
-        flag_values.input,
+        flags.input,
         source_language,
         wanted or None,
-        flag_values.max_characters,
+        flags.max_characters,
         target_language,
-        flag_values.exclude,
+        flags.exclude,
     )
-    _check_malformed(extraction, flag_values.max_malformed_share)
+    _check_malformed(extraction, flags.max_malformed_share)
     if not extraction.pairs:
         print(catalogue_pairs.summary(extraction), file=sys.stderr)
         raise InputError(
             "The catalogues must hold at least one translation that can be "
-            f"kept. Received: {', '.join(flag_values.input)}, with none; the "
+            f"kept. Received: {', '.join(flags.input)}, with none; the "
             "table above says why. Nothing was written."
             + _remedy(extraction.unclear)
         )
     pair_files.write_rows(
-        flag_values.out,
+        flags.out,
         features.PAIR_COLUMNS,
         (
             (source, target, source_language, target_language)

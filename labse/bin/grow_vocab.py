@@ -23,41 +23,39 @@ that are [UNK] and pieces per word, before and after. Text is as for
 
 import time
 
-from absl import flags
-
 from labse.bin import prune_vocab
 from labse.bin.flags import program
+from labse.bin.flags.flag_set import FlagSet
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines the flags of `labse grow-vocab`."""
-    flags.DEFINE_string(
+    flags.string(
         "pieces",
         None,
         "The new pieces, one a line; labse build-vocab makes such a file.",
         required=True,
-        flag_values=flag_values,
     )
-    prune_vocab.define_model_and_report(flag_values)
+    prune_vocab.define_model_and_report(flags)
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Opens the model, grows it, prints the report."""
     from labse.checkpoints.vocabulary import vocabulary_surgery
 
     start = time.monotonic()
-    report_text = prune_vocab.find_texts(flag_values, flag_values.report_text)
+    report_text = prune_vocab.find_texts(flags, flags.report_text)
     report = vocabulary_surgery.grow(
-        prune_vocab.open_model(flag_values),
-        flag_values.pieces,
-        flag_values.out,
+        prune_vocab.open_model(flags),
+        flags.pieces,
+        flags.out,
         report_text,
     )
     print(
         f"{report['added']:,} pieces added, {report['from_unknown']:,} of them "
         f"start from [UNK]; {report['known']:,} were there already"
     )
-    prune_vocab.print_report(report, flag_values.out, start)
+    prune_vocab.print_report(report, flags.out, start)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,8 @@ import json
 import sys
 from pathlib import Path
 
-from absl import flags
-
 from labse.bin.flags import file_flags, mining_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import Encoder
 from labse.errors import InputError
 
@@ -44,11 +43,11 @@ SELECT = "select"
 LEAST_RECALL = 0.9
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
-    """Defines the flags of this program on `flag_values`."""
-    mining_flags.define_input_flags(flag_values, ("source", "target"))
-    mining_flags.define_search_flags(flag_values)
-    flags.DEFINE_enum(
+def define_flags(flags: FlagSet) -> None:
+    """Defines the flags of this program."""
+    mining_flags.define_input_flags(flags, ("source", "target"))
+    mining_flags.define_search_flags(flags)
+    flags.choice(
         "retrieval",
         "max",
         ["forward", "backward", "intersection", "union", "max", "all"],
@@ -56,86 +55,85 @@ def define_flags(flag_values: flags.FlagValues) -> None:
         "source; intersection or union of these; max: of the union, one pair "
         "for each sentence, the best first; all: each source's k nearest "
         "targets with their rank.",
-        flag_values=flag_values,
     )
-    mining_flags.define_output_flags(flag_values)
-    mining_flags.define_precision_flags(flag_values)
+    mining_flags.define_output_flags(flags)
+    mining_flags.define_precision_flags(flags)
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Mines pairs."""
     from labse.mining.job.job_files import Side
 
     source, target = (
         Side(
-            tuple(flag_values[side].value),
+            tuple(flags[side].value),
             file_flags.options(
-                flag_values,
-                language=flag_values[f"{side}_language"].value or "",
+                flags,
+                language=flags[f"{side}_language"].value or "",
                 source_language="",
                 target_language="",
             ),
         )
         for side in ("source", "target")
     )
-    run(flag_values, source, target)
+    run(flags, source, target)
 
 
-def run(flag_values: flags.FlagValues, source, target) -> None:
+def run(flags: FlagSet, source, target) -> None:
     """Does the steps that are asked for; `target` None: paraphrases."""
     from labse.files.pair_writer import check_output
     from labse.mining.job.choose_index import choose_index
     from labse.mining.job.job_files import Settings
     from labse.mining.job.mining_job import STEPS, MiningJob
 
-    steps = flag_values.steps or [*STEPS, SELECT]
+    steps = flags.steps or [*STEPS, SELECT]
     unknown = set(steps) - {*STEPS, SELECT}
     if unknown:
         raise InputError(
             f"--steps are some of {', '.join([*STEPS, SELECT])}. Received: "
             f"{', '.join(sorted(unknown))}."
         )
-    check_output(flag_values.out)
-    work = flag_values.work or f"{flag_values.out}.work"
+    check_output(flags.out)
+    work = flags.work or f"{flags.out}.work"
     settings = Settings(
-        k=flag_values.k,
-        scoring=flag_values.scoring,
-        retrieval=mining_flags.given(flag_values, "retrieval", "max"),
-        vector_type=flag_values.vectors,
-        num_shards=flag_values.shards,
-        chunk=flag_values.chunk,
+        k=flags.k,
+        scoring=flags.scoring,
+        retrieval=mining_flags.given(flags, "retrieval", "max"),
+        vector_type=flags.vectors,
+        num_shards=flags.shards,
+        chunk=flags.chunk,
     )
-    mining_flags.check_threshold(flag_values, settings.retrieval)
+    mining_flags.check_threshold(flags, settings.retrieval)
     if "read" in steps:
-        mining_flags.check_not_an_input(flag_values, source, target)
-    mining_flags.check_may_replace(flag_values.out, work)
+        mining_flags.check_not_an_input(flags, source, target)
+    mining_flags.check_may_replace(flags.out, work)
     job = MiningJob(
         work,
         source,
         target,
         settings,
-        Encoder(flag_values.model, flag_values.encoder_precision),
-        flag_values.restart,
-        mining_flags.given(flag_values, "planted"),
+        Encoder(flags.model, flags.encoder_precision),
+        flags.restart,
+        mining_flags.given(flags, "planted"),
     )
-    run_step = _step_runner(flag_values, job)
+    run_step = _step_runner(flags, job)
     if "read" in steps:
         run_step("read")
     job.fit_k()
     if set(steps) - {"read"}:
-        choose_index(job, flag_values.index, flag_values.max_hours)
+        choose_index(job, flags.index, flags.max_hours)
     for step in STEPS[1:]:
         if step in steps:
             run_step(step)
             if step == "index":
                 _tell_recall(job)
     if SELECT in steps:
-        _select(flag_values, job)
+        _select(flags, job)
 
 
-def _step_runner(flag_values: flags.FlagValues, job):
+def _step_runner(flags: FlagSet, job):
     """Runs a step, here or on Beam."""
-    if not flag_values.runner:
+    if not flags.runner:
         return job.run_step
     try:
         # labse never imports data_pipeline, where alone Beam is imported.
@@ -144,7 +142,7 @@ def _step_runner(flag_values: flags.FlagValues, job):
         raise InputError(
             f"--runner needs Apache Beam ({error}). Install labse[beam]."
         ) from error
-    arguments = [f"--runner={flag_values.runner}", *flag_values.beam]
+    arguments = [f"--runner={flags.runner}", *flags.beam]
     on_beam.check_runner(arguments)
 
     def run_step(step: str) -> None:
@@ -174,7 +172,7 @@ def _tell_recall(job) -> None:
             )
 
 
-def _select(flag_values: flags.FlagValues, job) -> None:
+def _select(flags: FlagSet, job) -> None:
     from labse.mining import candidates as scored
     from labse.mining import select_pairs
     from labse.mining.job import calibrated_threshold
@@ -184,47 +182,45 @@ def _select(flag_values: flags.FlagValues, job) -> None:
     source = job.corpus(SOURCE)
     target = job.corpus(list(job.sides)[-1])
     candidates, choices = scored.read(candidates_file)
-    min_score, probability = _min_score(flag_values, job, candidates)
+    min_score, probability = _min_score(flags, job, candidates)
     own = calibrated_threshold.own_candidates(job, candidates)
     ranks = None
     if job.settings.retrieval == "all":
         kept, ranks, counts = select_pairs.select_all(own, min_score)
     else:
         kept, counts = select_pairs.select(
-            own, source, target, min_score, flag_values.keep_identical
+            own, source, target, min_score, flags.keep_identical
         )
-    select_pairs.write(
-        flag_values.out, kept, source, target, probability, ranks
-    )
+    select_pairs.write(flags.out, kept, source, target, probability, ranks)
     best = kept if ranks is None else kept.taken(ranks == 1).sorted()
     found = _check_degenerates(best, choices, source, target)
-    _write_manifest(flag_values, job, min_score, counts, found)
-    _tell_counts(flag_values, job, min_score, counts)
+    _write_manifest(flags, job, min_score, counts, found)
+    _tell_counts(flags, job, min_score, counts)
 
 
-def _min_score(flag_values: flags.FlagValues, job, candidates) -> tuple:
+def _min_score(flags: FlagSet, job, candidates) -> tuple:
     """The lowest score that is kept, or None, and score -> probability."""
     from labse.mining.job import calibrated_threshold
     from labse.mining.select_pairs import DEFAULT_MIN_SCORES
     from labse.mining.threshold import precision_plot
 
-    precision = mining_flags.given(flag_values, "precision")
+    precision = mining_flags.given(flags, "precision")
     if precision is None:
-        min_score = flag_values.min_score
+        min_score = flags.min_score
         if min_score is None and job.settings.retrieval != "all":
-            min_score = DEFAULT_MIN_SCORES[flag_values.scoring]
+            min_score = DEFAULT_MIN_SCORES[flags.scoring]
         return min_score, None
     threshold = calibrated_threshold.find(
         job,
         candidates,
         precision,
-        flag_values.gold,
-        flag_values.gold_is_complete,
-        flag_values.planted_orphans,
+        flags.gold,
+        flags.gold_is_complete,
+        flags.planted_orphans,
     )
     precision_plot.write(
         threshold.calibration,
-        Path(f"{flag_values.out}.precision.json"),
+        Path(f"{flags.out}.precision.json"),
         threshold.min_score,
     )
     _tell(threshold.told, threshold.warning)
@@ -254,7 +250,7 @@ def _check_degenerates(kept, choices, source, target) -> dict:
     return found.to_dict()
 
 
-def _tell_counts(flag_values, job, min_score, counts) -> None:
+def _tell_counts(flags, job, min_score, counts) -> None:
     for side in job.sides:
         corpus = job.corpus(side)
         _tell(
@@ -275,11 +271,11 @@ def _tell_counts(flag_values, job, min_score, counts) -> None:
         f"{counts.candidates:,} candidates: {below}"
         f"{counts.identical:,} of equal texts, "
         f"{counts.near_duplicates:,} near copies of better ones",
-        f"{counts.written:,} pairs in {flag_values.out}",
+        f"{counts.written:,} pairs in {flags.out}",
     )
 
 
-def _write_manifest(flag_values, job, min_score, counts, found) -> None:
+def _write_manifest(flags, job, min_score, counts, found) -> None:
     """What the pairs were made from, beside them."""
     notes = job.notes()
     manifest = {
@@ -292,7 +288,7 @@ def _write_manifest(flag_values, job, min_score, counts, found) -> None:
         ),
         "settings": dataclasses.asdict(job.settings),
         "min_score": min_score,
-        "keep_identical": flag_values.keep_identical,
+        "keep_identical": flags.keep_identical,
         "sides": {
             name: {
                 **dataclasses.asdict(side),
@@ -311,7 +307,7 @@ def _write_manifest(flag_values, job, min_score, counts, found) -> None:
             name: dataclasses.asdict(note) for name, note in notes.items()
         },
     }
-    path = Path(f"{flag_values.out}.manifest.json")
+    path = Path(f"{flags.out}.manifest.json")
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(json.dumps(manifest, indent=1), "utf-8")
     temporary.replace(path)

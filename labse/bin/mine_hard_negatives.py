@@ -21,97 +21,73 @@ their vectors on the disk but for those of one target language at a time.
 
 import sys
 
-from absl import flags
-
 from labse.bin.flags import file_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import MODEL_OR_FUNCTION_HELP
 from labse.errors import InputError
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines this program's flags."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        MODEL_OR_FUNCTION_HELP,
-        required=True,
-        flag_values=flag_values,
+    flags.string("model", None, MODEL_OR_FUNCTION_HELP, required=True)
+    flags.strings("input", None, file_flags.PAIR_FILES, required=True)
+    flags.string(
+        "out", None, "File to write: .tsv, .tsv.gz or .tfrecord.", required=True
     )
-    flags.DEFINE_multi_string(
-        "input",
-        None,
-        file_flags.PAIR_FILES,
-        required=True,
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
-        "out",
-        None,
-        "File to write: .tsv, .tsv.gz or .tfrecord.",
-        required=True,
-        flag_values=flag_values,
-    )
-    flags.DEFINE_integer(
+    flags.integer(
         "negatives",
         3,
         "Hard negatives of each pair; lowered where there are fewer targets.",
         lower_bound=1,
         upper_bound=64,
-        flag_values=flag_values,
     )
-    flags.DEFINE_float(
+    flags.number(
         "max_cosine",
         None,
         "Most that a negative's cosine with the source may be, as a multiple "
         "of the true pair's, e.g. 0.95. Default: no limit.",
-        flag_values=flag_values,
     )
-    file_flags.define_pair_flags(flag_values)
-    flags.DEFINE_enum(
+    file_flags.define_pair_flags(flags)
+    flags.choice(
         "encoder_precision",
         "float32",
         ["float32", "bfloat16"],
         "Of the encoder's matmuls.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_string(
-        "work",
-        None,
-        "Folder of index and vectors. Default: OUT.work.",
-        flag_values=flag_values,
+    flags.string(
+        "work", None, "Folder of index and vectors. Default: OUT.work."
     )
-    flags.DEFINE_bool(
+    flags.boolean(
         "restart",
         False,
         "Encode again what was encoded from other texts or by another model.",
-        flag_values=flag_values,
     )
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Mines and says what was found."""
     from labse.bin.flags.models import Encoder
     from labse.mining.hard_negatives import hard_negative_files
 
-    limit = flag_values.max_cosine
+    limit = flags.max_cosine
     if limit is not None and not 0 < limit < float("inf"):
         raise InputError(
             "--max_cosine is a multiple of the true pair's cosine, greater "
             f"than 0. Received: {limit:g}."
         )
     summary = hard_negative_files.mine(
-        flag_values.input,
-        flag_values.out,
-        Encoder(flag_values.model, flag_values.encoder_precision),
-        flag_values.work or f"{flag_values.out}.work",
-        negatives=flag_values.negatives,
+        flags.input,
+        flags.out,
+        Encoder(flags.model, flags.encoder_precision),
+        flags.work or f"{flags.out}.work",
+        negatives=flags.negatives,
         max_cosine=limit,
-        options=file_flags.options(flag_values),
-        restart=flag_values.restart,
+        options=file_flags.options(flags),
+        restart=flags.restart,
     )
     print(
         f"{summary.pairs:,} pairs of {summary.texts:,} texts in "
-        f"{flag_values.out}: {summary.complete:,} with "
+        f"{flags.out}: {summary.complete:,} with "
         f"{summary.negatives} hard negatives, {summary.fewer:,} with "
         f"fewer, {summary.none:,} with none; mean cosine "
         f"{summary.true_cosine:.3f} of pairs, "

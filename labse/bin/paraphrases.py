@@ -7,26 +7,25 @@ others, each pair once, the best first. See `labse mine --help` for files,
 steps and what is kept.
 """
 
-from absl import flags
-
 from labse.bin import mine
 from labse.bin.flags import file_flags, mining_flags, program
+from labse.bin.flags.flag_set import FlagSet
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
-    """Defines the flags of this program on `flag_values`."""
-    mining_flags.define_input_flags(flag_values, ("input",))
-    mining_flags.define_search_flags(flag_values)
-    mining_flags.define_output_flags(flag_values)
-    flag_values.set_default("scoring", "absolute")
+def define_flags(flags: FlagSet) -> None:
+    """Defines the flags of this program."""
+    mining_flags.define_input_flags(flags, ("input",))
+    mining_flags.define_search_flags(flags)
+    mining_flags.define_output_flags(flags)
+    flags.set_default("scoring", "absolute")
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Mines paraphrases."""
     from labse.mining.job.job_files import Side
 
-    side = Side(tuple(flag_values.input), file_flags.options(flag_values))
-    mine.run(flag_values, side, None)
+    side = Side(tuple(flags.input), file_flags.options(flags))
+    mine.run(flags, side, None)
 
 
 if __name__ == "__main__":

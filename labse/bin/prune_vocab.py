@@ -21,97 +21,82 @@ docs/file_formats.md.
 import sys
 import time
 
-from absl import flags
-
 from labse.bin import convert
 from labse.bin.flags import file_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import MODEL_HELP
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines the flags of `labse prune-vocab`."""
-    flags.DEFINE_multi_string(
+    flags.strings(
         "text",
         None,
         "Texts or pairs of any format; a file or a glob; repeatable.",
         required=True,
-        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    flags.integer(
         "min_count",
         1,
         "Pieces of several characters that come up less often go too. With "
         "more than 1 some words of the text are read otherwise.",
         lower_bound=1,
-        flag_values=flag_values,
     )
-    define_model_and_report(flag_values)
+    define_model_and_report(flags)
 
 
-def define_model_and_report(flag_values: flags.FlagValues) -> None:
+def define_model_and_report(flags: FlagSet) -> None:
     """Defines what pruning and growing have in common."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        MODEL_HELP,
-        required=True,
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
-        "out", None, "The new run.", required=True, flag_values=flag_values
-    )
-    file_flags.define_text_and_pair_flags(flag_values)
-    flags.DEFINE_list(
+    flags.string("model", None, MODEL_HELP, required=True)
+    flags.string("out", None, "The new run.", required=True)
+    file_flags.define_text_and_pair_flags(flags)
+    flags.comma_list(
         "languages",
         [],
         "Only texts of these languages, as in en,de; by default all.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_multi_string(
+    flags.strings(
         "report_text",
         [],
         "Text that the report is about, such as one that was held out; a file "
         "or a glob; repeatable.",
-        flag_values=flag_values,
     )
-    convert.define_stated(flag_values)
+    convert.define_stated(flags)
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Opens the model, prunes it, prints the report."""
     from labse.checkpoints.vocabulary import vocabulary_surgery
 
     start = time.monotonic()
-    text = find_texts(flag_values, flag_values.text)
-    report_text = find_texts(flag_values, flag_values.report_text)
+    text = find_texts(flags, flags.text)
+    report_text = find_texts(flags, flags.report_text)
     report = vocabulary_surgery.prune(
-        open_model(flag_values),
+        open_model(flags),
         text,
-        flag_values.out,
-        flag_values.min_count,
+        flags.out,
+        flags.min_count,
         report_text,
     )
-    print_report(report, flag_values.out, start)
+    print_report(report, flags.out, start)
 
 
-def find_texts(flag_values: flags.FlagValues, patterns: list[str]):
+def find_texts(flags: FlagSet, patterns: list[str]):
     """The `Texts` of globs; None if there are none."""
     from labse.files.texts import Texts
 
     if not patterns:
         return None
-    return Texts(
-        patterns, file_flags.options(flag_values), flag_values.languages
-    )
+    return Texts(patterns, file_flags.options(flags), flags.languages)
 
 
-def open_model(flag_values: flags.FlagValues):
+def open_model(flags: FlagSet):
     """The `ModelSource` that --model names, --out being free."""
     from labse.checkpoints import new_folder, recognition
 
-    new_folder.check(flag_values.out)
-    path = flag_values.model
-    source = recognition.open_source(path, convert.stated(flag_values))
+    new_folder.check(flags.out)
+    path = flags.model
+    source = recognition.open_source(path, convert.stated(flags))
     print(
         f"{path}: {source.kind}, {len(source.vocabulary):,} pieces",
         file=sys.stderr,

@@ -25,9 +25,8 @@ the end.
 import pathlib
 import sys
 
-from absl import flags
-
 from labse.bin.flags import file_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import (
     MODEL_OR_FUNCTION_HELP,
     PYTHON,
@@ -40,80 +39,57 @@ from labse.errors import InputError
 SCORINGS = ("absolute", "distance", "ratio")
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines the flags of `labse score`."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        MODEL_OR_FUNCTION_HELP,
-        flag_values=flag_values,
-    )
-    flags.DEFINE_multi_string(
-        "input",
-        None,
-        file_flags.PAIR_FILES,
-        flag_values=flag_values,
-    )
-    file_flags.define_pair_flags(flag_values)
-    flags.DEFINE_string(
-        "out", None, "The file of scored pairs.", flag_values=flag_values
-    )
-    flags.DEFINE_enum(
-        "scoring", "absolute", SCORINGS, "See above.", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
+    flags.string("model", None, MODEL_OR_FUNCTION_HELP)
+    flags.strings("input", None, file_flags.PAIR_FILES)
+    file_flags.define_pair_flags(flags)
+    flags.string("out", None, "The file of scored pairs.")
+    flags.choice("scoring", "absolute", SCORINGS, "See above.")
+    flags.integer(
         "k",
         4,
         "Neighbours on each side, in distance and ratio; lowered where a side "
         "has fewer.",
         lower_bound=1,
-        flag_values=flag_values,
     )
-    flags.DEFINE_float(
+    flags.number(
         "min_score",
         None,
         "Leave out pairs below: of the cosine in absolute (the paper keeps "
         "those from 0.6 on), else of the margin. By default all stay.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_string(
+    flags.string(
         "cache",
         None,
         "Folder that keeps the vectors by model and text, so that what was "
         "killed goes on and no text is encoded twice: 4 bytes a dimension and "
         "text. By default nothing is kept.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_enum(
-        "precision",
-        "float32",
-        ["float32", "bfloat16"],
-        "Of the matmuls.",
-        flag_values=flag_values,
+    flags.choice(
+        "precision", "float32", ["float32", "bfloat16"], "Of the matmuls."
     )
-    flags.mark_flags_as_required(
-        ["model", "input", "out"], flag_values=flag_values
-    )
+    flags.require(["model", "input", "out"])
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Reads, scores and writes the pairs."""
     # Imported here so that --help does not wait for it.
     from labse.mining.score_pairs import score_pairs
 
-    encoder = _LazyEncoder(flag_values)
+    encoder = _LazyEncoder(flags)
     counts = score_pairs(
         encoder,
-        flag_values.input,
-        pathlib.Path(flag_values.out),
-        flag_values.scoring,
-        flag_values.k,
-        flag_values.min_score,
-        file_flags.options(flag_values),
+        flags.input,
+        pathlib.Path(flags.out),
+        flags.scoring,
+        flags.k,
+        flags.min_score,
+        file_flags.options(flags),
     )
     print(
         f"{counts.num_read} pairs read, {counts.num_kept} in "
-        f"{flag_values.out}, {counts.num_dropped} dropped, "
+        f"{flags.out}, {counts.num_dropped} dropped, "
         f"{counts.num_malformed} malformed rows left out, {counts.num_blank} "
         "blank lines.",
         file=sys.stderr,
@@ -129,8 +105,8 @@ class _LazyEncoder:
     loaded.
     """
 
-    def __init__(self, flag_values: flags.FlagValues):
-        self._flag_values = flag_values
+    def __init__(self, flags: FlagSet):
+        self._flag_values = flags
         self._encode_fn = None
         self._max_length = None
         self._count = None
@@ -158,17 +134,17 @@ class _LazyEncoder:
         )
 
 
-def _cached(encode_fn, fingerprint: str, flag_values: flags.FlagValues):
-    if flag_values.cache is None:
+def _cached(encode_fn, fingerprint: str, flags: FlagSet):
+    if flags.cache is None:
         return encode_fn
-    if flag_values.model.startswith(PYTHON):
+    if flags.model.startswith(PYTHON):
         raise InputError(
             "--cache keeps vectors by the model's files, and a function has "
-            f"none. Received: {flag_values.model}. Leave --cache out."
+            f"none. Received: {flags.model}. Leave --cache out."
         )
     from labse.evaluation.embedding_cache import cached
 
-    return cached(encode_fn, flag_values.cache, fingerprint)
+    return cached(encode_fn, flags.cache, fingerprint)
 
 
 if __name__ == "__main__":

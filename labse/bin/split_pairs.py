@@ -12,53 +12,36 @@ all other columns.
 
 import sys
 
-from absl import flags
-
 from labse.bin.flags import file_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
 
 # `labse.files.pair_writer.ENDINGS`; that module needs NumPy.
 OUTPUT_ENDINGS = (".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".parquet")
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines the program's flags."""
-    flags.DEFINE_multi_string(
-        "input",
-        None,
-        file_flags.PAIR_FILES,
-        flag_values=flag_values,
-        required=True,
-    )
+    flags.strings("input", None, file_flags.PAIR_FILES, required=True)
     for name, text in (
         ("train_out", "File for the pairs to train on."),
         ("heldout_out", "File for the pairs held out."),
     ):
-        flags.DEFINE_string(
-            name,
-            None,
-            f"{text} {', '.join(OUTPUT_ENDINGS)}.",
-            flag_values=flag_values,
-            required=True,
+        flags.string(
+            name, None, f"{text} {', '.join(OUTPUT_ENDINGS)}.", required=True
         )
-    file_flags.define_pair_flags(flag_values)
-    flags.DEFINE_float(
+    file_flags.define_pair_flags(flags)
+    flags.number(
         "share",
         0.1,
         "Share of the different source texts to hold out, between 0 and 1.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
-        "seed",
-        0,
-        "Another seed holds out other texts.",
-        flag_values=flag_values,
-    )
+    flags.integer("seed", 0, "Another seed holds out other texts.")
 
 
-def main(flag_values: flags.FlagValues) -> None:
+def main(flags: FlagSet) -> None:
     """Checks the flags, splits the pairs and prints the counts."""
-    share = flag_values.share
+    share = flags.share
     if not 0 < share < 1:
         raise InputError(
             f"--share must lie between 0 and 1. Received: {share:g}."
@@ -68,16 +51,16 @@ def main(flag_values: flags.FlagValues) -> None:
 
     for name in ("train_out", "heldout_out"):
         try:
-            pair_writer.check_output(flag_values[name].value)
+            pair_writer.check_output(flags[name].value)
         except InputError as error:
             raise InputError(f"--{name}: {error}") from error
     split = holdout.split_pairs(
-        flag_values.input,
-        flag_values.train_out,
-        flag_values.heldout_out,
+        flags.input,
+        flags.train_out,
+        flags.heldout_out,
         share,
-        flag_values.seed,
-        file_flags.options(flag_values),
+        flags.seed,
+        file_flags.options(flags),
     )
     print(split.summary(), file=sys.stderr)
 

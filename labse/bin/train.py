@@ -19,87 +19,62 @@ validations in a row (every training.validate_every steps) were no better.
 
 import signal
 
-from absl import flags
-
 from labse.bin.flags import file_flags, program
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import MODEL_HELP
 
 _DISTRIBUTIONS = ("auto", "none", "mirrored", "multi_worker", "tpu")
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """Defines this program's flags."""
-    flags.DEFINE_string(
-        "config",
-        "labse_base",
-        "Preset or YAML file.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_multi_string(
+    flags.string("config", "labse_base", "Preset or YAML file.")
+    flags.strings(
         "override",
         [],
         "section.key=value, e.g. training.num_steps=1000; repeatable.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_multi_string(
-        "train",
-        None,
-        file_flags.PAIR_FILES,
-        required=True,
-        flag_values=flag_values,
-    )
+    flags.strings("train", None, file_flags.PAIR_FILES, required=True)
     # The share of malformed rows is in the configuration.
-    file_flags.define_pair_flags(flag_values, has_share=False)
-    flags.DEFINE_string(
+    file_flags.define_pair_flags(flags, has_share=False)
+    flags.string(
         "validation",
         "",
         "Pairs to validate on while training, read as --train is; the "
         "checkpoint that is best on them is the one that labse.load opens.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_string(
-        "vocab", None, "vocab.txt.", required=True, flag_values=flag_values
-    )
-    flags.DEFINE_string(
-        "out", None, "The run folder.", required=True, flag_values=flag_values
-    )
-    flags.DEFINE_string(
+    flags.string("vocab", None, "vocab.txt.", required=True)
+    flags.string("out", None, "The run folder.", required=True)
+    flags.string(
         "init",
         "",
         f"Starts a new run from the encoder of a model. {MODEL_HELP}",
-        flag_values=flag_values,
     )
-    flags.DEFINE_enum(
-        "distribution",
-        "auto",
-        _DISTRIBUTIONS,
-        "Devices that train together.",
-        flag_values=flag_values,
+    flags.choice(
+        "distribution", "auto", _DISTRIBUTIONS, "Devices that train together."
     )
-    flags.DEFINE_string(
-        "tpu", "", "TPU name; on a TPU VM: local.", flag_values=flag_values
-    )
+    flags.string("tpu", "", "TPU name; on a TPU VM: local.")
 
 
-def main(flag_values: flags.FlagValues) -> int:
+def main(flags: FlagSet) -> int:
     """Trains to the last step."""
     from labse.configs import loading
 
-    config = loading.load(flag_values.config, flag_values.override)
+    config = loading.load(flags.config, flags.override)
     from labse.training import trainer
 
     reading = file_flags.options(
-        flag_values, max_malformed_share=config.data.max_malformed_share
+        flags, max_malformed_share=config.data.max_malformed_share
     )
     finished = trainer.train(
         config,
-        flag_values.train,
-        flag_values.vocab,
-        flag_values.out,
-        init=flag_values.init,
-        validate=_validation(flag_values.validation, reading),
-        distribution=flag_values.distribution,
-        tpu=flag_values.tpu,
+        flags.train,
+        flags.vocab,
+        flags.out,
+        init=flags.init,
+        validate=_validation(flags.validation, reading),
+        distribution=flags.distribution,
+        tpu=flags.tpu,
         reading=reading,
     )
     # A signal that came to this process has ended it by now.

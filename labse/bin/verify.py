@@ -8,18 +8,17 @@ Prints one line a check, with the largest difference; exits with 1 when one
 fails and says what differs.
 """
 
-from absl import flags
-
 from labse.bin.flags import program
+from labse.bin.flags.flag_set import FlagSet
 
 POSITIONAL = "export folder"
 
 
-def define_flags(flag_values: flags.FlagValues) -> None:
+def define_flags(flags: FlagSet) -> None:
     """`labse verify` has no flags."""
 
 
-def main(flag_values: flags.FlagValues, path: str) -> int:
+def main(flags: FlagSet, path: str) -> int:
     """Verifies the export folder `path`."""
     from export.checks import verification
 

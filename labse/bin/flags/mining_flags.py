@@ -3,202 +3,155 @@
 import math
 from pathlib import Path
 
-from absl import flags
-
 from labse.bin.flags import file_flags
+from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import MODEL_OR_FUNCTION_HELP
 from labse.errors import InputError
 
 
-def define_input_flags(
-    flag_values: flags.FlagValues, sides: tuple[str, ...]
-) -> None:
+def define_input_flags(flags: FlagSet, sides: tuple[str, ...]) -> None:
     """Flags of model and texts."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        MODEL_OR_FUNCTION_HELP,
-        flag_values=flag_values,
-        required=True,
-    )
+    flags.string("model", None, MODEL_OR_FUNCTION_HELP, required=True)
     for side in sides:
-        flags.DEFINE_multi_string(
+        flags.strings(
             side,
             None,
             "Texts: .txt, .tsv with a header, .jsonl, each also as .gz, .bz2 "
             "or .xz, .parquet or TFRecords; a file or a glob; repeatable.",
-            flag_values=flag_values,
             required=True,
         )
     file_flags.define_side_flags(
-        flag_values,
+        flags,
         [f"{side}_language" for side in sides] if sides[1:] else ["language"],
     )
-    flags.DEFINE_enum(
+    flags.choice(
         "encoder_precision",
         "float32",
         ["float32", "bfloat16"],
         "Of the encoder's matmuls.",
-        flag_values=flag_values,
     )
 
 
-def define_search_flags(flag_values: flags.FlagValues) -> None:
+def define_search_flags(flags: FlagSet) -> None:
     """Flags of vectors, neighbours and scores."""
-    flags.DEFINE_enum(
+    flags.choice(
         "vectors",
         "float32",
         ["float32", "float16"],
         "Type of the vectors on the disk.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    flags.integer(
         "shards",
         None,
         "Files of vectors a side; by default one for 262,144 sentences.",
         lower_bound=1,
-        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
+    flags.integer(
         "chunk",
         4096,
         "Sentences that are encoded together; what is lost at most by a kill.",
         lower_bound=1,
-        flag_values=flag_values,
     )
-    flags.DEFINE_enum(
+    flags.choice(
         "index",
         "auto",
         ["auto", "exact", "sq8", "pq"],
         "How neighbours are searched. exact: every pair is compared; sq8, pq: "
         "FAISS' approximate indexes, ranked again by the vectors; auto: exact "
         "while that takes less than 4 hours on this machine and fits.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_float(
-        "max_hours",
-        None,
-        "Refuse to begin what takes longer.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_integer(
+    flags.number("max_hours", None, "Refuse to begin what takes longer.")
+    flags.integer(
         "k",
         4,
         "Neighbours of each sentence; lowered where a side has fewer.",
         lower_bound=1,
-        flag_values=flag_values,
     )
-    flags.DEFINE_enum(
+    flags.choice(
         "scoring",
         "ratio",
         ["absolute", "distance", "ratio"],
         "absolute: the cosine, as in the paper; ratio and distance: margins "
         "of Artetxe and Schwenk.",
-        flag_values=flag_values,
     )
 
 
-def define_output_flags(flag_values: flags.FlagValues) -> None:
+def define_output_flags(flags: FlagSet) -> None:
     """Flags of what is written and of the work."""
-    flags.DEFINE_string(
+    flags.string(
         "out",
         None,
         "File of pairs: .tsv, .tsv.gz, .jsonl, .jsonl.gz or .parquet.",
-        flag_values=flag_values,
         required=True,
     )
-    flags.DEFINE_float(
+    flags.number(
         "min_score",
         None,
         "Lowest score that is kept. Default: 0.6 for absolute (section 7), "
         "1.06 for ratio (CCMatrix), none for --retrieval=all.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_bool(
-        "keep_identical",
-        False,
-        "Keep pairs of two equal texts.",
-        flag_values=flag_values,
+    flags.boolean("keep_identical", False, "Keep pairs of two equal texts.")
+    flags.string(
+        "work", None, "Folder of what the steps make. Default: OUT.work."
     )
-    flags.DEFINE_string(
-        "work",
-        None,
-        "Folder of what the steps make. Default: OUT.work.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_list(
-        "steps",
-        [],
-        "Only these, as read,embed. Default: all.",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
+    flags.comma_list("steps", [], "Only these, as read,embed. Default: all.")
+    flags.string(
         "runner",
         None,
         "Beam runner of the steps before select, as FlinkRunner; --work must "
         "then be on a file system that all workers share. Default: this "
         "process.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_multi_string(
-        "beam",
-        [],
-        "A flag of Beam's, as --beam=--parallelism=8; repeatable.",
-        flag_values=flag_values,
+    flags.strings(
+        "beam", [], "A flag of Beam's, as --beam=--parallelism=8; repeatable."
     )
-    flags.DEFINE_bool(
+    flags.boolean(
         "restart",
         False,
         "Make again what was made of other texts or by another model.",
-        flag_values=flag_values,
     )
 
 
-def define_precision_flags(flag_values: flags.FlagValues) -> None:
+def define_precision_flags(flags: FlagSet) -> None:
     """Flags of what is kept by its expected precision."""
-    flags.DEFINE_float(
+    flags.number(
         "precision",
         None,
         "Keep what is expected to be right so often, as 0.9, in place of "
         "--min_score; needs --gold or --planted.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_string(
+    flags.string(
         "gold",
         None,
         "Known translations between these files: TSV of source and target, or "
         "of source_line and target_line, or BUCC's .gold.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_bool(
+    flags.boolean(
         "gold_is_complete",
         False,
         "--gold names every translation there is, as in BUCC.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_string(
+    flags.string(
         "planted",
         None,
         "Known translations from elsewhere, a TSV of source and target: they "
         "are planted among the sentences, and never written. They compete "
         "with these: a few pairs come out otherwise than without.",
-        flag_values=flag_values,
     )
-    flags.DEFINE_float(
+    flags.number(
         "planted_orphans",
         0.0,
         "With --planted: the share of the smaller side's sentences that have "
         "no translation; raised to what the scores allow.",
-        flag_values=flag_values,
     )
 
 
-def given(flag_values: flags.FlagValues, name: str, default=None):
+def given(flags: FlagSet, name: str, default=None):
     """A flag that `labse paraphrases` does not have."""
-    return flag_values[name].value if name in flag_values else default
+    return flags[name].value if name in flags else default
 
 
-def check_not_an_input(flag_values: flags.FlagValues, *sides) -> None:
+def check_not_an_input(flags: FlagSet, *sides) -> None:
     """Raises `InputError` where --out would replace an input."""
     from labse.files.kinds import find_files
 
@@ -208,9 +161,9 @@ def check_not_an_input(flag_values: flags.FlagValues, *sides) -> None:
         if side is not None
         for path in find_files(side.patterns)
     ]
-    files += [given(flag_values, "gold"), given(flag_values, "planted")]
+    files += [given(flags, "gold"), given(flags, "planted")]
     for path in filter(None, files):
-        if Path(path).resolve() == Path(flag_values.out).resolve():
+        if Path(path).resolve() == Path(flags.out).resolve():
             raise InputError(
                 f"--out must be another file than the inputs. Received: {path} "
                 "for both."
@@ -231,7 +184,7 @@ def check_may_replace(out: str, work: str) -> None:
         )
 
 
-def check_threshold(flag_values: flags.FlagValues, retrieval: str) -> None:
+def check_threshold(flags: FlagSet, retrieval: str) -> None:
     """Before hours of work: is it clear what will be kept?"""
     from labse.mining.select_pairs import DEFAULT_MIN_SCORES
     from labse.mining.threshold import gold_pairs, plant
@@ -240,28 +193,28 @@ def check_threshold(flag_values: flags.FlagValues, retrieval: str) -> None:
         import_isotonic,
     )
 
-    precision = given(flag_values, "precision")
-    orphans = given(flag_values, "planted_orphans", 0.0)
+    precision = given(flags, "precision")
+    orphans = given(flags, "planted_orphans", 0.0)
     if not 0 <= orphans < 1:
         raise InputError(
             "--planted_orphans is a share, at least 0 and below 1. Received: "
             f"{orphans:g}."
         )
-    if flag_values.min_score is not None and math.isnan(flag_values.min_score):
+    if flags.min_score is not None and math.isnan(flags.min_score):
         raise InputError("--min_score must be a number. Received: nan.")
     if precision is None:
-        if given(flag_values, "gold"):
+        if given(flags, "gold"):
             raise InputError(
                 "--gold says which pairs are right, for --precision. Received "
                 "no --precision."
             )
         if (
-            flag_values.min_score is None
+            flags.min_score is None
             and retrieval != "all"
-            and flag_values.scoring not in DEFAULT_MIN_SCORES
+            and flags.scoring not in DEFAULT_MIN_SCORES
         ):
             raise InputError(
-                f"--scoring={flag_values.scoring} has no usual lowest score. "
+                f"--scoring={flags.scoring} has no usual lowest score. "
                 "Give --min_score."
             )
         return
@@ -273,14 +226,14 @@ def check_threshold(flag_values: flags.FlagValues, retrieval: str) -> None:
         )
     check_precision(precision)
     import_isotonic()
-    if flag_values.min_score is not None:
+    if flags.min_score is not None:
         raise InputError(
             "--precision stands in place of --min_score. Received both."
         )
-    if flag_values.gold:
-        gold_pairs.read(flag_values.gold)
-    elif flag_values.planted:
-        plant.read(flag_values.planted)
+    if flags.gold:
+        gold_pairs.read(flags.gold)
+    elif flags.planted:
+        plant.read(flags.planted)
     else:
         raise InputError(
             "--precision needs translations that are known: --gold, pairs "

@@ -1,8 +1,7 @@
 """Runs a program: flags in, one clear error out.
 
-A program is a module with a docstring, `define_flags(flag_values)` and
-`main(flag_values)`. Flags live in an object of their own, not in absl's
-global one, so that many programs can be imported in one process.
+A program is a module with a docstring, `define_flags(flags)` and
+`main(flags)`, both with a `FlagSet`.
 """
 
 import errno
@@ -14,8 +13,10 @@ import traceback
 import warnings
 from types import ModuleType
 
-from absl import flags, logging
+from absl import flags as absl_flags
+from absl import logging
 
+from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
 
 USAGE_EXIT_CODE = 2
@@ -30,14 +31,14 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
       name: how the user called it, for messages.
     """
     logging.set_verbosity(logging.INFO)
-    flag_values = flags.FlagValues()
-    program.define_flags(flag_values)
+    flag_set = FlagSet()
+    program.define_flags(flag_set)
     if any(argument in ("--help", "-h", "-help") for argument in arguments):
         print(f"{program.__doc__.strip()}\n\nFlags of {name}:")
-        print(flag_values.get_help())
+        print(flag_set.get_help())
         return 0
     try:
-        rest = _parse(flag_values, [name, *arguments])
+        rest = _parse(flag_set, [name, *arguments])
         positional = getattr(program, "POSITIONAL", None)
         if positional is None and rest:
             raise InputError(
@@ -50,9 +51,9 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
                     f"{name} takes one {positional}. Received {len(rest)}: "
                     f"{' '.join(rest)}. See {name} --help."
                 )
-            return program.main(flag_values, rest[0]) or 0
-        return program.main(flag_values) or 0
-    except flags.Error as error:
+            return program.main(flag_set, rest[0]) or 0
+        return program.main(flag_set) or 0
+    except absl_flags.Error as error:
         print(f"{name}: {error} See {name} --help.", file=sys.stderr)
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
@@ -115,22 +116,22 @@ def _is_worth_showing(record: logging_of_python.LogRecord) -> bool:
     return record.levelno > logging_of_python.INFO or not is_tensorflow
 
 
-def _parse(flag_values: flags.FlagValues, command: list[str]) -> list[str]:
+def _parse(flag_set: FlagSet, command: list[str]) -> list[str]:
     """Sets the flags; returns what are none.
 
     Raises:
       InputError: a flag of one value is given twice. absl would keep the last.
     """
-    rest = flag_values(command)[1:]
-    for name in flag_values:
-        flag = flag_values[name]
-        if flag.present > 1 and not isinstance(flag, flags.MultiFlag):
+    rest = flag_set(command)[1:]
+    for name in flag_set:
+        flag = flag_set[name]
+        if flag.present > 1 and not isinstance(flag, absl_flags.MultiFlag):
             raise InputError(
                 f"--{name} takes one value. Received it {flag.present} times. "
                 "Give it once"
                 + (
                     ", with commas between several."
-                    if isinstance(flag.parser, flags.ListParser)
+                    if isinstance(flag.parser, absl_flags.ListParser)
                     else "."
                 )
             )

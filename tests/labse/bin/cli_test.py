@@ -3,9 +3,9 @@ import subprocess
 import sys
 
 import pytest
-from absl import flags
 
 from labse.bin import cli
+from labse.bin.flags.flag_set import FlagSet
 from labse.version import __version__
 
 
@@ -47,7 +47,7 @@ def test_every_program_has_help_with_all_its_flags(monkeypatch, capsys, name):
     assert f"Flags of labse {name}:" in shown
     # The docstring shows the command as it is typed.
     assert f"labse {name}" in shown.split("Flags of")[0]
-    flag_values = flags.FlagValues()
+    flag_values = FlagSet()
     importlib.import_module(cli.PROGRAMS[name][0]).define_flags(flag_values)
     for flag in flag_values:
         assert f"--{flag}" in shown or f"--[no]{flag}" in shown

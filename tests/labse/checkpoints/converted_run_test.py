@@ -11,6 +11,7 @@ import tensorflow as tf
 import labse
 from labse.bin import cli
 from labse.bin.flags import program
+from labse.bin.flags.flag_set import FlagSet
 from labse.checkpoints import (
     model_source,
     recognition,
@@ -320,12 +321,11 @@ def test_every_kind_is_named_for_what_is_none(tmp_path):
 
 
 def test_choices_of_the_command_are_those_of_the_schema():
-    from absl import flags
 
     from labse.bin import convert
     from labse.configs import schema
 
-    values = flags.FlagValues()
+    values = FlagSet()
     convert.define_flags(values)
     assert tuple(values["pooling"].parser.enum_values) == schema.POOLINGS
     assert tuple(values["activation"].parser.enum_values) == (

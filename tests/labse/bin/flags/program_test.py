@@ -6,7 +6,6 @@ import time
 import types
 
 import pytest
-from absl import flags
 
 from labse.bin.flags import program
 from labse.errors import InputError
@@ -15,11 +14,9 @@ from labse.errors import InputError
 def make_program(main, **attributes):
     """A program with one required flag and a number."""
 
-    def define_flags(flag_values):
-        flags.DEFINE_string(
-            "out", None, "Where to.", required=True, flag_values=flag_values
-        )
-        flags.DEFINE_integer("count", 3, "How many.", flag_values=flag_values)
+    def define_flags(flags):
+        flags.string("out", None, "Where to.", required=True)
+        flags.integer("count", 3, "How many.")
 
     return types.SimpleNamespace(
         __doc__="Counts.\n\n    labse count --out=FILE\n",
@@ -30,11 +27,11 @@ def make_program(main, **attributes):
 
 
 def returns(value):
-    return make_program(lambda flag_values: value)
+    return make_program(lambda flags: value)
 
 
 def raises(error):
-    def main(flag_values):
+    def main(flags):
         raise error
 
     return make_program(main)
@@ -175,11 +172,11 @@ def test_a_flag_of_one_value_that_is_given_twice(capsys, arguments, message):
     asked = raises(AssertionError("main was called"))
     define = asked.define_flags
 
-    def define_flags(flag_values):
-        define(flag_values)
-        flags.DEFINE_bool("fast", False, "", flag_values=flag_values)
-        flags.DEFINE_enum("kind", "x", ["x", "y"], "", flag_values=flag_values)
-        flags.DEFINE_list("names", [], "", flag_values=flag_values)
+    def define_flags(flags):
+        define(flags)
+        flags.boolean("fast", False, "")
+        flags.choice("kind", "x", ["x", "y"], "")
+        flags.comma_list("names", [], "")
 
     asked.define_flags = define_flags
     assert program.run(asked, arguments, "labse count") == 2
@@ -191,9 +188,9 @@ def test_a_flag_of_several_values_may_be_given_again():
     asked = make_program(lambda values: seen.append(values.input))
     define = asked.define_flags
 
-    def define_flags(flag_values):
-        define(flag_values)
-        flags.DEFINE_multi_string("input", [], "", flag_values=flag_values)
+    def define_flags(flags):
+        define(flags)
+        flags.strings("input", [], "")
 
     asked.define_flags = define_flags
     arguments = ["--out=a", "--input=b", "--input=b"]
@@ -203,10 +200,9 @@ def test_a_flag_of_several_values_may_be_given_again():
 
 _WAITING = """
 import sys, time, types
-from absl import flags
 from labse.bin.flags import program
 
-def main(flag_values):
+def main(flags):
     try:
         print("begun", flush=True)
         time.sleep(100)
@@ -214,7 +210,7 @@ def main(flag_values):
         print("cleaned up", flush=True)
 
 wait = types.SimpleNamespace(
-    __doc__="", define_flags=lambda flag_values: None, main=main
+    __doc__="", define_flags=lambda flags: None, main=main
 )
 program.run_as_process(wait, [], "labse wait")
 """
