@@ -7,8 +7,8 @@ Inputs are files of pairs (both sides count under their language) or of texts,
 of any format of docs/file_formats.md. Small languages weigh more than their
 share (--smoothing_exponent).
 
---report_text names text that was held out: the report says for each language
-how many of its words are [UNK] and how many pieces a character it is read in.
+--report_text names held-out text: for each language the report gives the share
+of words that are [UNK] and the number of pieces per character.
 """
 
 import os
@@ -43,8 +43,8 @@ def define_flags(flags: FlagSet) -> None:
         (
             "min_count",
             2,
-            "Pieces of several characters that are seen less often in the "
-            "text, in whatever words, are not learned.",
+            "Pieces of several characters must occur at least this often in the "
+            "text, counted over all words.",
         ),
         (
             "unused",
@@ -54,16 +54,15 @@ def define_flags(flags: FlagSet) -> None:
         (
             "max_characters",
             vocabulary_learner.DEFAULT_MAX_CHARACTERS,
-            "Most characters to keep, rare ones included: a word with one that "
-            "is not known is [UNK].",
+            "Characters to keep at most, rare ones included: a word with any "
+            "other character becomes [UNK].",
         ),
     ):
         flags.integer(name, default, text, required=default is None)
     flags.strings(
         "report_text",
         [],
-        "File or glob of the text that the report is about: one that is not "
-        "among the inputs.",
+        "File or glob of held-out text for the report; none of the inputs.",
     )
     flags.number(
         "smoothing_exponent",
@@ -107,8 +106,8 @@ def _check_held_out(report_files: list[str], files: list[str]) -> None:
     both = [p for p in report_files if os.path.realpath(p) in learned]
     if both:
         raise InputError(
-            "--report_text must be text that was held out: what a vocabulary "
-            "was learned from is read in fewer pieces. Received "
+            "--report_text must be held-out text: text that a vocabulary was "
+            "learned from splits into fewer pieces. Received "
             f"{both[0]}, which is one of --input."
         )
 

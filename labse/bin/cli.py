@@ -1,4 +1,4 @@
-"""The `labse` command: one word for each job."""
+"""The `labse` command: one program for each job."""
 
 import importlib
 import sys
@@ -10,27 +10,36 @@ PROGRAMS = {
     "train": ("labse.bin.train", "train a dual encoder on pairs"),
     "mine-hard-negatives": (
         "labse.bin.mine_hard_negatives",
-        "pairs -> pairs with near misses, for labse train",
+        "pairs -> the same pairs with hard negatives, for labse train",
     ),
     "encode": ("labse.bin.encode", "text file -> vectors (.npy)"),
     "score": ("labse.bin.score", "pairs -> the same pairs with their scores"),
-    "evaluate": ("labse.bin.evaluate", "judge a model on a task"),
-    "mine": ("labse.bin.mine", "two piles of text -> translation pairs"),
+    "evaluate": (
+        "labse.bin.evaluate",
+        "evaluate models on a task: metrics.json, report.html",
+    ),
+    "mine": ("labse.bin.mine", "two corpora -> scored translation pairs"),
     "paraphrases": (
         "labse.bin.paraphrases",
-        "one pile of text -> pairs that say the same",
+        "one corpus -> scored pairs of paraphrases",
     ),
-    "convert": ("labse.bin.convert", "a model of any format -> another"),
+    "convert": (
+        "labse.bin.convert",
+        "a model of any format -> a run or Hugging Face folder",
+    ),
     "prune-vocab": (
         "labse.bin.prune_vocab",
-        "keep the pieces that a text needs: a smaller model, same vectors",
+        "a smaller model: only the pieces that a text needs, same vectors",
     ),
     "grow-vocab": (
         "labse.bin.grow_vocab",
-        "add pieces for a language; each starts from those it replaces",
+        "add pieces for a language, initialized from those they replace",
     ),
     "export": ("labse.bin.export", "run folder -> SavedModels"),
-    "verify": ("labse.bin.verify", "prove that an export works"),
+    "verify": (
+        "labse.bin.verify",
+        "check an export with TF Hub, Keras and TF Serving's loader",
+    ),
     "extract-gettext": (
         "labse.bin.extract_gettext",
         "translation catalogues (.po, .mo) -> pairs",
@@ -41,7 +50,7 @@ PROGRAMS = {
     ),
     "split-pairs": (
         "labse.bin.split_pairs",
-        "pairs -> training and held-out pairs, by whole strings",
+        "pairs -> training and held-out pairs that share no source text",
     ),
 }
 
@@ -71,7 +80,7 @@ def main() -> None:
     name = arguments[0]
     if name not in PROGRAMS:
         print(
-            f"labse: no program is called {name!r}. There are: "
+            f"labse: there is no program {name!r}. Programs: "
             f"{', '.join(PROGRAMS)}.",
             file=sys.stderr,
         )

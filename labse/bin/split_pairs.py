@@ -1,13 +1,13 @@
-"""Files of pairs -> one to train on and one held out, by whole strings.
+"""Pairs -> training and held-out pairs that share no source text.
 
   labse split-pairs --input=pairs.tsv --train_out=train.tsv
                     --heldout_out=heldout.tsv --share=0.1
 
-A source text is held out in all its languages at once, so that the held-out
-pairs ask about texts the model has never read. Pairs are of any format of
-docs/file_formats.md. What is written has the columns `source` and `target`
-whatever they were called, the languages if a flag or a column names them, and
-all other columns.
+A source text is held out in all its languages at once, so the held-out pairs
+test texts that the model has never read. Pairs are of any format of
+docs/file_formats.md. The outputs have the columns `source` and `target`
+whatever the inputs called them, the languages if a flag or a column names
+them, and all other columns.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Runs a program: flags in, one clear error out.
+"""Runs a program: defines and parses its flags, reports its errors.
 
 A program is a module with a docstring, `define_flags(flags)` and
 `main(flags)`, both with a `FlagSet`.
@@ -76,8 +76,8 @@ def run_as_process(
     """Runs `program` and ends the process with its exit code.
 
     A signal ends it as a shell expects, with 128 + the signal's number and
-    without a traceback; one that the process was started to ignore, as by
-    nohup, is ignored.
+    without a traceback. A signal that the process was started to ignore, as
+    by nohup, stays ignored.
     """
 
     def stop(number, frame):
@@ -93,17 +93,17 @@ def run_as_process(
 
 
 def quiet_libraries() -> None:
-    """Leaves the terminal of this process to what the program has to say.
+    """Keeps the libraries' log lines off the terminal.
 
-    What fails is raised as an exception, whatever is logged. TensorFlow reads
-    the variable when it is imported; a value of the user's own stays.
+    Failures are raised as exceptions whatever is logged. TensorFlow reads the
+    variable when it is imported; a value that the user set stays.
     """
-    # Advice is not shown, errors are. Without NVIDIA's driver "there is no
-    # GPU" is logged as an error; what ends the process is shown even then.
+    # Warnings are hidden, errors are shown. Without NVIDIA's driver the
+    # missing GPU is logged as an error, so only fatal errors are shown.
     level = "2" if os.path.exists("/proc/driver/nvidia") else "3"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", level)
     if os.environ["TF_CPP_MIN_LOG_LEVEL"] in ("2", "3"):
-        # Its Python part: names that will change, graphs that are traced.
+        # Its Python part: deprecations, retracing.
         logging_of_python.getLogger("tensorflow").setLevel("ERROR")
     # TensorFlow Hub's import.
     warnings.filterwarnings("ignore", "pkg_resources is deprecated")
@@ -111,7 +111,7 @@ def quiet_libraries() -> None:
 
 
 def _is_worth_showing(record: logging_of_python.LogRecord) -> bool:
-    """Not what TensorFlow says through absl of its checkpoints' timing."""
+    """False for what TensorFlow logs through absl about checkpoint timing."""
     is_tensorflow = f"{os.sep}tensorflow{os.sep}" in record.pathname
     return record.levelno > logging_of_python.INFO or not is_tensorflow
 

@@ -116,7 +116,7 @@ def test_report_of_text_that_was_held_out(pairs, tmp_path, capsys):
         (["--input=none-*.tsv"], "No file matches 'none-*.tsv'"),
         (["--vocab_size=9"], "Received 9. Raise it"),
         (["--min_count=0"], "min_count is at least 1. Received 0"),
-        (["--report_text=PAIRS"], "must be text that was held out"),
+        (["--report_text=PAIRS"], "must be held-out text"),
         (["--out=no/folder/v.txt"], "Make the folder no/folder first"),
     ],
 )

@@ -35,7 +35,7 @@ def test_an_unknown_program_is_refused(monkeypatch, capsys):
     code, shown, errors = run(monkeypatch, capsys, "trian", "--out=x")
     assert (code, shown) == (2, "")
     assert errors == (
-        "labse: no program is called 'trian'. There are: "
+        "labse: there is no program 'trian'. Programs: "
         f"{', '.join(cli.PROGRAMS)}.\n"
     )
 
