@@ -43,8 +43,8 @@ def define_flags(flags: FlagSet) -> None:
         (
             "min_count",
             2,
-            "Pieces of several characters must occur at least this often in the "
-            "text, counted over all words.",
+            "Pieces of several characters must occur this often in the text, "
+            "counted over all words, to be learned.",
         ),
         (
             "unused",
