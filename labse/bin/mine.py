@@ -112,7 +112,7 @@ def run(flags: FlagSet, source, target) -> None:
         source,
         target,
         settings,
-        Encoder(flags.model, flags.encoder_precision),
+        Encoder(flags.model, flags.compute_dtype),
         flags.restart,
         mining_flags.given(flags, "planted"),
     )
@@ -204,7 +204,7 @@ def _min_score(flags: FlagSet, job, candidates) -> tuple:
     from labse.mining.select_pairs import DEFAULT_MIN_SCORES
     from labse.mining.threshold import precision_plot
 
-    precision = mining_flags.given(flags, "precision")
+    precision = mining_flags.given(flags, "min_precision")
     if precision is None:
         min_score = flags.min_score
         if min_score is None and job.settings.retrieval != "all":

@@ -191,7 +191,8 @@ def _check_same_work(
     if progress.model != model.fingerprint:
         raise InputError(
             f"{part_path(output)} holds {progress.rows} rows of another model "
-            f"(or another precision, or the model has changed since). {remedy}"
+            "(or another compute_dtype, or the model has changed since). "
+            f"{remedy}"
         )
     if lines.skip(progress.rows) < progress.rows:
         raise InputError(

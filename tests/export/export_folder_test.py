@@ -94,8 +94,8 @@ def test_golden_sentences_are_many_and_different(exported):
 
 
 def test_mixed_precision_run_is_exported_in_float32(make_run):
-    loaded = export_folder.load_run(make_run(precision="mixed_bfloat16"))
-    assert loaded.config.training.precision == "mixed_bfloat16"
+    loaded = export_folder.load_run(make_run(compute_dtype="mixed_bfloat16"))
+    assert loaded.config.training.compute_dtype == "mixed_bfloat16"
     assert loaded.encoder.transformer.compute_dtype == "float32"
     assert {v.dtype for v in loaded.encoder.variables} == {tf.float32}
 

@@ -136,13 +136,17 @@ def test_of_rows_of_an_earlier_version_nothing_is_claimed(
     assert "cut at" not in capsys.readouterr().err
 
 
-def test_the_program_takes_batch_size_and_precision(
+def test_the_program_takes_batch_size_and_compute_dtype(
     small_run, tmp_path, expected
 ):
     source = write(tmp_path / "lines.txt")
     arguments = [
         *(f"--model={small_run}", f"--input={source}"),
-        *(f"--out={tmp_path}/v.npy", "--batch_size=3", "--precision=bfloat16"),
+        *(
+            f"--out={tmp_path}/v.npy",
+            "--batch_size=3",
+            "--compute_dtype=bfloat16",
+        ),
     ]
     assert program.run(encode, arguments, "labse encode") == 0
     vectors = np.load(tmp_path / "v.npy")
