@@ -30,7 +30,7 @@ NUM_SENTENCES = 1500
 ROUNDS = 3
 MAX_LENGTH = 128
 LABSE_PIECES = 501_153  # Section 3.2 of the paper.
-PRECISIONS = ("float32", "bfloat16")
+COMPUTE_DTYPES = ("float32", "bfloat16")
 PEER = pathlib.Path(__file__).with_name("encode_peer.py")
 
 
@@ -111,8 +111,8 @@ def measure_speed(options, folder: str, sentences: list[str]) -> list[str]:
     import labse
 
     models = {
-        precision: labse.load(f"{folder}/run", precision)
-        for precision in PRECISIONS
+        compute_dtype: labse.load(f"{folder}/run", compute_dtype)
+        for compute_dtype in COMPUTE_DTYPES
     }
     seconds = {}
     with subprocess.Popen(
@@ -122,23 +122,23 @@ def measure_speed(options, folder: str, sentences: list[str]) -> list[str]:
         text=True,
     ) as peer:
         for round_number in range(ROUNDS + 1):  # The first warms up.
-            for precision, model in models.items():
+            for compute_dtype, model in models.items():
                 start = time.perf_counter()
                 model.encode(sentences)
                 ours = time.perf_counter() - start
-                peer.stdin.write(precision + "\n")
+                peer.stdin.write(compute_dtype + "\n")
                 peer.stdin.flush()
                 theirs = json.loads(peer.stdout.readline())
                 if round_number:
-                    seconds.setdefault(precision, []).append((ours, theirs))
+                    seconds.setdefault(compute_dtype, []).append((ours, theirs))
         peer.stdin.close()
     lines = [f"{'sentences/s':<12}{'labse':>9}{'peer':>9}{'ratio':>8}"]
-    for precision, times in seconds.items():
+    for compute_dtype, times in seconds.items():
         ours, theirs = (
             len(sentences) / min(side) for side in zip(*times, strict=True)
         )
         lines.append(
-            f"{precision:<12}{ours:9.1f}{theirs:9.1f}{ours / theirs:8.2f}"
+            f"{compute_dtype:<12}{ours:9.1f}{theirs:9.1f}{ours / theirs:8.2f}"
         )
     return lines
 

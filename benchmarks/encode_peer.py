@@ -36,7 +36,7 @@ def make(vocabulary: str, folder: str, max_length: int) -> None:
 def serve(folder: str, sentences: list[str]) -> None:
     """Encodes all sentences once for each line of standard input.
 
-    The line says with which precision; the answer is the time in seconds.
+    The line says in which dtype; the answer is the time in seconds.
     """
     asked = {
         "float32": SentenceTransformer(folder + "/model", device="cpu"),

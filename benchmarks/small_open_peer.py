@@ -239,7 +239,7 @@ def train(
     model: SentenceTransformer,
     pairs: datasets.Dataset,
     config: dict,
-    precision: str,
+    compute_dtype: str,
     clock: Clock,
 ) -> float:
     """Trains until the clock says so; returns the mean of the last losses."""
@@ -256,7 +256,7 @@ def train(
             adam_epsilon=training["adam_epsilon"],
             max_grad_norm=training["gradient_clip_norm"],
             seed=training["seed"],
-            bf16=precision == "bfloat16",
+            bf16=compute_dtype == "bfloat16",
             use_cpu=True,
             batch_sampler="no_duplicates_hashed",
             dataloader_drop_last=True,
@@ -282,19 +282,19 @@ def train(
     return float(torch.stack(list(trainer.last_losses)).mean())
 
 
-def choose_precision(
+def choose_compute_dtype(
     config: dict, vocabulary: pathlib.Path, pairs: datasets.Dataset
 ) -> str:
     """The one with the shorter steps on this machine."""
     batch = config["training"]["global_batch_size"]
     some = pairs.select(range(min(len(pairs), 2 * TRIAL_STEPS * batch)))
     seconds = {}
-    for precision in ("float32", "bfloat16"):
+    for compute_dtype in ("float32", "bfloat16"):
         model = make_model(config, vocabulary)
-        train(model, some, config, precision, Clock(None, 1, says=False))
+        train(model, some, config, compute_dtype, Clock(None, 1, says=False))
         clock = Clock(None, TRIAL_STEPS, says=False)
-        train(model, some, config, precision, clock)
-        seconds[precision] = clock.shortest
+        train(model, some, config, compute_dtype, clock)
+        seconds[compute_dtype] = clock.shortest
     print(
         "trial:",
         *(f"{name} {value:.2f} s a step" for name, value in seconds.items()),
@@ -328,7 +328,7 @@ def main() -> None:
         help="of all cores together: for a machine that has other work too",
     )
     parser.add_argument("--steps", type=int, help="stop by steps, not by time")
-    parser.add_argument("--precision", choices=["float32", "bfloat16"])
+    parser.add_argument("--compute_dtype", choices=["float32", "bfloat16"])
     options = parser.parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -344,10 +344,12 @@ def main() -> None:
         seconds, now = 60 * options.cpu_minutes, time.process_time
     print(machine(), flush=True)
     pairs = read_pairs(options.train)
-    precision = options.precision or choose_precision(config, vocabulary, pairs)
+    compute_dtype = options.compute_dtype or choose_compute_dtype(
+        config, vocabulary, pairs
+    )
     model = make_model(config, vocabulary)
     clock = Clock(seconds, options.steps, now=now)
-    loss = train(model, pairs, config, precision, clock)
+    loss = train(model, pairs, config, compute_dtype, clock)
     longest = config["tokenizer"]["max_length"]
     if config["encoder"]["num_layers"]:
         model.max_seq_length = longest
@@ -359,7 +361,7 @@ def main() -> None:
         f"At the end: {machine()}\n"
         f"our run: {run_steps} steps of {batch_size}\n"
         f"sentence-transformers {sentence_transformers.__version__} "
-        f"({precision}): {clock.elapsed / 60:.1f} "
+        f"({compute_dtype}): {clock.elapsed / 60:.1f} "
         f"{'CPU ' if options.cpu_minutes else ''}minutes, {clock.steps} steps "
         f"of {batch_size}, {done / len(pairs):.2f} epochs, "
         f"{done / clock.elapsed:.0f} pairs/s, loss {loss:.3f}"

@@ -26,17 +26,17 @@ from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.training.optimizer import make_optimizer
 
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+COMPUTE_DTYPES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
-def make_step(arguments, precision):
+def make_step(arguments, compute_dtype):
     """Our whole training step, as `fit` runs it."""
     config = EncoderConfig(
         vocab_size=arguments.vocab_size,
         num_layers=arguments.layers,
         max_positions=64,
     )
-    model = DualEncoder(SentenceEncoder(config, PRECISIONS[precision]))
+    model = DualEncoder(SentenceEncoder(config, COMPUTE_DTYPES[compute_dtype]))
     model.build()
     model.compile(optimizer=make_optimizer(TrainingConfig()))
     random = np.random.default_rng(0)
@@ -92,13 +92,13 @@ def main():
         text=True,
     )
 
-    def ask_peer(precision, seconds):
-        request = {"precision": precision, "seconds": seconds}
+    def ask_peer(compute_dtype, seconds):
+        request = {"compute_dtype": compute_dtype, "seconds": seconds}
         peer.stdin.write(json.dumps(request) + "\n")
         peer.stdin.flush()
         return json.loads(peer.stdout.readline())["rate"]
 
-    steps = {name: make_step(arguments, name) for name in PRECISIONS}
+    steps = {name: make_step(arguments, name) for name in COMPUTE_DTYPES}
     for name, step in steps.items():
         step()
         ask_peer(name, 0.1)
@@ -115,7 +115,7 @@ def main():
         f"{cpu_name()}, {os.cpu_count()} cores; {arguments.pairs} pairs x "
         f"{arguments.length} tokens, {arguments.layers} layers of 768"
     )
-    for name in PRECISIONS:
+    for name in COMPUTE_DTYPES:
         ours, theirs = best["labse", name], best["PyTorch", name]
         print(
             f"{name:<10} labse {ours:6.1f} pairs/s   PyTorch {theirs:6.1f} "

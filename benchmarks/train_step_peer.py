@@ -1,6 +1,6 @@
 """PyTorch's side of `train_step.py`; run by the peer's interpreter.
 
-Reads lines of JSON from stdin ({"precision": ..., "seconds": ...}), runs
+Reads lines of JSON from stdin ({"compute_dtype": ..., "seconds": ...}), runs
 training steps for so long and answers with pairs a second.
 """
 
@@ -13,7 +13,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 
-def make_step(arguments, precision):
+def make_step(arguments, compute_dtype):
     """One whole training step: encode both sides, loss, backward, AdamW."""
     torch.manual_seed(0)
     model = BertModel(
@@ -35,7 +35,7 @@ def make_step(arguments, precision):
     def step():
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(
-            "cpu", torch.bfloat16, enabled=precision == "bfloat16"
+            "cpu", torch.bfloat16, enabled=compute_dtype == "bfloat16"
         ):
             hidden = model(ids, attention_mask=mask).last_hidden_state[:, 0]
         vectors = torch.nn.functional.normalize(hidden.float(), dim=-1)
@@ -60,13 +60,13 @@ def main():
     steps = {}
     for line in sys.stdin:
         request = json.loads(line)
-        precision = request["precision"]
-        if precision not in steps:
-            steps[precision] = make_step(arguments, precision)
-            steps[precision]()
+        compute_dtype = request["compute_dtype"]
+        if compute_dtype not in steps:
+            steps[compute_dtype] = make_step(arguments, compute_dtype)
+            steps[compute_dtype]()
         started, count = time.monotonic(), 0
         while time.monotonic() - started < request["seconds"]:
-            steps[precision]()
+            steps[compute_dtype]()
             count += 1
         rate = arguments.pairs * count / (time.monotonic() - started)
         print(json.dumps({"rate": rate}), flush=True)

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import shutil
 import tempfile
 import time
 from typing import NamedTuple
@@ -21,7 +20,7 @@ from export.models import (
 )
 from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
-from labse.errors import InputError
+from labse.files.atomic_write import atomic_folder, check_new_folder
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.version import __version__
@@ -68,21 +67,12 @@ def write(run_path: str, out: str) -> pathlib.Path:
       InputError: `run_path` is no run, or `out` exists and is not empty.
     """
     target = pathlib.Path(out)
-    check_target(target)
+    check_new_folder(target)
     start = time.monotonic()
     run = load_run(run_path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = pathlib.Path(
-        tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent)
-    )
-    try:
-        temporary.chmod(0o755)
+    with atomic_folder(target) as temporary:
         _write_models(run, temporary)
         _write_evidence(run, temporary)
-        temporary.replace(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
     size = sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
     logging.info(
         "Wrote %s: %.1f MB, %.0f s. Prove it: labse verify %s",
@@ -92,17 +82,6 @@ def write(run_path: str, out: str) -> pathlib.Path:
         target,
     )
     return target
-
-
-def check_target(target: pathlib.Path) -> None:
-    """Refuses a folder that has something in it."""
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if target.exists() or target.is_symlink():
-        raise InputError(
-            "--out must be a new folder; an export is never written over. "
-            f"{target} exists. Choose another name, or remove it first."
-        )
 
 
 def _write_models(run: Run, folder: pathlib.Path) -> None:

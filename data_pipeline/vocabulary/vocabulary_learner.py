@@ -10,12 +10,11 @@ that nothing is read in are left out (`absorbed_pieces`).
 """
 
 import collections
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 
 from data_pipeline.vocabulary import absorbed_pieces, repeated_parts
 from labse.errors import InputError
+from labse.files.atomic_write import atomic_file
 from labse.preprocessing.vocabulary import (
     CLS,
     MASK,
@@ -146,19 +145,8 @@ def special_pieces(unused: int) -> list[str]:
 
 def write(path: str, pieces: Iterable[str]) -> None:
     """Writes a vocab.txt, the whole of it or nothing."""
-    folder = os.path.dirname(path) or "."
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.writelines(piece.encode() + b"\n" for piece in pieces)
-        # mkstemp's file is for its owner alone.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with atomic_file(path) as file:
+        file.writelines(f"{piece}\n" for piece in pieces)
 
 
 def _sums(

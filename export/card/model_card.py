@@ -134,8 +134,8 @@ def _training_facts(config: ExperimentConfig) -> dict:
         "training, as configured": (
             f"{training.num_steps:,} steps, global batch size "
             f"{training.global_batch_size:,}, learning rate "
-            f"{training.learning_rate:g}, {training.precision}, texts of at "
-            f"most {config.training_length} tokens"
+            f"{training.learning_rate:g}, {training.compute_dtype}, texts of "
+            f"at most {config.training_length} tokens"
         ),
     }
 

@@ -9,6 +9,7 @@ that a SavedModel which needs that code does not pass.
 import logging
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import traceback
@@ -19,6 +20,13 @@ from export.checks.outcome import Check, Difference, Skipped
 from labse.errors import InputError
 
 FAILED_EXIT_CODE = 1
+# Advice that TensorFlow's C++ code logs through Abseil, which knows nothing of
+# TF_CPP_MIN_LOG_LEVEL: "W0000 00:00:1795828753.003028   10167 file.cc:9] ...".
+# Errors (E) and what ends the process (F) are not among it.
+_ADVICE = re.compile(
+    r"[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\] |"
+    r"WARNING: All log messages before absl::InitializeLog\(\) is called "
+)
 
 
 def verify(path: str) -> int:
@@ -52,7 +60,18 @@ def verify(path: str) -> int:
         "export.checks.verification",
         str(folder),
     ]
-    code = subprocess.run(command, env=environment).returncode
+    is_quiet = environment["TF_CPP_MIN_LOG_LEVEL"] in ("2", "3")
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="backslashreplace",
+    ) as process:
+        for line in process.stderr:
+            if not (is_quiet and _ADVICE.match(line)):
+                print(line, end="", file=sys.stderr)
+    code = process.returncode
     if code not in (0, FAILED_EXIT_CODE):
         print(
             f"FAILED   the verifying process ended with exit code {code} "

@@ -85,9 +85,10 @@ def stated(flags: FlagSet):
 
 def main(flags: FlagSet) -> None:
     """Opens, checks, writes, says what was done."""
-    from labse.checkpoints import converted_run, new_folder, recognition
+    from labse.checkpoints import converted_run, recognition
+    from labse.files.atomic_write import check_new_folder
 
-    new_folder.check(flags.out)
+    check_new_folder(flags.out, "--out")
     start = time.monotonic()
     path = flags.input
     source = recognition.open_source(path, stated(flags))

@@ -39,7 +39,7 @@ def define_flags(flags: FlagSet) -> None:
         lower_bound=1,
     )
     flags.choice(
-        "precision",
+        "compute_dtype",
         "float32",
         ["float32", "bfloat16"],
         "Of the matmuls. bfloat16 is about twice as fast and moves a vector "
@@ -56,7 +56,7 @@ def main(flags: FlagSet) -> None:
 
     # Before a model is loaded for minutes.
     check_output(pathlib.Path(flags.out))
-    model = labse.load(flags.model, flags.precision)
+    model = labse.load(flags.model, flags.compute_dtype)
     rows = encode_file(
         model,
         flags.input,

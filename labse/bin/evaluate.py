@@ -92,7 +92,7 @@ def define_flags(flags: FlagSet) -> None:
         "n_way: LANGUAGE=FILE, lines that are further candidates; repeatable.",
     )
     flags.choice(
-        "precision", "float32", ["float32", "bfloat16"], "Of the matmuls."
+        "compute_dtype", "float32", ["float32", "bfloat16"], "Of the matmuls."
     )
     flags.string(
         "history",
@@ -192,7 +192,7 @@ def _encode_fn(model: str, flags: FlagSet, reports: dict):
         from labse.evaluation.embedding_cache import cached
         from labse.inference.truncation import TruncationCount
 
-        encoder, fingerprint = Encoder(model, flags.precision)()
+        encoder, fingerprint = Encoder(model, flags.compute_dtype)()
         folder = flags.cache or Path(flags.out) / "embeddings"
         count = TruncationCount()
         if encoder.tells_truncation:

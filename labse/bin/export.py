@@ -5,7 +5,6 @@ labse export --run=RUN --out=DIR
 
 from labse.bin.flags import program
 from labse.bin.flags.flag_set import FlagSet
-from labse.errors import InputError
 
 
 def define_flags(flags: FlagSet) -> None:
@@ -13,23 +12,24 @@ def define_flags(flags: FlagSet) -> None:
     flags.string(
         "run",
         None,
-        "Run folder of labse train or labse convert: a model of another kind, "
-        "such as a Hugging Face folder, is made one by labse convert first.",
+        "Run folder of labse train, or of labse convert, which makes a run of "
+        "a model of another kind, such as a Hugging Face folder.",
+        required=True,
     )
     flags.string(
-        "out", None, "Folder to write; it must not exist yet, or be empty."
+        "out",
+        None,
+        "Folder to write; it must not exist yet, or be empty.",
+        required=True,
     )
 
 
 def main(flags: FlagSet) -> None:
-    """Checks the flags and exports."""
-    for name in ("run", "out"):
-        if not flags[name].value:
-            raise InputError(
-                f"--{name} is required: labse export --run=RUN --out=DIR."
-            )
+    """Exports."""
     from export import export_folder
+    from labse.files.atomic_write import check_new_folder
 
+    check_new_folder(flags.out, "--out")
     export_folder.write(flags.run, flags.out)
 
 

@@ -37,6 +37,7 @@ from labse.bin.flags import file_flags, mining_flags, program
 from labse.bin.flags.flag_set import FlagSet
 from labse.bin.flags.models import Encoder
 from labse.errors import InputError
+from labse.files.atomic_write import write_text
 
 SELECT = "select"
 # Of an approximate index, below which there is a warning.
@@ -112,7 +113,7 @@ def run(flags: FlagSet, source, target) -> None:
         source,
         target,
         settings,
-        Encoder(flags.model, flags.encoder_precision),
+        Encoder(flags.model, flags.compute_dtype),
         flags.restart,
         mining_flags.given(flags, "planted"),
     )
@@ -204,7 +205,7 @@ def _min_score(flags: FlagSet, job, candidates) -> tuple:
     from labse.mining.select_pairs import DEFAULT_MIN_SCORES
     from labse.mining.threshold import precision_plot
 
-    precision = mining_flags.given(flags, "precision")
+    precision = mining_flags.given(flags, "min_precision")
     if precision is None:
         min_score = flags.min_score
         if min_score is None and job.settings.retrieval != "all":
@@ -307,10 +308,7 @@ def _write_manifest(flags, job, min_score, counts, found) -> None:
             name: dataclasses.asdict(note) for name, note in notes.items()
         },
     }
-    path = Path(f"{flags.out}.manifest.json")
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(manifest, indent=1), "utf-8")
-    temporary.replace(path)
+    write_text(f"{flags.out}.manifest.json", json.dumps(manifest, indent=1))
 
 
 if __name__ == "__main__":

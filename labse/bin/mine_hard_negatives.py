@@ -49,7 +49,7 @@ def define_flags(flags: FlagSet) -> None:
     )
     file_flags.define_pair_flags(flags)
     flags.choice(
-        "encoder_precision",
+        "compute_dtype",
         "float32",
         ["float32", "bfloat16"],
         "Of the encoder's matmuls.",
@@ -78,7 +78,7 @@ def main(flags: FlagSet) -> None:
     summary = hard_negative_files.mine(
         flags.input,
         flags.out,
-        Encoder(flags.model, flags.encoder_precision),
+        Encoder(flags.model, flags.compute_dtype),
         flags.work or f"{flags.out}.work",
         negatives=flags.negatives,
         max_cosine=limit,

@@ -92,9 +92,10 @@ def find_texts(flags: FlagSet, patterns: list[str]):
 
 def open_model(flags: FlagSet):
     """The `ModelSource` that --model names, --out being free."""
-    from labse.checkpoints import new_folder, recognition
+    from labse.checkpoints import recognition
+    from labse.files.atomic_write import check_new_folder
 
-    new_folder.check(flags.out)
+    check_new_folder(flags.out, "--out")
     path = flags.model
     source = recognition.open_source(path, convert.stated(flags))
     print(

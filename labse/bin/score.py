@@ -67,7 +67,7 @@ def define_flags(flags: FlagSet) -> None:
         "text. By default nothing is kept.",
     )
     flags.choice(
-        "precision", "float32", ["float32", "bfloat16"], "Of the matmuls."
+        "compute_dtype", "float32", ["float32", "bfloat16"], "Of the matmuls."
     )
     flags.require(["model", "input", "out"])
 
@@ -126,7 +126,7 @@ class _LazyEncoder:
         from labse.inference.truncation import TruncationCount
 
         values = self._flag_values
-        encoder, fingerprint = Encoder(values.model, values.precision)()
+        encoder, fingerprint = Encoder(values.model, values.compute_dtype)()
         self._count = TruncationCount()
         self._max_length = getattr(encoder, "max_length", None)
         self._encode_fn = counting(

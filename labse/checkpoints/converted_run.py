@@ -14,9 +14,9 @@ import tensorflow as tf
 
 from labse.checkpoints import run_folder
 from labse.checkpoints.model_source import ModelSource
-from labse.checkpoints.new_folder import new_folder
 from labse.configs import loading
 from labse.configs.schema import EncoderConfig, ExperimentConfig
+from labse.files.atomic_write import atomic_folder
 from labse.formats import tensor_bundle
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
@@ -44,7 +44,7 @@ def write(
     Raises:
       InputError: `out` exists and is not empty.
     """
-    with new_folder(out) as folder:
+    with atomic_folder(out) as folder:
         pieces = "".join(f"{piece}\n" for piece in vocabulary.pieces)
         (folder / run_folder.VOCABULARY).write_bytes(pieces.encode())
         (folder / run_folder.BEST).mkdir(parents=True)

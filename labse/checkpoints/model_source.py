@@ -295,17 +295,17 @@ def stored_type_notes(weights: dict[str, Weight | Zeros]) -> list[str]:
 
 
 def load_encoder(
-    source: ModelSource, precision: str = "float32", word_table: bool = True
+    source: ModelSource, compute_dtype: str = "float32", word_table: bool = True
 ) -> SentenceEncoder:
     """The encoder with the source's weights.
 
     Args:
       source: the model.
-      precision: "float32" or "mixed_bfloat16".
+      compute_dtype: "float32" or "mixed_bfloat16".
       word_table: whether to make the table of word embeddings. Without it
         the encoder has to be given `input_word_embeddings`.
     """
-    encoder = SentenceEncoder(source.config.encoder, precision)
+    encoder = SentenceEncoder(source.config.encoder, compute_dtype)
     encoder.build(word_table=word_table)
     assign(encoder, source, in_blocks=True)
     return encoder

@@ -295,7 +295,7 @@ def open_source(
 
 
 def load_encoder(
-    path: str, precision: str = "float32"
+    path: str, compute_dtype: str = "float32"
 ) -> tuple[SentenceEncoder, ExperimentConfig, Vocabulary]:
     """The trained encoder of a run, with its configuration and vocabulary.
 
@@ -303,5 +303,5 @@ def load_encoder(
       InputError: see `open_source`.
     """
     source = open_source(path)
-    encoder = model_source.load_encoder(source, precision)
+    encoder = model_source.load_encoder(source, compute_dtype)
     return encoder, source.config, source.vocabulary

@@ -23,6 +23,7 @@ _REMOVED = {
         "(data.length_chunks)"
     ),
 }
+_RENAMED = {"training.precision": "training.compute_dtype"}
 
 
 def preset_names() -> list[str]:
@@ -60,6 +61,10 @@ def load_saved(path: str) -> tuple[ExperimentConfig, list[str]]:
         if isinstance(values.get(section), dict) and key in values[section]:
             del values[section][key]
             removed.append(name)
+    for name, new in _RENAMED.items():
+        section, _, key = name.partition(".")
+        if isinstance(values.get(section), dict) and key in values[section]:
+            values[section][new.partition(".")[2]] = values[section].pop(key)
     return from_dict(values), removed
 
 
@@ -138,6 +143,10 @@ def _build(cls: type, values, where: str):
             raise InputError(
                 f"{where}{key} was removed. {_REMOVED[f'{where}{key}']}. "
                 "Leave it out."
+            )
+        if f"{where}{key}" in _RENAMED:
+            raise InputError(
+                f"{where}{key} is now {_RENAMED[f'{where}{key}']}. Rename it."
             )
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.0)

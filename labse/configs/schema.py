@@ -17,7 +17,7 @@ ACTIVATIONS = ("gelu", "gelu_tanh")
 # default for TF Hub.
 MAX_BYTES_PER_WORD = {"hugging_face": 400, "tensorflow_hub": 100}
 TOKENIZER_IDS = tuple(MAX_BYTES_PER_WORD)
-PRECISIONS = ("float32", "mixed_bfloat16")
+COMPUTE_DTYPES = ("float32", "mixed_bfloat16")
 # Keys on which the weights of a step do not depend, so that a run can be
 # resumed with other values.
 FREE_ON_RESUME = (
@@ -206,7 +206,7 @@ class TrainingConfig:
     adam_beta_2: float = 0.999  # BERT.
     adam_epsilon: float = 1e-6  # BERT.
     gradient_clip_norm: float = 1.0  # BERT; 0: none.
-    precision: str = "float32"
+    compute_dtype: str = "float32"
     seed: int = 0
     deterministic: bool = True  # TensorFlow's deterministic kernels.
     steps_per_execution: int = 1
@@ -218,7 +218,7 @@ class TrainingConfig:
     early_stopping_patience: int = 0
 
     def __post_init__(self):
-        _choice(self, "precision", PRECISIONS)
+        _choice(self, "compute_dtype", COMPUTE_DTYPES)
         _positive(
             self,
             "global_batch_size",

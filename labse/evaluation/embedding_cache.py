@@ -7,19 +7,17 @@ whole parts, and the next one encodes only what is missing. Another model, or
 the same one after more training, has another fingerprint.
 """
 
-import contextlib
 import hashlib
-import os
 import pathlib
-import tempfile
 import zipfile
-from collections.abc import Iterator
 
 import numpy as np
 import tqdm
 
 from labse.errors import InputError
-from labse.evaluation.retrieval import EncodeFn
+from labse.files.atomic_write import atomic_file
+from labse.files.vector_file import disk_errors, scratch_array
+from labse.mining.sentence_vectors import EncodeFn, check_one_each
 
 # What is lost at most when the process is killed.
 PART_TEXTS = 16_384
@@ -58,13 +56,9 @@ def cached(
         with tqdm.tqdm(total=len(missing), unit=" sentences", delay=10) as bar:
             for start in range(0, len(missing), PART_TEXTS):
                 some = missing[start : start + PART_TEXTS]
-                made = np.asarray(encode_fn([texts[row] for row in some]))
-                if made.ndim != 2 or len(made) != len(some):
-                    raise InputError(
-                        "encode_fn must return one vector for each text. "
-                        f"Received: shape {list(made.shape)} for {len(some)} "
-                        "texts."
-                    )
+                new = [texts[row] for row in some]
+                made = np.asarray(encode_fn(new))
+                check_one_each(made, new)
                 rows.fill(rows.keys[some], made)
                 _write(parts, rows.keys[some], made)
                 bar.update(len(some))
@@ -94,7 +88,7 @@ class _Rows:
         if not len(wanted):
             return
         if self._vectors is None:
-            self._vectors = _map_scratch(
+            self._vectors = scratch_array(
                 self._folder, (len(self.keys), vectors.shape[1]), vectors.dtype
             )
         wanted_shape = len(keys), self._vectors.shape[1]
@@ -126,33 +120,6 @@ class _Rows:
         return np.asarray(self._vectors)
 
 
-def _map_scratch(
-    folder: pathlib.Path, shape: tuple[int, int], dtype: np.dtype
-) -> np.ndarray:
-    """Room on the disk for an array, which goes with the array."""
-    size = shape[0] * shape[1] * dtype.itemsize
-    with (
-        _writing(folder, f"the vectors of {shape[0]:,} texts", size),
-        tempfile.TemporaryFile(dir=folder) as file,
-    ):
-        if hasattr(os, "posix_fallocate"):  # Not on macOS.
-            # Without its blocks a full disk would kill the process later.
-            os.posix_fallocate(file.fileno(), 0, size)
-        return np.memmap(file, dtype, "w+", shape=shape)
-
-
-@contextlib.contextmanager
-def _writing(folder: pathlib.Path, what: str, size: int) -> Iterator[None]:
-    """Names the folder and says what to do where it cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{folder} must take {what}, {size / 1e9:,.2f} GB. Received: "
-            f"{error}. Make room, or choose another folder with --cache."
-        ) from error
-
-
 def _key(text: str) -> bytes:
     content = text.encode("utf-8", "surrogatepass")
     return hashlib.sha256(content).digest()[:_KEY_BYTES]
@@ -179,17 +146,12 @@ def _read(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _write(parts: pathlib.Path, keys: np.ndarray, vectors: np.ndarray) -> None:
     name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
-    temporary = parts / f".{name}.{os.getpid()}.tmp"
-    try:
-        with (
-            _writing(parts, f"{len(keys):,} vectors", vectors.nbytes),
-            open(temporary, "wb") as file,
-        ):
-            np.savez(
-                file,
-                keys=keys.view(np.uint8).reshape(-1, _KEY_BYTES),
-                vectors=vectors,
-            )
-        temporary.replace(parts / f"part-{name}.npz")
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        disk_errors(parts, f"{len(keys):,} vectors", vectors.nbytes),
+        atomic_file(parts / f"part-{name}.npz", "wb") as file,
+    ):
+        np.savez(
+            file,
+            keys=keys.view(np.uint8).reshape(-1, _KEY_BYTES),
+            vectors=vectors,
+        )

@@ -28,13 +28,13 @@ bootstrap interval (`labse.evaluation.statistics`).
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from labse.errors import InputError
 from labse.evaluation import retrieval, statistics
 from labse.evaluation.statistics import Figure
+from labse.files.atomic_write import write_text
 
 SCHEMA_VERSION = 2
 ALL = "all"  # The group of all rows that count.
@@ -232,17 +232,6 @@ def retrieval_mistakes(
         )
         for match in wrong[:most]
     ]
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Writes a UTF-8 file whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_metrics(

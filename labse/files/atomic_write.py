@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Iterator
 from typing import IO
 
+from labse.errors import InputError
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
@@ -49,6 +51,36 @@ def atomic_file(
         yield f
         f.flush()
         os.fsync(f.fileno())
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """A new folder to write in; it is renamed to `path` at the end.
+
+    Raises:
+      InputError: see `check_new_folder`.
+    """
+    check_new_folder(path)
+    with atomic_path(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+
+
+def check_new_folder(path: str | os.PathLike, name: str = "out") -> None:
+    """Raises `InputError` unless `path` does not exist or is an empty folder.
+
+    Args:
+      path: of a folder to write.
+      name: of the caller's argument or flag, for the message.
+    """
+    folder = pathlib.Path(path)
+    if folder.is_symlink():
+        raise InputError(f"{name} must be a new folder. {path} is a link.")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(
+            f"{name} must be a new folder; nothing is written over. {path} "
+            "exists. Choose another name, or remove it first."
+        )
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

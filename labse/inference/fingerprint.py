@@ -10,7 +10,7 @@ from labse.checkpoints.model_source import ModelSource
 _BLOCK_BYTES = 2**24
 
 
-def of_source(source: ModelSource, precision: str) -> str:
+def of_source(source: ModelSource, compute_dtype: str) -> str:
     """Hexadecimal digest of a model's configuration and files.
 
     The longest text is left out: a model may set another. How the model was
@@ -20,7 +20,7 @@ def of_source(source: ModelSource, precision: str) -> str:
     """
     settings = model_source.record(source.config)
     del settings["tokenizer.max_length"]
-    return _digest(list(source.files), json.dumps(settings) + precision)
+    return _digest(list(source.files), json.dumps(settings) + compute_dtype)
 
 
 def of_saved_model(path: str) -> str:

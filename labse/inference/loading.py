@@ -14,13 +14,13 @@ from labse.inference.encoder_model import EncoderModel
 from labse.inference.sentence_model import ForkedModel, Origin, SentenceModel
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
-# The model's name for each precision that `load` takes.
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+# The model's name for each dtype that `load` takes.
+COMPUTE_DTYPES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def load(
     path: str | os.PathLike,
-    precision: str = "float32",
+    compute_dtype: str = "float32",
     *,
     vocabulary: str | None = None,
     pooling: str | None = None,
@@ -41,11 +41,11 @@ def load(
         of an encoder such as google/LaBSE/2; a BERT checkpoint of TensorFlow
         1 or Model Garden (its prefix or folder); a SavedModel that takes
         strings; a TF Hub handle (URL) of one of the SavedModels.
-      precision: of the matmuls, "float32" or "bfloat16". Vectors are float32
-        either way. In bfloat16 an untrained BERT Base was 0.0043 away from
-        its float32 vectors (Euclidean, at most, 150 sentences of Tatoeba),
+      compute_dtype: of the matmuls, "float32" or "bfloat16". Vectors are
+        float32 either way. In bfloat16 an untrained BERT Base was 0.0043 away
+        from its float32 vectors (Euclidean, at most, 150 sentences of Tatoeba),
         and a vector moved by as much, 0.0041, with the size of its batch. A
-        SavedModel that takes strings has the precision it was saved with.
+        SavedModel that takes strings computes in the dtype it was saved with.
       vocabulary, pooling, activation, max_length, lower_case, ids: what the
         files do not record, or what is to be otherwise; see
         `labse.checkpoints.model_source.Stated`.
@@ -58,10 +58,10 @@ def load(
       InputError: `path` is none of these, or not sound; or this process was
         forked from one that had run TensorFlow.
     """
-    if precision not in PRECISIONS:
+    if compute_dtype not in COMPUTE_DTYPES:
         raise InputError(
-            f"precision must be one of {', '.join(PRECISIONS)}. "
-            f"Received: {precision!r}."
+            f"compute_dtype must be one of {', '.join(COMPUTE_DTYPES)}. "
+            f"Received: {compute_dtype!r}."
         )
     if not isinstance(path, str | os.PathLike):
         raise InputError(
@@ -75,20 +75,20 @@ def load(
     )
     folder = recognition.resolve(path)
     text_folder = _text_saved_model(folder)
-    arguments = {"precision": precision}
+    arguments = {"compute_dtype": compute_dtype}
     if text_folder is None:
         source = recognition.open_source(folder, stated)
-        model = _load_source(source, precision)
+        model = _load_source(source, compute_dtype)
         arguments |= dataclasses.asdict(stated)
         del arguments["fallback"]
         if vocabulary is not None:
             arguments["vocabulary"] = os.path.abspath(vocabulary)
-    elif precision != "float32" or stated != Stated():
+    elif compute_dtype != "float32" or stated != Stated():
         raise InputError(
             "A SavedModel that takes strings computes as it was saved. "
-            f"Received precision={precision!r} for {path}, or what is said "
-            f"about files of weights ({stated.said()}). Load the run folder "
-            "it was exported from, or leave these out."
+            f"Received compute_dtype={compute_dtype!r} for {path}, or what is "
+            f"said about files of weights ({stated.said()}). Load the run "
+            "folder it was exported from, or leave these out."
         )
     else:
         model = text_saved_model.TextSavedModel(text_folder, path)
@@ -127,16 +127,16 @@ def _reload(path: str, arguments: dict, expected: str) -> SentenceModel:
     return model
 
 
-def _load_source(source: ModelSource, precision: str) -> EncoderModel:
+def _load_source(source: ModelSource, compute_dtype: str) -> EncoderModel:
     tokenizer = source.config.tokenizer
     source.weights[WORD_EMBEDDINGS].check()
     model = EncoderModel(
         model_source.load_encoder(
-            source, PRECISIONS[precision], word_table=False
+            source, COMPUTE_DTYPES[compute_dtype], word_table=False
         ),
         WordPieceTokenizer.from_config(source.vocabulary, tokenizer),
         tokenizer.max_length,
-        fingerprint.of_source(source, precision),
+        fingerprint.of_source(source, compute_dtype),
         model_source.map_word_table(source),
     )
     model.source = source

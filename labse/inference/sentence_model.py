@@ -110,7 +110,7 @@ class SentenceModel(Transformer, abc.ABC):
     def fingerprint(self) -> str:
         """Hexadecimal; changes whenever the vectors do.
 
-        That is with weights, vocabulary, precision and `max_length`.
+        That is with weights, vocabulary, compute_dtype and `max_length`.
         """
         return self._fingerprint
 

@@ -6,12 +6,10 @@ k nearest among the distinct targets of these very pairs, that of a target its
 k nearest among their distinct sources.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import itertools
 import os
-import shutil
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,9 +25,10 @@ from labse.files.chunks import chunked
 from labse.files.pair_writer import COSINE, MARGIN, Values
 from labse.files.pairs import Pair, PairFiles
 from labse.files.reading import ReadOptions
+from labse.files.vector_file import scratch_array
 from labse.mining import margin
-from labse.mining.sentence_vectors import EncodeFn
-from labse.search.directions import Directions, check_embeddings
+from labse.mining.sentence_vectors import EncodeFn, encode_checked
+from labse.search.directions import Directions
 from labse.search.exact_search import exact_search_both
 
 # Encoded and scored at once: so many pairs, or so many characters.
@@ -101,18 +100,16 @@ def score_pairs(
     added = (COSINE,) if scoring == "absolute" else (COSINE, MARGIN)
     pairs = PairFiles(patterns, options)
     survey = _survey(pairs, out, added)
-    with contextlib.ExitStack() as stack:
-        if scoring == "absolute":
-            scored = _cosines(encode_fn, pairs, survey)
-        else:
-            k = _fitting_k(k, survey)
-            folder = stack.enter_context(_folder_of_vectors(out))
-            scored = _margins(encode_fn, pairs, survey, folder, scoring, k)
-        kept = _Kept(survey, added[-1], min_score)
-        rows = kept.rows(scored)
-        if min_score is None and out.suffix != ".parquet":
-            rows = _with_blanks(rows, survey.blank_before)
-        pair_writer.write_pairs(out, rows, survey.columns)
+    if scoring == "absolute":
+        scored = _cosines(encode_fn, pairs, survey)
+    else:
+        k = _fitting_k(k, survey)
+        scored = _margins(encode_fn, pairs, survey, out.parent, scoring, k)
+    kept = _Kept(survey, added[-1], min_score)
+    rows = kept.rows(scored)
+    if min_score is None and out.suffix != ".parquet":
+        rows = _with_blanks(rows, survey.blank_before)
+    pair_writer.write_pairs(out, rows, survey.columns)
     return Counts(
         kept.num_read,
         kept.num_kept,
@@ -283,7 +280,7 @@ def _cosines(
             texts = dict.fromkeys(
                 getattr(pair, side) for side in _SIDES for pair in chunk
             )
-            vectors = _encode(encode_fn, list(texts))
+            vectors = encode_checked(encode_fn, list(texts))
             vectors = Directions(vectors, "sentence")
             numbers = {text: number for number, text in enumerate(texts)}
             cosines = vectors.cosines(
@@ -347,19 +344,18 @@ def _vectors(
         total=sum(survey.num_texts.values()), unit=" sentences"
     ) as bar:
         for side in _SIDES:
-            path = folder / f"{side}.float32"
-            rows = _first_rows(pairs, survey, side)
-            dimension = 0
-            with open(path, "wb") as file:
-                for chunk in _chunks(rows):
-                    vectors = _encode(
-                        encode_fn, [getattr(pair, side) for pair in chunk]
-                    )
+            of_side, count, dimension = np.empty((0, 0), np.float32), 0, None
+            for chunk in _chunks(_first_rows(pairs, survey, side)):
+                texts = [getattr(pair, side) for pair in chunk]
+                vectors = encode_checked(encode_fn, texts, dimension)
+                if dimension is None:
                     dimension = vectors.shape[1]
-                    file.write(vectors.astype(np.float32, copy=False).data)
-                    bar.update(len(chunk))
-            shape = (survey.num_texts[side], dimension)
-            found.append(np.memmap(path, np.float32, "r", shape=shape))
+                    shape = (survey.num_texts[side], dimension)
+                    of_side = scratch_array(folder, shape, np.float32)
+                of_side[count : count + len(chunk)] = vectors
+                count += len(chunk)
+                bar.update(len(chunk))
+            found.append(of_side)
     return found
 
 
@@ -381,26 +377,3 @@ def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
         CHUNK_PAIRS,
         CHUNK_CHARACTERS,
     )
-
-
-def _encode(encode_fn: EncodeFn, texts: list[str]) -> np.ndarray:
-    vectors = check_embeddings(encode_fn(texts), "sentence", texts)
-    if len(vectors) != len(texts):
-        raise InputError(
-            "An encoder gives a vector a text. Received "
-            f"{len(vectors)} vectors for {len(texts)} texts."
-        )
-    return vectors
-
-
-@contextlib.contextmanager
-def _folder_of_vectors(out: Path) -> Iterator[Path]:
-    """A folder beside the output, for as long as the work lasts."""
-    folder = out.with_name(f"{out.name}.vectors.tmp")
-    # A process that was killed may have left it.
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)

@@ -1,20 +1,20 @@
-"""Sentences to the files of their vectors, able to go on after a kill.
+"""Sentences to the files of their vectors; resumes after a kill.
 
 Sentences are always encoded in the same chunks, wherever a shard ends and
 however often the work was killed, so a sentence's vector is the same to the
 last bit.
 """
 
-import os
 import pathlib
 from collections.abc import Callable
 
 import numpy as np
 
 from labse.errors import InputError
+from labse.files.vector_file import VectorFile
 from labse.search.directions import check_embeddings
 
-# Sentences that are encoded together; what is lost at most by a kill.
+# Sentences that are encoded together; a kill loses at most as many.
 CHUNK = 4096
 VECTOR_TYPES = ("float32", "float16")
 
@@ -37,6 +37,40 @@ def split(
     return [range(*pair) for pair in zip(ends, ends[1:], strict=False)]
 
 
+def encode_checked(
+    encode_fn: EncodeFn, texts: list[str], dimension: int | None = None
+) -> np.ndarray:
+    """One vector for each text, float [n, dim], all finite and none zero.
+
+    Args:
+      encode_fn: list of n texts -> float [n, dim].
+      texts: to encode.
+      dimension: of the vectors that came before, if there are any.
+
+    Raises:
+      InputError: the encoder returns something else.
+    """
+    vectors = check_embeddings(encode_fn(texts), "sentence", texts)
+    check_one_each(vectors, texts, dimension)
+    return vectors
+
+
+def check_one_each(
+    vectors: np.ndarray, texts: list[str], dimension: int | None = None
+) -> None:
+    """Raises `InputError` unless there is one vector for each text."""
+    if (
+        vectors.ndim != 2
+        or len(vectors) != len(texts)
+        or dimension not in (None, vectors.shape[1])
+    ):
+        raise InputError(
+            f"encode_fn must return one vector for each text, [{len(texts)}, "
+            f"{dimension or 'dim'}]. Received: {list(vectors.shape)} for "
+            f"{len(texts)} texts."
+        )
+
+
 def embed(
     encode_fn: EncodeFn,
     texts: Callable[[int, int], list[str]],
@@ -46,7 +80,7 @@ def embed(
     progress: Callable[[int], None],
     chunk: int = CHUNK,
 ) -> None:
-    """Writes the vectors of some sentences; goes on where it was killed.
+    """Writes the vectors of some sentences; resumes where it was killed.
 
     Args:
       encode_fn: list of n texts -> float [n, dim].
@@ -59,79 +93,15 @@ def embed(
 
     Raises:
       InputError: a vector is not finite or is zero, or they are not
-        [n, dim].
+        [n, dim]; or the disk is full.
     """
-    path.touch()
-    with open(path, "r+b") as file:
-        dimension, done = _done(file, len(rows), vector_type, chunk)
-        progress(done)
-        while done < len(rows):
-            start = rows.start + done
+    with VectorFile(path, vector_type) as file:
+        is_complete = file.rows == len(rows)
+        file.keep(file.rows - (0 if is_complete else file.rows % chunk))
+        progress(file.rows)
+        while file.rows < len(rows):
+            start = rows.start + file.rows
             some = texts(start, min(start + chunk, rows.stop))
-            vectors = check_embeddings(encode_fn(some), "sentence", some)
-            stored = _stored(vectors, vector_type)
-            if len(vectors) != len(some) or vectors.shape[1] != (
-                dimension or vectors.shape[1]
-            ):
-                raise InputError(
-                    f"The encoder gives one vector a sentence, "
-                    f"[{len(some)}, {dimension or 'dim'}]. Received: "
-                    f"{list(vectors.shape)}."
-                )
-            if not dimension:
-                dimension = vectors.shape[1]
-                _write_header(file, len(rows), dimension, vector_type)
-            file.write(stored.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-            done += len(some)
+            file.append(encode_checked(encode_fn, some, file.dimension))
             progress(len(some))
-
-
-def _stored(vectors: np.ndarray, vector_type: str) -> np.ndarray:
-    """The vectors as they are written."""
-    with np.errstate(over="ignore"):
-        stored = np.ascontiguousarray(vectors, vector_type)
-    if not np.isfinite(stored).all() or not stored.any(axis=1).all():
-        raise InputError(
-            f"Vectors must be of a size that {vector_type} can hold. Received "
-            f"one whose largest number is {np.abs(vectors).max():.3g}. Give "
-            "--vectors=float32, or an encoder of unit vectors."
-        )
-    return stored
-
-
-def _done(file, num_rows: int, vector_type: str, chunk: int) -> tuple[int, int]:
-    """Dimension (0: not known yet) and whole chunks' rows of a begun file."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    if not size:
-        return 0, 0
-    try:
-        version = np.lib.format.read_magic(file)
-        assert version == (1, 0)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-    except ValueError:  # Killed inside the header.
-        file.seek(0)
-        file.truncate()
-        return 0, 0
-    assert shape[0] == num_rows and dtype.name == vector_type
-    header = file.tell()
-    row = shape[1] * dtype.itemsize
-    done = (size - header) // row
-    if done < num_rows:
-        done -= done % chunk
-    file.seek(header + done * row)
-    file.truncate()
-    return shape[1], done
-
-
-def _write_header(file, num_rows, dimension, vector_type) -> None:
-    np.lib.format.write_array_header_1_0(
-        file,
-        {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(vector_type)),
-            "fortran_order": False,
-            "shape": (num_rows, dimension),
-        },
-    )
+        file.finish()

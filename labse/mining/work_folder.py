@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 
 from labse.errors import InputError
+from labse.files.atomic_write import write_text
 
 _BLOCK = 2**22
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -160,14 +161,8 @@ class WorkFolder:
         return temporary
 
     def _write_note(self, name: str, note: Note) -> None:
-        path = self._note_path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.part")
-        temporary.write_text(
-            json.dumps(dataclasses.asdict(note), indent=1, sort_keys=True),
-            "utf-8",
-        )
-        temporary.replace(path)
+        text = json.dumps(dataclasses.asdict(note), indent=1, sort_keys=True)
+        write_text(self._note_path(name), text)
 
     def _changed(self, name: str, note: Note, made_from: dict) -> str:
         keys = sorted({*note.made_from, *made_from})

@@ -17,21 +17,20 @@ class SentenceEncoder(tf_keras.Model):
 
     Args:
       config: the encoder's shape and pooling.
-      precision: "float32" or "mixed_bfloat16", the dtype of the matmuls;
+      compute_dtype: "float32" or "mixed_bfloat16", the dtype of the matmuls;
         variables and embeddings are float32 either way.
     """
 
     def __init__(
         self,
         config: EncoderConfig,
-        precision: str = "float32",
+        compute_dtype: str = "float32",
         name="sentence_encoder",
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
         self.config = config
-        self.precision = precision
-        self.transformer = build_transformer_encoder(config, precision)
+        self.transformer = build_transformer_encoder(config, compute_dtype)
         # BERT's pooler is in every checkpoint, but learns only where it is
         # part of the embedding.
         self.transformer.pooler_layer.trainable = config.uses_pooler
@@ -106,10 +105,13 @@ class SentenceEncoder(tf_keras.Model):
         return {
             "name": self.name,
             "config": dataclasses.asdict(self.config),
-            "precision": self.precision,
+            "compute_dtype": self.transformer.dtype_policy.name,
         }
 
     @classmethod
     def from_config(cls, config):
         """The encoder that `get_config` described."""
+        config = dict(config)
+        if "precision" in config:  # Models saved before it was renamed.
+            config["compute_dtype"] = config.pop("precision")
         return cls(**{**config, "config": EncoderConfig(**config["config"])})

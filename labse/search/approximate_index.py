@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from labse.errors import InputError
+from labse.files.atomic_write import atomic_file
 from labse.files.vector_shards import VectorShards
 from labse.search.directions import Directions
 from labse.search.exact_search import exact_search
@@ -361,12 +362,10 @@ def _read(path: str | os.PathLike, flags: int = 0):
 def _write(index, path: pathlib.Path) -> None:
     """Writes an index beside its place, then renames it."""
     faiss = import_faiss()
-    temporary = path.with_name(f".{path.name}.part")
     # Through Python's file: an error of the disk keeps its number.
-    with open(temporary, "wb") as file:
+    with atomic_file(path, "wb") as file:
         writer = faiss.PyCallbackIOWriter(file.write)
         faiss.write_index(index, writer)
-    temporary.replace(path)
 
 
 def _check_kind(kind: str) -> None:

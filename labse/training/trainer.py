@@ -82,7 +82,7 @@ class Trainer:
         if training.deterministic:
             tf.config.experimental.enable_op_determinism()
         with strategy.scope():
-            encoder = SentenceEncoder(config.encoder, training.precision)
+            encoder = SentenceEncoder(config.encoder, training.compute_dtype)
             self.model = DualEncoder(
                 encoder,
                 config.loss,

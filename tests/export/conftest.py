@@ -27,7 +27,7 @@ def make_run(tmp_path_factory):
 
     def make(
         pooling="cls",
-        precision="float32",
+        compute_dtype="float32",
         seed=1,
         tokenizer=None,
         num_layers=2,
@@ -53,12 +53,12 @@ def make_run(tmp_path_factory):
                 initializer_range=0.3,
             ),
             tokenizer=tokenizer or TokenizerConfig(max_length=48),
-            training=TrainingConfig(precision=precision),
+            training=TrainingConfig(compute_dtype=compute_dtype),
         )
         path = folder / "tiny"
         run_folder.create(str(path), config, str(vocabulary))
         tf.random.set_seed(seed)
-        encoder = SentenceEncoder(config.encoder, precision)
+        encoder = SentenceEncoder(config.encoder, compute_dtype)
         encoder.build()
         tf.train.CheckpointManager(
             tf.train.Checkpoint(encoder=encoder),

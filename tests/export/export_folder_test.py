@@ -94,8 +94,8 @@ def test_golden_sentences_are_many_and_different(exported):
 
 
 def test_mixed_precision_run_is_exported_in_float32(make_run):
-    loaded = export_folder.load_run(make_run(precision="mixed_bfloat16"))
-    assert loaded.config.training.precision == "mixed_bfloat16"
+    loaded = export_folder.load_run(make_run(compute_dtype="mixed_bfloat16"))
+    assert loaded.config.training.compute_dtype == "mixed_bfloat16"
     assert loaded.encoder.transformer.compute_dtype == "float32"
     assert {v.dtype for v in loaded.encoder.variables} == {tf.float32}
 
@@ -105,7 +105,7 @@ def test_existing_folder_is_refused(run, tmp_path):
     with pytest.raises(InputError) as error:
         export_folder.write(run, str(tmp_path))
     assert str(error.value) == (
-        "--out must be a new folder; an export is never written over. "
+        "out must be a new folder; nothing is written over. "
         f"{tmp_path} exists. Choose another name, or remove it first."
     )
     assert (tmp_path / "mine.txt").read_text() == "precious"
@@ -127,9 +127,8 @@ def test_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
 
 def test_program_names_a_missing_flag(capsys):
     assert program.run(export, ["--run=x"], "labse export") == 2
-    assert capsys.readouterr().err == (
-        "labse export: --out is required: labse export --run=RUN --out=DIR.\n"
-    )
+    error = capsys.readouterr().err
+    assert "--out" in error and "--run" not in error
 
 
 def test_program_refuses_what_is_no_run(tmp_path, capsys):

@@ -25,7 +25,7 @@ def define_input_flags(flags: FlagSet, sides: tuple[str, ...]) -> None:
         [f"{side}_language" for side in sides] if sides[1:] else ["language"],
     )
     flags.choice(
-        "encoder_precision",
+        "compute_dtype",
         "float32",
         ["float32", "bfloat16"],
         "Of the encoder's matmuls.",
@@ -115,7 +115,7 @@ def define_output_flags(flags: FlagSet) -> None:
 def define_precision_flags(flags: FlagSet) -> None:
     """Flags of what is kept by its expected precision."""
     flags.number(
-        "precision",
+        "min_precision",
         None,
         "Keep what is expected to be right so often, as 0.9, in place of "
         "--min_score; needs --gold or --planted.",
@@ -193,7 +193,7 @@ def check_threshold(flags: FlagSet, retrieval: str) -> None:
         import_isotonic,
     )
 
-    precision = given(flags, "precision")
+    precision = given(flags, "min_precision")
     orphans = given(flags, "planted_orphans", 0.0)
     if not 0 <= orphans < 1:
         raise InputError(
@@ -205,8 +205,8 @@ def check_threshold(flags: FlagSet, retrieval: str) -> None:
     if precision is None:
         if given(flags, "gold"):
             raise InputError(
-                "--gold says which pairs are right, for --precision. Received "
-                "no --precision."
+                "--gold says which pairs are right, for --min_precision. "
+                "Received no --min_precision."
             )
         if (
             flags.min_score is None
@@ -220,7 +220,7 @@ def check_threshold(flags: FlagSet, retrieval: str) -> None:
         return
     if retrieval == "all":
         raise InputError(
-            "--precision keeps what is likely a translation, "
+            "--min_precision keeps what is likely a translation, "
             "--retrieval=all every candidate. Received both: give --min_score "
             "or another retrieval."
         )
@@ -228,7 +228,7 @@ def check_threshold(flags: FlagSet, retrieval: str) -> None:
     import_isotonic()
     if flags.min_score is not None:
         raise InputError(
-            "--precision stands in place of --min_score. Received both."
+            "--min_precision stands in place of --min_score. Received both."
         )
     if flags.gold:
         gold_pairs.read(flags.gold)
@@ -236,7 +236,7 @@ def check_threshold(flags: FlagSet, retrieval: str) -> None:
         plant.read(flags.planted)
     else:
         raise InputError(
-            "--precision needs translations that are known: --gold, pairs "
+            "--min_precision needs translations that are known: --gold, pairs "
             "between these very files, or --planted, any other pairs of these "
             "languages, which are planted among the sentences. Received "
             "neither."

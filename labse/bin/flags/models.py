@@ -94,13 +94,13 @@ def counting(encode_fn, encoder, count):
 class Encoder:
     """Loads a model when it is called; can be sent to other processes."""
 
-    def __init__(self, model: str, precision: str):
-        """Takes --model and --precision; loads nothing."""
+    def __init__(self, model: str, compute_dtype: str):
+        """Takes --model and --compute_dtype; loads nothing."""
         self.model = model
-        self.precision = precision
+        self.compute_dtype = compute_dtype
 
     def __repr__(self):
-        return f"{self.model}, {self.precision}"
+        return f"{self.model}, {self.compute_dtype}"
 
     def __call__(self):
         """Returns an encode_fn and what changes whenever its vectors do.
@@ -115,5 +115,5 @@ class Encoder:
             return function, f"{self.model} {digest}"
         import labse
 
-        loaded = labse.load(self.model, self.precision)
+        loaded = labse.load(self.model, self.compute_dtype)
         return ModelEncoder(loaded), loaded.fingerprint

@@ -23,7 +23,6 @@ from labse.checkpoints.huggingface.sentence_transformers_modules import (
     STATIC_EMBEDDING,
 )
 from labse.checkpoints.model_source import ModelSource
-from labse.checkpoints.new_folder import new_folder
 from labse.checkpoints.weights import (
     POOLER,
     WORD_EMBEDDINGS,
@@ -34,6 +33,7 @@ from labse.checkpoints.weights import (
 )
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
+from labse.files.atomic_write import atomic_folder
 from labse.formats import json_file, safetensors_file
 from labse.modeling.transformer_encoder import LAYER_NORM_EPSILON
 from labse.preprocessing.vocabulary import Vocabulary
@@ -75,7 +75,7 @@ def write(source: ModelSource, out: str) -> None:
     """
     _check_encoder(source)
     tokenizer_files.check(source)
-    with new_folder(out) as folder:
+    with atomic_folder(out) as folder:
         if source.config.encoder.num_layers:
             _write_bert(source, folder)
             tokenizer_files.write(source, folder)

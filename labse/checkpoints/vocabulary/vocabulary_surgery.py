@@ -22,11 +22,12 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from labse.checkpoints import converted_run, new_folder
+from labse.checkpoints import converted_run
 from labse.checkpoints.model_source import ModelSource
 from labse.checkpoints.vocabulary import vocabulary_report
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
+from labse.files.atomic_write import check_new_folder
 from labse.files.texts import Texts
 from labse.preprocessing import piece_counts
 from labse.preprocessing.new_pieces import check_pieces, read_new_pieces
@@ -138,7 +139,7 @@ def prune(
     Raises:
       InputError: `out` exists, or the text breaks a rule, or needs no piece.
     """
-    new_folder.check(out)
+    check_new_folder(out)
     tokenizer = _tokenizer(source, source.vocabulary)
     counter = PieceCounter(tokenizer, UnknownWords(tokenizer))
     piece_counts.count([counter], texts, "counting pieces")
@@ -214,7 +215,7 @@ def grow(
       InputError: `out` exists, or the file has a piece that the tokenizer can
         never give, or nothing that is new.
     """
-    new_folder.check(out)
+    check_new_folder(out)
     new, known = read_new_pieces(pieces_path, source.vocabulary)
     check_pieces(new, pieces_path, source.config.tokenizer)
     vocabulary = Vocabulary(

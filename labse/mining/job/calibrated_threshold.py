@@ -1,4 +1,4 @@
-"""From --precision to the lowest score that is kept."""
+"""From --min_precision to the lowest score that is kept."""
 
 import dataclasses
 

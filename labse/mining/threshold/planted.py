@@ -310,7 +310,7 @@ def recall_warning(recall: float, num_pairs: int, threshold: float) -> str:
             f"score {threshold:.4g} or more, at least {LEAST_RECALL:.0%} "
             "should.",
             "!! About as many of the corpora's own translations are missed.",
-            "!! Ask for a lower --precision, use a model that knows these",
+            "!! Ask for a lower --min_precision, use a model that knows these",
             "!! languages, another --scoring, or an index of higher recall;",
             "!! or the planted pairs are unlike the text of the two files.",
             line,

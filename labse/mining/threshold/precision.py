@@ -323,7 +323,7 @@ def import_isotonic():
         from sklearn.isotonic import IsotonicRegression
     except ImportError as error:
         raise InputError(
-            "--precision needs scikit-learn, which is not installed. Run: "
+            "--min_precision needs scikit-learn, which is not installed. Run: "
             "pip install 'labse[evaluation]'"
         ) from error
     return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")

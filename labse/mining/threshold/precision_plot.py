@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Callable
 from xml.etree import ElementTree
 
+from labse.files.atomic_write import write_text
 from labse.mining.threshold.precision import Calibration, CurvePoint
 
 WIDTH, HEIGHT = 640, 360
@@ -154,9 +155,4 @@ def write(
         (path, calibration.to_json()),
         (path.with_suffix(".svg"), draw(calibration, threshold)),
     ):
-        temporary = each.with_name(f".{each.name}.tmp")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(each)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_text(each, text)

@@ -5,11 +5,14 @@ import dataclasses
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import export
 from export import export_folder, layout, warmup
 from export.checks import (
     all_checks,
@@ -48,9 +51,14 @@ def finding(check, folder) -> str:
     return str(difference.value)
 
 
-def test_sound_export_passes_every_check_in_a_new_process(exported, capfd):
+def test_sound_export_passes_every_check_in_a_new_process(
+    exported, capfd, monkeypatch
+):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     assert program.run(verify, [str(exported)], "labse verify") == 0
-    lines = capfd.readouterr().out.splitlines()
+    out, error = capfd.readouterr()
+    assert error == ""
+    lines = out.splitlines()
     passed = [line for line in lines if line.startswith("ok ")]
     assert [line[9:53].strip() for line in passed] == ALL
     assert lines[-1] == f"{len(ALL)} checks: {len(ALL)} ok, 0 FAILED, 0 skipped"
@@ -74,6 +82,35 @@ def test_export_without_graphs_fails_in_a_new_process(copied, capfd):
     assert (
         lines[-1]
         == f"{len(ALL)} checks: 1 ok, {len(ALL) - 1} FAILED, 0 skipped"
+    )
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"), [("3", ["E0000", "plain"]), ("0", None)]
+)
+def test_advice_of_the_new_process_is_not_shown(
+    copied, monkeypatch, capfd, level, shown
+):
+    """What `TF_CPP_MIN_LOG_LEVEL` hides, Abseil logs all the same."""
+    lines = [
+        "WARNING: All log messages before absl::InitializeLog() is called are",
+        "W0000 00:00:1795828753.003028   10167 loop_optimizer.cc:934] Skipping",
+        "I0000 00:00:1795828763.326473   10167 mlir_pass.cc:437] not enabled",
+        "E0000 00:00:1795828763.326473   10167 cuda.cc:1] failed",
+        "plain words of a traceback",
+    ]
+    code = f"import sys; sys.stderr.write({chr(10).join(lines)!r}); sys.exit(1)"
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    real = subprocess.Popen
+
+    def popen(command, **options):
+        return real([sys.executable, "-c", code], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    assert verification.verify(str(copied)) == 1
+    found = capfd.readouterr().err.splitlines()
+    assert [line.split()[0] for line in found] == (
+        shown or [line.split()[0] for line in lines]
     )
 
 
@@ -110,17 +147,19 @@ def test_verifying_imports_no_code_of_the_model():
 
 def imports_at_the_top(module: str) -> list[str]:
     """The modules that a module of `export` imports when it is imported."""
-    path = pathlib.Path(verification.__file__).with_name(
-        f"{module.partition('.')[2]}.py"
-    )
+    root = pathlib.Path(export.__file__).parents[1]
     names = []
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    file = root / f"{module.replace('.', '/')}.py"
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module == "export":
-            names += [f"export.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names.append(node.module)
+            folder = root / node.module.replace(".", "/")
+            names += (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if folder.is_dir()
+                else [node.module]
+            )
     return names
 
 

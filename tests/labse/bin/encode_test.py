@@ -16,6 +16,7 @@ from labse.bin import encode
 from labse.bin.flags import program
 from labse.errors import InputError
 from labse.files import lines, text_stream
+from labse.files.vector_file import VectorFile
 from labse.inference import encode_file
 
 LINES = [f"hello {i} world добрый {'день ' * (i % 9)}" for i in range(300)]
@@ -136,13 +137,17 @@ def test_of_rows_of_an_earlier_version_nothing_is_claimed(
     assert "cut at" not in capsys.readouterr().err
 
 
-def test_the_program_takes_batch_size_and_precision(
+def test_the_program_takes_batch_size_and_compute_dtype(
     small_run, tmp_path, expected
 ):
     source = write(tmp_path / "lines.txt")
     arguments = [
         *(f"--model={small_run}", f"--input={source}"),
-        *(f"--out={tmp_path}/v.npy", "--batch_size=3", "--precision=bfloat16"),
+        *(
+            f"--out={tmp_path}/v.npy",
+            "--batch_size=3",
+            "--compute_dtype=bfloat16",
+        ),
     ]
     assert program.run(encode, arguments, "labse encode") == 0
     vectors = np.load(tmp_path / "v.npy")
@@ -281,7 +286,7 @@ def test_a_part_that_lost_rows_is_named(begun, model):
 
 def test_two_processes_do_not_write_one_file(begun, model):
     with (
-        encode_file._open_part(begun[1]),
+        VectorFile(encode_file.part_path(begun[1])),
         pytest.raises(InputError, match="Another process is writing"),
     ):
         encode_file.encode_file(model, begun[0], str(begun[1]))
@@ -388,7 +393,7 @@ def test_a_killed_process_goes_on(small_run, tmp_path, model):
         command, env=environment, stderr=subprocess.PIPE, text=True
     )
     assert again.returncode == 0, again.stderr
-    assert f"Going on after {done} lines" in again.stderr
+    assert f"Resuming after {done} lines" in again.stderr
     whole = tmp_path / "whole.npy"
     encode_file.encode_file(model, source, str(whole), 16)
     assert out.read_bytes() == whole.read_bytes()

@@ -39,8 +39,8 @@ def asked(monkeypatch):
     """What labse.load was asked for; it gives the planted model."""
     calls = []
 
-    def load(path, precision):
-        calls.append((path, precision))
+    def load(path, compute_dtype):
+        calls.append((path, compute_dtype))
         return _Model()
 
     # Not setattr: that would import the real one, and TensorFlow with it.
@@ -86,7 +86,7 @@ def test_pairs_of_a_run_with_its_curve(asked, table, tmp_path, capsys):
     (run / "history.jsonl").write_text('{"step": 77, "loss": 1.5}\n')
     code = _run(
         *(f"--model={run}", "--task=pairs", f"--data={table}"),
-        *(f"--out={run}", "--min_pairs=2", "--precision=bfloat16"),
+        *(f"--out={run}", "--min_pairs=2", "--compute_dtype=bfloat16"),
     )
     assert code == 0
     assert asked == [(str(run), "bfloat16")]

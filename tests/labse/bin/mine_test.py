@@ -144,7 +144,7 @@ def test_other_files_hold_the_same(folder, ending):
 
 def test_precision_by_gold_pairs_is_kept(folder, capsys):
     flags = ["--gold=gold.tsv", "--gold_is_complete"]
-    assert run("--precision=0.95", *flags) == 0
+    assert run("--min_precision=0.95", *flags) == 0
     found = rows()
     # Expected of all such sets; of these 128 pairs it is somewhat less.
     assert precision_of(found) >= 0.9 and len(found) > 100
@@ -166,7 +166,7 @@ def test_planted_pairs_calibrate_and_are_not_written(folder, capsys):
     pathlib.Path("known.tsv").write_text(
         "source\ttarget\n" + "\n".join(known) + "\n"
     )
-    assert run("--precision=0.6", "--planted=known.tsv") == 0
+    assert run("--min_precision=0.6", "--planted=known.tsv") == 0
     found = rows()
     assert found and not any("zzo" in row["source"] for row in found)
     assert precision_of(found) > 0.5
@@ -228,16 +228,16 @@ def test_paraphrases(folder):
         ({}, ["--source=nothing.txt"], "nothing.txt"),
         ({}, ["--steps=embed,fly"], "fly"),
         ({}, ["--scoring=distance"], "Give --min_score"),
-        ({}, ["--precision=0.9"], "Received neither"),
+        ({}, ["--min_precision=0.9"], "Received neither"),
         (
             {},
-            ["--precision=0.9", "--gold=gold.tsv", "--retrieval=all"],
+            ["--min_precision=0.9", "--gold=gold.tsv", "--retrieval=all"],
             "--retrieval=all every candidate. Received both",
         ),
-        ({}, ["--precision=1.5", "--gold=gold.tsv"], "1.5"),
-        ({}, ["--precision=0.9", "--min_score=1"], "Received both"),
+        ({}, ["--min_precision=1.5", "--gold=gold.tsv"], "1.5"),
+        ({}, ["--min_precision=0.9", "--min_score=1"], "Received both"),
         ({}, ["--steps=score"], "Run the step"),
-        ({}, ["--gold=gold.tsv"], "no --precision"),
+        ({}, ["--gold=gold.tsv"], "no --min_precision"),
         ({}, ["--planted_orphans=1.5"], "1.5"),
         ({}, ["--min_score=nan"], "nan"),
         ({"pairs.tsv": b"one\n"}, ["--source=pairs.tsv"], "for both"),

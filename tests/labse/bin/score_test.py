@@ -61,7 +61,7 @@ def test_all_flags_and_the_cache(small_run, table, tmp_path, capsys):
                 *(f"--model={small_run}", f"--input={table}", "--k=2"),
                 *(f"--out={tmp_path / name}", "--scoring=ratio"),
                 *("--min_score=1.0001", f"--cache={cache}"),
-                "--precision=bfloat16",
+                "--compute_dtype=bfloat16",
             )
             == 0
         )

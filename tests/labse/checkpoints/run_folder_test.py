@@ -190,7 +190,7 @@ def test_a_built_encoder_is_filled_as_well(run):
         np.testing.assert_array_equal(one, two, err_msg=one.name)
 
 
-def test_the_precision_is_the_callers(run):
+def test_the_compute_dtype_is_the_callers(run):
     save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
     loaded, *_ = run_folder.load_encoder(str(run), "mixed_bfloat16")
     assert loaded.transformer.compute_dtype == "bfloat16"
@@ -280,6 +280,17 @@ def test_what_changes_no_weight_may_change(begun, vocabulary):
         vocabulary,
     )
     assert "configuration: training.num_steps: 50000 -> 70000." in message
+
+
+def test_a_run_with_the_old_name_of_a_key_is_resumed(begun, vocabulary):
+    path = begun / "config.yaml"
+    text = path.read_text()
+    old = text.replace("  compute_dtype:", "  precision:")
+    assert old != text
+    path.write_text(old)
+    assert run_folder.open_source(str(begun)).config.encoder == ENCODER
+    run_folder.create(str(begun), CONFIG, vocabulary)
+    assert path.read_text() == text
 
 
 def test_a_run_of_an_earlier_version_is_opened_and_not_resumed(

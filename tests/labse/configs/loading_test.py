@@ -65,6 +65,19 @@ def test_a_saved_configuration_of_an_earlier_version(tmp_path):
         loading.load(str(path))
 
 
+def test_a_saved_configuration_with_the_old_name_of_a_key(tmp_path):
+    config = loading.load(
+        "labse_tiny", ["training.compute_dtype=mixed_bfloat16"]
+    )
+    path = tmp_path / "config.yaml"
+    old = loading.to_yaml(config).replace("  compute_dtype:", "  precision:")
+    path.write_text(old)
+    assert "  precision: mixed_bfloat16\n" in old
+    assert loading.load_saved(str(path)) == (config, [])
+    with pytest.raises(InputError, match="is now training.compute_dtype"):
+        loading.load(str(path))
+
+
 def test_overrides_are_typed():
     config = loading.load(
         "labse_tiny",
@@ -91,6 +104,7 @@ def test_overrides_are_typed():
         ("training.deterministic=1", r"must be a bool"),
         ("loss.margin=true", r"loss.margin must be a float"),
         ("data.batches_sorted_together=2", r"was removed.*Leave it out\.$"),
+        ("training.precision=float32", r"is now training.compute_dtype"),
         ("data.length_chunks=0", r"length_chunks must be greater than 0"),
         ("training.early_stopping_patience=-1", r"must be at least 0"),
         ("data.length_buckets=8", r"must be a list of int"),

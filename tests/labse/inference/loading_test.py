@@ -219,7 +219,7 @@ def test_batches_hold_every_row_once_and_few_tokens():
 
 
 def test_bfloat16_is_near_but_not_equal(small_run, alone):
-    model = labse.load(small_run, precision="bfloat16")
+    model = labse.load(small_run, compute_dtype="bfloat16")
     vectors = model.encode(SENTENCES)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -403,15 +403,15 @@ def test_a_damaged_number_is_noticed(tmp_path):
         labse.load(tmp_path)
 
 
-def test_a_saved_model_keeps_its_precision(tmp_path):
+def test_a_saved_model_keeps_its_compute_dtype(tmp_path):
     save(tmp_path)
-    with pytest.raises(InputError, match="precision='bfloat16' for "):
-        labse.load(tmp_path, precision="bfloat16")
+    with pytest.raises(InputError, match="compute_dtype='bfloat16' for "):
+        labse.load(tmp_path, compute_dtype="bfloat16")
 
 
-def test_precision_is_one_of_two(small_run):
+def test_compute_dtype_is_one_of_two(small_run):
     with pytest.raises(InputError, match="float32, bfloat16. Received: 'int8'"):
-        labse.load(small_run, precision="int8")
+        labse.load(small_run, compute_dtype="int8")
 
 
 def test_what_cannot_be_loaded_is_named(tmp_path):

@@ -30,11 +30,11 @@ INPUTS = dict(zip(MODEL_INPUTS, (IDS, MASK, TYPES), strict=True))
 
 
 @functools.lru_cache
-def make_encoder(pooling="mean_tanh", precision="float32"):
+def make_encoder(pooling="mean_tanh", compute_dtype="float32"):
     """An encoder whose biases and layer norms are not zeros and ones."""
     tf_keras.utils.set_random_seed(0)
     config = dataclasses.replace(CONFIG, pooling=pooling)
-    encoder = SentenceEncoder(config, precision)
+    encoder = SentenceEncoder(config, compute_dtype)
     encoder.build()
     random = np.random.default_rng(2)
     for variable in encoder.variables:

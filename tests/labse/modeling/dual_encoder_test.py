@@ -51,11 +51,13 @@ def batch(seed, rows=GLOBAL_BATCH, negatives=0):
     return sides
 
 
-def make_model(strategy=None, optimizer=None, precision="float32", **kwargs):
+def make_model(
+    strategy=None, optimizer=None, compute_dtype="float32", **kwargs
+):
     tf_keras.utils.set_random_seed(3)
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
-        encoder = SentenceEncoder(ENCODER, precision)
+        encoder = SentenceEncoder(ENCODER, compute_dtype)
         model = DualEncoder(encoder, **kwargs)
         model.build()
         optimizer = (optimizer or sgd)()
@@ -243,7 +245,7 @@ def test_pairs_with_the_same_source_are_counted_as_no_negatives():
 def test_mixed_bfloat16_is_close_and_nothing_falls_back():
     data = batch(0, negatives=2)
     _, (exact,) = run_steps(1, [data])
-    model = make_model(precision="mixed_bfloat16")
+    model = make_model(compute_dtype="mixed_bfloat16")
     assert all(w.dtype == tf.float32 for w in model.trainable_variables)
     loss = model.test_on_batch(data, return_dict=True)["loss"]
     assert loss == pytest.approx(exact, rel=0.02)
@@ -381,7 +383,7 @@ def test_buckets_change_nothing_in_bfloat16_either():
         {"length_buckets": (4, 8)},
         {"length_buckets": (4, 8), "length_chunks": 3},
     ):
-        model = make_model(precision="mixed_bfloat16", **options)
+        model = make_model(compute_dtype="mixed_bfloat16", **options)
         model.compile(optimizer=tf_keras.optimizers.SGD(0.0))
         losses.append(model.train_on_batch(batch(0)))
     # Words that were rounded to bfloat16 on their way would differ by 1e-3.

@@ -25,10 +25,10 @@ INPUTS = dict(zip(MODEL_INPUTS, (IDS, MASK, np.zeros_like(IDS)), strict=True))
 
 
 @functools.lru_cache
-def make_encoder(pooling, precision="float32"):
+def make_encoder(pooling, compute_dtype="float32"):
     tf_keras.utils.set_random_seed(0)
     encoder = SentenceEncoder(
-        dataclasses.replace(CONFIG, pooling=pooling), precision
+        dataclasses.replace(CONFIG, pooling=pooling), compute_dtype
     )
     encoder.build()
     return encoder
@@ -132,7 +132,11 @@ def test_configuration_round_trip():
     assert again.get_config() == encoder.get_config()
     assert again.config == encoder.config
     assert again.config.pooling == "mean"
-    assert again.precision == "mixed_bfloat16"
+    assert again.transformer.dtype_policy.name == "mixed_bfloat16"
+    old = encoder.get_config()
+    old["precision"] = old.pop("compute_dtype")
+    before = SentenceEncoder.from_config(old)
+    assert before.get_config() == encoder.get_config()
     again.build()
     again.set_weights(encoder.get_weights())
     # A bfloat16 number that falls to the other side is off by 2^-8.

@@ -1,3 +1,4 @@
+import os
 import pathlib
 import sys
 import types
@@ -132,10 +133,11 @@ def test_only_directions_matter_and_leftovers_do_not(tmp_path):
     for name, factor in (("one", 1), ("four", 4)):
         folder = tmp_path / name
         folder.mkdir()
-        (folder / f".{approximate_index.TRAINED}.part").write_bytes(b"killed")
+        temporary = f".{approximate_index.TRAINED}.{os.getpid()}.tmp"
+        (folder / temporary).write_bytes(b"killed")
         shards = split(folder, vectors * np.float32(factor), [])
         files.append(module.train(shards, "sq8", folder, 8).read_bytes())
-        assert not list(folder.glob("*.part"))
+        assert not list(folder.glob(".*.tmp"))
     assert files[0] == files[1]
 
 
