@@ -12,13 +12,11 @@ from collections.abc import Callable
 import numpy as np
 
 from labse.errors import InputError
-from labse.search.directions import check_embeddings
+from labse.search.unit_vectors import EncodeFn, check_embeddings
 
 # Sentences that are encoded together; what is lost at most by a kill.
 CHUNK = 4096
 VECTOR_TYPES = ("float32", "float16")
-
-EncodeFn = Callable[[list[str]], np.ndarray]
 
 
 def split(

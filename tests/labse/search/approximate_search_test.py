@@ -9,8 +9,8 @@ from labse.errors import InputError
 from labse.files.vector_shards import VectorShards
 from labse.search import approximate_index
 from labse.search import approximate_search as module
-from labse.search.directions import Directions
 from labse.search.exact_search import exact_search
+from labse.search.unit_vectors import UnitVectors
 
 faiss = pytest.importorskip("faiss", reason="needs labse[mining]")
 
@@ -156,8 +156,8 @@ def test_finds_most_and_tells_true_cosines(built):
         built.index, queries, built.vectors, K, 8, 64
     )
     rows = np.repeat(np.arange(len(queries)), K)
-    true = Directions(queries, "query").cosines(
-        rows, Directions(built.vectors, "candidate"), indices.ravel()
+    true = UnitVectors(queries, "query").cosines(
+        rows, UnitVectors(built.vectors, "candidate"), indices.ravel()
     )
     np.testing.assert_array_equal(cosines.ravel(), true)
     assert np.all(np.diff(cosines, axis=1) <= 0)
