@@ -212,11 +212,11 @@ def compare(folder: pathlib.Path, peer: str) -> tuple[int, float, int, int]:
       exact cosine between the two at a rank; the peer's pairs; how many of them
       are ours too.
     """
-    from labse.search.directions import Directions
+    from labse.search.unit_vectors import UnitVectors
 
     ours, theirs = (np.load(folder / f"{name}.npz") for name in ("labse", peer))
     sides = [
-        Directions(np.load(folder / f"{name}.npy", mmap_mode="r"), name)
+        UnitVectors(np.load(folder / f"{name}.npy", mmap_mode="r"), name)
         for name in ("sources", "targets")
     ]
     rows, gap = 0, 0.0

@@ -1,24 +1,20 @@
-"""How good mined pairs are: F1, calibrated precision, planted pairs.
+"""How good mined pairs are: F1 and calibrated precision.
 
     python benchmarks/mining_quality.py --model=RUN --data=DIR --cache=CACHE
         [--distractors=1000000] [--sets=de-en]... [--out=quality.json]
 
 DIR has bucc_made (or BUCC's own files, in --bucc=NAME) and any other texts,
-.txt with a sentence a line and .tsv with a header, for distractors. Four tables
-come out:
+.txt with a sentence a line and .tsv with a header, for distractors. Prints
+three tables:
 
 1. F1 of every scoring and retrieval on every set, at the best threshold: as
    `labse evaluate --task=bucc`, an upper bound.
 2. Calibrated on gold: fitted on the pairs of one half of the source sentences,
-   by a hash of their text, judged on the other half; and the other way round.
-   Precision that was asked for against the one that came out.
-3. Without gold: half of the gold pairs are taken out of the two files and
-   planted; thresholds come from these alone, and the other half, still hidden
-   in the files, judges the pairs that are kept. With the share of sentences
-   without a translation as the scores bound it, and as it is.
-4. Planted in distractors: the gold pairs of the first set, planted among N
-   distinct lines of DIR as targets, and N / 100 as sources. Recall and
-   precision at a calibrated 0.9, and precision at 1 of the planted sources.
+   by a hash of their text, and evaluated on the other half; and vice versa.
+   The requested precision beside the precision reached.
+3. Distractors: the gold pairs of the first set among N distinct lines of DIR
+   as targets, and N / 100 as sources. Recall and precision at a calibrated
+   0.9, and precision at 1 of the gold sources.
 
 Vectors are kept in CACHE by model and text; a second run encodes nothing.
 """
@@ -38,7 +34,7 @@ from labse.errors import InputError
 from labse.evaluation import embedding_cache
 from labse.evaluation.tasks import bucc, bucc_files
 from labse.mining import margin
-from labse.mining.threshold import gold_pairs, plant, precision
+from labse.mining.threshold import gold_pairs, precision
 from labse.search.exact_search import exact_search_both
 
 NUM_NEIGHBOURS = 4
@@ -46,25 +42,6 @@ WANTED = (0.8, 0.9, 0.95)
 MININGS = (("ratio", "max"), ("absolute", "forward"))
 BLOCK = 16_384
 Encode = Callable[[list[str]], np.ndarray]
-
-
-class TextList:
-    """Distinct texts as a corpus, as far as mining's parts ask for one."""
-
-    def __init__(self, texts: list[str]):
-        self._texts = texts
-        self.num_read = len(texts)
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def texts(self, start: int, stop: int) -> list[str]:
-        """Texts of some numbers."""
-        return self._texts[start:stop]
-
-    def place(self, number: int):
-        """These come from nowhere."""
-        raise NotImplementedError
 
 
 def neighbours(
@@ -107,7 +84,7 @@ def outcome(
     right: np.ndarray,
     num_gold: int,
 ) -> dict:
-    """What the threshold for a precision really gives."""
+    """The precision and recall that the threshold for a precision gives."""
     try:
         threshold = calibration.threshold(wanted, scores)
     except InputError as error:
@@ -123,7 +100,7 @@ def outcome(
 
 
 def calibrated_table(data: bucc_files.MiningSet, forward, backward) -> dict:
-    """Fitted on one half of the source sentences, judged on the other."""
+    """Fitted on one half of the source sentences, evaluated on the other."""
     half = np.array(
         [
             hashlib.blake2b(text.encode(), digest_size=1).digest()[0] % 2
@@ -157,54 +134,10 @@ def calibrated_table(data: bucc_files.MiningSet, forward, backward) -> dict:
     return table
 
 
-def planted_table(data: bucc_files.MiningSet, encode: Encode) -> dict:
-    """Half of the gold taken out and planted; the other half judges."""
-    drawn = np.random.default_rng(0).permutation(len(data.gold))
-    out, kept = np.array_split(data.gold[drawn], 2)
-    known = [(data.sources[one], data.targets[two]) for one, two in out]
-    own_sources = np.delete(np.arange(len(data.sources)), out[:, 0])
-    own_targets = np.delete(np.arange(len(data.targets)), out[:, 1])
-    sources = [data.sources[i] for i in own_sources]
-    targets = [data.targets[i] for i in own_targets]
-    plants = plant.plant(TextList(sources), TextList(targets), known)
-    both = neighbours(
-        encode(sources + plants.source_texts),
-        encode(targets + plants.target_texts),
-    )
-    # Numbers after the planted half is gone.
-    gold = gold_pairs.GoldPairs(
-        np.searchsorted(own_sources, kept[:, 0]),
-        np.searchsorted(own_targets, kept[:, 1]),
-    )
-    true = 1 - len(kept) / min(len(sources), len(targets))
-    table = {"planted_whole": plants.num_pairs, "left_out": plants.left_out}
-    for scoring, retrieval in MININGS:
-        pairs = margin.retrieve(*both, scoring, retrieval)
-        own = plants.remove(pairs)
-        right = gold.labels(own, is_complete=True)[1]
-        for name, orphans in (
-            ("bound", plants.orphans_used(pairs)),
-            ("true", true),
-        ):
-            calibration = plants.calibrate(pairs, orphans)
-            rows = []
-            for wanted in WANTED:
-                row = outcome(calibration, wanted, own.scores, right, len(kept))
-                if "threshold" in row:
-                    where = (pairs, row["threshold"])
-                    row["planted_recall"] = plants.recall(*where)
-                    row["precision_by_errors"] = plants.precision_by_errors(
-                        *where, orphans
-                    )
-                rows.append(row)
-            table[f"{scoring} {retrieval}, {name} {orphans:.4f}"] = rows
-    return table
-
-
 def distractor_table(
     data: bucc_files.MiningSet, encode: Encode, lines: Iterator[str], num: int
 ) -> dict:
-    """The gold pairs planted among distinct lines of other data."""
+    """The gold pairs among distinct lines of other data."""
     known = [(data.sources[one], data.targets[two]) for one, two in data.gold]
     taken = {text for pair in known for text in pair}
     texts = []
@@ -215,37 +148,35 @@ def distractor_table(
             taken.add(line)
             texts.append(line)
     sources = texts[:: max(1, len(texts) // max(1, num // 100))]
-    plants = plant.plant(TextList(sources), TextList(texts), known)
     start = time.perf_counter()
     vectors = [
-        encode(sources + plants.source_texts),
-        encode(texts + plants.target_texts),
+        encode(sources + [one for one, _ in known]),
+        encode(texts + [two for _, two in known]),
     ]
     encoded = time.perf_counter()
     both = neighbours(*vectors)
+    rows = np.arange(len(known))
+    gold = gold_pairs.GoldPairs(len(sources) + rows, len(texts) + rows)
+    nearest = both[0].indices[len(sources) :, 0]
     table = {
         "distractors": len(texts),
         "source_distractors": len(sources),
-        "planted_whole": plants.num_pairs,
+        "gold": len(known),
         "seconds_to_encode_or_read": encoded - start,
         "seconds_to_search": time.perf_counter() - encoded,
         "memory_gb": peak_memory() / 1e9,
+        "precision_at_1": float(np.mean(nearest == gold.targets)),
     }
-    nearest = both[0].indices[len(sources) :, 0]
-    whole = plants.source_partners >= 0
-    table["precision_at_1"] = float(
-        np.mean(nearest[whole] == plants.source_partners[whole])
-    )
     for scoring, retrieval in MININGS:
         pairs = margin.retrieve(*both, scoring, retrieval)
-        is_judged, right = plants.labels(pairs)
+        is_labelled, right = gold.labels(pairs, is_complete=False)
         table[f"{scoring} {retrieval}"] = [
             outcome(
-                precision.fit(pairs.scores[is_judged], right[is_judged]),
+                precision.fit(pairs.scores[is_labelled], right[is_labelled]),
                 wanted,
-                pairs.scores[is_judged],
-                right[is_judged],
-                plants.num_pairs,
+                pairs.scores[is_labelled],
+                right[is_labelled],
+                len(gold),
             )
             for wanted in WANTED
         ]
@@ -329,7 +260,6 @@ def main() -> None:
         tables = {
             "f1": f1_table(data, *both),
             "calibrated_on_gold": calibrated_table(data, *both),
-            "planted": planted_table(data, encode),
         }
         result["sets"][data.pair] = tables
         print(data.pair, json.dumps(tables, indent=1), flush=True)

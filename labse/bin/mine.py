@@ -115,7 +115,6 @@ def run(flags: FlagSet, source, target) -> None:
         settings,
         Encoder(flags.model, flags.compute_dtype),
         flags.restart,
-        mining_flags.given(flags, "planted"),
     )
     run_step = _step_runner(flags, job)
     if "read" in steps:
@@ -176,7 +175,6 @@ def _tell_recall(job) -> None:
 def _select(flags: FlagSet, job) -> None:
     from labse.mining import candidates as scored
     from labse.mining import select_pairs
-    from labse.mining.job import calibrated_threshold
     from labse.mining.job.job_files import SOURCE
 
     candidates_file = job.candidates()
@@ -184,13 +182,12 @@ def _select(flags: FlagSet, job) -> None:
     target = job.corpus(list(job.sides)[-1])
     candidates, choices = scored.read(candidates_file)
     min_score, probability = _min_score(flags, job, candidates)
-    own = calibrated_threshold.own_candidates(job, candidates)
     ranks = None
     if job.settings.retrieval == "all":
-        kept, ranks, counts = select_pairs.select_all(own, min_score)
+        kept, ranks, counts = select_pairs.select_all(candidates, min_score)
     else:
         kept, counts = select_pairs.select(
-            own, source, target, min_score, flags.keep_identical
+            candidates, source, target, min_score, flags.keep_identical
         )
     select_pairs.write(flags.out, kept, source, target, probability, ranks)
     best = kept if ranks is None else kept.taken(ranks == 1).sorted()
@@ -211,20 +208,15 @@ def _min_score(flags: FlagSet, job, candidates) -> tuple:
         if min_score is None and job.settings.retrieval != "all":
             min_score = DEFAULT_MIN_SCORES[flags.scoring]
         return min_score, None
-    threshold = calibrated_threshold.find(
-        job,
-        candidates,
-        precision,
-        flags.gold,
-        flags.gold_is_complete,
-        flags.planted_orphans,
+    threshold = calibrated_threshold.from_gold(
+        job, candidates, precision, flags.gold, flags.gold_is_complete
     )
     precision_plot.write(
         threshold.calibration,
         Path(f"{flags.out}.precision.json"),
         threshold.min_score,
     )
-    _tell(threshold.told, threshold.warning)
+    _tell(threshold.told)
     return threshold.min_score, threshold.calibration.probability
 
 

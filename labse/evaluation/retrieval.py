@@ -16,9 +16,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from labse.errors import InputError
-from labse.mining.sentence_vectors import EncodeFn
-from labse.search.directions import Directions, check_embeddings
 from labse.search.exact_search import exact_search
+from labse.search.unit_vectors import EncodeFn, UnitVectors, check_embeddings
 
 
 def nearest(
@@ -118,8 +117,8 @@ def match(
         for query, text in zip(queries, found, strict=True)
     ]
     rows = np.arange(len(queries))
-    expected_scores = Directions(embeddings(queries), "query").cosines(
-        rows, Directions(embeddings(expected), "candidate"), rows
+    expected_scores = UnitVectors(embeddings(queries), "query").cosines(
+        rows, UnitVectors(embeddings(expected), "candidate"), rows
     )
     columns = (queries, found, indices[:, 0], scores[:, 0], expected)
     return [

@@ -14,7 +14,7 @@ from labse.mining.margin import (
     retrieve,
     score,
 )
-from labse.search.directions import Directions
+from labse.search.unit_vectors import UnitVectors
 
 # Pairs whose vectors are fetched together.
 _PAIRS = 2**14
@@ -158,8 +158,8 @@ def pair_cosines(
     cosines = np.empty(len(sources), np.float32)
     for start in range(0, len(sources), _PAIRS):
         some = slice(start, start + _PAIRS)
-        one = Directions(source.rows(sources[some]), "source")
-        other = Directions(target.rows(targets[some]), "target")
+        one = UnitVectors(source.rows(sources[some]), "source")
+        other = UnitVectors(target.rows(targets[some]), "target")
         numbers = np.arange(len(one))
         cosines[some] = one.cosines(numbers, other, numbers)
     return cosines

@@ -28,8 +28,8 @@ from labse.files.reading import ReadOptions
 from labse.files.vector_file import scratch_array
 from labse.mining import margin
 from labse.mining.sentence_vectors import EncodeFn, encode_checked
-from labse.search.directions import Directions
 from labse.search.exact_search import exact_search_both
+from labse.search.unit_vectors import UnitVectors
 
 # Encoded and scored at once: so many pairs, or so many characters.
 CHUNK_PAIRS = 8192
@@ -281,7 +281,7 @@ def _cosines(
                 getattr(pair, side) for side in _SIDES for pair in chunk
             )
             vectors = encode_checked(encode_fn, list(texts))
-            vectors = Directions(vectors, "sentence")
+            vectors = UnitVectors(vectors, "sentence")
             numbers = {text: number for number, text in enumerate(texts)}
             cosines = vectors.cosines(
                 np.array([numbers[pair.source] for pair in chunk]),
@@ -312,8 +312,8 @@ def _margins(
         cosines.mean(axis=1, dtype=np.float64)
         for _, cosines in (forward, backward)
     )
-    sources = Directions(sources, "source")
-    targets = Directions(targets, "target")
+    sources = UnitVectors(sources, "source")
+    targets = UnitVectors(targets, "target")
     rows = iter(pairs)
     for start in range(0, survey.num_pairs, CHUNK_PAIRS):
         some = list(itertools.islice(rows, CHUNK_PAIRS))

@@ -12,13 +12,11 @@ import numpy as np
 
 from labse.errors import InputError
 from labse.files.vector_file import VectorFile
-from labse.search.directions import check_embeddings
+from labse.search.unit_vectors import EncodeFn, check_embeddings
 
 # Sentences that are encoded together; a kill loses at most as many.
 CHUNK = 4096
 VECTOR_TYPES = ("float32", "float16")
-
-EncodeFn = Callable[[list[str]], np.ndarray]
 
 
 def split(

@@ -1,27 +1,27 @@
-"""Nearly the nearest neighbours, of more vectors than exact search can pass.
+"""Approximate nearest neighbours, where exact search would take too long.
 
-Vectors are sorted into lists, each around a centre, and written down in short
-codes; a query looks into the lists of its nearest centres only (an inverted
-file, IVF). What it finds there is ranked again with the vectors themselves. The
-index is FAISS' (https://faiss.ai), of one of two kinds:
+The vectors are sorted into lists, each around a centre, and stored as short
+codes; a query is compared with the lists of its nearest centres only (an
+inverted file, IVF). The candidates found there are re-ranked by the vectors
+themselves. The index is FAISS' (https://faiss.ai), of one of two kinds:
 
-    sq8   a byte for each dimension, 8-bit scalar quantisation
+    sq8   a byte for each dimension: 8-bit scalar quantisation
     pq    a byte for each 12 dimensions at most: product quantisation after
           a rotation (OPQ)
 
-It is made by `labse.search.approximate_index`: `train` once, `populate` for
-each shard of the vectors, `merge`. `search` then maps its files.
+`labse.search.approximate_index` makes it: `train` once, `populate` for each
+shard of the vectors, `merge`. `search` then maps its files.
 
-The result is the same whatever the shards and however the queries are cut into
-blocks. FAISS alone does not give that: the last bits of its matrix products
-depend on the block that a row stands in, and so do the list it is sorted into
-and the lists it looks at. Here all that several rows go through together is
-`exact_search` or as stable as that: the nearest centres and the rotation.
-FAISS does the rest, row by row: coding, and scanning lists whose order is that
-of the vectors. That holds between processors whose FAISS uses the same
-instructions (AVX2 or AVX512, say), so the machines of a cluster must be alike.
+The result is the same whatever the shards and whatever the blocks of queries.
+FAISS alone does not give that: the last bits of its matrix products depend on
+the block of a row, and so do the list that a vector is put into and the lists
+that a query is compared with. Here, all that several rows go through together
+is as stable as `exact_search`: the nearest centres, and the rotation. FAISS
+does the rest row by row: coding, and scanning lists in the order of the
+vectors. That holds between processors on which FAISS uses the same instructions
+(AVX2 or AVX512, say), so the machines of a cluster must be alike.
 
-NumPy at module level; FAISS is imported where it is needed.
+FAISS is imported where it is needed.
 """
 
 import os
@@ -33,27 +33,26 @@ from labse.errors import InputError
 from labse.files.vector_shards import VectorShards
 from labse.search.approximate_index import (
     KINDS,
-    Opened,
-    check_dimension,
     merge,
     open_index,
     populate,
     train,
 )
-from labse.search.directions import Directions
 from labse.search.exact_search import exact_search
+from labse.search.faiss_index import FaissIndex
+from labse.search.unit_vectors import UnitVectors
 
 __all__ = ("KINDS", "measure_recall", "merge", "populate", "search", "train")
 
 DEFAULT_PROBES = 64
 DEFAULT_CANDIDATES = {"sq8": 16, "pq": 128}
-# A row that is not settled looks into so many times more lists, for so many
-# times more candidates, at most so often; then at all vectors.
+# Unsettled queries are searched again with 8 times the lists and candidates, in
+# 3 attempts in all; then exactly.
 MORE, ATTEMPTS = 8, 3
 
-# Queries that are searched at once.
+# Queries searched at once.
 _ROWS = 8192
-# Candidates whose vectors are gathered at once; 768 float32: 50 MB.
+# Candidates whose vectors are read at once; with 768 float32, 50 MB.
 _GATHERED = 2**14
 
 
@@ -66,23 +65,24 @@ def search(
     num_candidates: int | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nearly the k vectors of highest cosine for each query, best first.
+    """Most of the k vectors of highest cosine for each query, best first.
 
     The cosines are those of `exact_search`, to the last bit, and of equal ones
     the lowest row comes first. A query's result depends on no other query.
 
-    A row is settled when k of its candidates have a higher score in FAISS than
-    the last one, so that no tie was cut. If not (fewer than k in the lists
-    looked at, or a crowd of copies), it looks into more lists for more
-    candidates, and in the end at all vectors.
+    A query is settled when k of its candidates have a higher score in FAISS
+    than the last one, so that no tie was broken by chance. If not (fewer than k
+    vectors in its lists, or many copies), it is searched again in more lists
+    for more candidates, and in the end among all vectors.
 
     Args:
       folder: that of `merge`.
       queries: float [n, dim], of any length but zero.
-      vectors: float [m, dim], those in the index; for ranking.
+      vectors: float [m, dim], those in the index; for re-ranking.
       k: at most m.
-      num_probes: lists that each query looks into; `DEFAULT_PROBES`.
-      num_candidates: how many of them are ranked again, 2 k at least;
+      num_probes: lists that each query is compared with; default
+        `DEFAULT_PROBES`.
+      num_candidates: number of candidates re-ranked, at least 2 k; default
         `DEFAULT_CANDIDATES` of the kind.
       progress: called with the number of queries done since the last call.
 
@@ -93,40 +93,42 @@ def search(
       InputError: the index is not of these vectors, a query is not finite or
         is zero, or the shapes do not fit.
     """
-    opened = open_index(folder)
+    index = open_index(folder)
     queries = np.asarray(queries)
-    _check_search(opened, queries, vectors, k)
+    _check_search(index, queries, vectors, k)
     probes = DEFAULT_PROBES if num_probes is None else num_probes
-    candidates = num_candidates or DEFAULT_CANDIDATES[opened.kind]
+    candidates = num_candidates or DEFAULT_CANDIDATES[index.kind]
     indices = np.empty((len(queries), k), np.int64)
     cosines = np.empty((len(queries), k), np.float32)
-    rest = np.arange(len(queries))
+    pending = np.arange(len(queries))
     for attempt in range(ATTEMPTS):
         times = MORE**attempt
-        left = []
-        # No more results at once than in the first attempt.
+        unsettled = [pending[:0]]
+        # No more candidates at once than in the first attempt.
         step = max(1, _ROWS // times)
-        for start in range(0, len(rest), step):
-            rows = rest[start : start + step]
+        for start in range(0, len(pending), step):
+            rows = pending[start : start + step]
             found, is_settled = _candidates(
-                opened,
+                index,
                 queries[rows],
                 k,
-                min(probes * times, len(opened.centres)),
+                min(probes * times, len(index.centres)),
                 min(max(candidates, 2 * k) * times, len(vectors)),
             )
-            left.append(rows[~is_settled])
+            unsettled.append(rows[~is_settled])
             rows, found = rows[is_settled], found[is_settled]
-            indices[rows], cosines[rows] = rank(
+            indices[rows], cosines[rows] = rerank(
                 queries[rows], found, vectors, k
             )
             if progress:
                 progress(len(rows))
-        rest = np.concatenate([rest[:0], *left])
-    if len(rest):
-        indices[rest], cosines[rest] = exact_search(queries[rest], vectors, k)
+        pending = np.concatenate(unsettled)
+    if len(pending):
+        indices[pending], cosines[pending] = exact_search(
+            queries[pending], vectors, k
+        )
         if progress:
-            progress(len(rest))
+            progress(len(pending))
     return indices, cosines
 
 
@@ -138,16 +140,15 @@ def measure_recall(
     num_probes: int | None = None,
     num_candidates: int | None = None,
 ) -> float:
-    """The share of the k nearest that `search` finds, for a sample of queries.
+    """The recall of `search` at k, for a sample of queries.
 
-    What has the cosine of the k-th nearest or a higher one counts as found:
-    which of two copies it is does not matter.
+    A vector counts as found if its cosine is at least that of the k-th nearest,
+    whichever of several copies it is.
 
     Args:
       folder: that of `merge`.
       queries: float [n, dim], the sample, at least one.
-      vectors: float [m, dim], all that is in the index; each query is compared
-        with each.
+      vectors: float [m, dim], all in the index; they are searched exactly.
       k: at most m.
       num_probes: as `search`.
       num_candidates: as `search`.
@@ -158,33 +159,32 @@ def measure_recall(
 
 
 def _candidates(
-    opened: Opened, queries: np.ndarray, k: int, probes: int, candidates: int
+    index: FaissIndex, queries: np.ndarray, k: int, probes: int, candidates: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What FAISS finds: int64 [n, candidates], -1 for none; is_settled [n]."""
-    points = opened.points(queries, "query")
-    lists, cosines = exact_search(points, opened.centres, probes)
-    opened.inverted.nprobe = probes
-    scores, found = opened.inverted.search_preassigned(
+    """FAISS' candidates, int64 [n, candidates], -1 for none; is_settled [n]."""
+    points = index.points(queries, "query")
+    lists, cosines = exact_search(points, index.centres, probes)  # [n, probes]
+    index.inverted.nprobe = probes
+    scores, found = index.inverted.search_preassigned(
         points, candidates, lists, cosines
     )
-    # Where not all places were filled, nothing was cut off.
-    cut = np.where(found[:, -1] < 0, -np.inf, scores[:, -1])
-    is_above = (scores > cut[:, None]) & (found >= 0)
-    is_whole = candidates == opened.index.ntotal
-    is_settled = is_above.sum(axis=1) >= k
-    return found, is_settled | (is_whole & (found[:, -1] >= 0))
+    # Where places are left over, no candidate was dropped.
+    last = np.where(found[:, -1] < 0, -np.inf, scores[:, -1])
+    is_above = (scores > last[:, None]) & (found >= 0)
+    has_all = (candidates == index.index.ntotal) & (found[:, -1] >= 0)
+    return found, (is_above.sum(axis=1) >= k) | has_all
 
 
-def rank(
+def rerank(
     queries: np.ndarray, found: np.ndarray, vectors: VectorShards, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k of highest cosine among some candidates of each query.
 
     Args:
       queries: float [n, dim].
-      found: int64 [n, c], rows of the vectors, -1 for none; k or more of each.
+      found: int64 [n, c], rows of the vectors, -1 for none; at least k each.
       vectors: float [m, dim].
-      k: how many are kept.
+      k: number kept.
 
     Returns:
       indices int64 [n, k] and cosines float32 [n, k], the best first.
@@ -194,12 +194,13 @@ def rank(
     step = max(1, _GATHERED // found.shape[1])
     for start in range(0, len(found), step):
         block = found[start : start + step]
-        row, place = np.nonzero(block >= 0)
-        rows, number = np.unique(block[row, place], return_inverse=True)
-        asking = Directions(queries[start : start + step], "query")
-        gathered = Directions(vectors[rows], "candidate")
+        row, column = np.nonzero(block >= 0)
+        # Each vector is read once, whatever the number of its queries.
+        rows, number = np.unique(block[row, column], return_inverse=True)
+        units = UnitVectors(queries[start : start + step], "query")
+        gathered = UnitVectors(vectors[rows], "candidate")
         scores = np.full(block.shape, -np.inf, np.float32)
-        scores[row, place] = asking.cosines(row, gathered, number)
+        scores[row, column] = units.cosines(row, gathered, number)
         order = np.lexsort((block, -scores), axis=1)[:, :k]
         some = slice(start, start + step)
         indices[some] = np.take_along_axis(block, order, 1)
@@ -207,16 +208,18 @@ def rank(
     return indices, cosines
 
 
-def _check_search(opened, queries, vectors, k) -> None:
+def _check_search(
+    index: FaissIndex, queries: np.ndarray, vectors: VectorShards, k: int
+) -> None:
     if queries.ndim != 2:
         raise InputError(
             f"Queries must be [n, dim]. Received: shape {list(queries.shape)}."
         )
-    check_dimension(opened, queries.shape[1], "queries")
-    check_dimension(opened, vectors.shape[1], "vectors")
-    if len(vectors) != opened.index.ntotal:
+    index.check_dimension(queries.shape[1], "queries")
+    index.check_dimension(vectors.shape[1], "vectors")
+    if len(vectors) != index.index.ntotal:
         raise InputError(
-            f"The index is of {opened.index.ntotal} vectors. Received: "
+            f"The index is of {index.index.ntotal} vectors. Received: "
             f"{len(vectors)}. Make the index again."
         )
     if not 1 <= k <= len(vectors):

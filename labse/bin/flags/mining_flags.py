@@ -118,7 +118,7 @@ def define_precision_flags(flags: FlagSet) -> None:
         "min_precision",
         None,
         "Keep what is expected to be right so often, as 0.9, in place of "
-        "--min_score; needs --gold or --planted.",
+        "--min_score; needs --gold.",
     )
     flags.string(
         "gold",
@@ -130,19 +130,6 @@ def define_precision_flags(flags: FlagSet) -> None:
         "gold_is_complete",
         False,
         "--gold names every translation there is, as in BUCC.",
-    )
-    flags.string(
-        "planted",
-        None,
-        "Known translations from elsewhere, a TSV of source and target: they "
-        "are planted among the sentences, and never written. They compete "
-        "with these: a few pairs come out otherwise than without.",
-    )
-    flags.number(
-        "planted_orphans",
-        0.0,
-        "With --planted: the share of the smaller side's sentences that have "
-        "no translation; raised to what the scores allow.",
     )
 
 
@@ -161,7 +148,7 @@ def check_not_an_input(flags: FlagSet, *sides) -> None:
         if side is not None
         for path in find_files(side.patterns)
     ]
-    files += [given(flags, "gold"), given(flags, "planted")]
+    files.append(given(flags, "gold"))
     for path in filter(None, files):
         if Path(path).resolve() == Path(flags.out).resolve():
             raise InputError(
@@ -187,19 +174,13 @@ def check_may_replace(out: str, work: str) -> None:
 def check_threshold(flags: FlagSet, retrieval: str) -> None:
     """Before hours of work: is it clear what will be kept?"""
     from labse.mining.select_pairs import DEFAULT_MIN_SCORES
-    from labse.mining.threshold import gold_pairs, plant
+    from labse.mining.threshold import gold_pairs
     from labse.mining.threshold.precision import (
         check_precision,
         import_isotonic,
     )
 
     precision = given(flags, "min_precision")
-    orphans = given(flags, "planted_orphans", 0.0)
-    if not 0 <= orphans < 1:
-        raise InputError(
-            "--planted_orphans is a share, at least 0 and below 1. Received: "
-            f"{orphans:g}."
-        )
     if flags.min_score is not None and math.isnan(flags.min_score):
         raise InputError("--min_score must be a number. Received: nan.")
     if precision is None:
@@ -230,14 +211,9 @@ def check_threshold(flags: FlagSet, retrieval: str) -> None:
         raise InputError(
             "--min_precision stands in place of --min_score. Received both."
         )
-    if flags.gold:
-        gold_pairs.read(flags.gold)
-    elif flags.planted:
-        plant.read(flags.planted)
-    else:
+    if not flags.gold:
         raise InputError(
-            "--min_precision needs translations that are known: --gold, pairs "
-            "between these very files, or --planted, any other pairs of these "
-            "languages, which are planted among the sentences. Received "
-            "neither."
+            "--min_precision needs --gold, known translations between these "
+            "very files. Received no --gold."
         )
+    gold_pairs.read(flags.gold)

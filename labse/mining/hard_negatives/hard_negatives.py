@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from labse.mining.translations import Translations, number_texts
-from labse.search.directions import Directions
 from labse.search.exact_search import exact_search
+from labse.search.unit_vectors import UnitVectors
 
 # Neighbours that are looked at first; where they do not do, more are.
 FIRST_NEIGHBOURS = 16
@@ -91,7 +91,7 @@ def find(
     Raises:
       InputError: a vector is not finite or is zero.
     """
-    everything = Directions(vectors, "text")
+    everything = UnitVectors(vectors, "text")
     cosines = everything.cosines(pairs.sources, everything, pairs.targets)
     limits = np.full(len(pairs), np.inf, np.float32)
     if max_cosine is not None:

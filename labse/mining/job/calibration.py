@@ -142,7 +142,7 @@ def _code_rates(kind: str, vectors: np.ndarray) -> tuple[float, float]:
 def _ranking_rate(queries, vectors, generator) -> float:
     found = generator.integers(0, len(vectors), (256, 256))
     seconds = _seconds(
-        lambda: approximate_search.rank(queries[:256], found, vectors, 4)
+        lambda: approximate_search.rerank(queries[:256], found, vectors, 4)
     )
     return found.size / seconds
 

@@ -16,7 +16,7 @@ from labse.mining.job.planner import (
     plan,
     told_seconds,
 )
-from labse.search.directions import check_embeddings
+from labse.search.unit_vectors import check_embeddings
 
 # Products up to which exact search takes seconds: nothing is measured.
 SMALL_PRODUCTS = 1e12

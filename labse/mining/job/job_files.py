@@ -1,8 +1,7 @@
 """The files of a mining job, and what is in them.
 
 SIDE.corpus/                        the texts, each once
-planted.json                        known translations that are planted
-SIDE.TYPE/SHARD-of-SHARDS.npy       vectors; planted.npy of what is planted
+SIDE.TYPE/SHARD-of-SHARDS.npy       vectors
 SIDE.TYPE/*.npy.truncated.json      how many of the sentences were cut
 SIDE.TYPE.KIND.SHARDS/              an approximate index
 neighbours.*/SIDE-SHARD.npz         neighbours of a shard's sentences
@@ -10,12 +9,10 @@ candidates.*.npz                    scored pairs
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Callable
 
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
@@ -25,11 +22,9 @@ from labse.mining.job import neighbour_files
 from labse.mining.job.corpus import Corpus, open_corpus
 from labse.mining.job.planner import SHARD_SENTENCES
 from labse.mining.margin import RETRIEVALS, SCORINGS, Neighbours
-from labse.mining.threshold.planted import PlantedPairs
 from labse.mining.work_folder import Note, WorkFolder
 
 SOURCE, TARGET = "source", "target"
-PLANTED = "planted.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +92,6 @@ class JobFiles:
         target: Side | None,
         settings: Settings,
         restart: bool = False,
-        planted: str | None = None,
     ):
         """Opens the work folder; see `MiningJob`."""
         self.work = WorkFolder(folder, restart)
@@ -105,55 +99,25 @@ class JobFiles:
         self.sides = {SOURCE: source}
         if target:
             self.sides[TARGET] = target
-        self._planted_file = planted
         self._corpora: dict[str, Corpus] = {}
 
     def corpus(self, side: str) -> Corpus:
-        """The texts of a side, without what is planted."""
+        """The texts of a side."""
         if side not in self._corpora:
             self.work.needed(f"{side}.corpus", "read")
             path = self.work.path(f"{side}.corpus")
             self._corpora[side] = open_corpus(path)
         return self._corpora[side]
 
-    @functools.cached_property
-    def planted(self) -> PlantedPairs | None:
-        """The known translations that are planted, if there are any."""
-        if not self._planted_file:
-            return None
-        self.work.needed(PLANTED, "read")
-        return PlantedPairs.from_json(
-            self.work.path(PLANTED).read_text("utf-8"), PLANTED
-        )
-
     def shards(self, side: str) -> list[range]:
-        """The sentences of each shard of a side; what is planted comes last."""
+        """The sentences of each shard of a side."""
         num_sentences = len(self.corpus(side))
         number = self.settings.num_shards
         if number is None:
             number = -(-num_sentences // SHARD_SENTENCES)
-        shards = sentence_vectors.split(
+        return sentence_vectors.split(
             num_sentences, number, self.settings.chunk
         )
-        if self.planted:
-            more = len(self._planted_texts(side))
-            shards.append(range(num_sentences, num_sentences + more))
-        return shards
-
-    def _planted_texts(self, side: str) -> list[str]:
-        if side == SOURCE:
-            return self.planted.source_texts
-        return self.planted.target_texts
-
-    def texts(self, side: str, shard: int) -> tuple[Callable, str]:
-        """start, stop -> texts, and their fingerprint, of a shard's side."""
-        corpus = self.corpus(side)
-        first = len(corpus)
-        if self.shards(side)[shard].start < first:
-            return corpus.texts, corpus.fingerprint
-        planted = self._planted_texts(side)
-        digest = hashlib.sha256("\n".join(planted).encode()).hexdigest()
-        return (lambda a, b: planted[a - first : b - first]), digest
 
     def vectors(self, side: str) -> VectorShards:
         """The vectors of a side, mapped.
@@ -164,8 +128,8 @@ class JobFiles:
         """
         names = self.vector_names(side)
         notes = [self.work.needed(name, "embed") for name in names]
-        for shard, (name, note) in enumerate(zip(names, notes, strict=True)):
-            _, sentences = self.texts(side, shard)
+        sentences = self.corpus(side).fingerprint
+        for name, note in zip(names, notes, strict=True):
             if note.made_from["sentences"] != sentences:
                 raise InputError(
                     f"{self.work.path(name)} holds vectors of other sentences "
@@ -209,10 +173,7 @@ class JobFiles:
 
     def texts_of_candidates(self) -> dict:
         """What the numbers of the candidates' sentences stand for."""
-        texts = {side: self.corpus(side).fingerprint for side in self.sides}
-        if self.planted:
-            texts["planted"] = self.work.needed(PLANTED, "read").sha256
-        return texts
+        return {side: self.corpus(side).fingerprint for side in self.sides}
 
     def candidates(self) -> pathlib.Path:
         """The file of candidates.
@@ -232,7 +193,6 @@ class JobFiles:
     def notes(self) -> dict[str, Note]:
         """The notes of all files that the candidates follow from."""
         names = [f"{side}.corpus" for side in self.sides]
-        names += [PLANTED] * bool(self.planted)
         names += [n for side in self.sides for n in self.vector_names(side)]
         if self.settings.index != "exact":
             names += [self.index_name(side, "index") for side in self.sides]
@@ -280,7 +240,7 @@ class JobFiles:
         s = self.settings
         return (
             f"candidates.{s.vector_type}.{s.index}.k{s.k}.{s.scoring}."
-            f"{s.retrieval}{self._suffix}.npz"
+            f"{s.retrieval}.npz"
         )
 
     def vector_names(self, side: str) -> list[str]:
@@ -297,12 +257,10 @@ class JobFiles:
     def truncation(self, side: str) -> tuple[int, int] | None:
         """How many sentences the encoder cut, and at how many tokens.
 
-        None where it does not say. What is planted does not count.
+        None where it does not say.
         """
         cut, max_length = 0, None
-        for shard, rows in enumerate(self.shards(side)):
-            if rows.start >= len(self.corpus(side)):
-                continue
+        for shard in range(len(self.shards(side))):
             name = self.truncated_name(side, shard)
             if self.work.note(name) is None:
                 return None
@@ -321,7 +279,7 @@ class JobFiles:
         """Of a file of the side's index."""
         s = self.settings
         shards = len(self.shards(side))
-        folder = f"{side}.{s.vector_type}.{s.index}.{shards}{self._suffix}"
+        folder = f"{side}.{s.vector_type}.{s.index}.{shards}"
         return f"{folder}/{name}"
 
     def neighbours_name(self, side: str, shard: int) -> str:
@@ -331,17 +289,12 @@ class JobFiles:
     def neighbour_names(self, side: str) -> list[str]:
         """Of each shard's neighbours."""
         s = self.settings
-        folder = f"neighbours.{s.vector_type}.{s.index}.k{s.k}{self._suffix}"
+        folder = f"neighbours.{s.vector_type}.{s.index}.k{s.k}"
         return [f"{folder}/{side}-{part}.npz" for part in self._parts(side)]
 
     def _parts(self, side: str) -> list[str]:
-        shards = len(self.shards(side)) - bool(self.planted)
-        own = [f"{shard:05}-of-{shards:05}" for shard in range(shards)]
-        return own + ["planted"] * bool(self.planted)
-
-    @property
-    def _suffix(self) -> str:
-        return ".planted" if self.planted else ""
+        shards = len(self.shards(side))
+        return [f"{shard:05}-of-{shards:05}" for shard in range(shards)]
 
 
 def digest(notes: list[Note]) -> str:

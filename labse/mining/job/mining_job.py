@@ -15,7 +15,6 @@ Files and their names: `labse.mining.job.job_files`.
 
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 import pathlib
@@ -32,7 +31,6 @@ from labse.mining import candidates, sentence_vectors
 from labse.mining.job import neighbour_files
 from labse.mining.job.corpus import prepare
 from labse.mining.job.job_files import (
-    PLANTED,
     SOURCE,
     TARGET,
     JobFiles,
@@ -42,7 +40,6 @@ from labse.mining.job.job_files import (
 )
 from labse.mining.margin import Neighbours
 from labse.mining.sentence_vectors import EncodeFn
-from labse.mining.threshold import plant
 from labse.search import approximate_index, approximate_search
 from labse.search.exact_search import exact_search
 
@@ -69,7 +66,6 @@ class MiningJob(JobFiles):
         settings: Settings,
         model: Callable[[], tuple[EncodeFn, str]],
         restart: bool = False,
-        planted: str | None = None,
     ):
         """Opens the work folder.
 
@@ -81,15 +77,12 @@ class MiningJob(JobFiles):
           model: gives an encode_fn and its fingerprint; called where vectors
             are needed, once in a process.
           restart: what was made from something else is made again.
-          planted: a file of known translations to plant among the sentences
-            (`labse.mining.threshold.planted`), or None.
         """
-        super().__init__(folder, source, target, settings, restart, planted)
+        super().__init__(folder, source, target, settings, restart)
         self._model = model
 
     def __getstate__(self):
-        hidden = ("_loaded", "planted")
-        state = {k: v for k, v in self.__dict__.items() if k not in hidden}
+        state = {k: v for k, v in self.__dict__.items() if k != "_loaded"}
         return state | {"_corpora": {}}  # Open files stay here.
 
     @functools.cached_property
@@ -112,8 +105,7 @@ class MiningJob(JobFiles):
         """The units of a step; those of a phase can be done in any order."""
         sides = list(self.sides)
         if step == "read":
-            phases = [[Unit("read", (side,)) for side in sides]]
-            return phases + [[Unit("plant")]] * bool(self._planted_file)
+            return [[Unit("read", (side,)) for side in sides]]
         if step == "embed":
             return [self._shard_units("embed", sides)]
         if step == "index":
@@ -199,37 +191,18 @@ class MiningJob(JobFiles):
             always_anew=True,
         )
 
-    def plant(self) -> None:
-        """Draws the known translations to plant."""
-        path = pathlib.Path(self._planted_file)
-        known = plant.read(str(path))
-
-        def write(out: pathlib.Path) -> None:
-            drawn = plant.plant(self.corpus(SOURCE), self.corpus(TARGET), known)
-            out.write_text(drawn.to_json(), "utf-8")
-
-        self.work.make(
-            PLANTED,
-            {
-                "file": hashlib.sha256(path.read_bytes()).hexdigest(),
-                **{side: self.corpus(side).fingerprint for side in self.sides},
-            },
-            write,
-            always_anew=True,
-        )
-
     def embed(self, side: str, shard: int) -> None:
         """Encodes the sentences of a shard."""
         shards = self.shards(side)
         rows = shards[shard]
-        texts, sentences = self.texts(side, shard)
+        corpus = self.corpus(side)
         encode_fn, fingerprint = self._loaded
 
         def write(path: pathlib.Path) -> None:
             with _bar("embed", side, shard, len(shards), len(rows)) as bar:
                 sentence_vectors.embed(
                     encode_fn,
-                    texts,
+                    corpus.texts,
                     rows,
                     self.settings.vector_type,
                     path,
@@ -239,7 +212,7 @@ class MiningJob(JobFiles):
 
         made_from = {
             "model": fingerprint,
-            "sentences": sentences,
+            "sentences": corpus.fingerprint,
             "rows": [rows.start, rows.stop],
             "chunk": self.settings.chunk,
         }
@@ -255,7 +228,7 @@ class MiningJob(JobFiles):
         encode_fn = self.encode_fn
         if not hasattr(encode_fn, "truncated"):
             return
-        texts, _ = self.texts(side, shard)
+        texts = self.corpus(side).texts
         rows = self.shards(side)[shard]
 
         def write(path: pathlib.Path) -> None:

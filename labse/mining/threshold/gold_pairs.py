@@ -22,8 +22,7 @@ Which mined pairs get a label:
   Such a pair is a translation if and only if it is gold; of a pair of two
   sentences that gold does not know, nothing is said. Every sentence judged so
   does have a translation in the other corpus, and those without one are wrong
-  more often: precision comes out too high where many have none. Then plant
-  known pairs instead (`planted`), which has sentences without.
+  more often: precision comes out too high where many have none.
 
 Either way a true translation that the gold pairs lack counts as an error, which
 makes precision come out too low.

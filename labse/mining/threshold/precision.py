@@ -1,21 +1,16 @@
-"""From scores to probabilities: "keep pairs of precision 0.9".
+"""Score calibration: scores -> probabilities, and the score for a precision.
 
-A score says which of two pairs is likelier a translation, not how likely it
-is. Isotonic regression (Zadrozny and Elkan 2002,
-https://doi.org/10.1145/775047.775151) learns that from pairs of which it is
-known: of all functions that never fall as the score rises it takes the one of
-least squared error. Between two known scores it goes straight, beyond the
-lowest and the highest it stays level.
+A score says which of two pairs is more likely a translation, not how likely.
+Isotonic regression (Zadrozny and Elkan 2002,
+https://doi.org/10.1145/775047.775151) learns that from labelled pairs
+(`gold_pairs`): of all functions that never decrease with the score, it is the
+one with the least squared error. It is linear between two labelled scores and
+constant beyond the lowest and the highest.
 
-The precision of a set of pairs is then expected to be the mean of their
-probabilities. `Calibration.threshold` looks at the whole set that is kept, not
-at its last pair: kept at precision 0.9, the last pair's own probability may
-well be 0.5.
-
-`fit` needs pairs whose labels are known, from `gold_pairs`.
-`fit_to_pool` needs no labels, only a sample of translations that were mined
-among pairs of which nothing is known, from `planted`. What these
-do not represent, no calibration can make good: see there.
+The expected precision of a set of pairs is the mean of their probabilities.
+`Calibration.threshold` considers the whole set that is kept, not its last
+pair: kept at precision 0.9, the last pair may well have a probability of 0.5.
+A calibration holds only for pairs like the labelled ones.
 """
 
 import dataclasses
@@ -30,9 +25,6 @@ from labse.errors import InputError
 FORMAT = "labse-calibration-1"
 # More points say nothing that a curve could show.
 MAX_CURVE_POINTS = 1000
-# Translations of the sample in one step of `fit_to_pool`: the highest scores
-# would look surer than they are if a single one made a step.
-STEP = 10
 # A mean of 0.9 over pairs of 0.9 may come out as 0.8999999999999999.
 _ROUNDING = 1e-9
 
@@ -234,81 +226,20 @@ def fit(
     num_translations = int(is_translation.sum())
     num_known = num_translations if num_known is None else num_known
     _check_classes(num_translations, len(scores), num_known)
-    return _fit(
-        scores,
-        is_translation.astype(np.float64),
-        scores[is_translation],
-        num_known,
-        basis,
-    )
-
-
-def fit_to_pool(
-    scores: np.ndarray,
-    found: np.ndarray,
-    num_known: int,
-    num_translations: float,
-    basis: str = "",
-) -> Calibration:
-    """Learns the same from unlabelled pairs and a sample of translations.
-
-    If a share r of the sample scores at least t, so do r * num_translations of
-    the translations that the pairs could hold; divided by how many pairs score
-    at least t, that is their precision. Taken in steps of 10 of the sample, and
-    made a function that never falls and is at most 1 by isotonic regression.
-
-    Args:
-      scores: float [p], of pairs of which nothing is known.
-      found: float [f], of the sample's pairs that were mined.
-      num_known: translations in the sample, mined or not.
-      num_translations: there to be mined by the unknown pairs, mined or not.
-      basis: where the sample comes from, in words, for the JSON.
-
-    Raises:
-      InputError: there are no pairs, a score is not finite, or fewer than 10
-        of the sample were mined; scikit-learn is missing.
-    """
-    scores, found = np.sort(_checked_scores(scores)), np.sort(found)
-    if not STEP <= len(found) <= num_known:
-        raise InputError(
-            f"To calibrate scores, at least {STEP} known translations must be "
-            f"mined. Received: {len(found):,} of {num_known:,}. Give more "
-            "known pairs, or use a model that knows these languages."
-        )
-    each = num_translations / num_known
-    starts = found[::-1][STEP - 1 :: STEP]  # of the steps, the highest first
-    # Numbers of steps by score; the pairs below the last step are one more.
-    steps = len(starts) - np.searchsorted(starts[::-1], scores, side="right")
-    num_pairs = np.bincount(steps, minlength=len(starts) + 1)
-    share, rest = np.zeros(len(num_pairs)), 0.0
-    for step, pairs in enumerate(num_pairs.tolist()):
-        expected = STEP if step < len(starts) else len(found) % STEP
-        rest += expected * each
-        if pairs:  # Else they count with those of the next step.
-            share[step], rest = rest / pairs, 0.0
-    return _fit(scores, share[steps], found, num_known, basis)
-
-
-def _fit(
-    scores: np.ndarray,
-    values: np.ndarray,
-    found: np.ndarray,
-    num_known: int,
-    basis: str,
-) -> Calibration:
-    """Fits values to rising scores; `found` rises too."""
     regression = import_isotonic()
-    regression.fit(scores, values)
+    regression.fit(scores, is_translation)
     corners = np.asarray(regression.X_thresholds_, np.float64)
     levels = np.asarray(regression.y_thresholds_, np.float64)
     levels = np.clip(levels, 0, 1)  # Means may be a rounding beyond.
+    found = scores[is_translation]
+    probabilities = np.interp(scores, corners, levels)
     return Calibration(
         corners,
         levels,
         len(scores),
         len(found),
         num_known,
-        _curve(scores, np.interp(scores, corners, levels), found, num_known),
+        _curve(scores, probabilities, found, num_known),
         basis,
     )
 

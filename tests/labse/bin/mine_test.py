@@ -155,29 +155,6 @@ def test_precision_by_gold_pairs_is_kept(folder, capsys):
     assert pathlib.Path("pairs.tsv.precision.svg").stat().st_size > 500
 
 
-def test_planted_pairs_calibrate_and_are_not_written(folder, capsys):
-    generator = random.Random(7)
-    known = []
-    for number in range(300):
-        words = [f"zzo{number}", *generator.choices(WORDS, k=7)]
-        kept = 7 - 5 * number // 300  # As good as those of the files.
-        other = [*words[:kept], *generator.choices(WORDS, k=8 - kept), "n"]
-        known.append(f"{' '.join(words)}\t{' '.join(other)}")
-    pathlib.Path("known.tsv").write_text(
-        "source\ttarget\n" + "\n".join(known) + "\n"
-    )
-    assert run("--min_precision=0.6", "--planted=known.tsv") == 0
-    found = rows()
-    assert found and not any("zzo" in row["source"] for row in found)
-    assert precision_of(found) > 0.5
-    assert "planted pairs are above it" in capsys.readouterr().err
-    vectors = pathlib.Path("pairs.tsv.work/source.float32")
-    assert {path.name for path in vectors.iterdir()} == {
-        "00000-of-00001.npy",
-        "planted.npy",
-    }
-
-
 def test_an_approximate_index_finds_nearly_the_same(folder, capsys):
     pytest.importorskip("faiss")
     assert run(out="exact.tsv") == 0
@@ -228,7 +205,7 @@ def test_paraphrases(folder):
         ({}, ["--source=nothing.txt"], "nothing.txt"),
         ({}, ["--steps=embed,fly"], "fly"),
         ({}, ["--scoring=distance"], "Give --min_score"),
-        ({}, ["--min_precision=0.9"], "Received neither"),
+        ({}, ["--min_precision=0.9"], "Received no --gold"),
         (
             {},
             ["--min_precision=0.9", "--gold=gold.tsv", "--retrieval=all"],
@@ -238,7 +215,6 @@ def test_paraphrases(folder):
         ({}, ["--min_precision=0.9", "--min_score=1"], "Received both"),
         ({}, ["--steps=score"], "Run the step"),
         ({}, ["--gold=gold.tsv"], "no --min_precision"),
-        ({}, ["--planted_orphans=1.5"], "1.5"),
         ({}, ["--min_score=nan"], "nan"),
         ({"pairs.tsv": b"one\n"}, ["--source=pairs.tsv"], "for both"),
         ({}, ["--runner=NoSuchRunner"], "NoSuchRunner"),

@@ -8,10 +8,10 @@ import pytest
 
 from labse.errors import InputError
 from labse.files.vector_shards import VectorShards
-from labse.search import approximate_index
+from labse.search import approximate_index, faiss_index
 from labse.search import approximate_search as module
-from labse.search.directions import Directions
 from labse.search.exact_search import exact_search
+from labse.search.unit_vectors import UnitVectors
 
 faiss = pytest.importorskip("faiss", reason="needs labse[mining]")
 
@@ -133,8 +133,8 @@ def test_only_directions_matter_and_leftovers_do_not(tmp_path):
     for name, factor in (("one", 1), ("four", 4)):
         folder = tmp_path / name
         folder.mkdir()
-        temporary = f".{approximate_index.TRAINED}.{os.getpid()}.tmp"
-        (folder / temporary).write_bytes(b"killed")
+        leftover = f".{approximate_index.TRAINED}.{os.getpid()}.tmp"
+        (folder / leftover).write_bytes(b"killed")
         shards = split(folder, vectors * np.float32(factor), [])
         files.append(module.train(shards, "sq8", folder, 8).read_bytes())
         assert not list(folder.glob(".*.tmp"))
@@ -152,14 +152,14 @@ def test_all_lists_and_candidates_give_the_exact_result(built):
     np.testing.assert_array_equal(cosines, expected[1])
 
 
-def test_finds_most_and_tells_true_cosines(built):
+def test_finds_most_and_gives_true_cosines(built):
     queries = make_queries()
     indices, cosines = module.search(
         built.index, queries, built.vectors, K, 8, 64
     )
     rows = np.repeat(np.arange(len(queries)), K)
-    true = Directions(queries, "query").cosines(
-        rows, Directions(built.vectors, "candidate"), indices.ravel()
+    true = UnitVectors(queries, "query").cosines(
+        rows, UnitVectors(built.vectors, "candidate"), indices.ravel()
     )
     np.testing.assert_array_equal(cosines.ravel(), true)
     assert np.all(np.diff(cosines, axis=1) <= 0)
@@ -176,7 +176,7 @@ def test_a_crowd_of_copies_gives_the_lowest_rows(built):
     assert indices.tolist() == [[5000, 5001, 5002, 5003]]
 
 
-def test_too_few_in_the_lists_are_looked_for_elsewhere(built, monkeypatch):
+def test_too_few_in_the_lists_are_searched_for_elsewhere(built, monkeypatch):
     queries = make_queries()[:7]
     k = 2000  # 40 lists have 255 on average.
     expected = exact_search(queries, built.vectors, k)
@@ -228,11 +228,11 @@ def test_rotation_has_the_same_bits_in_any_block():
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     axes, _ = np.linalg.qr(generator.standard_normal((96, 96)))
     axes = axes.astype(np.float32)
-    whole = approximate_index._rotated(points, axes)
+    whole = faiss_index.rotate(points, axes)
     np.testing.assert_allclose(whole, points @ axes.T, atol=1e-6)
     for start, stop in ((0, 1), (3, 20), (20, 500)):
         np.testing.assert_array_equal(
-            approximate_index._rotated(points[start:stop], axes),
+            faiss_index.rotate(points[start:stop], axes),
             whole[start:stop],
         )
 
@@ -290,7 +290,7 @@ def test_bad_input(built, tmp_path):
 
 
 def test_broken_or_missing_index(built, tmp_path):
-    with pytest.raises(InputError, match="must be an index that was written"):
+    with pytest.raises(InputError, match="must be a complete index"):
         module.search(tmp_path, make_queries(), built.vectors, K)
     whole = (built.folder / approximate_index.TRAINED).read_bytes()
     (tmp_path / "cut.index").write_bytes(whole[: len(whole) // 2])
@@ -316,7 +316,7 @@ def test_merges_something(tmp_path):
         module.merge([], tmp_path)
 
 
-def test_a_full_disk_is_told_before_it_kills(built, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_it_kills(built, tmp_path, monkeypatch):
     monkeypatch.setattr(
         approximate_index.shutil,
         "disk_usage",

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
+from labse.search import bfloat16_screen
 from labse.search import exact_search as module
-from labse.search import screening
-from labse.search.directions import Directions
 from labse.search.exact_search import exact_search, exact_search_both
-from labse.search.rounded_block import RoundedBlock
-from labse.search.score_bits import BFLOAT16, FLOAT32
-from labse.search.survivors import Side
+from labse.search.ordered_bits import BFLOAT16, FLOAT32
+from labse.search.rounded_vectors import RoundedVectors
+from labse.search.top_k import TopK
+from labse.search.unit_vectors import UnitVectors
 
 
 def set_screen(monkeypatch, limit):
@@ -24,15 +24,15 @@ def way(request, monkeypatch):
     """Each way to search, with blocks so small that all seams are met."""
     monkeypatch.setattr(module, "QUERY_BLOCK", 7)
     monkeypatch.setattr(module, "CANDIDATE_BLOCK", 90)
-    monkeypatch.setattr(screening, "CANDIDATE_BLOCK", 128)
-    monkeypatch.setattr(screening, "QUERY_BLOCK", 16)
-    monkeypatch.setattr(screening, "MOST_QUERIES", 48)
-    monkeypatch.setattr(screening, "CANDIDATE_GROUP", 16)
-    monkeypatch.setattr(screening, "QUERY_GROUP", 4)
+    monkeypatch.setattr(bfloat16_screen, "CANDIDATE_BLOCK", 128)
+    monkeypatch.setattr(bfloat16_screen, "QUERY_BLOCK", 16)
+    monkeypatch.setattr(bfloat16_screen, "MOST_QUERIES", 48)
+    monkeypatch.setattr(bfloat16_screen, "CANDIDATE_GROUP", 16)
+    monkeypatch.setattr(bfloat16_screen, "QUERY_GROUP", 4)
     set_screen(monkeypatch, np.inf if request.param == "float64" else 0)
     precisions = {"bfloat16": BFLOAT16, "float32": FLOAT32}
     monkeypatch.setattr(
-        screening, "choose_precision", lambda *_: precisions[request.param]
+        bfloat16_screen, "choose_dtype", lambda *_: precisions[request.param]
     )
     return request.param
 
@@ -110,14 +110,15 @@ def test_crowds_are_searched_all_the_same(way, monkeypatch, swapped):
     check(monkeypatch, crowded[:500], crowded[:500], 8, 8)
     if way != "float64":
         # Of the crowds nothing is kept: memory stays bounded.
-        monkeypatch.setattr(screening, "MOST_QUERIES", 400)
-        queries, passing = (
-            Side(Directions(rows, "row"), 1) for rows in (crowded, others)
+        monkeypatch.setattr(bfloat16_screen, "MOST_QUERIES", 400)
+        queries, candidates = (
+            TopK(UnitVectors(rows, "row"), 1) for rows in (crowded, others)
         )
-        screening.search(queries, passing, lambda done, total: None)
-        assert passing.is_left[0::5].all() and passing.is_left[1::5].all()
-        assert not passing.is_left[2::5].any()
-        assert (passing.indices[2::5] == 20).all()
+        bfloat16_screen.screen(queries, candidates, lambda done, total: None)
+        assert candidates.is_pending[0::5].all()
+        assert candidates.is_pending[1::5].all()
+        assert not candidates.is_pending[2::5].any()
+        assert (candidates.indices[2::5] == 20).all()
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -151,20 +152,20 @@ def test_types(way, monkeypatch, dtype):
 
 @pytest.mark.parametrize("rows", [(100, 300), (300, 100), (300, 200)])
 def test_each_score_is_computed_once(way, monkeypatch, rows):
-    scores, computed = RoundedBlock.scores, []
+    scores, computed = RoundedVectors.score_bits, []
 
     def spy(block, others):
         computed.append(len(block) * len(others))
         return scores(block, others)
 
-    monkeypatch.setattr(RoundedBlock, "scores", spy)
+    monkeypatch.setattr(RoundedVectors, "score_bits", spy)
     sides = (random_vectors(15 + n, n, 24) for n in rows)
     exact_search_both(*sides, 4, 4)
     assert sum(computed) == (0 if way == "float64" else rows[0] * rows[1])
 
 
-def test_a_side_that_is_not_asked_is_not_looked_at(way, monkeypatch):
-    # Few candidates pass better as queries, which nobody asks for then.
+def test_one_direction_gives_the_same_as_both(way, monkeypatch):
+    # Few candidates are screened as queries, whose neighbours are not needed.
     queries, candidates = (
         random_vectors(17, 300, 24),
         random_vectors(18, 90, 24),
@@ -173,13 +174,13 @@ def test_a_side_that_is_not_asked_is_not_looked_at(way, monkeypatch):
     both, _ = exact_search_both(queries, candidates, 4, 1)
     np.testing.assert_array_equal(indices, both[0])
     np.testing.assert_array_equal(cosines, both[1])
-    side = Side(Directions(candidates, "candidate"), 0)
-    assert side.indices.shape == (90, 0) and not side.is_left.any()
+    side = TopK(UnitVectors(candidates, "candidate"), 0)
+    assert side.indices.shape == (90, 0) and not side.is_pending.any()
 
 
 def test_threads_that_take_turns_otherwise_find_the_same(way, monkeypatch):
-    monkeypatch.setattr(screening, "MAX_WORKERS", 8)
-    monkeypatch.setattr(screening.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(bfloat16_screen, "MAX_WORKERS", 8)
+    monkeypatch.setattr(bfloat16_screen.os, "cpu_count", lambda: 8)
     centres = random_vectors(19, 40, 24)
     sources = np.repeat(centres, 8, axis=0) + 0.1 * random_vectors(20, 320, 24)
     targets = np.repeat(centres, 8, axis=0) + 0.1 * random_vectors(21, 320, 24)

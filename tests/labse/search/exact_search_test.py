@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
+from labse.search import bfloat16_screen, ordered_bits
 from labse.search import exact_search as module
-from labse.search import score_bits, screening
-from labse.search.directions import Directions
 from labse.search.exact_search import exact_search
-from labse.search.rounded_block import RoundedBlock
-from labse.search.score_bits import BFLOAT16, FLOAT32
-from labse.search.survivors import Side, Survivors
+from labse.search.ordered_bits import BFLOAT16, FLOAT32
+from labse.search.rounded_vectors import RoundedVectors
+from labse.search.top_k import Screened, TopK
+from labse.search.unit_vectors import UnitVectors
 
 PRECISIONS = (BFLOAT16, FLOAT32)
 
@@ -32,20 +32,20 @@ def way(request, monkeypatch):
 def force_screen(monkeypatch, name):
     """Screens every search of more than 128 candidates."""
     [precision] = [p for p in PRECISIONS if p.name == name]
-    monkeypatch.setattr(screening, "CANDIDATE_BLOCK", 128)
-    monkeypatch.setattr(screening, "QUERY_BLOCK", 16)
-    monkeypatch.setattr(screening, "MOST_QUERIES", 48)
-    monkeypatch.setattr(screening, "CANDIDATE_GROUP", 16)
-    monkeypatch.setattr(screening, "QUERY_GROUP", 4)
+    monkeypatch.setattr(bfloat16_screen, "CANDIDATE_BLOCK", 128)
+    monkeypatch.setattr(bfloat16_screen, "QUERY_BLOCK", 16)
+    monkeypatch.setattr(bfloat16_screen, "MOST_QUERIES", 48)
+    monkeypatch.setattr(bfloat16_screen, "CANDIDATE_GROUP", 16)
+    monkeypatch.setattr(bfloat16_screen, "QUERY_GROUP", 4)
     monkeypatch.setattr(
-        screening, "choose_precision", lambda queries, candidates: precision
+        bfloat16_screen, "choose_dtype", lambda queries, candidates: precision
     )
 
 
 def naive(queries, candidates, k):
     """All cosines, sorted."""
-    queries = Directions(queries, "query")
-    candidates = Directions(candidates, "candidate")
+    queries = UnitVectors(queries, "query")
+    candidates = UnitVectors(candidates, "candidate")
     rows, columns = np.indices((len(queries), len(candidates))).reshape(2, -1)
     cosines = queries.cosines(rows, candidates, columns)
     cosines = cosines.reshape(len(queries), len(candidates))
@@ -101,13 +101,13 @@ def test_near_ties_need_the_bound(monkeypatch, name):
     monkeypatch.setattr(module, "IMPORTED_FROM", 0)
     [precision] = [p for p in PRECISIONS if p.name == name]
     force_screen(monkeypatch, name)
-    blind = score_bits.Precision(precision.name, precision.bits, 0)
+    blind = ordered_bits.ScreenDtype(precision.name, precision.bits, 0)
     monkeypatch.setattr(
-        screening, "choose_precision", lambda queries, candidates: blind
+        bfloat16_screen, "choose_dtype", lambda queries, candidates: blind
     )
     monkeypatch.setattr(
-        RoundedBlock,
-        "errors",
+        RoundedVectors,
+        "error_bounds",
         lambda block, others: np.zeros(len(block)),
     )
     distance = {"bfloat16": 1e-2, "float32": 1e-6}[name]
@@ -119,13 +119,13 @@ def test_near_ties_need_the_bound(monkeypatch, name):
 def test_search_is_done_by_the_screen(way, monkeypatch):
     # Else the tests above would compare float64 with itself.
     rests = []
-    search = screening.search
+    search = bfloat16_screen.screen
 
     def spy(queries, candidates, progress):
         search(queries, candidates, progress)
-        rests.append(np.flatnonzero(queries.is_left))
+        rests.append(np.flatnonzero(queries.is_pending))
 
-    monkeypatch.setattr(screening, "search", spy)
+    monkeypatch.setattr(bfloat16_screen, "screen", spy)
     for distance in (1e-2, 1e-4, 1e-6):
         check(*near_ties(64, distance), 5)
     assert len(rests) == (0 if way == "float64" else 3)
@@ -145,8 +145,8 @@ def test_copies_tie_and_the_lowest_index_comes_first(way, k):
 
 
 def test_crowds_are_searched_all_the_same(way):
-    # 400 copies of one vector and 200 of another among strangers: more
-    # survivors than the screen keeps, for some of the queries.
+    # 400 copies of one vector and 200 of another among other vectors: more
+    # candidates than the screen keeps, for some of the queries.
     candidates = random_vectors(7, 900, 16)
     candidates[100:500] = candidates[0]
     candidates[600:800] = candidates[550]
@@ -155,12 +155,12 @@ def test_crowds_are_searched_all_the_same(way):
     indices, cosines = exact_search(queries, candidates, 4)
     if way != "float64":
         # None of the two crowds is kept: memory stays bounded.
-        asking = Side(Directions(queries, "query"), 4)
-        passing = Side(Directions(candidates, "candidate"), 0)
-        screening.search(asking, passing, lambda done, total: None)
-        assert np.all(asking.is_left[np.arange(35) % 5 < 2])
-        assert not np.all(asking.is_left)
-        assert np.all(asking.indices[asking.is_left] == -1)
+        top_k = TopK(UnitVectors(queries, "query"), 4)
+        others = TopK(UnitVectors(candidates, "candidate"), 0)
+        bfloat16_screen.screen(top_k, others, lambda done, total: None)
+        assert np.all(top_k.is_pending[np.arange(35) % 5 < 2])
+        assert not np.all(top_k.is_pending)
+        assert np.all(top_k.indices[top_k.is_pending] == -1)
     np.testing.assert_array_equal(indices[0], [0, 100, 101, 102])
     np.testing.assert_array_equal(indices[1], [550, 600, 601, 602])
     np.testing.assert_array_equal(cosines[:2], 1)
@@ -258,13 +258,13 @@ def test_error_bound_holds_for_every_score(precision, dimension):
     rows[64:96] = np.linspace(1, 1.01, 32)[:, None]
     rows[96:] *= random_vectors(21, 32, dimension) > 0
     rows[96:, 0] = 1
-    vectors = Directions(rows, "query")
-    queries = RoundedBlock(vectors, slice(0, 128), precision)
-    candidates = RoundedBlock(vectors, slice(0, 128), precision)
-    bits = queries.scores(candidates)
-    scores = score_bits.floats(score_bits.in_order(bits))
+    vectors = UnitVectors(rows, "query")
+    queries = RoundedVectors(vectors, slice(0, 128), precision)
+    candidates = RoundedVectors(vectors, slice(0, 128), precision)
+    bits = queries.score_bits(candidates)
+    scores = ordered_bits.ordered_to_float(ordered_bits.to_ordered(bits))
     exact = vectors.unit(slice(0, 128)).astype(np.longdouble)
-    bound = queries.errors(candidates)
+    bound = queries.error_bounds(candidates)
     bound = bound + precision.output_error * np.abs(scores)
     share = np.abs(scores - exact @ exact.T) / bound
     assert share.max() <= 1
@@ -273,14 +273,14 @@ def test_error_bound_holds_for_every_score(precision, dimension):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS, ids=lambda p: p.name)
-def test_cut_is_the_lowest_score_that_can_still_win(precision):
-    vectors = Directions(np.eye(2), "query")
-    block = RoundedBlock(vectors, slice(0, 1), precision)
-    block = Survivors(Side(vectors, 1), block)
+def test_least_score_is_the_lowest_that_can_be_in_the_top_k(precision):
+    vectors = UnitVectors(np.eye(2), "query")
+    block = RoundedVectors(vectors, slice(0, 1), precision)
+    block = Screened(TopK(vectors, 1), block)
     scores, to_beat = np.meshgrid(*[np.linspace(-1, 1, 201)] * 2)
     for error in (0.0, 0.001, 0.3):
         high = scores + precision.output_error * np.abs(scores) + error
-        cut = block._cut(to_beat, error)
+        cut = block._least_score(to_beat, error)
         assert np.all(
             scores[high >= to_beat + 1e-12] >= cut[high >= to_beat + 1e-12]
         )
@@ -288,7 +288,7 @@ def test_cut_is_the_lowest_score_that_can_still_win(precision):
             scores[high < to_beat - 1e-12] < cut[high < to_beat - 1e-12]
         )
         # What scores between its two ends lies there.
-        low = block._low(scores, error)
+        low = block._lower_bound(scores, error)
         np.testing.assert_allclose(low + high, 2 * scores, atol=1e-12)
 
 
@@ -299,49 +299,51 @@ def test_bits_are_ordered_as_the_floats_are():
         (FLOAT32, np.float32),
     ):
         rounded = values.astype(dtype)
-        order = score_bits.in_order(rounded.view(precision.bits))
+        order = ordered_bits.to_ordered(rounded.view(precision.bits))
         assert np.all(np.diff(order) > 0)
         np.testing.assert_array_equal(
-            score_bits.floats(order), rounded.astype(np.float64)
+            ordered_bits.ordered_to_float(order), rounded.astype(np.float64)
         )
         # A key lets through what is no less, and nothing clearly less.
         for value in np.random.default_rng(22).uniform(-1, 1, 200):
             for cut in (value, float(np.float32(value).astype(dtype)), 0.0):
-                [key] = score_bits.keys(np.array([cut]), precision)
-                floats = score_bits.floats(order)
+                [key] = ordered_bits.ordered_thresholds(
+                    np.array([cut]), precision
+                )
+                floats = ordered_bits.ordered_to_float(order)
                 assert np.all(order[floats >= cut] >= key)
                 clearly = floats < cut - 1e-6
                 assert not np.any(order[clearly] >= key)
 
 
 def test_a_precision_that_breaks_its_bound_is_not_used(monkeypatch):
-    queries = Directions(random_vectors(23, 40, 16), "query")
-    candidates = Directions(random_vectors(24, 300, 16), "candidate")
-    assert screening.choose_precision(queries, candidates) in PRECISIONS
-    scores = RoundedBlock.scores
+    queries = UnitVectors(random_vectors(23, 40, 16), "query")
+    candidates = UnitVectors(random_vectors(24, 300, 16), "candidate")
+    assert bfloat16_screen.choose_dtype(queries, candidates) in PRECISIONS
+    scores = RoundedVectors.score_bits
 
     def wrong(block, others):
         bits = scores(block, others).copy()
-        if block.precision is BFLOAT16:
+        if block.dtype is BFLOAT16:
             bits[7, 3] += 16
         return bits
 
-    monkeypatch.setattr(RoundedBlock, "scores", wrong)
-    chosen = screening.choose_precision(queries, candidates)
+    monkeypatch.setattr(RoundedVectors, "score_bits", wrong)
+    chosen = bfloat16_screen.choose_dtype(queries, candidates)
     assert chosen is FLOAT32
     # As if float32 were computed in something shorter.
     monkeypatch.setattr(
-        RoundedBlock,
-        "scores",
+        RoundedVectors,
+        "score_bits",
         lambda block, others: (
             scores(block, others)
-            & {"bfloat16": -64, "float32": -(1 << 18)}[block.precision.name]
+            & {"bfloat16": -64, "float32": -(1 << 18)}[block.dtype.name]
         ),
     )
-    assert screening.choose_precision(queries, candidates) is None
+    assert bfloat16_screen.choose_dtype(queries, candidates) is None
     monkeypatch.setattr(module, "SCREENED_FROM", 0)
     monkeypatch.setattr(module, "IMPORTED_FROM", 0)
-    monkeypatch.setattr(screening, "CANDIDATE_BLOCK", 256)
+    monkeypatch.setattr(bfloat16_screen, "CANDIDATE_BLOCK", 256)
     check(random_vectors(23, 40, 16), random_vectors(24, 300, 16), 3)
 
 

@@ -1,17 +1,19 @@
-"""The directions of many vectors, and the one cosine that all searches give.
+"""Vectors of any length as unit vectors, and the cosine that all searches give.
 
-NumPy only. `Directions.cosines` defines the cosine of two vectors to the last
-bit: it depends on nothing but the two, so equal vectors get equal cosines,
-wherever they stand and however the work is cut into blocks. A BLAS product
-does not have that property.
+NumPy only. `UnitVectors.cosines` defines the cosine of two vectors to the last
+bit: it depends on these two alone, so equal vectors get equal cosines, whatever
+their rows and whatever the blocks. A BLAS product does not have that property.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from labse.errors import InputError
 from labse.files.vector_shards import VectorShards
+
+# n texts -> float [n, dim]
+EncodeFn = Callable[[list[str]], np.ndarray]
 
 # Rows checked or copied at once; 1024 rows of 768 float64 are 6 MiB.
 ROWS = 1024
@@ -24,7 +26,7 @@ def check_embeddings(
     name: str,
     texts: Sequence[str] | None = None,
 ) -> np.ndarray | VectorShards:
-    """Returns the embeddings as an array [n, dim] with a direction per row.
+    """Returns the embeddings as an array [n, dim] whose rows have a direction.
 
     Args:
       embeddings: float [n, dim].
@@ -53,28 +55,29 @@ def check_embeddings(
         raise InputError(
             "Every embedding must be finite and not zero. Received: row "
             f"{bad[0]} of the {name} embeddings{text} is {what} ({bad.size} "
-            f"of {len(embeddings)} rows are so). Look at the training loss: a "
-            "model whose loss was once NaN gives such vectors."
+            f"of {len(embeddings)} rows are bad). Check the training loss: a "
+            "model whose loss was NaN at some step gives such vectors."
         )
     return embeddings
 
 
-class Directions:
+class UnitVectors:
     """Vectors and their lengths; the vectors are not copied."""
 
     def __init__(self, embeddings: np.ndarray | VectorShards, name: str):
-        """Checks the vectors and measures them.
+        """Checks the vectors and computes their lengths.
 
         Args:
-          embeddings: float [n, dim], of any length but zero; any float type,
-            and what is mapped from files is read in blocks.
+          embeddings: float [n, dim], of any length but zero; any float type.
+            Vectors mapped from files are read in blocks.
           name: what the rows are, for the message.
 
         Raises:
           InputError: see `check_embeddings`.
         """
         self._array = check_embeddings(embeddings, name)
-        # Powers of two that bring each row near 1, where float64 needs it.
+        # Powers of two that bring each row near 1: squares of float64 would
+        # overflow above 1e154.
         self._exponents = None
         if self._array.dtype.name not in NARROW_TYPES:
             self._exponents = np.empty([len(self), 1], np.int32)
@@ -96,36 +99,34 @@ class Directions:
         """Length of each vector."""
         return self._array.shape[1]
 
-    def unit(self, rows) -> np.ndarray:
-        """float64 [rows, dim]: vectors of length 1.
-
-        Args:
-          rows: a slice or int [rows].
-        """
+    def unit(self, rows: slice | np.ndarray) -> np.ndarray:
+        """float64 [rows, dim]: a slice or int [rows], normalised."""
         scaled = self._scaled(rows)
         scaled /= self._norms[rows]
         return scaled
 
-    def cosines(self, rows, others: "Directions", columns) -> np.ndarray:
+    def cosines(
+        self, rows: np.ndarray, others: "UnitVectors", columns: np.ndarray
+    ) -> np.ndarray:
         """float32 [pairs]: summed in float64, then rounded.
 
         Args:
           rows: int [pairs], into these vectors.
-          others: the other sides.
+          others: the vectors of the other side.
           columns: int [pairs], into the others.
         """
         cosines = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), ROWS):
             pairs = slice(start, start + ROWS)
             one, two = rows[pairs], columns[pairs]
-            # Divided by the product of both lengths: the same bits whichever
-            # side asks.
+            # Divided by the product of both lengths: the same bits with the
+            # sides exchanged.
             norms = self._norms[one, 0] * others._norms[two, 0]
             products = _row_products(self._scaled(one), others._scaled(two))
             cosines[pairs] = products / norms
         return cosines
 
-    def _scaled(self, rows) -> np.ndarray:
+    def _scaled(self, rows: slice | np.ndarray) -> np.ndarray:
         """A float64 copy of some rows, each times a power of two."""
         block = self._array[rows].astype(np.float64)
         if self._exponents is not None:
@@ -136,7 +137,7 @@ class Directions:
 def _row_products(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """Inner product of each row of `one` with that of `two`, float64 [n].
 
-    `einsum` sums each row by itself and in an order that depends on its length
-    only, where BLAS looks at the whole matrix.
+    `einsum` sums each row by itself, in an order that depends on its length
+    only; the order of BLAS depends on the whole matrix.
     """
     return np.einsum("ij,ij->i", one, two)
