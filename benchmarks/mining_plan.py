@@ -18,10 +18,10 @@ import json
 import math
 import pathlib
 
+from labse.mining.job.planner import MachineConstants
 from machine import machine
 
 from labse.mining.job import planner
-from labse.mining.job.planner import MachineConstants
 
 DIMENSION, NUMBER_BYTES = 768, 2  # float16
 ENGLISH, CHINESE = 7_730_000_000, 1_170_000_000  # section 7
@@ -42,7 +42,6 @@ def main() -> None:
         constants = MachineConstants(**json.loads(text))
     else:
         import tensorflow as tf  # noqa: F401  Exact search is faster with it.
-
         from labse.mining.job.calibration import calibrate
 
         constants = calibrate(DIMENSION, options.encoded)

@@ -1,0 +1,475 @@
+"""Which search a mining job uses, and the memory, disk and time that it takes.
+
+With n sources, m targets, d dimensions of b bytes, k neighbours, c bytes for
+each code, and for an index of x vectors its lists l(x) and training points p(x)
+of `labse.search.approximate_index`:
+
+    vectors     (n + m) d b bytes
+    neighbours  (n + m) k 12 bytes; for exact search, those of the targets are
+                on the disk once for every SHARD_SENTENCES sources
+    index       of one side: x (c + 8) + 4 d l(x) bytes; pq also 4 d (d + 256)
+    memory      WORKING_BYTES, and the largest of
+                - search: the neighbours, and the index of the larger side, or
+                  8 (n + m) for exact search
+                - training: 4 d p(x)
+                - selection: (n + m) (SELECT_SENTENCE_BYTES
+                  + k SELECT_NEIGHBOUR_BYTES), and n k SELECT_CANDIDATE_BYTES
+                  if all candidates are written
+    disk        vectors, neighbours, and the index twice: its parts, and merged
+
+Time follows from three rates of the machine, which are measured with the first
+block of the job (`MachineSpeed`): sentences encoded a second, multiplications
+of exact search a second, and seconds for each row of a search. What FAISS does
+is converted to multiplications of exact search (COST_OF_...); the disk is that
+of an SSD (DISK_...).
+
+    embed       (n + m) / sentences
+    index       k-means, the codes of pq, then each vector's list and code
+    search      exact: n m d multiplications in both directions at once, and
+                n rows and, for each shard of sources, m rows
+                index: for each query l(x) centres, num_probes lists of codes,
+                num_candidates vectors to rank; both directions
+    select      (n + m) k neighbours, and the smaller side's pairs
+
+Lists are assumed to be equally long. The page cache that mapped vectors fill is
+not counted as memory: it only decides how often they are read.
+
+Exact search is chosen if it is done in EXACT_HOURS and fits; else the first of
+sq8 and pq that fits. NumPy and standard library only.
+"""
+
+import dataclasses
+
+from labse.errors import InputError
+from labse.mining.job.settings import EXACT
+from labse.search import approximate_index, approximate_search
+
+KINDS = (EXACT, *approximate_index.KINDS)
+STEPS = ("embed", "index", "search", "select")
+EXACT_HOURS = 4.0
+# Sentences of a shard, if the number of shards is not given.
+SHARD_SENTENCES = 2**18
+# Sources that exact search holds while it passes over all targets.
+QUERIES_HELD = 2**16
+
+# The program, its encoder and the blocks in memory.
+WORKING_BYTES = 3 * 10**9
+NEIGHBOUR_BYTES = 12  # int64 index, float32 cosine
+# For each sentence and neighbour, at the peak of `margin.retrieve`: 80 and 20
+# were measured, with k of 1 and 4. Another 40 are for the pairs' cosines.
+SELECT_SENTENCE_BYTES, SELECT_NEIGHBOUR_BYTES = 120, 20
+# For each neighbour of a source, if all are written; the whole selection took
+# 202 and 718 bytes a sentence with k of 4 and 16 and n = m.
+SELECT_CANDIDATE_BYTES = 60
+
+# FAISS' rounds of k-means for the lists; of the codes, with those of the
+# rotation, each of which multiplies two matrices of d dimensions.
+ROUNDS = 10
+CODE_ROUNDS = 25 + 3 * approximate_index.ROTATION_ROUNDS
+# How many multiplications of exact search take as long as one of FAISS', on two
+# cores of an AMD EPYC with 768 dimensions; exact search is a bfloat16 matmul.
+COST_OF_KMEANS = 2.6  # each of points x centres x d
+COST_OF_CODE_TRAINING = 4.7  # likewise
+COST_OF_CODING = {"sq8": 1400, "pq": 34 * approximate_index.CENTRES_PER_BYTE}
+COST_OF_SCANNING = {"sq8": 15, "pq": 97}  # each byte of a code
+COST_OF_RANKING = 625  # each dimension of a candidate, gathered at random
+# Neighbours scored, and pairs looked up and written, in a second.
+NEIGHBOURS_SELECTED, PAIRS_WRITTEN = 8e6, 2e4
+# Bytes a second in order, and pages of 4 KiB a second in any order.
+DISK_BYTES, DISK_PAGES = 1e9, 1e4
+
+
+@dataclasses.dataclass(frozen=True)
+class MachineSpeed:
+    """What the machine does with the job's model and vectors.
+
+    Attributes:
+      sentences: encoded in a second.
+      products: multiplications of exact search in a second, both directions
+        of a search at once.
+      row_seconds: of exact search for each query and candidate besides the
+        multiplications: reading, and scoring the best exactly.
+    """
+
+    sentences: float
+    products: float
+    row_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class JobSize:
+    """What memory, disk and time depend on.
+
+    Attributes:
+      num_source: sentences of one side.
+      num_target: of the other; the same again for paraphrases.
+      dimension: of a vector.
+      number_bytes: of one number of a vector: 2 or 4.
+      k: neighbours of each sentence.
+      writes_all: whether all candidates are written.
+    """
+
+    num_source: int
+    num_target: int
+    dimension: int
+    number_bytes: int
+    k: int
+    writes_all: bool = False
+
+    def __post_init__(self):
+        if min(dataclasses.astuple(self)[:5]) < 1:
+            raise InputError(
+                "Sizes must be 1 or more. Received: "
+                f"{self.num_source} x {self.num_target} sentences, "
+                f"{self.dimension} dimensions of {self.number_bytes} bytes, "
+                f"k={self.k}."
+            )
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Sentences of each side."""
+        return self.num_source, self.num_target
+
+    @property
+    def sentences(self) -> int:
+        """Sentences of both sides."""
+        return self.num_source + self.num_target
+
+    @property
+    def products(self) -> int:
+        """Multiplications of exact search."""
+        return self.num_source * self.num_target * self.dimension
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a vector."""
+        return self.dimension * self.number_bytes
+
+    @property
+    def vector_bytes(self) -> int:
+        """Bytes of all vectors."""
+        return self.sentences * self.row_bytes
+
+    @property
+    def neighbour_bytes(self) -> int:
+        """Bytes of all neighbours."""
+        return self.sentences * self.k * NEIGHBOUR_BYTES
+
+    @property
+    def selection_bytes(self) -> int:
+        """Memory of the selection."""
+        one = SELECT_SENTENCE_BYTES + self.k * SELECT_NEIGHBOUR_BYTES
+        written = self.num_source * self.k if self.writes_all else 0
+        return self.sentences * one + written * SELECT_CANDIDATE_BYTES
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How to mine, and what it takes.
+
+    Attributes:
+      kind: one of KINDS.
+      size: of the job.
+      lists: of the source's and the target's index; zeros for exact search.
+      index_bytes: of both indexes.
+      ram_bytes: memory that is needed.
+      disk_bytes: disk that is needed.
+      seconds: of each of STEPS.
+    """
+
+    kind: str
+    size: JobSize
+    lists: tuple[int, int]
+    index_bytes: int
+    ram_bytes: int
+    disk_bytes: int
+    seconds: dict[str, float]
+
+    @property
+    def hours(self) -> float:
+        """Of all steps."""
+        return sum(self.seconds.values()) / 3600
+
+    def explain(self) -> str:
+        """A few lines for the user."""
+        what = "exact: every source is compared with every target"
+        if self.kind != EXACT:
+            code = approximate_index.code_bytes(self.kind, self.size.dimension)
+            source, target = self.lists
+            what = (
+                f"approximate, {self.kind}: {code} bytes for each vector, in "
+                f"{source} and {target} lists. For each sentence "
+                f"{approximate_search.DEFAULT_PROBES} lists are searched and "
+                f"{num_candidates(self.kind, self.size.k)} candidates ranked "
+                "by their vectors"
+            )
+        steps = [
+            f"{step} {format_seconds(self.seconds[step])}" for step in STEPS
+        ]
+        return (
+            f"Search: {what}.\n"
+            f"Memory: {format_bytes(self.ram_bytes)}. Disk: "
+            f"{format_bytes(self.disk_bytes)} (vectors "
+            f"{format_bytes(self.size.vector_bytes)}, index "
+            f"{format_bytes(self.index_bytes)}).\n"
+            f"Time: {', '.join(steps)}; "
+            f"{format_seconds(self.hours * 3600)} in total."
+        )
+
+
+def choose_plan(
+    size: JobSize,
+    speed: MachineSpeed,
+    ram_bytes: float,
+    disk_bytes: float,
+    kind: str = "auto",
+    max_hours: float | None = None,
+) -> Plan:
+    """Chooses the search; see the module's docstring for the rules.
+
+    Args:
+      size: of the job.
+      speed: of this machine.
+      ram_bytes: memory that may be used.
+      disk_bytes: disk that may be used, beyond what is used now.
+      kind: one of KINDS, or "auto".
+      max_hours: of all steps; None: no limit.
+
+    Raises:
+      InputError: nothing fits; it names what is needed and what to do.
+    """
+    if kind not in ("auto", *KINDS):
+        raise InputError(
+            f"kind must be one of auto, {', '.join(KINDS)}. Received: {kind!r}."
+        )
+    possible = [
+        estimate(one, size, speed, ram_bytes)
+        for one in (KINDS if kind == "auto" else (kind,))
+        if one == EXACT or min(size.sides) >= fewest_sentences(one)
+    ]
+    if not possible:
+        raise InputError(
+            f"An index of kind {kind} needs {fewest_sentences(kind)} sentences "
+            f"or more on each side. Received: {size.num_source} and "
+            f"{size.num_target}. Use exact search."
+        )
+    limits = (ram_bytes, disk_bytes, max_hours)
+    fitting = [one for one in possible if not _excesses(one, *limits)]
+    if not fitting:
+        raise InputError(_refusal(possible, limits))
+    # If another kind fits too, exact search must be quick to be chosen.
+    quick = [
+        one
+        for one in fitting
+        if one.kind != EXACT or one.seconds["search"] <= 3600 * EXACT_HOURS
+    ]
+    return (quick or fitting)[0]
+
+
+def estimate(
+    kind: str,
+    size: JobSize,
+    speed: MachineSpeed,
+    ram_bytes: float = float("inf"),
+) -> Plan:
+    """What one kind of search takes, whether it fits or not.
+
+    `ram_bytes` only decides whether the vectors stay in the page cache.
+    """
+    if kind == EXACT:
+        return _estimate_exact(size, speed, ram_bytes)
+    return _estimate_index(kind, size, speed, ram_bytes)
+
+
+def _estimate_exact(
+    size: JobSize, speed: MachineSpeed, ram_bytes: float
+) -> Plan:
+    shards = -(-size.num_source // SHARD_SENTENCES)
+    peak = size.neighbour_bytes + 8 * size.sentences
+    read = size.vector_bytes
+    if WORKING_BYTES + peak + read > ram_bytes:
+        passes = -(-size.num_source // QUERIES_HELD)
+        read = (size.num_source + passes * size.num_target) * size.row_bytes
+    rows = size.num_source + shards * size.num_target
+    search = size.products / speed.products + rows * speed.row_seconds
+    # Each shard of sources has its own neighbours of every target.
+    neighbours = rows * size.k * NEIGHBOUR_BYTES
+    return Plan(
+        kind=EXACT,
+        size=size,
+        lists=(0, 0),
+        index_bytes=0,
+        ram_bytes=WORKING_BYTES + max(peak, size.selection_bytes),
+        disk_bytes=size.vector_bytes + neighbours,
+        seconds=_seconds(size, speed, 0.0, search + read / DISK_BYTES),
+    )
+
+
+def _estimate_index(
+    kind: str, size: JobSize, speed: MachineSpeed, ram_bytes: float
+) -> Plan:
+    lists = tuple(map(approximate_index.num_lists, size.sides))
+    points = max(map(approximate_index.num_training_points, size.sides, lists))
+    bytes_of = [
+        _index_bytes(kind, vectors, some, size.dimension)
+        for vectors, some in zip(size.sides, lists, strict=True)
+    ]
+    searching = size.neighbour_bytes + max(bytes_of)
+    peak = max(4 * size.dimension * points, searching)
+    is_cached = WORKING_BYTES + peak + size.vector_bytes <= ram_bytes
+    index = sum(
+        _index_seconds(kind, size, speed, *one)
+        for one in zip(size.sides, lists, bytes_of, strict=True)
+    )
+    # The targets are searched in the sources' index, and the other way round.
+    search = sum(
+        _search_seconds(kind, size, speed, queries, vectors, some, is_cached)
+        for queries, vectors, some in zip(
+            size.sides[::-1], size.sides, lists, strict=True
+        )
+    )
+    return Plan(
+        kind=kind,
+        size=size,
+        lists=lists,
+        index_bytes=sum(bytes_of),
+        ram_bytes=WORKING_BYTES + max(peak, size.selection_bytes),
+        disk_bytes=(
+            size.vector_bytes + size.neighbour_bytes + 2 * sum(bytes_of)
+        ),
+        seconds=_seconds(size, speed, index, search),
+    )
+
+
+def _seconds(
+    size: JobSize, speed: MachineSpeed, index: float, search: float
+) -> dict[str, float]:
+    pairs = size.num_source * size.k if size.writes_all else min(size.sides)
+    select = size.sentences * size.k / NEIGHBOURS_SELECTED
+    return {
+        "embed": size.sentences / speed.sentences,
+        "index": index,
+        "search": search,
+        "select": select + pairs / PAIRS_WRITTEN,
+    }
+
+
+def _index_bytes(kind: str, vectors: int, lists: int, dimension: int) -> int:
+    code = approximate_index.code_bytes(kind, dimension)
+    own = 4 * dimension * lists
+    if kind == "pq":
+        own += 4 * dimension * (dimension + approximate_index.CENTRES_PER_BYTE)
+    return vectors * (code + 8) + own
+
+
+def _index_seconds(
+    kind: str,
+    size: JobSize,
+    speed: MachineSpeed,
+    vectors: int,
+    lists: int,
+    index_bytes: int,
+) -> float:
+    """Of training, filling and merging one side's index."""
+    dimension = size.dimension
+    points = approximate_index.num_training_points(vectors, lists)
+    cost = ROUNDS * points * lists * dimension * COST_OF_KMEANS
+    if kind == "pq":
+        points = min(vectors, approximate_index.CODE_POINTS)
+        codes = points * dimension * approximate_index.CENTRES_PER_BYTE
+        turns = 2 * points * dimension**2 * approximate_index.ROTATION_ROUNDS
+        cost += CODE_ROUNDS * codes * COST_OF_CODE_TRAINING
+        cost += turns * COST_OF_KMEANS
+    # Each vector's list, by exact search among the centres, and its code.
+    cost += vectors * dimension * (lists + COST_OF_CODING[kind])
+    moved = vectors * size.row_bytes + 3 * index_bytes
+    return (
+        cost / speed.products + vectors * speed.row_seconds + moved / DISK_BYTES
+    )
+
+
+def _search_seconds(
+    kind: str,
+    size: JobSize,
+    speed: MachineSpeed,
+    queries: int,
+    vectors: int,
+    lists: int,
+    is_cached: bool,
+) -> float:
+    """Of some queries among the vectors of one side's index."""
+    dimension = size.dimension
+    scanned = min(approximate_search.DEFAULT_PROBES, lists) * vectors / lists
+    code = approximate_index.code_bytes(kind, dimension)
+    ranked = num_candidates(kind, size.k)
+    cost = lists * dimension + scanned * code * COST_OF_SCANNING[kind]
+    ranking = ranked * dimension * COST_OF_RANKING / speed.products
+    if not is_cached:  # Each candidate is a page of its own.
+        ranking = max(ranking, ranked / DISK_PAGES)
+    return queries * (cost / speed.products + speed.row_seconds + ranking)
+
+
+def num_candidates(kind: str, k: int) -> int:
+    """Candidates of an index that are ranked by their vectors."""
+    return max(approximate_search.DEFAULT_CANDIDATES[kind], 2 * k)
+
+
+def fewest_sentences(kind: str) -> int:
+    """Sentences of a side that an index needs."""
+    least = approximate_index.LEAST_POINTS
+    return least * (approximate_index.CENTRES_PER_BYTE if kind == "pq" else 1)
+
+
+def _excesses(one: Plan, ram_bytes, disk_bytes, max_hours) -> list[str]:
+    """What the plan needs beyond the limits."""
+    found = [
+        f"{format_bytes(needed)} of {name}, of which {format_bytes(limit)} are "
+        "available"
+        for name, needed, limit in (
+            ("memory", one.ram_bytes, ram_bytes),
+            ("disk", one.disk_bytes, disk_bytes),
+        )
+        if needed > limit
+    ]
+    if max_hours is not None and one.hours > max_hours:
+        found.append(
+            f"{one.hours:.1f} hours, of which {max_hours:g} are allowed"
+        )
+    return found
+
+
+def _refusal(possible: list[Plan], limits: tuple) -> str:
+    needs = "; ".join(
+        f"{one.kind}: {' and '.join(_excesses(one, *limits))}"
+        for one in possible
+    )
+    size = possible[0].size
+    advice = [
+        "free some space or use another disk",
+        "split the larger side into files that are mined one by one",
+        "share the work between machines (docs/mining_at_scale.md)",
+    ]
+    if size.number_bytes > 2:
+        advice.insert(0, "store the vectors as float16")
+    return (
+        f"Mining {size.num_source} x {size.num_target} sentences with "
+        f"{size.dimension} dimensions of {size.number_bytes} bytes must fit "
+        f"into memory, disk and time. It needs, {needs}. What helps: "
+        f"{', or '.join(advice)}."
+    )
+
+
+def format_bytes(number: float) -> str:
+    """As `1.5 GB`."""
+    for unit, size in (("TB", 1e12), ("GB", 1e9)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number / 1e6:.0f} MB"
+
+
+def format_seconds(seconds: float) -> str:
+    """As `1.5 h`."""
+    for unit, size in (("days", 86400 * 2), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / (86400 if unit == 'days' else size):.1f} {unit}"
+    return f"{seconds:.0f} s"
