@@ -12,7 +12,7 @@ import numpy as np
 
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
-from labse.files.reading import ReadOptions
+from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions
 from labse.mining import sentence_vectors
 from labse.mining.job.mining_job import LoadEncoder, MiningJob
 from labse.mining.job.run_job import (
@@ -221,7 +221,8 @@ def _text_source(
     path = folder / f"{side}.jsonl"
     lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
     write_text(path, lines)
-    return TextSource((str(path),), ReadOptions(language=language))
+    options = ReadOptions(language=language or UNKNOWN_LANGUAGE)
+    return TextSource((str(path),), options)
 
 
 class _EncoderLoader:

@@ -57,10 +57,8 @@ def choose_index(
     }
 
     def write(path: pathlib.Path) -> None:
-        index, text = _plan(job, sizes, kind, max_hours)
-        path.write_text(
-            json.dumps({"index": index, "explained": text}), "utf-8"
-        )
+        chosen = _plan(job, sizes, kind, max_hours)
+        path.write_text(json.dumps(chosen, indent=1), "utf-8")
 
     job.work.make(PLAN, made_from, write, replace=True)
     chosen = json.loads(job.work.path(PLAN).read_text("utf-8"))
@@ -70,8 +68,8 @@ def choose_index(
 
 def _plan(
     job: MiningJob, sizes: list[int], kind: str, max_hours: float | None
-) -> tuple[str, str]:
-    """The index, and lines for the user."""
+) -> dict[str, object]:
+    """The index, lines for the user, and the seconds of each step."""
     vectors, sentences = _encode_first_block(job)
     size = JobSize(
         num_source=sizes[0],
@@ -83,10 +81,9 @@ def _plan(
     )
     if size.products < SMALL_PRODUCTS and max_hours is None:
         index = EXACT if kind == "auto" else kind
-        return index, (
-            f"Search: {index}. Time: embed "
-            f"{format_seconds(sum(sizes) / sentences)}, the rest seconds."
-        )
+        embed = format_seconds(sum(sizes) / sentences)
+        text = f"Search: {index}. Time: embed {embed}, the rest seconds."
+        return {"index": index, "explained": text}
     found = choose_plan(
         size,
         MachineSpeed(sentences, *measure_search(vectors)),
@@ -95,7 +92,11 @@ def _plan(
         kind,
         max_hours,
     )
-    return found.kind, found.explain()
+    return {
+        "index": found.kind,
+        "explained": found.explain(),
+        "seconds": found.seconds,
+    }
 
 
 def _encode_first_block(job: MiningJob) -> tuple[np.ndarray, float]:
