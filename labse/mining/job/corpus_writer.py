@@ -46,8 +46,9 @@ def prepare_corpus(
     folder = Path(folder)
     files = find_files(patterns)
     folder.mkdir(parents=True, exist_ok=True)
-    # Without corpus.json the folder holds no corpus; it is written last.
-    (folder / stored.DESCRIPTION).unlink(missing_ok=True)
+    # Without corpus.json, which is written last, the folder holds no corpus.
+    for name in (stored.DESCRIPTION, *stored.FILES):
+        (folder / name).unlink(missing_ok=True)
     try:
         _prepare(files, folder, options or ReadOptions())
     finally:
@@ -78,11 +79,6 @@ def _prepare(files: list[str], folder: Path, options: ReadOptions) -> None:
         _write_texts(
             gathered, is_first, stored.METADATA, stored.METADATA_OFFSETS
         )
-    for name in stored.FILES:
-        if _temporary(folder, name).exists():
-            _temporary(folder, name).replace(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
     num_kept = int(np.count_nonzero(is_first))
     about = {
         "format": stored.FORMAT,
@@ -157,7 +153,7 @@ def _write_array(
 ) -> None:
     with (
         open(gathered.path(column), "rb") as read,
-        open(_temporary(gathered.folder, name), "wb") as written,
+        open(gathered.folder / name, "wb") as written,
     ):
         _write_header(written, dtype, int(np.count_nonzero(is_first)))
         for start in range(0, len(is_first), _ROWS):
@@ -176,8 +172,8 @@ def _write_texts(
     end = 0
     with (
         open(gathered.path(column), "rb") as read,
-        open(_temporary(gathered.folder, name), "wb") as written,
-        open(_temporary(gathered.folder, offsets_name), "wb") as offsets,
+        open(gathered.folder / name, "wb") as written,
+        open(gathered.folder / offsets_name, "wb") as offsets,
     ):
         _write_header(offsets, np.int64, int(np.count_nonzero(is_first)) + 1)
         offsets.write(np.int64(0).tobytes())
@@ -223,7 +219,3 @@ def _sync(file: BinaryIO) -> None:
     """Must come before corpus.json is written, which says it is complete."""
     file.flush()
     os.fsync(file.fileno())
-
-
-def _temporary(folder: Path, name: str) -> Path:
-    return folder / f"{name}.tmp"

@@ -1,35 +1,19 @@
 """Which search a mining job uses, and the memory, disk and time that it takes.
 
-With n sources, m targets, d dimensions of b bytes, k neighbours, c bytes for
-each code, and for an index of x vectors its lists l(x) and training points p(x)
-of `labse.search.approximate_index`:
+Formulas of the job's size and of three rates of the machine, which are measured
+with the job's first block (`labse.mining.job.first_block`). What FAISS does is
+converted to multiplications of exact search by COST_OF_...; the disk is assumed
+to be an SSD. With n sources, m targets, d dimensions of b bytes, k neighbours:
 
     vectors     (n + m) d b bytes
     neighbours  (n + m) k 12 bytes; for exact search, those of the targets are
                 on the disk once for every SHARD_SENTENCES sources
-    index       of one side: x (c + 8) + 4 d l(x) bytes; pq also 4 d (d + 256)
-    memory      WORKING_BYTES, and the largest of
-                - search: the neighbours, and the index of the larger side, or
-                  8 (n + m) for exact search
-                - training: 4 d p(x)
-                - selection: (n + m) (SELECT_SENTENCE_BYTES
-                  + k SELECT_NEIGHBOUR_BYTES), and n k SELECT_CANDIDATE_BYTES
-                  if all candidates are written
+    index       of x vectors in l lists with codes of c bytes: x (c + 8) + 4 d l
+                bytes; pq also 4 d (d + 256)
+    memory      WORKING_BYTES and the largest of: the neighbours and the larger
+                index (exact search: 8 bytes a sentence); the training points;
+                the selection
     disk        vectors, neighbours, and the index twice: its parts, and merged
-
-Time follows from three rates of the machine, which are measured with the first
-block of the job (`MachineSpeed`): sentences encoded a second, multiplications
-of exact search a second, and seconds for each row of a search. What FAISS does
-is converted to multiplications of exact search (COST_OF_...); the disk is that
-of an SSD (DISK_...).
-
-    embed       (n + m) / sentences
-    index       k-means, the codes of pq, then each vector's list and code
-    search      exact: n m d multiplications in both directions at once, and
-                n rows and, for each shard of sources, m rows
-                index: for each query l(x) centres, num_probes lists of codes,
-                num_candidates vectors to rank; both directions
-    select      (n + m) k neighbours, and the smaller side's pairs
 
 Lists are assumed to be equally long. The page cache that mapped vectors fill is
 not counted as memory: it only decides how often they are read.
@@ -39,6 +23,7 @@ sq8 and pq that fits. NumPy and standard library only.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 from labse.errors import InputError
 from labse.mining.job.settings import EXACT
@@ -131,11 +116,6 @@ class JobSize:
         return self.num_source, self.num_target
 
     @property
-    def sentences(self) -> int:
-        """Sentences of both sides."""
-        return self.num_source + self.num_target
-
-    @property
     def products(self) -> int:
         """Multiplications of exact search."""
         return self.num_source * self.num_target * self.dimension
@@ -148,19 +128,12 @@ class JobSize:
     @property
     def vector_bytes(self) -> int:
         """Bytes of all vectors."""
-        return self.sentences * self.row_bytes
+        return sum(self.sides) * self.row_bytes
 
     @property
     def neighbour_bytes(self) -> int:
         """Bytes of all neighbours."""
-        return self.sentences * self.k * NEIGHBOUR_BYTES
-
-    @property
-    def selection_bytes(self) -> int:
-        """Memory of the selection."""
-        one = SELECT_SENTENCE_BYTES + self.k * SELECT_NEIGHBOUR_BYTES
-        written = self.num_source * self.k if self.writes_all else 0
-        return self.sentences * one + written * SELECT_CANDIDATE_BYTES
+        return sum(self.sides) * self.k * NEIGHBOUR_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,82 +249,91 @@ def estimate(
 
     `ram_bytes` only decides whether the vectors stay in the page cache.
     """
-    if kind == EXACT:
-        return _estimate_exact(size, speed, ram_bytes)
-    return _estimate_index(kind, size, speed, ram_bytes)
+    parts = (_exact if kind == EXACT else _approximate)(
+        kind, size, speed, ram_bytes
+    )
+    selection = sum(size.sides) * (
+        SELECT_SENTENCE_BYTES + size.k * SELECT_NEIGHBOUR_BYTES
+    )
+    pairs = min(size.sides)
+    if size.writes_all:
+        pairs = size.num_source * size.k
+        selection += pairs * SELECT_CANDIDATE_BYTES
+    return Plan(
+        kind=kind,
+        size=size,
+        lists=parts.lists,
+        index_bytes=parts.index_bytes,
+        ram_bytes=WORKING_BYTES + max(parts.peak_bytes, selection),
+        disk_bytes=size.vector_bytes + parts.disk_bytes,
+        seconds={
+            "embed": sum(size.sides) / speed.sentences,
+            "index": parts.index_seconds,
+            "search": parts.search_seconds,
+            "select": sum(size.sides) * size.k / NEIGHBOURS_SELECTED
+            + pairs / PAIRS_WRITTEN,
+        },
+    )
 
 
-def _estimate_exact(
-    size: JobSize, speed: MachineSpeed, ram_bytes: float
-) -> Plan:
-    shards = -(-size.num_source // SHARD_SENTENCES)
-    peak = size.neighbour_bytes + 8 * size.sentences
+class _Parts(NamedTuple):
+    """What depends on the kind of search."""
+
+    lists: tuple[int, int]
+    index_bytes: int
+    peak_bytes: int  # memory of index and search
+    disk_bytes: int  # of neighbours and index
+    index_seconds: float
+    search_seconds: float
+
+
+def _exact(
+    _: str, size: JobSize, speed: MachineSpeed, ram_bytes: float
+) -> _Parts:
+    peak = size.neighbour_bytes + 8 * sum(size.sides)
     read = size.vector_bytes
     if WORKING_BYTES + peak + read > ram_bytes:
         passes = -(-size.num_source // QUERIES_HELD)
         read = (size.num_source + passes * size.num_target) * size.row_bytes
+    # Each shard of sources is searched among, and has neighbours of, all
+    # targets.
+    shards = -(-size.num_source // SHARD_SENTENCES)
     rows = size.num_source + shards * size.num_target
-    search = size.products / speed.products + rows * speed.row_seconds
-    # Each shard of sources has its own neighbours of every target.
-    neighbours = rows * size.k * NEIGHBOUR_BYTES
-    return Plan(
-        kind=EXACT,
-        size=size,
+    seconds = size.products / speed.products + rows * speed.row_seconds
+    return _Parts(
         lists=(0, 0),
         index_bytes=0,
-        ram_bytes=WORKING_BYTES + max(peak, size.selection_bytes),
-        disk_bytes=size.vector_bytes + neighbours,
-        seconds=_seconds(size, speed, 0.0, search + read / DISK_BYTES),
+        peak_bytes=peak,
+        disk_bytes=rows * size.k * NEIGHBOUR_BYTES,
+        index_seconds=0.0,
+        search_seconds=seconds + read / DISK_BYTES,
     )
 
 
-def _estimate_index(
+def _approximate(
     kind: str, size: JobSize, speed: MachineSpeed, ram_bytes: float
-) -> Plan:
+) -> _Parts:
     lists = tuple(map(approximate_index.num_lists, size.sides))
     points = max(map(approximate_index.num_training_points, size.sides, lists))
-    bytes_of = [
-        _index_bytes(kind, vectors, some, size.dimension)
-        for vectors, some in zip(size.sides, lists, strict=True)
-    ]
-    searching = size.neighbour_bytes + max(bytes_of)
+    sides = list(zip(size.sides, lists, strict=True))
+    index_bytes = [_index_bytes(kind, *one, size.dimension) for one in sides]
+    searching = size.neighbour_bytes + max(index_bytes)
     peak = max(4 * size.dimension * points, searching)
     is_cached = WORKING_BYTES + peak + size.vector_bytes <= ram_bytes
-    index = sum(
-        _index_seconds(kind, size, speed, *one)
-        for one in zip(size.sides, lists, bytes_of, strict=True)
-    )
-    # The targets are searched in the sources' index, and the other way round.
-    search = sum(
-        _search_seconds(kind, size, speed, queries, vectors, some, is_cached)
-        for queries, vectors, some in zip(
-            size.sides[::-1], size.sides, lists, strict=True
-        )
-    )
-    return Plan(
-        kind=kind,
-        size=size,
+    return _Parts(
         lists=lists,
-        index_bytes=sum(bytes_of),
-        ram_bytes=WORKING_BYTES + max(peak, size.selection_bytes),
-        disk_bytes=(
-            size.vector_bytes + size.neighbour_bytes + 2 * sum(bytes_of)
+        index_bytes=sum(index_bytes),
+        peak_bytes=peak,
+        disk_bytes=size.neighbour_bytes + 2 * sum(index_bytes),
+        index_seconds=sum(
+            _index_seconds(kind, size, speed, *one) for one in sides
         ),
-        seconds=_seconds(size, speed, index, search),
+        # The targets in the sources' index, and the other way round.
+        search_seconds=sum(
+            queries * _query_seconds(kind, size, speed, *one, is_cached)
+            for queries, one in zip(size.sides[::-1], sides, strict=True)
+        ),
     )
-
-
-def _seconds(
-    size: JobSize, speed: MachineSpeed, index: float, search: float
-) -> dict[str, float]:
-    pairs = size.num_source * size.k if size.writes_all else min(size.sides)
-    select = size.sentences * size.k / NEIGHBOURS_SELECTED
-    return {
-        "embed": size.sentences / speed.sentences,
-        "index": index,
-        "search": search,
-        "select": select + pairs / PAIRS_WRITTEN,
-    }
 
 
 def _index_bytes(kind: str, vectors: int, lists: int, dimension: int) -> int:
@@ -363,12 +345,7 @@ def _index_bytes(kind: str, vectors: int, lists: int, dimension: int) -> int:
 
 
 def _index_seconds(
-    kind: str,
-    size: JobSize,
-    speed: MachineSpeed,
-    vectors: int,
-    lists: int,
-    index_bytes: int,
+    kind: str, size: JobSize, speed: MachineSpeed, vectors: int, lists: int
 ) -> float:
     """Of training, filling and merging one side's index."""
     dimension = size.dimension
@@ -382,22 +359,21 @@ def _index_seconds(
         cost += turns * COST_OF_KMEANS
     # Each vector's list, by exact search among the centres, and its code.
     cost += vectors * dimension * (lists + COST_OF_CODING[kind])
-    moved = vectors * size.row_bytes + 3 * index_bytes
-    return (
-        cost / speed.products + vectors * speed.row_seconds + moved / DISK_BYTES
-    )
+    index = _index_bytes(kind, vectors, lists, dimension)
+    moved = vectors * size.row_bytes + 3 * index
+    seconds = cost / speed.products + vectors * speed.row_seconds
+    return seconds + moved / DISK_BYTES
 
 
-def _search_seconds(
+def _query_seconds(
     kind: str,
     size: JobSize,
     speed: MachineSpeed,
-    queries: int,
     vectors: int,
     lists: int,
     is_cached: bool,
 ) -> float:
-    """Of some queries among the vectors of one side's index."""
+    """Of one query among the vectors of one side's index."""
     dimension = size.dimension
     scanned = min(approximate_search.DEFAULT_PROBES, lists) * vectors / lists
     code = approximate_index.code_bytes(kind, dimension)
@@ -406,7 +382,7 @@ def _search_seconds(
     ranking = ranked * dimension * COST_OF_RANKING / speed.products
     if not is_cached:  # Each candidate is a page of its own.
         ranking = max(ranking, ranked / DISK_PAGES)
-    return queries * (cost / speed.products + speed.row_seconds + ranking)
+    return cost / speed.products + speed.row_seconds + ranking
 
 
 def num_candidates(kind: str, k: int) -> int:

@@ -35,29 +35,6 @@ RunStep = Callable[[MiningJob, str], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class SideSummary:
-    """What became of the texts of one side.
-
-    Attributes:
-      lines: that were read.
-      blank: blank lines.
-      malformed: malformed rows.
-      duplicates: lines equal to an earlier one.
-      sentences: the rest, which are mined.
-      truncated: sentences that the encoder truncated; None: not known.
-      max_length: the tokens to which it truncates; None: not known.
-    """
-
-    lines: int
-    blank: int
-    malformed: int
-    duplicates: int
-    sentences: int
-    truncated: int | None
-    max_length: int | None
-
-
-@dataclasses.dataclass(frozen=True)
 class MiningSummary:
     """What a mining job found.
 
@@ -66,7 +43,10 @@ class MiningSummary:
       num_pairs: pairs that were kept.
       min_score: the lowest score that was kept; None: there was no limit.
       counts: what became of the candidates.
-      sides: what became of the texts, by "source" and "target".
+      sides: by "source" and "target", what became of the texts: `lines` that
+        were read; `blank`, `malformed` and `duplicates` among them; the other
+        `sentences`; how many of these the encoder truncated to `max_length`
+        tokens (None: it does not say).
       degenerate: signs that the best pairs are not translations, as in the
         manifest.
       index: "exact", or the kind of the approximate index.
@@ -76,7 +56,7 @@ class MiningSummary:
     num_pairs: int
     min_score: float | None
     counts: select_pairs.Counts
-    sides: dict[str, SideSummary]
+    sides: dict[str, dict[str, int | None]]
     degenerate: dict[str, object]
     index: str
 
@@ -276,31 +256,32 @@ def _warn(text: str) -> None:
         print(text, file=sys.stderr)
 
 
-def _side_summary(job: MiningJob, side: str) -> SideSummary:
+def _side_summary(job: MiningJob, side: str) -> dict[str, int | None]:
     corpus = job.corpus(side)
     truncated, max_length = job.truncation(side) or (None, None)
-    return SideSummary(
-        lines=corpus.num_read,
-        blank=corpus.num_blank,
-        malformed=corpus.num_malformed,
-        duplicates=corpus.num_duplicates,
-        sentences=len(corpus),
-        truncated=truncated,
-        max_length=max_length,
-    )
+    return {
+        "lines": corpus.num_read,
+        "blank": corpus.num_blank,
+        "malformed": corpus.num_malformed,
+        "duplicates": corpus.num_duplicates,
+        "sentences": len(corpus),
+        "truncated": truncated,
+        "max_length": max_length,
+    }
 
 
 def _report_counts(job: MiningJob, summary: MiningSummary) -> None:
     for name, side in summary.sides.items():
         job.report(
-            f"{name}: {side.lines:,} lines, {side.blank:,} blank, "
-            f"{side.malformed:,} malformed, {side.duplicates:,} duplicates, "
-            f"{side.sentences:,} sentences"
+            "{name}: {lines:,} lines, {blank:,} blank, {malformed:,} malformed,"
+            " {duplicates:,} duplicates, {sentences:,} sentences".format(
+                name=name, **side
+            )
         )
-        if side.truncated is not None:
+        if side["truncated"] is not None:
             job.report(
-                f"{name}: {side.truncated:,} of {side.sentences:,} sentences "
-                f"were truncated to {side.max_length} tokens"
+                f"{name}: {side['truncated']:,} of {side['sentences']:,} "
+                f"sentences were truncated to {side['max_length']} tokens"
             )
     counts, below = summary.counts, ""
     if summary.min_score is not None:
@@ -316,22 +297,22 @@ def _report_counts(job: MiningJob, summary: MiningSummary) -> None:
 def _write_manifest(
     job: MiningJob, selection: Selection, summary: MiningSummary
 ) -> None:
-    """Writes what the pairs were made from beside them."""
+    """Writes beside the pairs what they were made from."""
     notes = job.notes()
     models = {note.made_from.get("model") for note in notes.values()} - {None}
-    sides = {}
-    for name, side in summary.sides.items():
-        counts = dataclasses.asdict(side)
-        del counts["truncated"], counts["max_length"]
-        source = dataclasses.asdict(job.sides[name])
-        fingerprint = job.corpus(name).fingerprint
-        sides[name] = {**source, **counts, "fingerprint": fingerprint}
     manifest = {
         "models": sorted(models),
         "settings": dataclasses.asdict(job.settings),
         "min_score": summary.min_score,
         "keep_identical": selection.keep_identical,
-        "sides": sides,
+        "sides": {
+            name: {
+                **dataclasses.asdict(job.sides[name]),
+                **side,
+                "fingerprint": job.corpus(name).fingerprint,
+            }
+            for name, side in summary.sides.items()
+        },
         "candidates": dataclasses.asdict(summary.counts),
         "degenerate": summary.degenerate,
         "files": {

@@ -108,7 +108,7 @@ def test_files_in_and_out(tmp_path):
     ]
     assert rows[0]["target_language"] == "de"
     assert summary.num_pairs == 2 and summary.counts.below_min_score == 1
-    assert summary.sides["source"].blank == 1
+    assert summary.sides["source"]["blank"] == 1
     assert summary.index == EXACT and summary.out == str(out)
     # Only the pairs and their manifest are left.
     assert {path.name for path in tmp_path.iterdir()} == {
