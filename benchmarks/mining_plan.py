@@ -26,6 +26,7 @@ import time
 import numpy as np
 from machine import machine
 
+from labse.files.reading import ReadOptions
 from labse.mining.job import first_block, plan
 from labse.mining.job.mining_job import MiningJob
 from labse.mining.job.plan import JobSize, MachineSpeed
@@ -40,10 +41,13 @@ SMALLER = (100_000, 1_000_000, 10_000_000, 100_000_000)
 K = 4
 DAYS = (1, 7, 30)
 NOISE = 0.5  # of a made translation, beside the length 1 of its source
+ENCODED = 10_000  # sentences for which the made encoder takes a second
+LETTERS = str.maketrans("0123456789", "abcdefghij")  # texts differ in letters
+DIGITS = str.maketrans("abcdefghij", "0123456789")
 
 
 class MadeEncoder:
-    """Vectors of "source N" and "target N", which is near it."""
+    """Vectors of "source N" and, near it, of "target N"; N in letters."""
 
     def __init__(self, num_sentences: int, dimension: int):
         generator = np.random.default_rng(0)
@@ -56,7 +60,8 @@ class MadeEncoder:
 
     def __call__(self, texts: list[str]) -> np.ndarray:
         """float32 [n, dim]."""
-        numbers = [int(text.partition(" ")[2]) for text in texts]
+        time.sleep(len(texts) / ENCODED)
+        numbers = [int(text.split()[1].translate(DIGITS)) for text in texts]
         return self._vectors[texts[0].partition(" ")[0]][numbers]
 
 
@@ -64,10 +69,12 @@ def made_job(folder: pathlib.Path, num_sentences: int) -> MiningJob:
     """A job of made sentences."""
     encoder = MadeEncoder(num_sentences, DIMENSION)
     for side in ("source", "target"):
-        lines = "".join(f"{side} {n}\n" for n in range(num_sentences))
+        numbers = map(str, range(num_sentences))
+        lines = "".join(f"{side} {n.translate(LETTERS)}\n" for n in numbers)
         (folder / f"{side}.txt").write_text(lines, "utf-8")
+    options = ReadOptions(language="und")
     sources = [
-        TextSource((str(folder / f"{side}.txt"),))
+        TextSource((str(folder / f"{side}.txt"),), options)
         for side in ("source", "target")
     ]
     settings = Settings(k=K, vector_type="float16")
@@ -79,13 +86,19 @@ def real_job(folder: pathlib.Path, options) -> MiningJob:
     import labse
 
     model = labse.load(options.model)
-    sources = [TextSource((path,)) for path in (options.source, options.target)]
+    sources = [
+        TextSource((path,), ReadOptions(language="und"))
+        for path in (options.source, options.target)
+    ]
     settings = Settings(k=K, vector_type="float16")
     return MiningJob(
         folder / "work",
         *sources,
         settings,
-        lambda: (model.encode, model.fingerprint),
+        lambda: (
+            lambda texts: model.encode(texts, on_truncation="ignore"),
+            model.fingerprint,
+        ),
     )
 
 
