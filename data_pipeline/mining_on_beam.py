@@ -1,9 +1,9 @@
 """The steps of `labse mine` on Apache Beam: any runner, the same bytes.
 
-A phase of a step is a pipeline, its units are the elements. Workers share the
-job's work folder (a network file system), so a unit is nothing but a name: what
-it makes is there when the next phase begins, and a pipeline that was killed
-goes on where it was.
+A phase of a step is a pipeline, and its units are the elements: small objects
+with `run(job)`. Workers share the job's work folder on a network file system.
+What a unit writes is there when the next phase begins, so a pipeline that was
+killed resumes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ ENCODING = "embed"
 
 
 class EncoderHandler(ModelHandler):
-    """Embeds shards; the model is loaded once in a process."""
+    """Embeds shards; the model is loaded once in each process."""
 
     def __init__(self, job):
         """Takes the job, whose model is loaded by `load_model`."""
@@ -35,9 +35,9 @@ class EncoderHandler(ModelHandler):
         return self._job
 
     def run_inference(self, batch: Sequence, model, inference_args=None):
-        """Embeds each shard of a batch and gives its unit back."""
+        """Embeds each shard of a batch and yields its unit."""
         for unit in batch:
-            model.run(unit)
+            unit.run(model)
             yield unit
 
     def batch_elements_kwargs(self):
@@ -50,40 +50,41 @@ class _DoUnit(beam.DoFn):
         self._job = job
 
     def process(self, unit) -> Iterable:
-        self._job.run(unit)
+        unit.run(self._job)
         yield unit
 
 
-def run_step(job, step: str, arguments: Sequence[str]) -> None:
-    """Runs all phases of a step.
+def run_phase(
+    job, step: str, units: Sequence, arguments: Sequence[str]
+) -> None:
+    """Runs the units of a phase as a pipeline.
 
     Args:
-      job: a `labse.mining.job.mining_job.MiningJob`; is sent to the workers.
-      step: one of its steps.
-      arguments: Beam's flags, as `--runner=FlinkRunner`.
+      job: a `MiningJob`, which is sent to the workers.
+      step: the name of the step.
+      units: of the phase; each has `run(job)` and can be pickled.
+      arguments: Beam's flags, such as `--runner=FlinkRunner`.
 
     Raises:
-      InputError: there is no such runner, a worker raised one, or not every
-        unit came back.
+      InputError: a worker raised one.
     """
-    for phase in job.phases(step):
-        try:
-            _run_phase(job, step, phase, arguments)
-        except Exception as error:
-            # A runner gives a worker's error back as text, if at all.
-            found = [
-                line.partition("InputError: ")[2]
-                for line in str(error).splitlines()
-                if "InputError: " in line
-            ]
-            if not found:
-                raise
-            message = found[-1].split(" [while running")[0]
-            raise InputError(message) from error
+    try:
+        _run_pipeline(job, step, units, arguments)
+    except Exception as error:
+        # A runner passes on a worker's error as text, if at all.
+        found = [
+            line.partition("InputError: ")[2]
+            for line in str(error).splitlines()
+            if "InputError: " in line
+        ]
+        if not found:
+            raise
+        message = found[-1].split(" [while running")[0]
+        raise InputError(message) from error
 
 
 def check_runner(arguments: Sequence[str]) -> None:
-    """Raises `InputError` where Beam has no such runner."""
+    """Raises `InputError` if Beam has no such runner."""
     name = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
     try:
         create_runner(name)
@@ -93,28 +94,25 @@ def check_runner(arguments: Sequence[str]) -> None:
         ) from error
 
 
-def _run_phase(job, step, phase, arguments) -> None:
-    label = f"{step}: {phase[0].method}"
+def _run_pipeline(job, step, units, arguments) -> None:
+    label = f"{step}: {type(units[0]).__name__}"
     with beam.Pipeline(options=PipelineOptions(list(arguments))) as pipeline:
-        units = (
+        elements = (
             pipeline
-            | f"{label}, units" >> beam.Create(phase)
+            | f"{label}, units" >> beam.Create(units)
             | "one worker each" >> beam.Reshuffle()
         )
         if step == ENCODING:
-            done = units | label >> RunInference(EncoderHandler(job))
+            done = elements | label >> RunInference(EncoderHandler(job))
         else:
-            done = units | label >> beam.ParDo(_DoUnit(job))
+            done = elements | label >> beam.ParDo(_DoUnit(job))
         _ = (
             done
             | "count" >> beam.combiners.Count.Globally()
-            | "all came back" >> beam.Map(_check_count, len(phase))
+            | "all are done" >> beam.Map(_check_count, len(units))
         )
 
 
 def _check_count(done: int, expected: int) -> None:
     if done != expected:
-        raise InputError(
-            f"{expected} units of work went in and {done} came back. Start "
-            "again with the same command."
-        )
+        raise ValueError(f"{done} of {expected} units of work are done.")

@@ -14,6 +14,7 @@ _LAZY = {
     "SentenceEncoder": "labse.modeling.sentence_encoder",
     "additive_margin_softmax": "labse.losses.additive_margin_softmax",
     "load": "labse.inference.loading",
+    "mine": "labse.mining.mine",
 }
 
 __all__ = ["__version__", *_LAZY]

@@ -5,31 +5,30 @@ r"""Adds hard negatives to training pairs (appendix B of the paper).
     labse train --train=with_negatives.tsv --override=data.hard_negatives=3 ...
 
 A pair's negatives are the targets of its language that a weaker model, such as
-a run of --config=labse_dan, finds nearest to the source, without what
-translates the source by any pair of the input, directly or by one hop, and
-without near copies of that (case, punctuation, digits). Pairs are of any format
-of docs/file_formats.md, as labse train takes them. Written are source, target,
-their languages, the corpus if any has one, and hard_negatives, in the same
-order: a TSV holds a JSON list of strings, a .tfrecord a feature of several
-strings.
+a run of --config=labse_dan, finds nearest to the source. Left out are the
+translations of the source by any pair of the input, directly or through one
+other pair, and near copies of these (case, punctuation, digits). Pairs are of
+any format of docs/file_formats.md. Written are source, target, their languages,
+the corpus if any pair has one, and hard_negatives, in the same order: a TSV
+holds a JSON list of strings, a .tfrecord a feature of several strings.
 
 A pair whose source has fewer negatives among its 256 nearest targets gets
-fewer; training leaves the missing ones out. A process that was killed goes on
-when it is started again with the same command. The texts are held in memory,
-their vectors on the disk but for those of one target language at a time.
+fewer; training masks the missing ones. A command that was killed resumes when
+it is run again. The texts are held in memory; of the vectors, those of one
+target language at a time, the others on disk.
 """
 
 import sys
 
-from labse.bin.flags import file_flags, program
+from labse.bin.flags import file_flags, mining_flags, program
 from labse.bin.flags.flag_set import FlagSet
-from labse.bin.flags.models import MODEL_OR_FUNCTION_HELP
+from labse.bin.flags.models import Encoder
 from labse.errors import InputError
 
 
 def define_flags(flags: FlagSet) -> None:
     """Defines this program's flags."""
-    flags.string("model", None, MODEL_OR_FUNCTION_HELP, required=True)
+    mining_flags.define_model_flags(flags)
     flags.strings("input", None, file_flags.PAIR_FILES, required=True)
     flags.string(
         "out", None, "File to write: .tsv, .tsv.gz or .tfrecord.", required=True
@@ -37,43 +36,29 @@ def define_flags(flags: FlagSet) -> None:
     flags.integer(
         "negatives",
         3,
-        "Hard negatives of each pair; lowered where there are fewer targets.",
+        "Hard negatives of each pair; lowered if there are fewer targets.",
         lower_bound=1,
         upper_bound=64,
     )
     flags.number(
         "max_cosine",
         None,
-        "Most that a negative's cosine with the source may be, as a multiple "
-        "of the true pair's, e.g. 0.95. Default: no limit.",
+        "Highest cosine of a negative with the source, as a multiple of the "
+        "true pair's, such as 0.95. Default: no limit.",
     )
     file_flags.define_pair_flags(flags)
-    flags.choice(
-        "compute_dtype",
-        "float32",
-        ["float32", "bfloat16"],
-        "Of the encoder's matmuls.",
-    )
-    flags.string(
-        "work", None, "Folder of index and vectors. Default: OUT.work."
-    )
-    flags.boolean(
-        "restart",
-        False,
-        "Encode again what was encoded from other texts or by another model.",
-    )
+    mining_flags.define_work_flags(flags)
 
 
 def main(flags: FlagSet) -> None:
-    """Mines and says what was found."""
-    from labse.bin.flags.models import Encoder
+    """Mines hard negatives and reports what was found."""
     from labse.mining.hard_negatives import hard_negative_files
 
     limit = flags.max_cosine
     if limit is not None and not 0 < limit < float("inf"):
         raise InputError(
-            "--max_cosine is a multiple of the true pair's cosine, greater "
-            f"than 0. Received: {limit:g}."
+            "--max_cosine must be greater than 0: it is a multiple of the true "
+            f"pair's cosine. Received: {limit:g}."
         )
     summary = hard_negative_files.mine(
         flags.input,
@@ -95,10 +80,10 @@ def main(flags: FlagSet) -> None:
         file=sys.stderr,
     )
     if summary.truncated is not None:
-        cut, max_length = summary.truncated
+        truncated, max_length = summary.truncated
         print(
-            f"{cut:,} of {summary.texts:,} texts were cut at {max_length} "
-            "tokens",
+            f"{truncated:,} of {summary.texts:,} texts were truncated to "
+            f"{max_length} tokens",
             file=sys.stderr,
         )
 

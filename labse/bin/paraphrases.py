@@ -1,13 +1,12 @@
-"""Finds sentences of one pile of text that say the same.
+"""Finds sentences of one corpus that say the same.
 
   labse paraphrases --model=M --input=lines.txt --out=pairs.tsv
 
-As `labse mine`, with one side searched for itself: every sentence's k nearest
-others, each pair once, the best first. See `labse mine --help` for files,
+As `labse mine`, but one corpus is searched for itself: each sentence's k
+nearest others, each pair once, best first. See `labse mine --help` for files,
 steps and what is kept.
 """
 
-from labse.bin import mine
 from labse.bin.flags import file_flags, mining_flags, program
 from labse.bin.flags.flag_set import FlagSet
 
@@ -22,10 +21,10 @@ def define_flags(flags: FlagSet) -> None:
 
 def main(flags: FlagSet) -> None:
     """Mines paraphrases."""
-    from labse.mining.job.job_files import Side
+    from labse.mining.job.settings import TextSource
 
-    side = Side(tuple(flags.input), file_flags.options(flags))
-    mine.run(flags, side, None)
+    source = TextSource(tuple(flags.input), file_flags.options(flags))
+    mining_flags.run(flags, source, None)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 from labse.errors import InputError
 from labse.files.pair_writer import COLUMNS, write_pairs
 from labse.mining.candidates import Candidates
-from labse.mining.job.corpus import Corpus
+from labse.mining.job.corpus import MinedCorpus
 from labse.mining.translations import fold
 
 # A column: the place of a target among those of its source, from 1.
@@ -41,8 +41,8 @@ class Counts:
 
 def select(
     candidates: Candidates,
-    source: Corpus,
-    target: Corpus,
+    source: MinedCorpus,
+    target: MinedCorpus,
     min_score: float,
     keep_identical: bool = False,
 ) -> tuple[Candidates, Counts]:
@@ -111,8 +111,8 @@ def select_all(
 def write(
     path: str | os.PathLike,
     kept: Candidates,
-    source: Corpus,
-    target: Corpus,
+    source: MinedCorpus,
+    target: MinedCorpus,
     probability: Callable[[np.ndarray], np.ndarray] | None = None,
     ranks: np.ndarray | None = None,
 ) -> None:
@@ -129,38 +129,14 @@ def write(
     Raises:
       InputError: not as many rows were written as there are pairs.
     """
-    probabilities = None if probability is None else probability(kept.scores)
-
-    def rows() -> Iterator[dict]:
-        for number, (one, other) in enumerate(_texts(kept, source, target)):
-            first = source.place(int(kept.sources[number]))
-            second = target.place(int(kept.targets[number]))
-            row = {
-                "source": one,
-                "target": other,
-                "source_language": first.language,
-                "target_language": second.language,
-                "cosine": kept.cosines[number],
-                "margin": kept.margins[number],
-                "source_file": first.file,
-                "source_line": first.line,
-                "target_file": second.file,
-                "target_line": second.line,
-                "source_metadata": first.metadata,
-                "target_metadata": second.metadata,
-            }
-            if probabilities is not None:
-                row["probability"] = probabilities[number]
-            if ranks is not None:
-                row[RANK] = int(ranks[number])
-            yield row
-
     columns = [
         name
         for name in COLUMNS
-        if name != "probability" or probabilities is not None
+        if name != "probability" or probability is not None
     ] + [RANK] * (ranks is not None)
-    written = write_pairs(path, rows(), columns)
+    written = write_pairs(
+        path, rows(kept, source, target, probability, ranks), columns
+    )
     if written != len(kept):
         raise InputError(
             f"{len(kept)} pairs were to be written and {written} were. Start "
@@ -168,8 +144,41 @@ def write(
         )
 
 
+def rows(
+    kept: Candidates,
+    source: MinedCorpus,
+    target: MinedCorpus,
+    probability: Callable[[np.ndarray], np.ndarray] | None = None,
+    ranks: np.ndarray | None = None,
+) -> Iterator[dict[str, object]]:
+    """The pairs in their order, by column; arguments as `write`."""
+    probabilities = None if probability is None else probability(kept.scores)
+    for number, (one, other) in enumerate(_texts(kept, source, target)):
+        first = source.place(int(kept.sources[number]))
+        second = target.place(int(kept.targets[number]))
+        row = {
+            "source": one,
+            "target": other,
+            "source_language": first.language,
+            "target_language": second.language,
+            "cosine": kept.cosines[number],
+            "margin": kept.margins[number],
+            "source_file": first.file,
+            "source_line": first.line,
+            "target_file": second.file,
+            "target_line": second.line,
+            "source_metadata": first.metadata,
+            "target_metadata": second.metadata,
+        }
+        if probabilities is not None:
+            row["probability"] = probabilities[number]
+        if ranks is not None:
+            row[RANK] = int(ranks[number])
+        yield row
+
+
 def _texts(
-    pairs: Candidates, source: Corpus, target: Corpus
+    pairs: Candidates, source: MinedCorpus, target: MinedCorpus
 ) -> Iterator[tuple[str, str]]:
     for one, other in zip(pairs.sources, pairs.targets, strict=True):
         yield source.text(int(one)), target.text(int(other))

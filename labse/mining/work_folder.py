@@ -1,12 +1,12 @@
-"""The files of a long job: each is made once, and it is noted from what.
+"""The files of a long job: each is made once, with a note of its inputs.
 
     WORK/NAME             a file or a folder
     WORK/notes/NAME.json  what it was made from, its SHA-256 and its size
 
-A file is written beside its place and renamed when it is whole; what was killed
-is made again, or goes on where its writer can. Several processes may work in
-one folder: a file that another is writing is waited for. What was made from
-something else is never used in silence.
+A file is written under a temporary name and renamed when it is complete. After
+a kill it is written again, or resumed if its writer can resume. Several
+processes may share one folder: a process waits for a file that another one is
+writing. A file made from other inputs is never used silently.
 """
 
 import contextlib
@@ -29,10 +29,10 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """What is known of a file.
+    """What is known about a file.
 
     Attributes:
-      made_from: names and values of all that its contents follow from.
+      made_from: names and values of everything its contents depend on.
       sha256: hexadecimal, of the file; of a folder, of its files in order.
       size: bytes.
     """
@@ -43,31 +43,31 @@ class Note:
 
 
 class WorkFolder:
-    """A folder of files that were made from one another."""
+    """A folder of files and notes of what they were made from."""
 
     def __init__(self, folder: str | os.PathLike, restart: bool = False):
-        """Opens the folder; makes it if it is not there.
+        """Opens the folder; creates it if it does not exist.
 
         Args:
           folder: the folder.
-          restart: files that were made from something else are made again
-            instead of being an error.
+          restart: make files again that were made from something else,
+            instead of raising.
         """
-        # Processes elsewhere may work in another current folder.
+        # Worker processes may have another working directory.
         self.folder = pathlib.Path(folder).absolute()
         self.restart = restart
         for part in ("notes", "locks"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> pathlib.Path:
-        """Where the file is."""
+        """The path of a file."""
         return self.folder / name
 
     def note(self, name: str) -> Note | None:
-        """The file's note; None where it was not made.
+        """The file's note; None if it was not made.
 
         Raises:
-          InputError: the file is not as long as it was when it was made.
+          InputError: the file's size has changed since it was made.
         """
         try:
             found = json.loads(self._note_path(name).read_text("utf-8"))
@@ -77,21 +77,22 @@ class WorkFolder:
         path = self.path(name)
         if not path.exists() or _size(path) != note.size:
             raise InputError(
-                f"{path} was made with {note.size} bytes and is not so any "
-                f"more. Remove {self._note_path(name)}, and it is made again."
+                f"{path} was made with {note.size} bytes and has changed "
+                f"since. Remove {self._note_path(name)} to make it again."
             )
         return note
 
-    def needed(self, name: str, step: str) -> Note:
+    def require(self, name: str, step: str) -> Note:
         """The note of a file that an earlier step must have made.
 
         Raises:
-          InputError: it was not made.
+          InputError: the step has not made it.
         """
         note = self.note(name)
         if note is None:
             raise InputError(
-                f"{self.path(name)} is not there. Run the step {step!r} first."
+                f"{self.path(name)} does not exist. Run the step "
+                f"{step!r} first."
             )
         return note
 
@@ -100,18 +101,17 @@ class WorkFolder:
         name: str,
         made_from: Mapping[str, object],
         write: Callable[[pathlib.Path], None],
-        always_anew: bool = False,
+        replace: bool = False,
     ) -> Note:
-        """Makes a file, unless it is there.
+        """Makes a file, unless it exists.
 
         Args:
-          name: of the file; may stand in folders.
-          made_from: all that its contents follow from, as JSON has it.
-          write: writes the file, or the folder, to the path given. There it
-            may find what it wrote when it was killed, if that was made from
-            the same.
-          always_anew: a file that was made from something else is made again
-            without asking.
+          name: of the file; may contain folders.
+          made_from: everything its contents depend on, as JSON values.
+          write: writes the file or folder to the given path. The path may
+            hold what a killed process wrote from the same inputs.
+          replace: replace a file that was made from something else, instead
+            of raising.
 
         Raises:
           InputError: the file was made from something else, or the disk is
@@ -122,10 +122,10 @@ class WorkFolder:
             note = self.note(name)
             if note is not None and note.made_from == made_from:
                 return note
-            if note is not None and not (self.restart or always_anew):
+            if note is not None and not (self.restart or replace):
                 raise InputError(self._changed(name, note, made_from))
             temporary = self._temporary(name, made_from, lock)
-            with _told_of_full_disk(self.folder):
+            with _full_disk_is_input_error(self.folder):
                 write(temporary)
                 note = Note(made_from, _sha256(temporary), _size(temporary))
                 self._note_path(name).unlink(missing_ok=True)
@@ -139,7 +139,7 @@ class WorkFolder:
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[object]:
-        """Keeps other processes from the file; ends with the process."""
+        """Locks the file for this process; released even if it is killed."""
         path = self.folder / "locks" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a+", encoding="utf-8") as lock:
@@ -147,7 +147,7 @@ class WorkFolder:
             yield lock
 
     def _temporary(self, name: str, made_from, lock) -> pathlib.Path:
-        """Where to write; holds what was begun from the very same only."""
+        """Where to write; keeps what a killed process wrote from this input."""
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.part")
@@ -174,8 +174,8 @@ class WorkFolder:
         ]
         return (
             f"{self.path(name)} was made from something else: "
-            f"{'; '.join(changes)}. Give another --work, or --restart to make "
-            "again what has changed."
+            f"{'; '.join(changes)}. Use another work folder, or set restart "
+            "to make what has changed again."
         )
 
 
@@ -185,7 +185,7 @@ def _shown(value) -> str:
 
 
 @contextlib.contextmanager
-def _told_of_full_disk(folder: pathlib.Path) -> Iterator[None]:
+def _full_disk_is_input_error(folder: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -193,9 +193,9 @@ def _told_of_full_disk(folder: pathlib.Path) -> Iterator[None]:
             raise
         free = shutil.disk_usage(folder).free
         raise InputError(
-            f"The disk of {folder} is full ({free / 1e9:.2f} GB free). What "
-            "was finished is kept: make room and start again with the same "
-            "command."
+            f"The disk of {folder} is full ({free / 1e9:.2f} GB free). "
+            "Finished files are kept: free some space and start again with "
+            "the same arguments."
         ) from error
 
 

@@ -1,17 +1,25 @@
-"""Flags that the mining programs share, and checks of them."""
-
-import math
-from pathlib import Path
+"""Flags that the mining programs share, and running a job by them."""
 
 from labse.bin.flags import file_flags
 from labse.bin.flags.flag_set import FlagSet
-from labse.bin.flags.models import MODEL_OR_FUNCTION_HELP
+from labse.bin.flags.models import MODEL_OR_FUNCTION_HELP, Encoder
 from labse.errors import InputError
+
+
+def define_model_flags(flags: FlagSet) -> None:
+    """Flags of the model that embeds the texts."""
+    flags.string("model", None, MODEL_OR_FUNCTION_HELP, required=True)
+    flags.choice(
+        "compute_dtype",
+        "float32",
+        ["float32", "bfloat16"],
+        "Type of the encoder's matrix products.",
+    )
 
 
 def define_input_flags(flags: FlagSet, sides: tuple[str, ...]) -> None:
     """Flags of model and texts."""
-    flags.string("model", None, MODEL_OR_FUNCTION_HELP, required=True)
+    define_model_flags(flags)
     for side in sides:
         flags.strings(
             side,
@@ -24,11 +32,18 @@ def define_input_flags(flags: FlagSet, sides: tuple[str, ...]) -> None:
         flags,
         [f"{side}_language" for side in sides] if sides[1:] else ["language"],
     )
-    flags.choice(
-        "compute_dtype",
-        "float32",
-        ["float32", "bfloat16"],
-        "Of the encoder's matmuls.",
+
+
+def define_work_flags(flags: FlagSet) -> None:
+    """Flags of what is kept for a command that resumes."""
+    flags.string(
+        "work", None, "Folder for intermediate files. Default: OUT.work."
+    )
+    flags.boolean(
+        "restart",
+        False,
+        "Make intermediate files again that are of other texts or of another "
+        "model.",
     )
 
 
@@ -38,29 +53,30 @@ def define_search_flags(flags: FlagSet) -> None:
         "vectors",
         "float32",
         ["float32", "float16"],
-        "Type of the vectors on the disk.",
+        "Type of the vectors on disk.",
     )
     flags.integer(
         "shards",
         None,
-        "Files of vectors a side; by default one for 262,144 sentences.",
+        "Files of vectors for each side. Default: one for 262,144 sentences.",
         lower_bound=1,
     )
     flags.integer(
         "chunk",
         4096,
-        "Sentences that are encoded together; what is lost at most by a kill.",
+        "Sentences that are encoded together; a kill loses at most these.",
         lower_bound=1,
     )
     flags.choice(
         "index",
         "auto",
         ["auto", "exact", "sq8", "pq"],
-        "How neighbours are searched. exact: every pair is compared; sq8, pq: "
-        "FAISS' approximate indexes, ranked again by the vectors; auto: exact "
-        "while that takes less than 4 hours on this machine and fits.",
+        "How neighbours are searched. exact: compares every pair; sq8, pq: "
+        "FAISS' approximate indexes, whose candidates are ranked by their "
+        "vectors; auto: exact if that takes at most 4 hours on this machine "
+        "and fits into memory and disk.",
     )
-    flags.number("max_hours", None, "Refuse to begin what takes longer.")
+    flags.number("max_hours", None, "Refuse to start a job that takes longer.")
     flags.integer(
         "k",
         4,
@@ -71,13 +87,13 @@ def define_search_flags(flags: FlagSet) -> None:
         "scoring",
         "ratio",
         ["absolute", "distance", "ratio"],
-        "absolute: the cosine, as in the paper; ratio and distance: margins "
-        "of Artetxe and Schwenk.",
+        "absolute: the cosine, as in the paper; ratio and distance: the "
+        "margins of Artetxe and Schwenk.",
     )
 
 
 def define_output_flags(flags: FlagSet) -> None:
-    """Flags of what is written and of the work."""
+    """Flags of what is written and how the work is done."""
     flags.string(
         "out",
         None,
@@ -88,37 +104,34 @@ def define_output_flags(flags: FlagSet) -> None:
         "min_score",
         None,
         "Lowest score that is kept. Default: 0.6 for absolute (section 7), "
-        "1.06 for ratio (CCMatrix), none for --retrieval=all.",
+        "1.06 for ratio (CCMatrix), no limit for --retrieval=all.",
     )
     flags.boolean("keep_identical", False, "Keep pairs of two equal texts.")
-    flags.string(
-        "work", None, "Folder of what the steps make. Default: OUT.work."
+    define_work_flags(flags)
+    flags.comma_list(
+        "steps", [], "Run only these steps, such as read,embed. Default: all."
     )
-    flags.comma_list("steps", [], "Only these, as read,embed. Default: all.")
     flags.string(
         "runner",
         None,
-        "Beam runner of the steps before select, as FlinkRunner; --work must "
-        "then be on a file system that all workers share. Default: this "
-        "process.",
+        "Beam runner for the steps before select, such as FlinkRunner; --work "
+        "must then be on a file system that all workers share. Default: run "
+        "in this process.",
     )
     flags.strings(
-        "beam", [], "A flag of Beam's, as --beam=--parallelism=8; repeatable."
-    )
-    flags.boolean(
-        "restart",
-        False,
-        "Make again what was made of other texts or by another model.",
+        "beam",
+        [],
+        "A flag of Beam's, such as --beam=--parallelism=8; repeatable.",
     )
 
 
 def define_precision_flags(flags: FlagSet) -> None:
-    """Flags of what is kept by its expected precision."""
+    """Flags of a threshold by its expected precision."""
     flags.number(
         "min_precision",
         None,
-        "Keep what is expected to be right so often, as 0.9, in place of "
-        "--min_score; needs --gold.",
+        "In place of --min_score: the expected share of translations among "
+        "the pairs, such as 0.9; needs --gold.",
     )
     flags.string(
         "gold",
@@ -133,87 +146,72 @@ def define_precision_flags(flags: FlagSet) -> None:
     )
 
 
-def given(flags: FlagSet, name: str, default=None):
-    """A flag that `labse paraphrases` does not have."""
-    return flags[name].value if name in flags else default
+def run(
+    flags: FlagSet, source, target, retrieval: str = "max", **selection
+) -> None:
+    """Runs a mining job as the flags say.
 
-
-def check_not_an_input(flags: FlagSet, *sides) -> None:
-    """Raises `InputError` where --out would replace an input."""
-    from labse.files.kinds import find_files
-
-    files = [
-        path
-        for side in sides
-        if side is not None
-        for path in find_files(side.patterns)
-    ]
-    files.append(given(flags, "gold"))
-    for path in filter(None, files):
-        if Path(path).resolve() == Path(flags.out).resolve():
-            raise InputError(
-                f"--out must be another file than the inputs. Received: {path} "
-                "for both."
-            )
-
-
-def check_may_replace(out: str, work: str) -> None:
-    """Raises `InputError` where --out is a file that no job has written.
-
-    A job that runs again, such as with another --min_score, replaces its own.
+    Args:
+      flags: with the flags above.
+      source: a `TextSource`.
+      target: another one; None: paraphrases.
+      retrieval: how pairs are chosen among neighbours.
+      **selection: of `Selection`, what is not among the flags of all programs.
     """
-    is_own = Path(f"{out}.manifest.json").exists() or Path(work).exists()
-    if Path(out).exists() and not is_own:
-        raise InputError(
-            f"--out must be a new file, or one that labse mine wrote. {out} "
-            f"exists, and neither {out}.manifest.json nor the folder {work} "
-            "does. Choose another --out, or delete the file."
-        )
+    from labse.mining.job.mining_job import MiningJob
+    from labse.mining.job.run_job import run_job
+    from labse.mining.job.selection import Selection
+    from labse.mining.job.settings import Settings
+    from labse.mining.job.steps import run_step
 
-
-def check_threshold(flags: FlagSet, retrieval: str) -> None:
-    """Before hours of work: is it clear what will be kept?"""
-    from labse.mining.select_pairs import DEFAULT_MIN_SCORES
-    from labse.mining.threshold import gold_pairs
-    from labse.mining.threshold.precision import (
-        check_precision,
-        import_isotonic,
+    job = MiningJob(
+        flags.work or f"{flags.out}.work",
+        source,
+        target,
+        Settings(
+            k=flags.k,
+            scoring=flags.scoring,
+            retrieval=retrieval,
+            vector_type=flags.vectors,
+            num_shards=flags.shards,
+            chunk=flags.chunk,
+        ),
+        Encoder(flags.model, flags.compute_dtype),
+        flags.restart,
+    )
+    run_job(
+        job,
+        Selection(
+            min_score=flags.min_score,
+            keep_identical=flags.keep_identical,
+            **selection,
+        ),
+        flags.out,
+        index=flags.index,
+        max_hours=flags.max_hours,
+        steps=flags.steps,
+        run_step=_on_beam(flags) if flags.runner else run_step,
     )
 
-    precision = given(flags, "min_precision")
-    if flags.min_score is not None and math.isnan(flags.min_score):
-        raise InputError("--min_score must be a number. Received: nan.")
-    if precision is None:
-        if given(flags, "gold"):
-            raise InputError(
-                "--gold says which pairs are right, for --min_precision. "
-                "Received no --min_precision."
-            )
-        if (
-            flags.min_score is None
-            and retrieval != "all"
-            and flags.scoring not in DEFAULT_MIN_SCORES
-        ):
-            raise InputError(
-                f"--scoring={flags.scoring} has no usual lowest score. "
-                "Give --min_score."
-            )
-        return
-    if retrieval == "all":
+
+def _on_beam(flags: FlagSet):
+    """Runs a step on Beam."""
+    try:
+        from data_pipeline import mining_on_beam
+    except ModuleNotFoundError as error:
         raise InputError(
-            "--min_precision keeps what is likely a translation, "
-            "--retrieval=all every candidate. Received both: give --min_score "
-            "or another retrieval."
-        )
-    check_precision(precision)
-    import_isotonic()
-    if flags.min_score is not None:
-        raise InputError(
-            "--min_precision stands in place of --min_score. Received both."
-        )
-    if not flags.gold:
-        raise InputError(
-            "--min_precision needs --gold, known translations between these "
-            "very files. Received no --gold."
-        )
-    gold_pairs.read(flags.gold)
+            f"--runner needs Apache Beam ({error}). Install labse[beam]."
+        ) from error
+    from labse.mining.job.steps import phases, run_step
+
+    arguments = [f"--runner={flags.runner}", *flags.beam]
+    mining_on_beam.check_runner(arguments)
+
+    def run_on_beam(job, step: str) -> None:
+        if step == "read":  # Workers need not see the input files.
+            run_step(job, step)
+            return
+        for phase in phases(job, step):
+            mining_on_beam.run_phase(job, step, phase, arguments)
+
+    return run_on_beam

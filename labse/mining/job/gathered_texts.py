@@ -1,4 +1,4 @@
-"""The texts of many files as columns on disk: the first step of a corpus."""
+"""The texts of many files as temporary columns on disk."""
 
 import hashlib
 import re
@@ -13,16 +13,16 @@ from labse.files.json_text import to_json
 from labse.files.reading import ReadOptions, Tally
 from labse.files.texts import TextFile
 
-# Of a text: 128 bits of BLAKE2b.
+# 128 bits of a text's BLAKE2b hash.
 DIGEST = np.dtype([("high", "<u8"), ("low", "<u8")])
 
 _BREAKS = re.compile(r"[\t\n\r]+")
-# Written at once.
+# Rows that are written at once.
 _ROWS = 2**16
 
 
 class Gathered:
-    """All texts that are not blank, as columns in temporary files.
+    """All texts that are not blank, duplicates included, by column.
 
     `texts` and `metadata` hold lines, `NAME.ends` int64 their ends, `digests`
     16 bytes, `lines` int64 and `languages` int32 for each text.
@@ -46,7 +46,7 @@ class Gathered:
         self._ends = {"texts": 0, "metadata": 0}
 
     def path(self, name: str) -> Path:
-        """Where a column is."""
+        """The file of a column."""
         return self.folder / f"read.{name}.tmp"
 
     def __enter__(self) -> "Gathered":

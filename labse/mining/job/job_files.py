@@ -1,83 +1,39 @@
-"""The files of a mining job, and what is in them.
+"""The files of a mining job: their names, and reading what they hold.
 
 SIDE.corpus/                        the texts, each once
 SIDE.TYPE/SHARD-of-SHARDS.npy       vectors
-SIDE.TYPE/*.npy.truncated.json      how many of the sentences were cut
+SIDE.TYPE/*.npy.truncated.json      how many sentences the encoder truncated
 SIDE.TYPE.KIND.SHARDS/              an approximate index
 neighbours.*/SIDE-SHARD.npz         neighbours of a shard's sentences
 candidates.*.npz                    scored pairs
 """
 
-import dataclasses
 import hashlib
 import json
 import os
 import pathlib
 
 from labse.errors import InputError
-from labse.files.reading import ReadOptions
 from labse.files.vector_shards import VectorShards
 from labse.mining import sentence_vectors
 from labse.mining.job import neighbour_files
-from labse.mining.job.corpus import Corpus, open_corpus
-from labse.mining.job.planner import SHARD_SENTENCES
-from labse.mining.margin import RETRIEVALS, SCORINGS, Neighbours
+from labse.mining.job.corpus import MinedCorpus, open_corpus
+from labse.mining.job.plan import SHARD_SENTENCES
+from labse.mining.job.settings import (
+    EXACT,
+    SOURCE,
+    TARGET,
+    Settings,
+    TextSource,
+)
+from labse.mining.margin import Neighbours
 from labse.mining.work_folder import Note, WorkFolder
-
-SOURCE, TARGET = "source", "target"
-
-
-@dataclasses.dataclass(frozen=True)
-class Side:
-    """One pile of text: what `corpus.prepare` takes."""
-
-    patterns: tuple[str, ...]
-    options: ReadOptions = ReadOptions()
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What the candidates follow from, besides the texts and the model.
-
-    Attributes:
-      k: neighbours of each sentence.
-      scoring: one of `margin.SCORINGS`.
-      retrieval: one of `margin.RETRIEVALS`.
-      vector_type: one of `sentence_vectors.VECTOR_TYPES`.
-      num_shards: of each side; None: as many as have `SHARD_SENTENCES`.
-      index: "exact", or a kind of `approximate_search`.
-      chunk: sentences that are encoded together.
-    """
-
-    k: int = 4
-    scoring: str = "ratio"
-    retrieval: str = "max"
-    vector_type: str = "float32"
-    num_shards: int | None = None
-    index: str = "exact"
-    chunk: int = sentence_vectors.CHUNK
-
-    def __post_init__(self):
-        for name, choices in (
-            ("scoring", SCORINGS),
-            ("retrieval", RETRIEVALS),
-            ("vector_type", sentence_vectors.VECTOR_TYPES),
-        ):
-            if getattr(self, name) not in choices:
-                raise InputError(
-                    f"{name} must be one of {', '.join(choices)}. Received: "
-                    f"{getattr(self, name)!r}."
-                )
-        for name in ("k", "num_shards", "chunk"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be 1 or more. Received: {value}")
 
 
 class JobFiles:
-    """The files of a job in its work folder; the steps make them.
+    """The files of a job in its work folder.
 
-    The target side is None for paraphrases: one side is searched for itself.
+    Without a target side, the source side is searched for paraphrases.
 
     Attributes:
       work: the work folder.
@@ -88,8 +44,8 @@ class JobFiles:
     def __init__(
         self,
         folder: str | os.PathLike,
-        source: Side,
-        target: Side | None,
+        source: TextSource,
+        target: TextSource | None,
         settings: Settings,
         restart: bool = False,
     ):
@@ -99,15 +55,19 @@ class JobFiles:
         self.sides = {SOURCE: source}
         if target:
             self.sides[TARGET] = target
-        self._corpora: dict[str, Corpus] = {}
+        self._corpora: dict[str, MinedCorpus] = {}
 
-    def corpus(self, side: str) -> Corpus:
+    def corpus(self, side: str) -> MinedCorpus:
         """The texts of a side."""
         if side not in self._corpora:
-            self.work.needed(f"{side}.corpus", "read")
+            self.work.require(f"{side}.corpus", "read")
             path = self.work.path(f"{side}.corpus")
             self._corpora[side] = open_corpus(path)
         return self._corpora[side]
+
+    def forget_corpus(self, side: str) -> None:
+        """Closes a corpus that is about to be read again."""
+        self._corpora.pop(side, None)
 
     def shards(self, side: str) -> list[range]:
         """The sentences of each shard of a side."""
@@ -127,32 +87,32 @@ class JobFiles:
             sentences than the rest.
         """
         names = self.vector_names(side)
-        notes = [self.work.needed(name, "embed") for name in names]
+        notes = [self.work.require(name, "embed") for name in names]
         sentences = self.corpus(side).fingerprint
         for name, note in zip(names, notes, strict=True):
             if note.made_from["sentences"] != sentences:
                 raise InputError(
                     f"{self.work.path(name)} holds vectors of other sentences "
-                    f"than {side}.corpus. Embed again with --restart."
+                    f"than {side}.corpus. Set restart to embed again."
                 )
         models = {
-            self.work.needed(name, "embed").made_from["model"]
+            self.work.require(name, "embed").made_from["model"]
             for one in self.sides
             for name in self.vector_names(one)
         }
         if len(models) > 1:
             raise InputError(
                 f"The vectors in {self.work.folder} are of several models: "
-                f"{', '.join(sorted(models))}. Embed again with --restart."
+                f"{', '.join(sorted(models))}. Set restart to embed again."
             )
         return VectorShards([self.work.path(name) for name in names])
 
     def neighbours(self) -> tuple[Neighbours, Neighbours | None]:
-        """Of the sources and of the targets; the latter None for one side."""
+        """Of the sources and of the targets; of these None for paraphrases."""
         forward = self._read_neighbours(SOURCE)
         if TARGET not in self.sides:
             return forward, None
-        if self.settings.index != "exact":
+        if self.settings.index != EXACT:
             return forward, self._read_neighbours(TARGET)
         return forward, neighbour_files.merge(
             (
@@ -171,35 +131,35 @@ class JobFiles:
             self.shards(side)[-1].stop,
         )
 
-    def texts_of_candidates(self) -> dict:
-        """What the numbers of the candidates' sentences stand for."""
+    def texts_of_candidates(self) -> dict[str, str]:
+        """Fingerprints of the texts that candidates refer to by number."""
         return {side: self.corpus(side).fingerprint for side in self.sides}
 
     def candidates(self) -> pathlib.Path:
-        """The file of candidates.
+        """The path of the scored candidates.
 
         Raises:
-          InputError: it is not there, or is of other texts.
+          InputError: they are missing, or were made from other texts.
         """
-        note = self.work.needed(self.candidates_name, "score")
+        note = self.work.require(self.candidates_name, "score")
         texts = self.texts_of_candidates()
         if texts.items() <= note.made_from.items():
             return self.work.path(self.candidates_name)
         raise InputError(
-            f"{self.work.path(self.candidates_name)} was made of other texts. "
-            "Run all steps again, with --restart."
+            f"{self.work.path(self.candidates_name)} was made from other "
+            "texts. Set restart and run all steps again."
         )
 
     def notes(self) -> dict[str, Note]:
-        """The notes of all files that the candidates follow from."""
+        """The notes of all files that the candidates depend on."""
         names = [f"{side}.corpus" for side in self.sides]
         names += [n for side in self.sides for n in self.vector_names(side)]
-        if self.settings.index != "exact":
+        if self.settings.index != EXACT:
             names += [self.index_name(side, "index") for side in self.sides]
         for side in self.searching_sides:
             names += self.neighbour_names(side)
         return {
-            name: self.work.needed(name, "score")
+            name: self.work.require(name, "score")
             for name in [*names, self.candidates_name]
         }
 
@@ -207,26 +167,26 @@ class JobFiles:
 
     @property
     def searching_sides(self) -> list[str]:
-        """Exact search of a source shard gives the targets' part as well."""
-        return [SOURCE] if self.settings.index == "exact" else list(self.sides)
+        """Sides whose shards are searched: exact search covers both at once."""
+        return [SOURCE] if self.settings.index == EXACT else list(self.sides)
 
     @property
     def k(self) -> int:
-        """What is asked for; a side searched for itself finds itself."""
+        """Neighbours to search; a paraphrase search also finds itself."""
         return self.settings.k + (TARGET not in self.sides)
 
     def other_side(self, side: str) -> str:
-        """What a side is searched among."""
+        """The side among which a side's neighbours are searched."""
         if TARGET not in self.sides:
             return SOURCE
         return SOURCE if side == TARGET else TARGET
 
     def digest_of(self, side: str) -> dict:
-        """What is made of all vectors of a side follows from them."""
+        """What a file made from all vectors of a side is noted as made from."""
         return {
             "vectors": digest(
                 [
-                    self.work.needed(name, "embed")
+                    self.work.require(name, "embed")
                     for name in self.vector_names(side)
                 ]
             )
@@ -236,7 +196,7 @@ class JobFiles:
 
     @property
     def candidates_name(self) -> str:
-        """The file of scored candidates; arrays of one length in an `.npz`."""
+        """Name of the scored candidates: arrays of one length in an `.npz`."""
         s = self.settings
         return (
             f"candidates.{s.vector_type}.{s.index}.k{s.k}.{s.scoring}."
@@ -244,22 +204,22 @@ class JobFiles:
         )
 
     def vector_names(self, side: str) -> list[str]:
-        """Of each shard's vectors."""
+        """Names of each shard's vectors."""
         return [
             f"{side}.{self.settings.vector_type}/{part}.npy"
             for part in self._parts(side)
         ]
 
     def truncated_name(self, side: str, shard: int) -> str:
-        """Of the number of a shard's sentences that the encoder cuts."""
+        """Name of the number of truncated sentences of a shard."""
         return f"{self.vector_names(side)[shard]}.truncated.json"
 
     def truncation(self, side: str) -> tuple[int, int] | None:
-        """How many sentences the encoder cut, and at how many tokens.
+        """How many sentences the encoder truncated, and to how many tokens.
 
-        None where it does not say.
+        None if the encoder does not report it.
         """
-        cut, max_length = 0, None
+        truncated, max_length = 0, None
         for shard in range(len(self.shards(side))):
             name = self.truncated_name(side, shard)
             if self.work.note(name) is None:
@@ -267,27 +227,23 @@ class JobFiles:
             found = json.loads(self.work.path(name).read_text("utf-8"))
             if found["cut"] is None:
                 return None
-            cut += found["cut"]
+            truncated += found["cut"]
             max_length = found["max_length"]
-        return None if max_length is None else (cut, max_length)
+        return None if max_length is None else (truncated, max_length)
 
     def part_name(self, side: str, shard: int) -> str:
-        """Of a shard's part of the index."""
+        """Name of a shard's part of the index."""
         return self.index_name(side, f"{self._parts(side)[shard]}.index")
 
     def index_name(self, side: str, name: str) -> str:
-        """Of a file of the side's index."""
+        """Name of a file of the side's index."""
         s = self.settings
         shards = len(self.shards(side))
         folder = f"{side}.{s.vector_type}.{s.index}.{shards}"
         return f"{folder}/{name}"
 
-    def neighbours_name(self, side: str, shard: int) -> str:
-        """Of a shard's neighbours."""
-        return self.neighbour_names(side)[shard]
-
     def neighbour_names(self, side: str) -> list[str]:
-        """Of each shard's neighbours."""
+        """Names of each shard's neighbours."""
         s = self.settings
         folder = f"neighbours.{s.vector_type}.{s.index}.k{s.k}"
         return [f"{folder}/{side}-{part}.npz" for part in self._parts(side)]
@@ -298,6 +254,6 @@ class JobFiles:
 
 
 def digest(notes: list[Note]) -> str:
-    """One hash for many files."""
+    """One hash of many files."""
     joined = "\n".join(note.sha256 for note in notes)
     return hashlib.sha256(joined.encode()).hexdigest()

@@ -1,9 +1,9 @@
-"""Neighbours on disk: each shard's, and all of them together.
+"""Neighbours on disk: those of a shard, and those of all shards merged.
 
-A search of one shard of sources among all targets gives each of its sources'
-nearest targets, and, of this shard, each target's nearest sources. The latter
-are merged over the shards: highest cosine first, of equal ones the lowest
-source, so that the result does not depend on where shards end.
+Searching one shard of sources among all targets gives each source's nearest
+targets, and for each target its nearest sources within this shard. The latter
+are merged over the shards: highest cosine first, the lowest source among equal
+cosines, so that the result does not depend on where shards end.
 """
 
 import functools
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from labse.errors import InputError
 from labse.files.vector_shards import VectorShards
 from labse.mining.margin import Neighbours
 from labse.search.exact_search import exact_search_both
@@ -52,7 +51,7 @@ def search_shard(
 def without_itself(
     indices: np.ndarray, cosines: np.ndarray, first: int
 ) -> Neighbours:
-    """Drops from each row the sentence that the row is of.
+    """Drops the sentence itself from its neighbours.
 
     Args:
       indices: int64 [n, k + 1], neighbours among all sentences of a side.
@@ -60,7 +59,7 @@ def without_itself(
       first: the number of the first row's sentence.
 
     Returns:
-      k neighbours of each.
+      k neighbours of each sentence.
     """
     is_own = indices == first + np.arange(len(indices))[:, None]
     # Among many copies of one vector, a sentence may not find itself.
@@ -74,7 +73,7 @@ def without_itself(
 def merge(parts: Iterable[Neighbours], k: int) -> Neighbours:
     """The k nearest over all parts, each int64 and float32 [m, k or less].
 
-    One part after the other: no more than one is held beside the result.
+    Only one part is in memory besides the result.
     """
     return functools.reduce(
         lambda merged, part: _nearest_of_both(merged, part, k), parts
@@ -117,15 +116,14 @@ def joined(parts: Sequence[Neighbours], num_rows: int) -> Neighbours:
     """The rows of consecutive parts, one after the other.
 
     Raises:
-      InputError: they are not as many as there are sentences.
+      ValueError: there are not `num_rows` of them.
     """
     found = Neighbours(
         np.concatenate([part.indices for part in parts]),
         np.concatenate([part.cosines for part in parts]),
     )
     if len(found.indices) != num_rows:
-        raise InputError(
-            f"{num_rows} sentences went into the search and "
-            f"{len(found.indices)} came out. Start again with --restart."
+        raise ValueError(
+            f"{len(found.indices)} of {num_rows} sentences have neighbours."
         )
     return found

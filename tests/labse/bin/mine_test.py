@@ -204,17 +204,17 @@ def test_paraphrases(folder):
         ({"a.txt": b"one\nt\xffwo\n"}, [], "a.txt:2"),
         ({}, ["--source=nothing.txt"], "nothing.txt"),
         ({}, ["--steps=embed,fly"], "fly"),
-        ({}, ["--scoring=distance"], "Give --min_score"),
-        ({}, ["--min_precision=0.9"], "Received no --gold"),
+        ({}, ["--scoring=distance"], "Give min_score"),
+        ({}, ["--min_precision=0.9"], "Received no gold"),
         (
             {},
             ["--min_precision=0.9", "--gold=gold.tsv", "--retrieval=all"],
-            "--retrieval=all every candidate. Received both",
+            "'all' keeps every candidate. Received both",
         ),
         ({}, ["--min_precision=1.5", "--gold=gold.tsv"], "1.5"),
         ({}, ["--min_precision=0.9", "--min_score=1"], "Received both"),
         ({}, ["--steps=score"], "Run the step"),
-        ({}, ["--gold=gold.tsv"], "no --min_precision"),
+        ({}, ["--gold=gold.tsv"], "no min_precision"),
         ({}, ["--min_score=nan"], "nan"),
         ({"pairs.tsv": b"one\n"}, ["--source=pairs.tsv"], "for both"),
         ({}, ["--runner=NoSuchRunner"], "NoSuchRunner"),
@@ -336,7 +336,7 @@ def test_all_candidates_from_a_lowest_score_on(plane, capsys):
 def test_a_file_of_the_users_is_not_replaced(plane, tmp_path, capsys):
     (tmp_path / "pairs.tsv").write_text("source\ttarget\nmine\tmein\n")
     assert plane("--scoring=absolute") == 2
-    assert "--out must be a new file, or one that" in capsys.readouterr().err
+    assert "out must be a new file, or one that" in capsys.readouterr().err
     assert "mein" in (tmp_path / "pairs.tsv").read_text()
     (tmp_path / "pairs.tsv").unlink()
     for score in (0.9, 0.5):  # Its own is.
@@ -372,7 +372,7 @@ def test_candidates_of_other_texts_are_not_selected(folder, capsys):
     pathlib.Path("a.txt").write_text("\n".join(reversed(lines)))
     assert run() == program.USAGE_EXIT_CODE  # Reads, and refuses to embed.
     assert run("--steps=select") == program.USAGE_EXIT_CODE
-    assert "was made of other texts" in capsys.readouterr().err
+    assert "was made from other texts" in capsys.readouterr().err
 
 
 def test_vectors_that_float16_cannot_hold_are_told(folder, capsys):
@@ -390,7 +390,7 @@ def test_an_edited_function_is_another_model(folder, capsys):
     pathlib.Path("words_of_mine.py").write_text(ENCODER + "\n# edited\n")
     sys.modules.pop("words_of_mine", None)
     assert run() == program.USAGE_EXIT_CODE
-    assert "--restart" in capsys.readouterr().err
+    assert "set restart" in capsys.readouterr().err
 
 
 def test_vowel_signs_tell_texts_apart():
@@ -407,5 +407,5 @@ def test_a_changed_model_is_told_and_restart_goes_on(folder, capsys):
     )
     sys.modules.pop("words_of_mine", None)
     assert run(model="encode_twice") == program.USAGE_EXIT_CODE
-    assert "--restart" in capsys.readouterr().err
+    assert "set restart" in capsys.readouterr().err
     assert run("--restart", model="encode_twice") == 0

@@ -78,15 +78,15 @@ def test_mine_also_where_a_work_folder_has_the_vectors(
     for more in ([], ["--steps=select"]):
         assert run(mine, *flags, *more) == 0
         told = capsys.readouterr().err
-        assert "source: 2 of 8 sentences were cut at 64 tokens" in told
-        assert "target: 0 of 7 sentences were cut at 64 tokens" in told
+        assert "source: 2 of 8 sentences were truncated to 64 tokens" in told
+        assert "target: 0 of 7 sentences were truncated to 64 tokens" in told
     # A work folder of an earlier version has no such files.
     work = pathlib.Path(f"{tmp_path / 'out.tsv'}.work")
     [*_] = [
         path.unlink() for path in work.rglob("notes/**/*.truncated.json.json")
     ]
     assert run(mine, *flags, "--steps=select") == 0
-    assert "cut" not in capsys.readouterr().err
+    assert "were truncated" not in capsys.readouterr().err
 
 
 def test_mine_hard_negatives(small_run, pairs, tmp_path, capsys):
@@ -95,7 +95,7 @@ def test_mine_hard_negatives(small_run, pairs, tmp_path, capsys):
         out = f"--out={tmp_path / name}"
         work = f"--work={tmp_path / 'work'}"
         assert run(mine_hard_negatives, *flags, out, work) == 0
-        expected = "3 of 14 texts were cut at 64 tokens"
+        expected = "3 of 14 texts were truncated to 64 tokens"
         assert expected in capsys.readouterr().err
 
 

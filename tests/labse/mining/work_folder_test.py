@@ -50,17 +50,17 @@ def test_another_origin_is_noticed_and_named(tmp_path):
         WorkFolder(tmp_path).make("v", {"model": "n", "rows": 3}, refuse)
     message = str(error.value)
     assert 'model was "m" and is "n"' in message
-    assert "rows" not in message and "--restart" in message
+    assert "rows" not in message and "restart" in message
     assert (tmp_path / "v").read_text() == "1"
     made = WorkFolder(tmp_path, restart=True)
     made.make("v", {"model": "n", "rows": 3}, write_text("2"))
     assert (tmp_path / "v").read_text() == "2"
 
 
-def test_always_anew_asks_nobody(tmp_path):
+def test_replace_raises_nothing(tmp_path):
     work = WorkFolder(tmp_path)
     work.make("v", {"k": 1}, write_text("1"))
-    work.make("v", {"k": 2}, write_text("2"), always_anew=True)
+    work.make("v", {"k": 2}, write_text("2"), replace=True)
     assert (tmp_path / "v").read_text() == "2"
 
 
@@ -74,7 +74,7 @@ def test_a_file_that_was_cut_is_an_error(tmp_path):
 
 def test_what_is_missing_names_the_step(tmp_path):
     with pytest.raises(InputError, match="Run the step 'embed' first"):
-        WorkFolder(tmp_path).needed("v", "embed")
+        WorkFolder(tmp_path).require("v", "embed")
 
 
 def test_a_failed_writer_leaves_its_part_for_the_same_origin_only(tmp_path):
@@ -109,7 +109,7 @@ def test_a_file_without_its_note_is_made_again(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_and_loses_nothing(tmp_path, number):
+def test_a_full_disk_is_an_input_error_and_loses_nothing(tmp_path, number):
     work = WorkFolder(tmp_path)
     work.make("done", {}, write_text("1"))
 

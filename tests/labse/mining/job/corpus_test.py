@@ -10,8 +10,9 @@ import tensorflow as tf
 from labse.errors import InputError
 from labse.files import parquet_file
 from labse.files.reading import ReadOptions
-from labse.mining.job import corpus, gathered_texts
-from labse.mining.job.corpus import Place, open_corpus, prepare
+from labse.mining.job import corpus_writer, gathered_texts
+from labse.mining.job.corpus import SentenceOrigin, open_corpus
+from labse.mining.job.corpus_writer import prepare_corpus
 
 
 def write(path, content):
@@ -51,7 +52,7 @@ def test_lines_are_stripped_numbered_and_kept_once(tmp_path):
         "\ufeffeins\n\n zwei \r\n \u3000\neins\nzwe\u0131\n\u00a0eins\x85\nend"
     )
     path = write(tmp_path / "a.txt", content)
-    made = prepare(
+    made = prepare_corpus(
         [path], tmp_path / "corpus", options=ReadOptions(language="de")
     )
     assert read(made) == ["eins", "zwei", "zwe\u0131", "end"]
@@ -59,7 +60,7 @@ def test_lines_are_stripped_numbered_and_kept_once(tmp_path):
     assert made.num_blank == 2
     assert made.num_duplicates == 2
     assert [made.place(i).line for i in range(4)] == [1, 3, 6, 8]
-    assert made.place(1) == Place(path, 3, "de", {})
+    assert made.place(1) == SentenceOrigin(path, 3, "de", {})
     assert made.text(2) == "zwe\u0131"
     assert made.texts(1, 1) == []
     assert made.texts(1, 3) == ["zwei", "zwe\u0131"]
@@ -74,14 +75,14 @@ def test_a_text_fits_in_a_line(tmp_path):
         tmp_path / "a.jsonl",
         "".join(json.dumps({"text": row}) + "\n" for row in rows),
     )
-    made = prepare([path], tmp_path / "corpus")
+    made = prepare_corpus([path], tmp_path / "corpus")
     assert read(made) == ["a b", "a   b", "a\x00b", "a\u2028b", "a"]
 
 
 def test_files_are_read_in_the_order_given_and_each_once(tmp_path):
     names = ["b.txt", "a.txt", "[1].txt"]
     paths = [write(tmp_path / name, f"{name}\nsame\n") for name in names]
-    made = prepare(
+    made = prepare_corpus(
         [paths[2], f"{tmp_path}/?.txt", paths[0]], tmp_path / "corpus"
     )
     assert read(made) == ["[1].txt", "same", "a.txt", "b.txt"]
@@ -99,7 +100,7 @@ def test_the_file_of_a_place_where_files_add_nothing(tmp_path):
             *[("e", "z\n")],
         ]
     ]
-    made = prepare(paths, tmp_path / "corpus")
+    made = prepare_corpus(paths, tmp_path / "corpus")
     assert read(made) == ["x", "y", "z"]
     places = [made.place(i)[:2] for i in range(3)]
     assert places == [(paths[0], 1), (paths[3], 2), (paths[3], 3)]
@@ -117,7 +118,7 @@ def test_language_and_metadata_of_rows(tmp_path):
         gzip.compress("\n".join(map(json.dumps, rows)).encode()),
     )
     other = write(tmp_path / "b.txt", "e\n")
-    made = prepare(
+    made = prepare_corpus(
         [path, other], tmp_path / "corpus", options=ReadOptions(language="en")
     )
     assert [made.place(i)[1:] for i in range(5)] == [
@@ -135,9 +136,11 @@ def test_a_tsv_and_another_field(tmp_path):
         "id\tlanguage\ttext\tsentence\n1\tsw\tno\thabari\n\n2\t\tno\t \n",
     )
     options = ReadOptions(text_column="sentence", max_malformed_share=0.5)
-    made = prepare([path], tmp_path / "corpus", options)
+    made = prepare_corpus([path], tmp_path / "corpus", options)
     assert read(made) == ["habari"]
-    assert made.place(0) == Place(path, 2, "sw", {"id": "1", "text": "no"})
+    assert made.place(0) == SentenceOrigin(
+        path, 2, "sw", {"id": "1", "text": "no"}
+    )
     counts = (made.num_read, made.num_blank, made.num_malformed)
     assert counts == (3, 1, 1)
 
@@ -155,14 +158,14 @@ def test_parquet_rows(tmp_path, monkeypatch):
         }
     )
     parquet.write_table(table, path, row_group_size=3)
-    made = prepare(
+    made = prepare_corpus(
         [path], tmp_path / "corpus", ReadOptions(max_malformed_share=0.4)
     )
     assert read(made) == ["a", "c"]
     # A null text, and a null language where there is a column of them.
     assert (made.num_read, made.num_malformed, made.num_duplicates) == (5, 2, 1)
-    assert made.place(0) == Place(path, 1, "de", {"id": 1})
-    assert made.place(1) == Place(path, 5, "fr", {"id": 5})
+    assert made.place(0) == SentenceOrigin(path, 1, "de", {"id": 1})
+    assert made.place(1) == SentenceOrigin(path, 5, "fr", {"id": 5})
 
 
 def test_records_as_tensorflow_writes_them(tmp_path):
@@ -178,17 +181,17 @@ def test_records_as_tensorflow_writes_them(tmp_path):
             )
         )
         writer.write(example(text=[b"b" * 1000]))
-    made = prepare([path], tmp_path / "corpus")
+    made = prepare_corpus([path], tmp_path / "corpus")
     assert read(made) == ["grüß", "b" * 1000]
-    assert made.place(0) == Place(
+    assert made.place(0) == SentenceOrigin(
         path, 1, "de", {"numbers": [1, -2], "weight": 0.5}
     )
-    assert made.place(1) == Place(path, 2, "und", {})
+    assert made.place(1) == SentenceOrigin(path, 2, "und", {})
     packed = write(
         tmp_path / "a.tfrecord.gz",
         gzip.compress((tmp_path / "records-00000-of-00001").read_bytes()),
     )
-    assert read(prepare([packed], tmp_path / "other")) == read(made)
+    assert read(prepare_corpus([packed], tmp_path / "other")) == read(made)
 
 
 @pytest.mark.parametrize("rows", [1, 7, 10_000])
@@ -196,9 +199,9 @@ def test_records_as_tensorflow_writes_them(tmp_path):
 def test_as_a_dict_would_do_it_whatever_the_blocks(
     tmp_path, monkeypatch, rows, parts
 ):
-    monkeypatch.setattr(corpus, "_ROWS", rows)
-    monkeypatch.setattr(corpus, "_BYTES", 50)
-    monkeypatch.setattr(corpus, "_LEAST_PARTS", parts)
+    monkeypatch.setattr(corpus_writer, "_ROWS", rows)
+    monkeypatch.setattr(corpus_writer, "_BYTES", 50)
+    monkeypatch.setattr(corpus_writer, "_LEAST_PARTS", parts)
     monkeypatch.setattr(gathered_texts, "_ROWS", rows)
     random = np.random.default_rng(1)
     texts = [
@@ -216,7 +219,7 @@ def test_as_a_dict_would_do_it_whatever_the_blocks(
     expected = {}
     for line, text in enumerate(texts, start=1):
         expected.setdefault(text, line)
-    made = prepare([path], tmp_path / "corpus")
+    made = prepare_corpus([path], tmp_path / "corpus")
     assert read(made) == list(expected)
     assert made.num_duplicates == 500 - len(expected) > 300
     for number, line in enumerate(expected.values()):
@@ -232,13 +235,13 @@ def test_only_a_whole_digest_makes_texts_equal(tmp_path):
     digests["low"] = [3, 1, 3, 2, 1]
     path = tmp_path / "digests"
     path.write_bytes(digests.tobytes())
-    found = corpus._first_of_equals(path, 5)
+    found = corpus_writer._first_of_equals(path, 5)
     assert found.tolist() == [True, True, False, True, False]
 
 
 def test_opened_again_it_is_the_same(tmp_path):
     path = write(tmp_path / "a.tsv", "text\tid\na\t1\nb\t2\n")
-    made = prepare([path], tmp_path / "corpus")
+    made = prepare_corpus([path], tmp_path / "corpus")
     again = open_corpus(tmp_path / "corpus")
     assert read(again) == read(made) == ["a", "b"]
     assert again.fingerprint == made.fingerprint
@@ -246,7 +249,7 @@ def test_opened_again_it_is_the_same(tmp_path):
     # Another corpus in the same folder leaves nothing of this one.
     path = write(tmp_path / "a.txt", "c\n")
     (tmp_path / "corpus/texts.txt.tmp").write_text("left by a kill")
-    assert prepare([path], tmp_path / "corpus").place(0).metadata == {}
+    assert prepare_corpus([path], tmp_path / "corpus").place(0).metadata == {}
     assert sorted(each.name for each in (tmp_path / "corpus").iterdir()) == [
         *("corpus.json", "languages.npy", "lines.npy", "offsets.npy"),
         "texts.txt",
@@ -254,7 +257,9 @@ def test_opened_again_it_is_the_same(tmp_path):
 
 
 def test_numbers_that_there_are_not(tmp_path):
-    made = prepare([write(tmp_path / "a.txt", "a\nb\n")], tmp_path / "corpus")
+    made = prepare_corpus(
+        [write(tmp_path / "a.txt", "a\nb\n")], tmp_path / "corpus"
+    )
     for ask in (
         *(lambda: made.texts(0, 3), lambda: made.texts(-1, 1)),
         *(lambda: made.place(2), lambda: made.place(-1), lambda: made.text(2)),
@@ -306,9 +311,9 @@ def test_bad_input(tmp_path, name, content, message):
     path = write(tmp_path / name, content)
     folder = tmp_path / "corpus"
     # What was there before is gone: it was of another input.
-    prepare([write(tmp_path / "good.txt", "good\n")], folder)
+    prepare_corpus([write(tmp_path / "good.txt", "good\n")], folder)
     with pytest.raises(InputError, match=message):
-        prepare([path], folder)
+        prepare_corpus([path], folder)
     with pytest.raises(InputError, match="holds no prepared corpus"):
         open_corpus(folder)
     assert not list(folder.glob("*.tmp"))
@@ -320,17 +325,17 @@ def test_bad_parquet(tmp_path, monkeypatch):
     path = str(tmp_path / "a.parquet")
     parquet.write_table(pyarrow.table({"t": ["x"]}), path)
     with pytest.raises(InputError, match=r"text among them. Received: 't'\."):
-        prepare([path], tmp_path / "corpus")
+        prepare_corpus([path], tmp_path / "corpus")
     parquet.write_table(pyarrow.table({"text": [5]}), path)
     with pytest.raises(InputError, match=r"parquet:1: .*is text.*int: '5'"):
-        prepare([path], tmp_path / "corpus")
+        prepare_corpus([path], tmp_path / "corpus")
     broken = pyarrow.array([b"a", b"b", b"\xff"]).view(pyarrow.string())
     parquet.write_table(pyarrow.table({"text": broken}), path)
     with pytest.raises(InputError, match=r"parquet:3: text is UTF-8"):
-        prepare([path], tmp_path / "corpus")
+        prepare_corpus([path], tmp_path / "corpus")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match=r"pip install 'labse\[mining\]'"):
-        prepare([path], tmp_path / "corpus")
+        prepare_corpus([path], tmp_path / "corpus")
 
 
 def test_bad_records(tmp_path):
@@ -342,7 +347,7 @@ def test_bad_records(tmp_path):
     with pytest.raises(
         InputError, match=r"tfrecord:2: text: text is UTF-8.*0xff"
     ):
-        prepare([str(path)], tmp_path / "corpus")
+        prepare_corpus([str(path)], tmp_path / "corpus")
     for content, message in [
         (whole[:-1], r"tfrecord:2: .*ends inside a record"),
         (whole[:14], r"tfrecord:1: .*ends inside a record"),
@@ -352,24 +357,24 @@ def test_bad_records(tmp_path):
     ]:
         path.write_bytes(content)
         with pytest.raises(InputError, match=message):
-            prepare([str(path)], tmp_path / "corpus")
+            prepare_corpus([str(path)], tmp_path / "corpus")
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(b"\xff\xff")
     with pytest.raises(InputError, match=r"tfrecord:1: .*tf\.train\.Example"):
-        prepare([str(path)], tmp_path / "corpus")
+        prepare_corpus([str(path)], tmp_path / "corpus")
 
 
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(InputError, match=r"No file matches '.*none-\*'"):
-        prepare([f"{tmp_path}/none-*"], tmp_path / "corpus")
+        prepare_corpus([f"{tmp_path}/none-*"], tmp_path / "corpus")
     (tmp_path / "folder.txt").mkdir()
     with pytest.raises(InputError, match=r"folder\.txt: .*This is a folder"):
-        prepare([f"{tmp_path}/folder*"], tmp_path / "corpus")
+        prepare_corpus([f"{tmp_path}/folder*"], tmp_path / "corpus")
 
 
-def test_a_corpus_that_is_not_whole(tmp_path):
+def test_a_damaged_corpus(tmp_path):
     folder = tmp_path / "corpus"
-    prepare([write(tmp_path / "a.txt", "ab\ncd\n")], folder)
+    prepare_corpus([write(tmp_path / "a.txt", "ab\ncd\n")], folder)
     for name, content in [
         ("texts.txt", b"ab\ncd"),
         ("lines.npy", b""),
@@ -377,7 +382,7 @@ def test_a_corpus_that_is_not_whole(tmp_path):
     ]:
         before = (folder / name).read_bytes()
         (folder / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"not whole .*{name}"):
+        with pytest.raises(InputError, match=f"damaged .*{name}"):
             open_corpus(folder)
         (folder / name).write_bytes(before)
     about = json.loads((folder / "corpus.json").read_text())
@@ -386,5 +391,5 @@ def test_a_corpus_that_is_not_whole(tmp_path):
     with pytest.raises(InputError, match="3 read, 2 kept, 0 blank, 0 malf"):
         open_corpus(folder)
     (folder / "corpus.json").write_text("{")
-    with pytest.raises(InputError, match=r"not whole \(corpus\.json"):
+    with pytest.raises(InputError, match=r"damaged \(corpus\.json"):
         open_corpus(folder)

@@ -16,12 +16,19 @@ import pytest
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
 from labse.mining.candidates import Candidates, paraphrase_pairs, read
-from labse.mining.job.job_files import SOURCE, TARGET, Settings, Side
-from labse.mining.job.mining_job import STEPS, MiningJob
+from labse.mining.job.mining_job import MiningJob
+from labse.mining.job.settings import (
+    SOURCE,
+    STEPS,
+    TARGET,
+    Settings,
+    TextSource,
+)
+from labse.mining.job.steps import run_step
 from labse.mining.margin import Neighbours
 from labse.mining.select_pairs import select, select_all, write
 
-ROOT = pathlib.Path(__file__).parents[3]
+ROOT = pathlib.Path(__file__).parents[4]
 NUM_LINES = 600
 ENCODER = textwrap.dedent(
     '''
@@ -87,8 +94,8 @@ def encoder(folder, monkeypatch):
 def job_of(folder, encode, work="work", target=True, fingerprint="m", **kind):
     return MiningJob(
         folder / work,
-        Side((str(folder / "a.txt"),), ReadOptions(language="aa")),
-        Side((str(folder / "b.txt"),), ReadOptions(language="bb"))
+        TextSource((str(folder / "a.txt"),), ReadOptions(language="aa")),
+        TextSource((str(folder / "b.txt"),), ReadOptions(language="bb"))
         if target
         else None,
         Settings(chunk=64, **kind),
@@ -98,7 +105,7 @@ def job_of(folder, encode, work="work", target=True, fingerprint="m", **kind):
 
 def run_all(job):
     for step in STEPS:
-        job.run_step(step)
+        run_step(job, step)
     return read(job.work.path(job.candidates_name))[0]
 
 
@@ -197,10 +204,10 @@ def test_a_file_that_was_only_touched_is_no_other_input(folder, encoder):
 def test_a_step_alone_needs_those_before(folder, encoder):
     job = job_of(folder, encoder)
     with pytest.raises(InputError, match="Run the step 'read' first"):
-        job.run_step("embed")
-    job.run_step("read")
+        run_step(job, "embed")
+    run_step(job, "read")
     with pytest.raises(InputError, match="Run the step 'embed' first"):
-        job.run_step("search")
+        run_step(job, "search")
 
 
 def test_more_neighbours_than_sentences(folder, encoder, capsys):
@@ -215,7 +222,7 @@ def test_more_neighbours_than_sentences(folder, encoder, capsys):
     assert not [name for name in names if ".k4" in name]
     # The files are those of a job with that k from the beginning.
     again = job_of(folder, None, k=2)
-    again.run_step("search")
+    run_step(again, "search")
     assert again.candidates() == job.candidates()
 
 
@@ -226,9 +233,9 @@ def test_k_is_lowered_before_anything_is_encoded(folder, encoder, capsys):
         raise AssertionError("encoded")
 
     job = job_of(folder, refuse)
-    job.run_step("read")
+    run_step(job, "read")
     with pytest.raises(AssertionError, match="encoded"):
-        job.run_step("embed")
+        run_step(job, "embed")
     assert "k is lowered from 4 to 2" in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
-from labse.mining.job import corpus
+from labse.mining.job.corpus_writer import prepare_corpus
 from labse.mining.margin import Pairs
 from labse.mining.threshold import gold_pairs
 
@@ -170,8 +170,8 @@ def test_in_prepared_corpora(tmp_path):
     )
     _write(tmp_path / "b.txt", "three\n\none\ntwo\n")
     options = ReadOptions(max_malformed_share=0.2)
-    source = corpus.prepare([str(tmp_path / "a.tsv")], tmp_path / "a", options)
-    target = corpus.prepare([str(tmp_path / "b.txt")], tmp_path / "b")
+    source = prepare_corpus([str(tmp_path / "a.tsv")], tmp_path / "a", options)
+    target = prepare_corpus([str(tmp_path / "b.txt")], tmp_path / "b")
     for text in (
         _TEXTS + "eins\tone\ndrei\tthree\nvier\tone\n",
         _LINES + "2\t3\n6\t1\n5\t3\n",

@@ -1,0 +1,65 @@
+"""What a mining job is given besides the model: texts and settings."""
+
+import dataclasses
+
+from labse.errors import InputError
+from labse.files.reading import ReadOptions
+from labse.mining import sentence_vectors
+from labse.mining.margin import RETRIEVALS, SCORINGS
+
+SOURCE, TARGET = "source", "target"
+EXACT = "exact"
+# The steps that run on units of work; the selection of pairs comes after them.
+STEPS = ("read", "embed", "index", "search", "score")
+
+
+@dataclasses.dataclass(frozen=True)
+class TextSource:
+    """The files of one side.
+
+    Attributes:
+      patterns: files or globs; read in this order, sorted within a glob.
+      options: what the files do not say by themselves.
+    """
+
+    patterns: tuple[str, ...]
+    options: ReadOptions = ReadOptions()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the candidates depend on besides the texts and the model.
+
+    Attributes:
+      k: neighbours of each sentence.
+      scoring: one of `margin.SCORINGS`.
+      retrieval: one of `margin.RETRIEVALS`.
+      vector_type: one of `sentence_vectors.VECTOR_TYPES`.
+      num_shards: of each side; None: one for `plan.SHARD_SENTENCES` sentences.
+      index: "exact", or one of `approximate_search.KINDS`.
+      chunk: sentences that are encoded together.
+    """
+
+    k: int = 4
+    scoring: str = "ratio"
+    retrieval: str = "max"
+    vector_type: str = "float32"
+    num_shards: int | None = None
+    index: str = EXACT
+    chunk: int = sentence_vectors.CHUNK
+
+    def __post_init__(self):
+        for name, choices in (
+            ("scoring", SCORINGS),
+            ("retrieval", RETRIEVALS),
+            ("vector_type", sentence_vectors.VECTOR_TYPES),
+        ):
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"{name} must be one of {', '.join(choices)}. Received: "
+                    f"{getattr(self, name)!r}."
+                )
+        for name in ("k", "num_shards", "chunk"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be 1 or more. Received: {value}")
