@@ -18,8 +18,8 @@ from labse.mining.job.plan import (
     format_seconds,
 )
 from labse.mining.job.settings import EXACT
-from labse.search.directions import check_embeddings
 from labse.search.exact_search import exact_search_both
+from labse.search.unit_vectors import check_embeddings
 
 # Multiplications up to which exact search takes seconds: it is not measured.
 SMALL_PRODUCTS = 1e12
