@@ -20,7 +20,7 @@ import numpy as np
 
 import labse
 from labse.configs import loading
-from labse.training import trainer
+from labse.training.dual_encoder_task import train_dual_encoder
 
 HELD_OUT = 500
 LANGUAGES = ("deu", "fra", "spa", "rus", "ita", "tur", "epo", "ces", "lat")
@@ -101,7 +101,7 @@ def main() -> None:
                     f"training.seed={seed}",
                     *options.override,
                 ]
-                trainer.train(
+                train_dual_encoder(
                     loading.load(preset, overrides),
                     [str(train)],
                     f"{options.init}/vocab.txt",

@@ -24,11 +24,14 @@ from labse.modeling.cross_replica import (
     replica_id,
 )
 from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.modeling.trainable_model import TrainableModel
 from labse.modeling.transformer_encoder import WORD_EMBEDDINGS
+
+METRICS = ("loss", "in_batch_accuracy", "negatives", "truncated")
 
 
 @tf_keras.utils.register_keras_serializable(package="labse")
-class DualEncoder(tf_keras.Model):
+class DualEncoder(TrainableModel):
     """Trains a `SentenceEncoder` with plain Keras `compile` and `fit`.
 
     A batch is a dict: `source` and `target`, each a dict of `MODEL_INPUTS`,
@@ -60,24 +63,12 @@ class DualEncoder(tf_keras.Model):
         name="dual_encoder",
         **kwargs,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(METRICS, name=name, **kwargs)
         self.encoder = encoder
         self.loss_config = loss or LossConfig()
         self.seed = seed
         self.length_buckets = tuple(length_buckets)
         self.length_chunks = length_chunks
-        self._means = {
-            name: tf_keras.metrics.Mean(name=name)
-            for name in ("loss", "in_batch_accuracy", "negatives", "truncated")
-        }
-        # The first step whose loss or gradients were not finite, or -1.
-        self.non_finite_step = tf.Variable(
-            -1,
-            trainable=False,
-            dtype=tf.int64,
-            name="non_finite_step",
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
 
     def build(self, input_shape=None):
         """Creates every variable."""
@@ -191,54 +182,22 @@ class DualEncoder(tf_keras.Model):
             margin=self.loss_config.margin,
         )
 
-    def _pair_losses(self, inputs, training):
-        """Each pair's loss, float32 [batch], and the metrics' update."""
+    def replica_loss(self, inputs, training):
+        """The sum of this replica's pair losses over the global batch size."""
         forward, backward = self._rank(inputs, training)
-        losses = forward.loss
+        losses = forward.loss  # float32 [batch]
         if self.loss_config.bidirectional:
             losses += backward.loss
-        self._means["loss"].update_state(losses)
+        self.means["loss"].update_state(losses)
         correct = tf.cast(forward.correct, tf.float32)
-        self._means["in_batch_accuracy"].update_state(correct)
-        self._means["negatives"].update_state(forward.num_negatives)
+        self.means["in_batch_accuracy"].update_state(correct)
+        self.means["negatives"].update_state(forward.num_negatives)
         truncated = inputs.get(TRUNCATED, tf.zeros([1], tf.int32))
-        self._means["truncated"].update_state(truncated)
-        return losses
-
-    def train_step(self, data):
-        """One step: the mean loss over the global batch goes down."""
-        inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
-        step = tf.identity(self.optimizer.iterations)
-        with tf.GradientTape() as tape:
-            losses = self._pair_losses(inputs, training=True)
-            # The optimizer adds up the replicas' gradients, and the gather's
-            # gradient adds up what the others' losses say about the own rows;
-            # so each replica divides by the global batch.
-            global_batch = tf.shape(losses)[0] * num_replicas()
-            loss = tf.reduce_sum(losses) / tf.cast(global_batch, tf.float32)
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self._note_non_finite(loss, gradients, step)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return {name: mean.result() for name, mean in self._means.items()}
-
-    def _note_non_finite(self, loss, gradients, step):
-        finite = tf.math.is_finite(loss + tf.linalg.global_norm(gradients))
-        # One replica's trouble is everybody's after this step.
-        bad = cross_replica_concat(tf.cast(~finite, tf.int32)[None])
-        first = (self.non_finite_step < 0) & tf.reduce_any(bad > 0)
-        self.non_finite_step.assign(tf.where(first, step, self.non_finite_step))
-
-    def test_step(self, data):
-        """The metrics of a batch, without dropout and without learning."""
-        inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
-        self._pair_losses(inputs, training=False)
-        return {name: mean.result() for name, mean in self._means.items()}
-
-    @property
-    def metrics(self):
-        """Reset by Keras at the start of each epoch."""
-        return list(self._means.values())
+        self.means["truncated"].update_state(truncated)
+        # The gather's gradient brings what the other replicas' losses say
+        # about these rows, so the divisor is the global batch here, too.
+        global_batch = tf.shape(losses)[0] * num_replicas()
+        return tf.reduce_sum(losses) / tf.cast(global_batch, tf.float32)
 
     def get_config(self):
         """What `from_config` needs."""

@@ -3,7 +3,7 @@
 import json
 import pathlib
 
-from labse.checkpoints.run_folder import write_atomically
+from labse.files.atomic_write import write_bytes
 
 FILE_NAME = "history.jsonl"
 
@@ -37,4 +37,4 @@ def truncate(folder: pathlib.Path, step: int) -> None:
     for line in path.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n") and json.loads(line)["step"] <= step:
             kept.append(line)
-    write_atomically(path, b"".join(kept))
+    write_bytes(path, b"".join(kept))

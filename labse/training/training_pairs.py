@@ -14,6 +14,7 @@ from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.features import CORPUS
+from labse.files.atomic_write import write_bytes
 
 # Of these the negatives are counted before training: all batches are alike.
 _BATCHES_LOOKED_AT = 4
@@ -189,8 +190,7 @@ def check_same_pairs(folder: pathlib.Path, pairs_identity: str) -> None:
     if begun and known != identity:
         raise InputError(
             f"The training pairs are not those that {folder} began with, so "
-            "the order of the data would be another one. Give the same files, "
-            "or begin a new run that starts from its encoder: "
-            f"--init={folder} and another --out."
+            "the order of the data would change. Give the same files, or start "
+            f"a new run from its encoder: init={folder} and another run folder."
         )
-    run_folder.write_atomically(path, identity)
+    write_bytes(path, identity)

@@ -11,7 +11,7 @@ from labse.bin import train
 from labse.bin.flags import program
 from labse.features import PAIR_COLUMNS
 from labse.files.reading import ReadOptions
-from labse.training import trainer
+from labse.training import dual_encoder_task
 
 WORDS = ["rot", "blau", "Haus", "Hund"]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -149,7 +149,7 @@ def test_flags_reach_the_library(files, monkeypatch):
         calls.append((args, kwargs))
         return True
 
-    monkeypatch.setattr(trainer, "train", train_nothing)
+    monkeypatch.setattr(dual_encoder_task, "train_dual_encoder", train_nothing)
     code = run(
         files,
         f"--train={files}/mixed_*",
@@ -180,7 +180,7 @@ def test_validation_judges_each_language(files, monkeypatch):
         calls.append(kwargs)
         return True
 
-    monkeypatch.setattr(trainer, "train", train_nothing)
+    monkeypatch.setattr(dual_encoder_task, "train_dual_encoder", train_nothing)
     rows = [("rot", "ROT", "de", "xx"), ("blau", "BLAU", "de", "xx")]
     (files / "v.tsv").write_bytes(table(rows))
     assert run(files, f"--validation={files / 'v.tsv'}") == 0
@@ -230,8 +230,11 @@ def test_a_missing_flag_is_named(flag, capsys):
         (["--override=num_steps=1"], "has the form section.key=value"),
         (["--override=loss.logit_scale=0"], "greater than 0. Received: 0"),
         (["--train=absent*"], "No file matches 'absent*'."),
-        (["--init=absent"], "--init=absent: 'absent' does not exist."),
-        (["--distribution=tpu"], "--distribution=tpu needs --tpu=NAME"),
+        (["--init=absent"], "init=absent: 'absent' does not exist."),
+        (
+            ["--distribution=tpu"],
+            "distribution=tpu needs the TPU's name, tpu=NAME",
+        ),
         (["--distribution=gpu"], "should be one of"),
         (["more.tsv"], "takes flags only"),
     ],
@@ -263,7 +266,9 @@ def test_a_mistake_in_the_validation_file_is_told_at_once(files, capsys):
 
 
 def test_a_worker_that_another_one_stopped_is_not_finished(files, monkeypatch):
-    monkeypatch.setattr(trainer, "train", lambda *args, **kwargs: False)
+    monkeypatch.setattr(
+        dual_encoder_task, "train_dual_encoder", lambda *args, **kwargs: False
+    )
     assert run(files) == 143
 
 
@@ -360,4 +365,4 @@ def test_early_stopping_needs_validation_pairs(files, capsys):
     assert run(files, **{"training.early_stopping_patience": 2}) == 2
     message = error_of(capsys)
     assert message.startswith("training.early_stopping_patience needs valid")
-    assert "give --validation, or set 0" in message
+    assert "give some, or set 0" in message
