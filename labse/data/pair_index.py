@@ -1,20 +1,19 @@
-"""Where the pairs of one file begin; kept in a cache folder."""
+"""The index of the pairs of one file, kept in a cache folder."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from labse.data import pair_record
-from labse.data.pair_record import Pair
+from labse.data.pair_record import TrainingPair, parse_training_pair
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
+from labse.files.atomic_write import atomic_file
 from labse.files.json_text import to_json
 from labse.files.kinds import JSONL, PARQUET, Kind, check_content, kind_of
 from labse.files.lines import open_unpacked
@@ -22,15 +21,15 @@ from labse.files.pairs import PairFile, check_pair_kind
 from labse.files.reading import MalformedRow, ReadOptions, Tally
 from labse.files.rows import Fields
 
-# Of what an index holds; another one is made anew.
+# Format of the saved arrays; an index of another version is made again.
 _INDEX_VERSION = 5
 
 
 class FileIndex(NamedTuple):
-    """Where the pairs of one file are."""
+    """The offsets of the pairs of one file, and what training must know."""
 
-    path: str  # what is read: the file, or its unpacked copy
-    kind: Kind  # of what is read
+    path: str  # of the file, or of its unpacked copy
+    kind: Kind  # of that file
     columns: tuple[str, ...] | None  # of a TSV
     offsets: np.ndarray  # int64 [pairs], bytes
     lengths: np.ndarray  # int32 [pairs], bytes
@@ -47,13 +46,13 @@ def index_file(
 ) -> FileIndex:
     """Indexes a file, or reads the index made before.
 
-    Any kind of pairs can be indexed. Compressed files are unpacked into the
-    cache; of a Parquet file, what training needs becomes a .jsonl there.
+    Compressed files are unpacked into the cache; the columns of a Parquet file
+    that training needs are copied into a .jsonl there.
 
     Args:
-      path: of the file.
+      path: a file of pairs, of any kind.
       cache: folder for the index and for copies.
-      options: what the file does not say by itself.
+      options: how to read it.
 
     Raises:
       InputError: the file is unreadable.
@@ -70,9 +69,8 @@ def index_file(
     if not saved.exists() or not os.path.exists(read):
         builder = _IndexBuilder(kind)
         _index(path, kind, copy, builder, options)
-        temporary = cache / f"{name}.{os.getpid()}.tmp.npz"
-        np.savez(temporary, **builder.arrays())
-        temporary.replace(saved)
+        with atomic_file(saved, "wb") as file:
+            np.savez(file, **builder.arrays())
     if kind.rows == PARQUET:
         kind = Kind(JSONL, "")
     with np.load(saved, allow_pickle=False) as arrays:
@@ -89,10 +87,10 @@ def index_file(
 
 
 def _name(path: str, options: ReadOptions) -> str:
-    """Changes with the file and with how it is read."""
+    """A name that changes with the file and the options."""
     status = os.stat(path)
     identity = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
-    # How many malformed rows are too many is decided later.
+    # The share of malformed rows is checked later.
     same = dataclasses.replace(options, max_malformed_share=0)
     return hashlib.sha256(f"{identity} {same}".encode()).hexdigest()[:16]
 
@@ -124,30 +122,18 @@ def _index(
         *(options.source_column.partition(".")[0], options.source_column),
         *(options.target_column.partition(".")[0], options.target_column),
     }
-    with _replacing(copy) as written:
+    with atomic_file(copy, "wb") as written:
         for number, row in file.rows:
             builder.add_row(file, number, row, wanted, written)
 
 
 def _unpack(path: str, target: pathlib.Path) -> None:
-    with open_unpacked(path) as packed, _replacing(target) as plain:
+    with open_unpacked(path) as packed, atomic_file(target, "wb") as plain:
         shutil.copyfileobj(packed, plain, 2**20)
 
 
-@contextlib.contextmanager
-def _replacing(target: pathlib.Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when all is written."""
-    temporary = target.with_name(f"{target.stem}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 class _IndexBuilder:
-    """Collects where a file's pairs are and which of its rows are none."""
+    """Collects the offsets of a file's pairs, and its malformed rows."""
 
     def __init__(self, kind: Kind):
         self.columns: tuple[str, ...] | None = None
@@ -164,7 +150,7 @@ class _IndexBuilder:
             if fields is None:
                 self.tally.num_blank += 1
                 return
-            pair = pair_record.parse(fields, self._kind, file.parse)
+            pair = parse_training_pair(fields, self._kind, file.parse)
         except MalformedRow as row:
             self.tally.add_malformed(file.rows.shown_as, number, row)
             return
@@ -178,11 +164,11 @@ class _IndexBuilder:
         wanted: set[str],
         written: BinaryIO,
     ) -> None:
-        """One row as fields, of which those that are wanted are written."""
+        """One row as fields; the `wanted` ones are written as JSON."""
         try:
             if isinstance(row, MalformedRow):
                 raise row
-            pair = pair_record.parse(row, self._kind, file.parse)
+            pair = parse_training_pair(row, self._kind, file.parse)
         except MalformedRow as malformed:
             self.tally.add_malformed(file.rows.shown_as, number, malformed)
             return
@@ -192,7 +178,7 @@ class _IndexBuilder:
         self._add(pair, written.tell(), len(record))
         written.write(record + b"\n")
 
-    def _add(self, pair: Pair, offset: int, length: int) -> None:
+    def _add(self, pair: TrainingPair, offset: int, length: int) -> None:
         negatives = len(pair.hard_negatives)
         self.tally.num_rows += 1
         self._rows.append(
@@ -200,7 +186,7 @@ class _IndexBuilder:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it, as `FileIndex` has it; columns and tally in JSON."""
+        """The fields of `FileIndex`; columns and tally as JSON."""
         columns = list(zip(*self._rows, strict=True)) or [()] * 5
         languages, language_names = _number(columns[2])
         corpora, corpus_names = _number(columns[3])
@@ -218,7 +204,7 @@ class _IndexBuilder:
 
 
 def _number(values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the names each value is, int32 [n], and the names, sorted."""
+    """The index of each value among the names, int32 [n]; sorted names."""
     names = sorted(set(values))
     numbers = {name: number for number, name in enumerate(names)}
     return (

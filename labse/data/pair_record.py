@@ -1,15 +1,14 @@
-"""A training pair as it stands in a row of a file.
+"""A training pair from a row of a file.
 
-What a pair must have, in every program, is said by `labse.files.pairs`.
-Training reads two fields more, which may be missing.
+`labse.files.pairs` reads what every program needs. Training reads two more
+fields, both optional.
 
 `hard_negatives`, the hardest first: sentences of the target's language that do
-not translate its source. In a TFRecord they are the strings of the feature, in
-JSON and Parquet a list of strings, in a TSV a cell that holds them as a JSON
-list; an empty cell is none.
+not translate the source. A TFRecord has them as the strings of the feature,
+JSON and Parquet as a list of strings, a TSV as a cell with a JSON list (or
+nothing).
 
-`corpus`: which collection of texts the pair is of. `data.corpus_weights` speaks
-of it.
+`corpus`: the name of the corpus the pair belongs to, for `data.corpus_weights`.
 """
 
 import json
@@ -22,33 +21,35 @@ from labse.files.kinds import TFRECORD, Kind
 from labse.files.reading import MalformedRow
 from labse.files.rows import Fields
 
-# A row's source, target and their languages; `labse.files.pairs` has it.
+# A row's source, target and their languages, as `labse.files.pairs` reads them.
 ParsePair = Callable[[Fields], tuple[str, str, str, str]]
 
 
-class Pair(NamedTuple):
-    """One pair; texts in UTF-8."""
+class TrainingPair(NamedTuple):
+    """One pair; texts are UTF-8."""
 
     source: bytes
     target: bytes
     source_language: str
     target_language: str
     hard_negatives: tuple[bytes, ...]
-    corpus: str  # empty where it names none
+    corpus: str  # "" without a corpus
 
     @property
     def languages(self) -> str:
-        """Both languages' name, "en-de"."""
+        """The name of the language pair, "en-de"."""
         return f"{self.source_language}-{self.target_language}"
 
 
-def parse(fields: Fields, kind: Kind, parse_pair: ParsePair) -> Pair:
-    """A row's pair; raises `MalformedRow` where it is none."""
+def parse_training_pair(
+    fields: Fields, kind: Kind, parse_pair: ParsePair
+) -> TrainingPair:
+    """The pair of a row; raises `MalformedRow`."""
     source, target, source_language, target_language = parse_pair(fields)
     negatives = fields.get(HARD_NEGATIVES)
     if negatives:
         negatives = _negatives(negatives, kind)
-    return Pair(
+    return TrainingPair(
         source.encode(),
         target.encode(),
         source_language,
@@ -62,12 +63,12 @@ def _negatives(value: object, kind: Kind) -> tuple[bytes, ...]:
     if isinstance(value, bytes):
         raise _malformed("is not UTF-8")
     if isinstance(value, str):
-        # A single string of a TFRecord stands without a list.
+        # TFRecord: a feature of one string is read as that string.
         value = [value] if kind.rows == TFRECORD else _json_list(value)
     if not isinstance(value, list) or not all(
         isinstance(text, str) for text in value
     ):
-        raise _malformed("is no list of strings")
+        raise _malformed("is not a list of strings")
     if not all(text.strip() for text in value):
         raise _malformed("has an empty text")
     return tuple(text.encode() for text in value)
@@ -79,12 +80,12 @@ def _json_list(cell: str) -> object:
     try:
         return json.loads(cell)
     except (ValueError, RecursionError) as error:
-        raise _malformed(f"is no JSON: {error}") from error
+        raise _malformed(f"is not JSON: {error}") from error
 
 
 def _malformed(what: str) -> MalformedRow:
     return MalformedRow(
         f"bad {HARD_NEGATIVES}",
-        f"{HARD_NEGATIVES} is a list of texts, in a TSV in JSON. This one "
-        f"{what}",
+        f"{HARD_NEGATIVES} must be a list of texts (in a TSV, as JSON). This "
+        f"one {what}",
     )

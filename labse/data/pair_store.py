@@ -1,10 +1,9 @@
 """Random access to the pairs of any number of files.
 
-An index of where each pair starts is made once for each file and kept in a
-cache folder, so that the order of training can be a pure function of seed and
-step: any pair can be read at any time, and resuming reads nothing twice.
-Files: of every kind that holds pairs; see docs/file_formats.md and, for what
-training reads besides, `labse.data.pair_record`.
+Each file is indexed once, and the index is kept in a cache folder. So any pair
+can be read at any time, the order of training can be a pure function of seed
+and step, and a resumed run need not read what it has already used. Files may be
+of any kind that holds pairs (docs/file_formats.md, `labse.data.pair_record`).
 """
 
 import hashlib
@@ -14,8 +13,8 @@ import pathlib
 
 import numpy as np
 
-from labse.data import pair_index, pair_record
-from labse.data.pair_record import Pair
+from labse.data import pair_index
+from labse.data.pair_record import TrainingPair, parse_training_pair
 from labse.errors import InputError
 from labse.files.kinds import find_files
 from labse.files.pairs import PairParser
@@ -29,10 +28,10 @@ class PairStore:
     Attributes:
       lengths: int32 [n], bytes of each pair's record.
       languages: int32 [n], index into `language_names`.
-      language_names: such as "en-de", sorted.
+      language_names: language pairs such as "en-de", sorted.
       corpora: int32 [n], index into `corpus_names`.
-      corpus_names: sorted; "" for pairs that name none.
-      num_hard_negatives: int32 [n], how many each pair brings.
+      corpus_names: sorted; "" for pairs without a corpus.
+      num_hard_negatives: int32 [n], of each pair's record.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class PairStore:
         Args:
           patterns: files of pairs, or globs.
           cache_folder: for indexes and unpacked files.
-          options: what the files do not say by themselves.
+          options: how to read them.
 
         Raises:
           InputError: no file matches, a file is unreadable, or too many rows
@@ -66,7 +65,7 @@ class PairStore:
         tally.log()
         sizes = [len(file.offsets) for file in files]
         if not sum(sizes):
-            raise InputError(f"There are no pairs in {', '.join(patterns)}.")
+            raise InputError(f"No pairs found in {', '.join(patterns)}.")
         self.file_ids = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         self.offsets = np.concatenate([file.offsets for file in files])
         self.lengths = np.concatenate([file.lengths for file in files])
@@ -85,10 +84,10 @@ class PairStore:
         self._maps = [_map(file.path) for file in files]
 
     def identity(self, with_corpora: bool = False) -> str:
-        """Changes with the pairs, their order, or where they begin.
+        """A hash of the pairs' offsets, languages and hard negatives.
 
         Args:
-          with_corpora: also with their corpora.
+          with_corpora: also of their corpora.
         """
         digest = hashlib.sha256()
         for array in (self.file_ids, self.offsets, self.lengths):
@@ -105,18 +104,13 @@ class PairStore:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def read(self, indices: np.ndarray) -> tuple[list[bytes], list[bytes]]:
-        """The sources and the targets of the pairs `indices`, UTF-8."""
-        pairs = [self.pair(index) for index in indices]
-        return [pair.source for pair in pairs], [pair.target for pair in pairs]
-
-    def pair(self, index: int) -> Pair:
-        """One pair with all that its record says."""
+    def pair(self, index: int) -> TrainingPair:
+        """The pair with number `index`."""
         file_id = self.file_ids[index]
         start = self.offsets[index]
         record = self._maps[file_id][start : start + self.lengths[index]]
         fields = self._decoders[file_id](record)
-        return pair_record.parse(fields, self._kinds[file_id], self._parse)
+        return parse_training_pair(fields, self._kinds[file_id], self._parse)
 
 
 def _map(path: str) -> mmap.mmap:
@@ -127,7 +121,7 @@ def _map(path: str) -> mmap.mmap:
 def _merge(
     files: list[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(names, numbers) of each file -> all names, and all numbers in these."""
+    """Merges (names, indices into them) of several files."""
     names = np.unique(np.concatenate([names for names, _ in files]))
     numbers = [
         np.searchsorted(names, own_names).astype(np.int32)[own]

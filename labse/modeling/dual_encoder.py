@@ -36,21 +36,21 @@ class DualEncoder(TrainableModel):
 
     A batch is a dict: `source` and `target`, each a dict of `MODEL_INPUTS`,
     int32 [batch, length], and optionally `hard_negatives`, the same with int32
-    [batch, negatives, length]; one whose `input_mask` is all 0 does not count.
-    Negatives are taken from all replicas, so the loss and the gradients depend
-    on the global batch alone, not on how it is spread. Every replica must get
-    the same number of pairs.
+    [batch, negatives, length]; one whose `input_mask` is all 0 is padding.
+    Negatives come from all replicas, so loss and gradients depend on the global
+    batch alone, not on its distribution. Every replica must get the same number
+    of pairs.
 
     Args:
       encoder: shared by sources, targets and hard negatives.
       loss: margin, scale and direction.
-      seed: dropout follows from it and the optimizer's step, so that a
-        restored run draws what the uninterrupted one would have drawn.
-      length_buckets: texts are encoded at the smallest of these lengths that
-        holds them; none: as they come. Shapes stay static.
+      seed: with the optimizer's step it determines dropout, so that a restored
+        run draws the masks that an uninterrupted one would have drawn.
+      length_buckets: padding is cut to the smallest of these lengths that
+        fits the longest text; empty: not cut. Shapes stay static.
       length_chunks: with buckets, the texts of a batch are sorted by length
-        and encoded in this many parts, each at its own bucket. Vectors, loss
-        and negatives are those of the whole batch.
+        and encoded in this many parts, each at its own bucket. Embeddings,
+        loss and negatives are those of the whole batch.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class DualEncoder(TrainableModel):
         """Embeds both sides, in one call of the encoder.
 
         Returns:
-          dict of `source` and `target`, float32 [batch, dim], and of
-          `hard_negatives`, float32 [batch * negatives, dim], if there are any.
+          dict of `source` and `target`, float32 [batch, dim], and, if given,
+          `hard_negatives`, float32 [batch * negatives, dim].
         """
         flat = {side: _flatten(inputs[side]) for side in _sides(inputs)}
         joined, rows = _concat(list(flat.values()))
@@ -108,7 +108,7 @@ class DualEncoder(TrainableModel):
         }
         embeddings = []
         for number in range(chunks):
-            # Rows of different chunks must not draw the same dropout.
+            # Different chunks must not draw the same dropout masks.
             own_seed = seed
             if seed is not None:
                 own_seed = tf.random.experimental.stateless_fold_in(
@@ -121,9 +121,9 @@ class DualEncoder(TrainableModel):
         return _unsort(tf.concat(embeddings, axis=0), order)
 
     def _encode_chunk(self, inputs, buckets, training, seed):
-        """Embeds texts at the smallest bucket that holds them all."""
-        # Looked up at full length: the gradient of a lookup inside would have
-        # another number of rows in each branch, which XLA does not take.
+        """Embeds texts at the smallest bucket that fits them all."""
+        # Looked up at full length: a lookup inside the branches would have a
+        # gradient with a different number of rows in each, which XLA rejects.
         words = self.encoder.transformer.word_embeddings(
             inputs["input_word_ids"]
         )
@@ -194,13 +194,12 @@ class DualEncoder(TrainableModel):
         self.means["negatives"].update_state(forward.num_negatives)
         truncated = inputs.get(TRUNCATED, tf.zeros([1], tf.int32))
         self.means["truncated"].update_state(truncated)
-        # The gather's gradient brings what the other replicas' losses say
-        # about these rows, so the divisor is the global batch here, too.
+        # Not the local batch: see `cross_replica` ("Average").
         global_batch = tf.shape(losses)[0] * num_replicas()
         return tf.reduce_sum(losses) / tf.cast(global_batch, tf.float32)
 
     def get_config(self):
-        """What `from_config` needs."""
+        """The arguments of `from_config`."""
         return {
             "name": self.name,
             "encoder": tf_keras.utils.serialize_keras_object(self.encoder),
@@ -212,17 +211,17 @@ class DualEncoder(TrainableModel):
 
     @classmethod
     def from_config(cls, config):
-        """The model that `get_config` described."""
+        """The inverse of `get_config`."""
         encoder = tf_keras.utils.deserialize_keras_object(config["encoder"])
         loss = LossConfig(**config["loss"])
         return cls(**{**config, "encoder": encoder, "loss": loss})
 
 
 def _unsort(rows: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """Puts `rows`, `tf.gather(result, order)`, back: [n, dim].
+    """The inverse of `tf.gather(x, order)`, given its result: [n, dim].
 
-    A permutation's gradient is the opposite permutation; that of `tf.gather`
-    would have another number of rows in each step, which XLA does not take.
+    The gradient of a permutation is the inverse permutation. That of
+    `tf.gather` would be sparse, with a number of rows that XLA cannot know.
     """
 
     @tf.custom_gradient
@@ -249,7 +248,7 @@ def _flatten(inputs) -> dict[str, tf.Tensor]:
 
 
 def _concat(parts: list[dict]) -> tuple[dict, list]:
-    """Joins batches, padded to the longest, and gives each one's rows."""
+    """Concatenates batches, padded to the longest; and each one's rows."""
     lengths = [tf.shape(part["input_mask"])[1] for part in parts]
     static = {part["input_mask"].shape[1] for part in parts}
     longest = max(static) if None not in static else None

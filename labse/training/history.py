@@ -1,4 +1,4 @@
-"""RUN/history.jsonl: what was logged, one JSON object a line."""
+"""RUN/history.jsonl: the logged metrics, one JSON object a line."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ def append(folder: pathlib.Path, record: dict) -> None:
 
 
 def validations_after(folder: pathlib.Path, step: int) -> int:
-    """How many validations were logged after `step`."""
+    """The number of validations logged after `step`."""
     path = folder / FILE_NAME
     if not path.exists():
         return 0
@@ -26,9 +26,9 @@ def validations_after(folder: pathlib.Path, step: int) -> int:
 
 
 def truncate(folder: pathlib.Path, step: int) -> None:
-    """Drops what was logged after `step`, and a line cut off by a kill.
+    """Drops records after `step`, and an incomplete last line.
 
-    A resumed run computes those steps again.
+    A resumed run logs those steps again.
     """
     path = folder / FILE_NAME
     if not path.exists():

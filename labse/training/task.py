@@ -68,7 +68,7 @@ class Task(abc.ABC):
         """The batches of consecutive steps.
 
         Args:
-          steps: of the run, so that a later stage goes on in the data.
+          steps: of the run; those of a later stage follow the earlier ones.
           batch_size: examples in one replica's batch.
           replicas: the replicas, of all in the job, that this pipeline feeds.
 

@@ -290,10 +290,10 @@ def test_pairs_without_a_negative_are_refused(
     code = run(files, pairs="few.tsv", **{"training.global_batch_size": batch})
     assert code == 2
     message = error_of(capsys)
-    assert message.startswith("A pair needs others in its batch")
+    assert message.startswith("A pair needs other pairs in its batch")
     assert (
-        f"Received: {different} different in a batch of {batch} "
-        f"(training.global_batch_size), of {len(rows)} pairs in all"
+        f"Received: {different} different pairs in a batch of {batch} "
+        f"(training.global_batch_size), {len(rows)} pairs in all"
     ) in message
 
 
@@ -327,12 +327,12 @@ def test_few_negatives_are_told(files, caplog):
         "A batch of 12 holds 4 different pairs, each with at least 3 negatives."
     ) in logged
     assert (
-        "A pair has only 3 negatives in a batch of 12, which holds 4 different "
-        "pairs of 4 in all: loss and accuracy say little. Give more pairs, or "
-        "set training.global_batch_size=4."
+        "A pair has only 3 negatives in a batch of 12 with 4 different pairs "
+        "(4 in all), so loss and accuracy mean little. Give more pairs, or set "
+        "training.global_batch_size=4."
     ) in logged
     assert (
-        "Of 2 languages every pair stands in a batch twice or more: de-yy (6 "
+        "In 2 languages, every pair occurs twice or more in a batch: de-yy (6 "
         "rows, 1 pairs), de-xx (6 rows, 3 pairs)."
     ) in logged
     first = (files / "run" / "history.jsonl").read_text().splitlines()[0]
@@ -348,7 +348,7 @@ def test_enough_negatives_are_not_warned_of(files, caplog):
     logged = caplog.text
     assert "24 different pairs, each with at least 23 negatives" in logged
     assert "only" not in logged
-    assert "every pair stands" not in logged
+    assert "every pair occurs" not in logged
 
 
 def test_texts_that_read_as_the_same_pieces_are_told(files, caplog):

@@ -407,7 +407,7 @@ def test_pairs_are_drawn_by_the_weights_of_their_corpora(files, tmp_path):
         folder, tmp_path / "no", **{"data.corpus_weights": "{lang: 0.25}"}
     )
     assert unknown.returncode == 2
-    assert "Received: lang. There are: long, short." in unknown.stderr
+    assert "Received: lang. Found: long, short." in unknown.stderr
 
     settings = {
         "training.num_steps": 50,
