@@ -305,7 +305,7 @@ def choose_precision(
 
 
 def time_of(run: pathlib.Path, batch_size: int) -> tuple[float, int]:
-    """The training time of our run in seconds, by its history, and its steps."""
+    """The training time of our run in seconds, and its number of steps."""
     seconds, last = 0.0, 0
     for line in (run / "history.jsonl").read_text().splitlines():
         record = json.loads(line)
