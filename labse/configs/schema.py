@@ -229,11 +229,7 @@ class TrainingConfig:
             "checkpoint_every",
             "validate_every",
         )
-        _not_negative(self, "early_stopping_patience")
-        if self.seed < 0:
-            raise InputError(
-                f"training.seed must be at least 0. Received: {self.seed}."
-            )
+        _not_negative(self, "early_stopping_patience", "seed")
         for name in ("log_every", "checkpoint_every", "validate_every"):
             if getattr(self, name) % self.steps_per_execution:
                 raise InputError(
@@ -317,27 +313,22 @@ def _choice(config, name: str, choices: tuple[str, ...]) -> None:
         )
 
 
-def _positive(config, *names: str) -> None:
+def _require(config, names: tuple[str, ...], rule: str, holds) -> None:
     for name in names:
-        if not getattr(config, name) > 0:
-            raise InputError(
-                f"{name} must be greater than 0. "
-                f"Received: {getattr(config, name)}."
-            )
+        value = getattr(config, name)
+        if not holds(value):
+            raise InputError(f"{name} must {rule}. Received: {value}.")
+
+
+def _positive(config, *names: str) -> None:
+    _require(config, names, "be greater than 0", lambda value: value > 0)
 
 
 def _not_negative(config, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 0:
-            raise InputError(
-                f"{name} must be at least 0. Received: {getattr(config, name)}."
-            )
+    _require(config, names, "be at least 0", lambda value: value >= 0)
 
 
 def _probability(config, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(config, name) <= 1:
-            raise InputError(
-                f"{name} must lie between 0 and 1. "
-                f"Received: {getattr(config, name)}."
-            )
+    _require(
+        config, names, "lie between 0 and 1", lambda value: 0 <= value <= 1
+    )

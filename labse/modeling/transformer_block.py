@@ -59,20 +59,18 @@ class TransformerBlocks:
     def __init__(
         self,
         mask: tf.Tensor,
-        num_heads: int,
-        activation: Callable[[tf.Tensor], tf.Tensor],
+        config: dict,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None,
         dropout: Dropout,
-        dropout_rate: float,
-        attention_dropout_rate: float,
     ):
-        """Keeps what all blocks share; `mask` is int32 [B, L]."""
+        """`mask` is int32 [B, L], `config` that of Model Garden's encoder."""
         self._mask = mask
         self._shape = tf.shape(mask)
-        self._num_heads = num_heads
+        self._num_heads = config["num_attention_heads"]
+        self._output_dropout = config["output_dropout"]
+        self._attention_dropout = config["attention_dropout"]
         self._activation = activation
         self._dropout = dropout
-        self._dropout_rate = dropout_rate
-        self._attention_dropout_rate = attention_dropout_rate
         # Not `mask[:, None, None]`, which TensorFlow Lite has no built-in
         # operation for.
         keys = tf.expand_dims(tf.expand_dims(mask, 1), 1)  # [B, 1, 1, L]
@@ -119,7 +117,9 @@ class TransformerBlocks:
         )
 
     def _add_and_norm(self, x, change, gamma, beta) -> tf.Tensor:
-        change = self._dropout(tf.cast(change, tf.float32), self._dropout_rate)
+        change = self._dropout(
+            tf.cast(change, tf.float32), self._output_dropout
+        )
         return layer_norm(x + change, gamma, beta)
 
     def _attend(
@@ -146,7 +146,7 @@ class TransformerBlocks:
         attention = tf.nn.softmax(
             tf.cast(scores, tf.float32) + self._score_bias
         )
-        attention = self._dropout(attention, self._attention_dropout_rate)
+        attention = self._dropout(attention, self._attention_dropout)
         attended = tf.matmul(tf.cast(attention, dtype), value)
         return tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, size])
 

@@ -125,13 +125,9 @@ class TransformerEncoder(networks.BertEncoderV2):
         dropout = Dropout(seed)
         layers = self._transformer_layers
         blocks = self.block_weights() if blocks is None else blocks
+        activation = layers[0]._inner_activation if layers else None
         apply_block = TransformerBlocks(
-            inputs["input_mask"],
-            self._config["num_attention_heads"],
-            layers[0]._inner_activation if layers else None,
-            dropout,
-            self._config["output_dropout"],
-            self._config["attention_dropout"],
+            inputs["input_mask"], self._config, activation, dropout
         )
         x = dropout(self._embed(inputs), self._config["output_dropout"])
         outputs = []

@@ -44,14 +44,14 @@ class DualEncoderTask(Task):
         init: ModelSource | None = None,
         validate: Validate | None = None,
     ):
-        """Keeps what it needs.
+        """Makes no model yet.
 
         Args:
           config: the experiment; its vocabulary size is the vocabulary's.
           store: the training pairs.
           vocabulary: the pieces.
-          init: a new run starts from its encoder; None: at random.
-          validate: evaluates an encode function; called on the encoder.
+          init: a new run starts from its encoder; None: from random weights.
+          validate: evaluates an encode function.
         """
         self._config = config
         self._store = store
@@ -192,7 +192,7 @@ def train_dual_encoder(
             folder, store.identity(bool(config.data.corpus_weights))
         )
     logging.info(
-        "%d pairs in %d language pairs, %d replicas.",
+        "%d pairs in %d language pairs. Replicas: %d.",
         len(store),
         len(store.language_names),
         strategy.num_replicas_in_sync,

@@ -58,7 +58,7 @@ class TrainingProgress:
             self._bar = tqdm(
                 total=self._num_steps,
                 initial=step,
-                unit=" steps",
+                unit="step",
                 disable=not self._writes,
             )
 
