@@ -64,7 +64,7 @@ class RunCheckpoints:
         """Restores the last checkpoint.
 
         Raises:
-          InputError: it is damaged or of another model.
+          InputError: it is damaged or belongs to another model.
         """
         latest = self._last.latest_checkpoint
         try:
@@ -72,8 +72,8 @@ class RunCheckpoints:
             status.assert_existing_objects_matched()
         except run_folder.UNREADABLE as error:
             raise InputError(
-                f"The checkpoint {latest} is damaged or of another "
-                f"program: {error}"
+                f"The checkpoint {latest} is damaged or belongs to another "
+                f"model: {error}"
             ) from error
 
     def save_last(self, step: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from labse.configs.schema import TrainingConfig
+from labse.errors import InputError
 from labse.modeling.cross_replica import num_replicas
 from labse.modeling.trainable_model import TrainableModel
 from labse.training.optimizer import make_optimizer
@@ -212,6 +213,31 @@ def test_the_best_checkpoint_is_of_the_last_stage(grown):
 def test_a_task_that_does_not_validate_has_no_best_checkpoint(tmp_path):
     assert train(tmp_path, [LineTask()])
     assert not (tmp_path / "checkpoints" / "best").exists()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    assert train(tmp_path, [LineTask()])
+    index = tmp_path / "checkpoints" / "last" / "step-20.index"
+    index.write_bytes(index.read_bytes()[:-20])
+    with pytest.raises(InputError, match="step-20 is damaged or belongs to"):
+        train(tmp_path, [LineTask()])
+
+
+def test_a_loss_that_is_not_finite_is_named_by_the_step_of_the_run(tmp_path):
+    class BrokenTask(ParabolaTask):
+        def batches(self, steps, batch_size, replicas):
+            def break_one(step, batch):
+                y = tf.where(step == 25, np.nan, batch["y"])
+                return {**batch, "y": y}
+
+            numbers = tf.data.Dataset.range(steps.start, steps.stop)
+            batches = super().batches(steps, batch_size, replicas)
+            return tf.data.Dataset.zip(numbers, batches).map(break_one)
+
+    with pytest.raises(InputError, match="was not finite at step 25"):
+        train(tmp_path, [LineTask(), BrokenTask()])
+    latest = tf.train.latest_checkpoint(tmp_path / "checkpoints" / "last")
+    assert latest.endswith("step-24")
 
 
 if __name__ == "__main__":
