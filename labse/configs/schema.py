@@ -18,8 +18,8 @@ ACTIVATIONS = ("gelu", "gelu_tanh")
 MAX_BYTES_PER_WORD = {"hugging_face": 400, "tensorflow_hub": 100}
 TOKENIZER_IDS = tuple(MAX_BYTES_PER_WORD)
 PRECISIONS = ("float32", "mixed_bfloat16")
-# Keys that do not affect the weights, so that a run can be resumed with other
-# values.
+# Keys on which the weights of a step do not depend, so that a run can be
+# resumed with other values.
 FREE_ON_RESUME = (
     "data.max_malformed_share",  # The pairs themselves are compared.
     "training.steps_per_execution",

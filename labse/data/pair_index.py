@@ -11,7 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from labse.data.pair_record import TrainingPair, parse_training_pair
+from labse.data import pair_record
+from labse.data.pair_record import Pair
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
 from labse.files.atomic_write import atomic_file
 from labse.files.json_text import to_json
@@ -21,7 +22,7 @@ from labse.files.pairs import PairFile, check_pair_kind
 from labse.files.reading import MalformedRow, ReadOptions, Tally
 from labse.files.rows import Fields
 
-# Format of the saved arrays; an index of another version is made again.
+# Of what an index holds; another one is made anew.
 _INDEX_VERSION = 5
 
 
@@ -46,13 +47,13 @@ def index_file(
 ) -> FileIndex:
     """Indexes a file, or reads the index made before.
 
-    Compressed files are unpacked into the cache; the columns of a Parquet file
-    that training needs are copied into a .jsonl there.
+    Any kind of pairs can be indexed. Compressed files are unpacked into the
+    cache; of a Parquet file, what training needs becomes a .jsonl there.
 
     Args:
-      path: a file of pairs, of any kind.
+      path: of the file.
       cache: folder for the index and for copies.
-      options: how to read it.
+      options: what the file does not say by itself.
 
     Raises:
       InputError: the file is unreadable.
@@ -87,10 +88,10 @@ def index_file(
 
 
 def _name(path: str, options: ReadOptions) -> str:
-    """A name that changes with the file and the options."""
+    """Changes with the file and with how it is read."""
     status = os.stat(path)
     identity = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
-    # The share of malformed rows is checked later.
+    # How many malformed rows are too many is decided later.
     same = dataclasses.replace(options, max_malformed_share=0)
     return hashlib.sha256(f"{identity} {same}".encode()).hexdigest()[:16]
 
@@ -150,7 +151,7 @@ class _IndexBuilder:
             if fields is None:
                 self.tally.num_blank += 1
                 return
-            pair = parse_training_pair(fields, self._kind, file.parse)
+            pair = pair_record.parse(fields, self._kind, file.parse)
         except MalformedRow as row:
             self.tally.add_malformed(file.rows.shown_as, number, row)
             return
@@ -164,11 +165,11 @@ class _IndexBuilder:
         wanted: set[str],
         written: BinaryIO,
     ) -> None:
-        """One row as fields; the `wanted` ones are written as JSON."""
+        """One row as fields, of which those that are wanted are written."""
         try:
             if isinstance(row, MalformedRow):
                 raise row
-            pair = parse_training_pair(row, self._kind, file.parse)
+            pair = pair_record.parse(row, self._kind, file.parse)
         except MalformedRow as malformed:
             self.tally.add_malformed(file.rows.shown_as, number, malformed)
             return
@@ -178,7 +179,7 @@ class _IndexBuilder:
         self._add(pair, written.tell(), len(record))
         written.write(record + b"\n")
 
-    def _add(self, pair: TrainingPair, offset: int, length: int) -> None:
+    def _add(self, pair: Pair, offset: int, length: int) -> None:
         negatives = len(pair.hard_negatives)
         self.tally.num_rows += 1
         self._rows.append(

@@ -1,14 +1,15 @@
-"""A training pair from a row of a file.
+"""A training pair as it stands in a row of a file.
 
-`labse.files.pairs` reads what every program needs. Training reads two more
-fields, both optional.
+What a pair must have, in every program, is said by `labse.files.pairs`.
+Training reads two fields more, which may be missing.
 
 `hard_negatives`, the hardest first: sentences of the target's language that do
-not translate the source. A TFRecord has them as the strings of the feature,
-JSON and Parquet as a list of strings, a TSV as a cell with a JSON list (or
-nothing).
+not translate its source. In a TFRecord they are the strings of the feature, in
+JSON and Parquet a list of strings, in a TSV a cell that holds them as a JSON
+list; an empty cell is none.
 
-`corpus`: the name of the corpus the pair belongs to, for `data.corpus_weights`.
+`corpus`: which collection of texts the pair is of. `data.corpus_weights` speaks
+of it.
 """
 
 import json
@@ -21,12 +22,12 @@ from labse.files.kinds import TFRECORD, Kind
 from labse.files.reading import MalformedRow
 from labse.files.rows import Fields
 
-# A row's source, target and their languages, as `labse.files.pairs` reads them.
+# A row's source, target and their languages; `labse.files.pairs` has it.
 ParsePair = Callable[[Fields], tuple[str, str, str, str]]
 
 
-class TrainingPair(NamedTuple):
-    """One pair; texts are UTF-8."""
+class Pair(NamedTuple):
+    """One pair; texts in UTF-8."""
 
     source: bytes
     target: bytes
@@ -37,19 +38,17 @@ class TrainingPair(NamedTuple):
 
     @property
     def languages(self) -> str:
-        """The name of the language pair, "en-de"."""
+        """Both languages' name, "en-de"."""
         return f"{self.source_language}-{self.target_language}"
 
 
-def parse_training_pair(
-    fields: Fields, kind: Kind, parse_pair: ParsePair
-) -> TrainingPair:
-    """The pair of a row; raises `MalformedRow`."""
+def parse(fields: Fields, kind: Kind, parse_pair: ParsePair) -> Pair:
+    """A row's pair; raises `MalformedRow` where it is none."""
     source, target, source_language, target_language = parse_pair(fields)
     negatives = fields.get(HARD_NEGATIVES)
     if negatives:
         negatives = _negatives(negatives, kind)
-    return TrainingPair(
+    return Pair(
         source.encode(),
         target.encode(),
         source_language,
@@ -63,7 +62,7 @@ def _negatives(value: object, kind: Kind) -> tuple[bytes, ...]:
     if isinstance(value, bytes):
         raise _malformed("is not UTF-8")
     if isinstance(value, str):
-        # TFRecord: a feature of one string is read as that string.
+        # A single string of a TFRecord stands without a list.
         value = [value] if kind.rows == TFRECORD else _json_list(value)
     if not isinstance(value, list) or not all(
         isinstance(text, str) for text in value

@@ -1,9 +1,10 @@
 """Random access to the pairs of any number of files.
 
-Each file is indexed once, and the index is kept in a cache folder. So any pair
-can be read at any time, the order of training can be a pure function of seed
-and step, and a resumed run need not read what it has already used. Files may be
-of any kind that holds pairs (docs/file_formats.md, `labse.data.pair_record`).
+An index of where each pair starts is made once for each file and kept in a
+cache folder, so that the order of training can be a pure function of seed and
+step: any pair can be read at any time, and resuming reads nothing twice.
+Files: of every kind that holds pairs; see docs/file_formats.md and, for what
+training reads besides, `labse.data.pair_record`.
 """
 
 import hashlib
@@ -13,8 +14,8 @@ import pathlib
 
 import numpy as np
 
-from labse.data import pair_index
-from labse.data.pair_record import TrainingPair, parse_training_pair
+from labse.data import pair_index, pair_record
+from labse.data.pair_record import Pair
 from labse.errors import InputError
 from labse.files.kinds import find_files
 from labse.files.pairs import PairParser
@@ -45,7 +46,7 @@ class PairStore:
         Args:
           patterns: files of pairs, or globs.
           cache_folder: for indexes and unpacked files.
-          options: how to read them.
+          options: what the files do not say by themselves.
 
         Raises:
           InputError: no file matches, a file is unreadable, or too many rows
@@ -104,13 +105,18 @@ class PairStore:
     def __len__(self) -> int:
         return len(self.offsets)
 
-    def pair(self, index: int) -> TrainingPair:
-        """The pair with number `index`."""
+    def read(self, indices: np.ndarray) -> tuple[list[bytes], list[bytes]]:
+        """The sources and the targets of the pairs `indices`, UTF-8."""
+        pairs = [self.pair(index) for index in indices]
+        return [pair.source for pair in pairs], [pair.target for pair in pairs]
+
+    def pair(self, index: int) -> Pair:
+        """One pair with all that its record says."""
         file_id = self.file_ids[index]
         start = self.offsets[index]
         record = self._maps[file_id][start : start + self.lengths[index]]
         fields = self._decoders[file_id](record)
-        return parse_training_pair(fields, self._kinds[file_id], self._parse)
+        return pair_record.parse(fields, self._kinds[file_id], self._parse)
 
 
 def _map(path: str) -> mmap.mmap:

@@ -32,7 +32,7 @@ class SentenceEncoder(tf_keras.Model):
         self.config = config
         self.precision = precision
         self.transformer = build_transformer_encoder(config, precision)
-        # BERT's pooler is in every checkpoint, but is trained only if it is
+        # BERT's pooler is in every checkpoint, but learns only where it is
         # part of the embedding.
         self.transformer.pooler_layer.trainable = config.uses_pooler
 
@@ -111,5 +111,5 @@ class SentenceEncoder(tf_keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        """The inverse of `get_config`."""
+        """The encoder that `get_config` described."""
         return cls(**{**config, "config": EncoderConfig(**config["config"])})

@@ -1,11 +1,12 @@
 """Model Garden's BERT encoder, computed by a plain graph.
 
-Variables, their names, the configuration and therefore checkpoints are those
-of `official.nlp.modeling.networks.BertEncoderV2`. The same function is computed
-differently: one matmul for query, key and value, two-dimensional matmuls for
-all dense layers, layer normalisation and softmax in float32, and stateless
-dropout, whose masks are a pure function of a seed. This is faster on CPU, above
-all in bfloat16 (BUILD_NOTES.md), and makes a resumed run bit-identical.
+The variables, their names, the configuration and so the checkpoints are those
+of `official.nlp.modeling.networks.BertEncoderV2`. What differs is how the
+same function is computed: one matmul for query, key and value, two-dimensional
+matmuls for all dense layers, layer normalisation and softmax in float32, and
+stateless dropout, whose masks are a pure function of a seed. That is faster on
+CPU, most of all in bfloat16 (docs/design/), and lets a run be resumed bit by
+bit.
 """
 
 import tensorflow as tf
@@ -165,8 +166,8 @@ class TransformerEncoder(networks.BertEncoderV2):
     def _embed(self, inputs) -> tf.Tensor:
         """Word, position and type, normalised: float32 [batch * length, D].
 
-        Without blocks, words alone: layer normalisation would give all pieces
-        the same weight in their average (BUILD_NOTES.md).
+        Without blocks, words alone: layer normalisation would make all pieces
+        weigh the same in their average (docs/design/).
         """
         words = inputs.get(WORD_EMBEDDINGS)
         if words is None:

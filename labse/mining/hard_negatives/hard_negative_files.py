@@ -37,7 +37,7 @@ from labse.mining.hard_negatives.hard_negatives import (
 from labse.mining.work_folder import WorkFolder
 
 if TYPE_CHECKING:  # It needs TensorFlow.
-    from labse.data.pair_record import TrainingPair
+    from labse.data.pair_record import Pair
     from labse.data.pair_store import PairStore
 
 ENDINGS = (".tsv", ".tsv.gz", ".tfrecord")
@@ -260,13 +260,13 @@ def _write(
 
 def _rows(
     store: "PairStore", pairs: PairTexts, found: Negatives
-) -> Iterator[tuple["TrainingPair", list[str]]]:
+) -> Iterator[tuple["Pair", list[str]]]:
     for row, numbers in enumerate(found.texts):
         negatives = [pairs.texts[number] for number in numbers[numbers != NONE]]
         yield store.pair(row), negatives
 
 
-def _cells(pair: "TrainingPair", columns: tuple[str, ...]) -> list[bytes]:
+def _cells(pair: "Pair", columns: tuple[str, ...]) -> list[bytes]:
     values = (getattr(pair, name) for name in columns)
     return [v.encode() if isinstance(v, str) else v for v in values]
 
@@ -275,7 +275,7 @@ def _write_table(
     temporary: pathlib.Path,
     out: pathlib.Path,
     columns: tuple[str, ...],
-    rows: Iterable[tuple["TrainingPair", list[str]]],
+    rows: Iterable[tuple["Pair", list[str]]],
 ) -> int:
     count = 0
     with contextlib.ExitStack() as stack:
@@ -303,7 +303,7 @@ def _write_records(
     temporary: pathlib.Path,
     _,
     columns: tuple[str, ...],
-    rows: Iterable[tuple["TrainingPair", list[str]]],
+    rows: Iterable[tuple["Pair", list[str]]],
 ) -> int:
     import tensorflow as tf
 
