@@ -1,12 +1,13 @@
 """The index of the pairs of one file, kept in a cache folder."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -14,7 +15,6 @@ import numpy as np
 from labse.data import pair_record
 from labse.data.pair_record import Pair
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
-from labse.files.atomic_write import atomic_file
 from labse.files.json_text import to_json
 from labse.files.kinds import JSONL, PARQUET, Kind, check_content, kind_of
 from labse.files.lines import open_unpacked
@@ -70,8 +70,9 @@ def index_file(
     if not saved.exists() or not os.path.exists(read):
         builder = _IndexBuilder(kind)
         _index(path, kind, copy, builder, options)
-        with atomic_file(saved, "wb") as file:
-            np.savez(file, **builder.arrays())
+        temporary = cache / f"{name}.{os.getpid()}.tmp.npz"
+        np.savez(temporary, **builder.arrays())
+        temporary.replace(saved)
     if kind.rows == PARQUET:
         kind = Kind(JSONL, "")
     with np.load(saved, allow_pickle=False) as arrays:
@@ -123,14 +124,26 @@ def _index(
         *(options.source_column.partition(".")[0], options.source_column),
         *(options.target_column.partition(".")[0], options.target_column),
     }
-    with atomic_file(copy, "wb") as written:
+    with _replacing(copy) as written:
         for number, row in file.rows:
             builder.add_row(file, number, row, wanted, written)
 
 
 def _unpack(path: str, target: pathlib.Path) -> None:
-    with open_unpacked(path) as packed, atomic_file(target, "wb") as plain:
+    with open_unpacked(path) as packed, _replacing(target) as plain:
         shutil.copyfileobj(packed, plain, 2**20)
+
+
+@contextlib.contextmanager
+def _replacing(target: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file that is renamed to `target` when it is complete."""
+    temporary = target.with_name(f"{target.stem}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class _IndexBuilder:

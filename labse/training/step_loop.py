@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import tf_keras
 from absl import logging
+from tqdm import tqdm
 
 from labse.configs.schema import TrainingConfig
 from labse.errors import InputError
@@ -95,7 +96,8 @@ class StepLoop(tf_keras.callbacks.Callback):
         if any(self.stop) or step % self._config.checkpoint_every == 0:
             self._save(step)
         if self.stop.by_signal:
-            logging.warning(
+            self._report(
+                logging.WARNING,
                 "Received %s: saved a checkpoint at step %d. The same command "
                 "resumes from there.",
                 # With several workers the signal may have come to another one.
@@ -110,6 +112,11 @@ class StepLoop(tf_keras.callbacks.Callback):
         if not self._progress.is_logged(step):
             self._log(step)
         self._save(step)
+
+    def _report(self, level: int, message: str, *values) -> None:
+        """Logs a line above the progress bar, not at its end."""
+        with tqdm.external_write_mode():
+            logging.log(level, message, *values)
 
     def _log(self, step: int) -> None:
         self._check_finite()
@@ -129,7 +136,8 @@ class StepLoop(tf_keras.callbacks.Callback):
         # The run folder's configuration describes the last stage's model.
         if self._stage.is_final:
             self._stage.checkpoints.save_if_best(step, figures, task.score)
-        logging.info(
+        self._report(
+            logging.INFO,
             "Step %d: validation %s %.4f.",
             step,
             task.score,
@@ -181,7 +189,8 @@ class StepLoop(tf_keras.callbacks.Callback):
         worse = history.validations_after(self._folder, best["step"])
         if not self._workers.is_chief or worse < patience:
             return False
-        logging.info(
+        self._report(
+            logging.INFO,
             "Stopping early at step %d: the last %d validations were no better "
             "than that of step %d, %s %.4f (training.early_stopping_patience).",
             step,
