@@ -1,5 +1,6 @@
 """Tasks other than the dual encoder, through the same `Run`."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -213,6 +214,27 @@ def test_the_best_checkpoint_is_of_the_last_stage(grown):
 def test_a_task_that_does_not_validate_has_no_best_checkpoint(tmp_path):
     assert train(tmp_path, [LineTask()])
     assert not (tmp_path / "checkpoints" / "best").exists()
+
+
+def test_the_last_stage_stops_early_and_stays_stopped(tmp_path, caplog):
+    class ConstantTask(ParabolaTask):
+        def validate(self, model):
+            return {"fit": 0.5}
+
+    caplog.set_level("INFO", logger="absl")
+    patient = dataclasses.replace(CONFIG, early_stopping_patience=2)
+    for _ in range(2):
+        # Validated at 24, the best; 28 and 32 are no better.
+        assert train(tmp_path, [LineTask(), ConstantTask()], patient)
+        assert records(tmp_path)[-1]["step"] == 32
+        assert (
+            "Stopping early at step 32: the last 2 validations" in caplog.text
+        )
+        assert (
+            f"Finished at step 32. labse.load('{tmp_path}') opens the "
+            "checkpoint with the best validation fit, that of step 24: 0.5"
+        ) in caplog.text
+        caplog.clear()
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
