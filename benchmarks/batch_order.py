@@ -1,4 +1,4 @@
-"""What the order of examples is worth: P@1 after equal steps, three seeds.
+"""The effect of the order of examples: P@1 after equal steps, three seeds.
 
     python benchmarks/batch_order.py --data=DATA --init=runs/quickstart \
         [--setups fine_tune dan large] [--override=section.key=value]...
@@ -20,7 +20,7 @@ import numpy as np
 
 import labse
 from labse.configs import loading
-from labse.training import trainer
+from labse.training.dual_encoder_task import train_dual_encoder
 
 HELD_OUT = 500
 LANGUAGES = ("deu", "fra", "spa", "rus", "ita", "tur", "epo", "ces", "lat")
@@ -52,7 +52,7 @@ def read_pairs(folder: pathlib.Path, language: str) -> list[tuple[str, str]]:
 
 
 def write_training_pairs(path, folder, counts, held_out) -> int:
-    """A TSV of so many pairs of each language; returns how many."""
+    """Writes a TSV with `counts` pairs of each language; returns their sum."""
     english = {pair[1] for pair in held_out}
     foreign = {pair[0] for pair in held_out}
     rows = ["source\ttarget\tsource_language\ttarget_language"]
@@ -78,7 +78,7 @@ def accuracy(run: pathlib.Path, pairs: list[tuple[str, str]]) -> float:
 
 
 def main() -> None:
-    """Prints a line for each setup: each seed's P@1 and their mean."""
+    """Prints a line for each setup: the P@1 of each seed and their mean."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--init", required=True, help="A trained quickstart.")
@@ -101,7 +101,7 @@ def main() -> None:
                     f"training.seed={seed}",
                     *options.override,
                 ]
-                trainer.train(
+                train_dual_encoder(
                     loading.load(preset, overrides),
                     [str(train)],
                     f"{options.init}/vocab.txt",

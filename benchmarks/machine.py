@@ -1,4 +1,4 @@
-"""What the benchmarks say about the machine and about themselves."""
+"""What the benchmarks report about the machine and their own memory."""
 
 import contextlib
 import os
@@ -20,13 +20,13 @@ def machine() -> str:
 
 
 def peak_memory() -> int:
-    """Most bytes that this process has had in memory (Linux)."""
-    # Not getrusage: its peak begins with that of the process that started us.
+    """The peak of this process' resident memory in bytes (Linux)."""
+    # Not getrusage: its peak starts from that of the parent process.
     return memory("self")["VmHWM"]
 
 
 def memory(process: int | str) -> dict[str, int]:
-    """Bytes by the names of /proc's status; none of a process that ended."""
+    """Bytes by the names in /proc's status; empty for a zombie process."""
     status = pathlib.Path(f"/proc/{process}/status").read_text()
     return {
         name: int(size) * 1024

@@ -1,10 +1,9 @@
-"""An optimizer's step over a table of words: ours and Keras' AdamW, in turns.
+"""AdamW's step over a table of word embeddings: ours and Keras', in turns.
 
     python benchmarks/optimizer.py [--pieces=60000] [--size=256] [--rows=65536]
 
-The gradient is what a lookup gives: `rows` rows, many of them of the same
-piece. The best of the rounds counts; the tables must be equal at the end
-within rounding.
+The gradient is that of a lookup: `rows` rows, many of them of the same piece.
+The best round counts; the tables must be equal at the end within rounding.
 """
 
 import argparse
@@ -22,7 +21,7 @@ ROUNDS = 20
 
 
 def keras_optimizer() -> tf_keras.optimizers.Optimizer:
-    """Keras' own, set as ours."""
+    """Keras' AdamW with our settings."""
     ours = make_optimizer(TrainingConfig()).get_config()
     ours.pop("is_legacy_optimizer")
     optimizer = tf_keras.optimizers.AdamW.from_config(ours)
@@ -31,7 +30,7 @@ def keras_optimizer() -> tf_keras.optimizers.Optimizer:
 
 
 def stepper(optimizer, table: np.ndarray):
-    """A variable that starts as `table`, and the function of one step."""
+    """A variable initialized with `table`, and a function that trains it."""
     variable = tf.Variable(table)
     optimizer.build([variable])
 
@@ -54,7 +53,7 @@ def main() -> None:
     print(machine(), flush=True)
     random = np.random.default_rng(0)
     table = random.normal(0, 0.02, [options.pieces, options.size])
-    # Words are about as frequent as Zipf has it; piece 0 is the padding.
+    # Word frequencies follow Zipf's law approximately; piece 0 is the padding.
     ids = np.minimum(random.zipf(1.2, options.rows) - 1, options.pieces - 1)
     gradient = random.normal(0, 1e-3, [options.rows, options.size])
     inputs = tf.constant(ids), tf.constant(gradient.astype(np.float32))

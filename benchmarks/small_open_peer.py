@@ -3,28 +3,29 @@
     python benchmarks/small_open_peer.py --run=RUN --train=TSV --out=PEER
     labse evaluate --model=PEER --task=tatoeba --data=DATA --out=PEER-tatoeba
 
-RUN is our finished run. Taken over from it are the encoder's shape, activation,
-dropout and pooling, the vocabulary, the maximum lengths, the batch size,
-AdamW's settings, the norm of gradient clipping (ours takes a piece's rows one
-by one, theirs added up), the scale of the loss, the seed and how long it
-trained; the pairs are the same file. An encoder without blocks is the library's
-`StaticEmbedding`, which has no dropout. The rest is the library's way:
+RUN is our finished run. These are the same as in it: the encoder's shape,
+activation, dropout and pooling, the vocabulary, the maximum lengths, the batch
+size, AdamW's settings, the norm of gradient clipping (ours clips the rows of a
+piece one by one, theirs their sum), the scale of the loss, the seed, the
+training time and the file of pairs. An encoder without blocks is the library's
+`StaticEmbedding`, which has no dropout. Everything else is as the library does
+it:
 
 - `MultipleNegativesRankingLoss` in both directions, without a margin, the mean
   of the two where ours is their sum;
 - batches without duplicates (`NO_DUPLICATES_HASHED`), which the library
   recommends for this loss, where ours masks them;
-- pairs as often as they stand in the file, where ours evens out languages
-  (`data.language_exponent`) and weighs corpora (`data.corpus_weights`), and no
-  grouping by length: the library has none of these for pairs;
-- float32 or bfloat16 autocast, whichever makes the faster step on this machine,
-  by a short trial before the clock starts.
+- each pair as often as it occurs in the file, where ours balances languages
+  (`data.language_exponent`) and corpora (`data.corpus_weights`); the library
+  has neither for pairs;
+- float32 or bfloat16 autocast, whichever makes the faster step on this machine
+  in a short trial before the clock starts.
 
-The learning rate rises and falls as ours does, over the time instead of over
-the steps: how many steps there will be nobody knows. Reading the pairs, the
+The learning rate follows the same schedule as ours, over time instead of steps,
+because the number of steps is not known in advance. Reading the pairs, the
 trial and the library's hashing are not counted.
 
-It is run by the interpreter of the peer's environment and imports nothing of
+Run it with the interpreter of the peer's environment; it imports nothing of
 this project.
 """
 
@@ -66,7 +67,7 @@ SAY_EVERY = 60.0  # seconds
 
 @dataclasses.dataclass
 class Clock:
-    """When to stop, and how far the training is; starts at the first step."""
+    """Measures how much of the training is done, from the first step on."""
 
     seconds: float | None
     max_steps: int | None
@@ -77,11 +78,11 @@ class Clock:
     shortest: float = float("inf")  # of all steps
 
     def start(self) -> None:
-        """The first step begins."""
+        """To be called before the first step."""
         self._start = self._said = self.now()
 
     def tick(self) -> None:
-        """A step is done."""
+        """To be called after each step."""
         self.steps += 1
         now = self.now()
         self.shortest = min(self.shortest, now - self._start - self.elapsed)
@@ -91,7 +92,7 @@ class Clock:
             print(f"{self.elapsed:.0f} s: step {self.steps}", flush=True)
 
     def share(self, steps: int) -> float:
-        """How far the training is after so many steps, from 0 to 1."""
+        """The share of the training that is done after `steps`, 0 to 1."""
         if self.max_steps:
             return min(steps / self.max_steps, 1.0)
         expected = self.elapsed * steps / self.steps if self.steps else 0.0
@@ -104,18 +105,18 @@ class Clock:
 
 
 class Stop(TrainerCallback):
-    """Starts the clock and obeys it."""
+    """Stops training when the clock is over."""
 
     def __init__(self, clock: Clock):
         self._clock = clock
 
     def on_step_begin(self, args, state, control, **kwargs):
-        """The first step begins."""
+        """Starts the clock at the first step."""
         if state.global_step == 0:
             self._clock.start()
 
     def on_step_end(self, args, state, control, **kwargs):
-        """A step is done."""
+        """Advances the clock."""
         self._clock.tick()
         control.should_training_stop = self._clock.is_over
 
@@ -186,7 +187,7 @@ def training_length(config: dict) -> int:
 
 
 def cut(tokenizer, max_length: int) -> None:
-    """Cuts texts where ours are cut; here they have no [CLS] and no [SEP]."""
+    """Truncates texts where ours are; these have no [CLS] and no [SEP]."""
     tokenizer.enable_truncation(max_length - 2)
 
 
@@ -242,7 +243,7 @@ def train(
     compute_dtype: str,
     clock: Clock,
 ) -> float:
-    """Trains until the clock says so; returns the mean of the last losses."""
+    """Trains until the clock is over; returns the mean of the last losses."""
     training = config["training"]
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
@@ -285,7 +286,7 @@ def train(
 def choose_compute_dtype(
     config: dict, vocabulary: pathlib.Path, pairs: datasets.Dataset
 ) -> str:
-    """The one with the shorter steps on this machine."""
+    """The one with the shorter step on this machine."""
     batch = config["training"]["global_batch_size"]
     some = pairs.select(range(min(len(pairs), 2 * TRIAL_STEPS * batch)))
     seconds = {}
@@ -304,7 +305,7 @@ def choose_compute_dtype(
 
 
 def time_of(run: pathlib.Path, batch_size: int) -> tuple[float, int]:
-    """Seconds that our run trained, as its history has it, and its steps."""
+    """The training time of our run in seconds, and its number of steps."""
     seconds, last = 0.0, 0
     for line in (run / "history.jsonl").read_text().splitlines():
         record = json.loads(line)

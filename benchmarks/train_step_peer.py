@@ -52,7 +52,7 @@ def make_step(arguments, compute_dtype):
 
 
 def main():
-    """Answers requests until stdin ends."""
+    """Answers requests until the end of stdin."""
     parser = argparse.ArgumentParser()
     for name in ("pairs", "length", "layers", "vocab_size"):
         parser.add_argument(f"--{name}", type=int, required=True)

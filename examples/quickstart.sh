@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The whole life of a model in one folder: translations -> pairs -> vocabulary
-# -> training -> evaluation on strings never seen -> SavedModels -> proof.
+# A model from start to finish: translations -> pairs -> vocabulary -> training
+# -> evaluation on held-out strings -> SavedModels -> verification.
 # usage: examples/quickstart.sh [FOLDER]
 set -euo pipefail
 run=${1:-runs/quickstart}
@@ -26,4 +26,4 @@ if [[ ! -d $run/export ]]; then
 fi
 step labse verify "$run/export"
 step python "$here/nearest_translations.py" "$run" "$data/heldout.tsv"
-printf '\nThe report is %s/report.html, the SavedModels are in %s/export.\n' "$run" "$run"
+printf '\nReport: %s/report.html. SavedModels: %s/export.\n' "$run" "$run"

@@ -1,4 +1,4 @@
-"""The names that data carries, declared once.
+"""The names of features and columns, declared once.
 
 Model inputs are int32 [batch, length]; the names are TF Hub's (transformer
 encoder API), not ours.
@@ -10,13 +10,13 @@ MODEL_INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 SOURCE = "source"
 TARGET = "target"
 HARD_NEGATIVES = "hard_negatives"
-TRUNCATED = "truncated"  # int32 [batch]; 1 where a side was cut; optional
+TRUNCATED = "truncated"  # int32 [batch]; 1 if a side was truncated; optional
 
 # Records on disk: columns of a TSV with a header, features of a TFRecord.
 SOURCE_LANGUAGE = "source_language"
 TARGET_LANGUAGE = "target_language"
 PAIR_COLUMNS = (SOURCE, TARGET, SOURCE_LANGUAGE, TARGET_LANGUAGE)
-# Which collection of texts a pair is of; optional.
+# The name of the corpus that a pair comes from; optional.
 CORPUS = "corpus"
 TEXT = "text"
 LANGUAGE = "language"

@@ -1,8 +1,8 @@
 """Names of languages: a locale as software writes it -> one short tag.
 
 The tags look like BCP 47's (https://www.rfc-editor.org/info/bcp47): `de`,
-`pt-BR`, `zh-Hans`, `sr-Latn`. A part that says nothing is left out, as BCP 47
-asks: `de_DE.UTF-8` and `de` are both `de`, so that one language does not
+`pt-BR`, `zh-Hans`, `sr-Latn`. Parts that add nothing are left out, as BCP 47
+recommends: `de_DE.UTF-8` and `de` are both `de`, so that a language does not
 count twice when corpora are balanced.
 """
 
@@ -17,8 +17,8 @@ _LOCALE = re.compile(
     r"(?:@(?P<modifier>[A-Za-z0-9]+))?"
 )
 
-# The modifiers of glibc and gettext that name a script or a variant. Any other
-# may change the language beyond recognition, so it makes the locale unknown.
+# The modifiers of glibc and gettext that name a script or a variant. A locale
+# with any other modifier is unknown, because it may be another language.
 _MODIFIER_SCRIPTS = {
     "arabic": "Arab",
     "cyrillic": "Cyrl",
@@ -43,7 +43,7 @@ _REPLACED = {
     "no": "nb",
 }
 
-# A script that every reader of the language expects without being told.
+# The script that readers expect of a language if none is named.
 _DEFAULT_SCRIPTS = {
     "az": "Latn",
     "ku": "Latn",
@@ -66,8 +66,8 @@ _DEFAULT_REGIONS = dict(
     locale.split("_") for locale in _DEFAULT_REGION_LOCALES.split()
 )
 
-# Chinese is written in two scripts and localised by region; the script is what
-# the text shows, so a region alone is turned into it.
+# Chinese is written in two scripts and localised by region. The text shows the
+# script, so a region alone is replaced by its script.
 _CHINESE_SCRIPTS = {
     "CN": "Hans",
     "SG": "Hans",
@@ -97,10 +97,10 @@ _KNOWN = frozenset(_KNOWN_CODES.split())
 
 
 def language_tag(locale: str) -> str | None:
-    """The tag of a locale, or None where it is not the name of one.
+    """The tag of a locale; None if this is not a locale's name.
 
-    Only the form is checked, so that a language without a two-letter code
-    passes; ask `is_known_language` where a mere word could stand instead.
+    Only the form is checked, so that languages without a two-letter code pass.
+    Use `is_known_language` as well if the name may be an ordinary word.
 
     Args:
       locale: `de`, `pt_BR`, `zh-cn`, `sr@latin`, `ca_ES.UTF-8@valencia`, ...
@@ -129,7 +129,7 @@ def language_tag(locale: str) -> str | None:
 
 
 def _shorten(language: str, script: str, region: str) -> tuple[str, str]:
-    """Leaves out the script and the region that say nothing."""
+    """Leaves out a script and a region that add nothing."""
     if language == "zh":
         script = script or _CHINESE_SCRIPTS.get(region, "")
         if region == _CHINESE_DEFAULT_REGIONS.get(script):
@@ -148,19 +148,19 @@ def primary_language(tag: str) -> str:
 
 
 def is_known_language(tag: str) -> bool:
-    """Whether the tag's language is one that software is translated into.
+    """Whether software is translated into the tag's language.
 
-    Tells the folder `is` (Icelandic) from the folder `src`, though not from
-    the folder of someone who means the English word.
+    This distinguishes the folder `is` (Icelandic) from the folder `src`, though
+    not from a folder named after the English word.
     """
     return primary_language(tag) in _KNOWN
 
 
 def parent_tag(tag: str) -> str | None:
-    """The tag that a regional one falls back on: `es` of `es-MX`.
+    """The tag that a regional tag falls back on: `es` for `es-MX`.
 
-    A script is never given up: `sr-Latn` does not fall back on `sr`, which
-    its readers may not be able to read. None where there is no parent.
+    A script is never dropped: `sr-Latn` does not fall back on `sr`, which its
+    readers may not be able to read. None if there is no parent.
     """
     parts = tag.split("-")
     if len(parts) == 1 or len(parts[-1]) == 4:

@@ -3,18 +3,19 @@ r"""Trains a dual encoder on translation pairs.
     labse train --config=labse_base --train='pairs/*.tfrecord' \
         --vocab=vocab.txt --out=RUN
 
-Pairs are of any format of docs/file_formats.md: .tsv with a header, .jsonl,
-.parquet, TFRecords. They have a source and a target, and if you like
+Pairs may be in any format of docs/file_formats.md: .tsv with a header, .jsonl,
+.parquet, TFRecord. They have a source and a target and, optionally,
 source_language, target_language, corpus and hard_negatives. Malformed rows are
-left out up to the share data.max_malformed_share.
+skipped up to the share data.max_malformed_share.
 
-Started again with the same command, a run resumes from its last checkpoint.
-SIGTERM and Ctrl-C save one and then stop, with exit code 143 or 130.
+The same command resumes a run from its last checkpoint. SIGTERM and Ctrl-C
+save a checkpoint and then stop, with exit code 143 or 130.
 
-With --validation the checkpoint that is best on these pairs is kept beside the
-last one, and it is the one that labse.load, labse evaluate and labse export
-open. --override=training.early_stopping_patience=N stops training once N
-validations in a row (every training.validate_every steps) were no better.
+With --validation, the checkpoint with the best accuracy on these pairs is kept
+beside the last one; labse.load, labse evaluate and labse export open that one.
+--override=training.early_stopping_patience=N stops training after N
+validations in a row (one every training.validate_every steps) that were no
+better.
 """
 
 import signal
@@ -35,13 +36,13 @@ def define_flags(flags: FlagSet) -> None:
         "section.key=value, e.g. training.num_steps=1000; repeatable.",
     )
     flags.strings("train", None, file_flags.PAIR_FILES, required=True)
-    # The share of malformed rows is in the configuration.
+    # The share of malformed rows is a key of the configuration.
     file_flags.define_pair_flags(flags, has_share=False)
     flags.string(
         "validation",
         "",
-        "Pairs to validate on while training, read as --train is; the "
-        "checkpoint that is best on them is the one that labse.load opens.",
+        "Pairs to validate on while training, in the same formats as --train; "
+        "labse.load opens the checkpoint that is best on them.",
     )
     flags.string("vocab", None, "vocab.txt.", required=True)
     flags.string("out", None, "The run folder.", required=True)
@@ -51,7 +52,7 @@ def define_flags(flags: FlagSet) -> None:
         f"Starts a new run from the encoder of a model. {MODEL_HELP}",
     )
     flags.choice(
-        "distribution", "auto", _DISTRIBUTIONS, "Devices that train together."
+        "distribution", "auto", _DISTRIBUTIONS, "The devices to train on."
     )
     flags.string("tpu", "", "TPU name; on a TPU VM: local.")
 
@@ -61,12 +62,12 @@ def main(flags: FlagSet) -> int:
     from labse.configs import loading
 
     config = loading.load(flags.config, flags.override)
-    from labse.training import trainer
+    from labse.training import dual_encoder_task
 
     reading = file_flags.options(
         flags, max_malformed_share=config.data.max_malformed_share
     )
-    finished = trainer.train(
+    finished = dual_encoder_task.train_dual_encoder(
         config,
         flags.train,
         flags.vocab,
@@ -77,17 +78,17 @@ def main(flags: FlagSet) -> int:
         tpu=flags.tpu,
         reading=reading,
     )
-    # A signal that came to this process has ended it by now.
+    # If the signal had come to this process, it would have ended by now.
     return 0 if finished else 128 + signal.SIGTERM
 
 
 def _validation(path: str, reading):
-    """Judges an encode function on the file's pairs, by language."""
+    """A function that evaluates an encode function on the file's pairs."""
     if not path:
         return None
     from labse.evaluation.tasks import pairs
 
-    # A mistake in the file is told at once.
+    # So that a mistake in the file is reported before training.
     pairs.read_pairs(path, reading)
 
     def validate(encode) -> dict:

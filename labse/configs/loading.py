@@ -1,7 +1,7 @@
 """Reads, overrides and saves configurations, strictly.
 
-An unknown key or a value of the wrong type is an `InputError` that names the
-key and the nearest valid one.
+An unknown key or a value of the wrong type raises an `InputError` that names
+the key and the nearest valid one.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ _RENAMED = {"training.precision": "training.compute_dtype"}
 
 
 def preset_names() -> list[str]:
-    """The names that `load` takes, sorted."""
+    """The names of the presets, sorted."""
     return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
 
 
@@ -35,8 +35,8 @@ def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
     """A preset or a YAML file, with `section.key=value` overrides applied.
 
     Raises:
-      InputError: there is no such preset or file, it is not YAML, or a key or
-        value does not fit the schema; or one key is overridden twice.
+      InputError: there is no such preset or file, it is not YAML, a key or
+        value does not fit the schema, or a key is overridden twice.
     """
     values = _read(name_or_path)
     _refuse_repeated(overrides)
@@ -46,10 +46,10 @@ def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
 
 
 def load_saved(path: str) -> tuple[ExperimentConfig, list[str]]:
-    """A run's saved configuration, also of an earlier version.
+    """A run's saved configuration, possibly of an earlier version.
 
     Returns:
-      the configuration, and the keys in it that this version does not have.
+      the configuration, and its keys that no longer exist.
 
     Raises:
       InputError: see `load`.
@@ -83,11 +83,11 @@ def _read(name_or_path: str) -> dict:
 
 
 def read_values(path: str | os.PathLike) -> dict:
-    """The sections of a YAML file as plain dicts, not checked."""
+    """The sections of a YAML file as plain dicts, unchecked."""
     try:
         text = pathlib.Path(path).read_text(encoding="utf-8")
         values = yaml.safe_load(text) or {}
-    # Of a date or a number that is none, PyYAML raises ValueError itself.
+    # PyYAML raises ValueError for an impossible date or number.
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(values, dict):
@@ -101,7 +101,7 @@ def _refuse_repeated(overrides: list[str]) -> None:
         key, _, text = override.partition("=")
         if key in texts:
             raise InputError(
-                f"A key is overridden once. Received {key} twice: "
+                f"A key may be overridden once. Received {key} twice: "
                 f"{texts[key]!r} and {text!r}. Leave one out."
             )
         texts[key] = text
@@ -119,7 +119,7 @@ def _apply(values: dict, override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(
-            f"{override!r} has no readable value: {error}"
+            f"The value of {override!r} is not YAML: {error}"
         ) from error
     if not isinstance(values.setdefault(section, {}), dict):
         raise InputError(f"{section!r} must hold keys and values.")
@@ -196,12 +196,12 @@ def _check_names(mapping: dict, key: str) -> None:
         if not (isinstance(name, str) and name):
             raise InputError(
                 f"The keys of {key} must be names. Received: {name!r}. "
-                "Put it in quotes if it is one."
+                "Put it in quotes."
             )
 
 
 def _is_number(value) -> bool:
-    """Also for text such as 1e-3, which YAML 1.1 does not take as a float."""
+    """Also for text such as 1e-3, which YAML 1.1 does not read as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return False
     try:

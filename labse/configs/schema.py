@@ -1,7 +1,7 @@
-"""Every choice of an experiment, typed; the defaults are the paper's.
+"""Every setting of an experiment, typed; the defaults are the paper's.
 
-Sections are those of Feng et al., ACL 2022. Where the paper is silent, the
-comment says whose number it is.
+Section numbers are those of Feng et al., ACL 2022. Where the paper does not
+give a value, the comment names its source.
 """
 
 import dataclasses
@@ -9,12 +9,12 @@ import dataclasses
 from labse.errors import InputError
 
 POOLINGS = ("cls", "cls_tanh", "mean", "mean_tanh")
-# Those with BERT's pooler, a dense layer and tanh, after them.
+# Those followed by BERT's pooler, a dense layer and tanh.
 POOLER_POOLINGS = ("cls_tanh", "mean_tanh")
 ACTIVATIONS = ("gelu", "gelu_tanh")
-# Whose ids, and the most bytes of a word that is not [UNK] there: 100
-# characters of up to 4 bytes for Hugging Face, tensorflow_text.BertTokenizer's
-# default for TF Hub.
+# The tokenizer whose ids are reproduced, and its limit on the bytes of a word;
+# longer words become [UNK]. Hugging Face: 100 characters of up to 4 bytes. TF
+# Hub: the default of tensorflow_text.BertTokenizer.
 MAX_BYTES_PER_WORD = {"hugging_face": 400, "tensorflow_hub": 100}
 TOKENIZER_IDS = tuple(MAX_BYTES_PER_WORD)
 COMPUTE_DTYPES = ("float32", "mixed_bfloat16")
@@ -35,7 +35,7 @@ class EncoderConfig:
     """The shared BERT encoder (section 3.2 and appendix A: BERT Base)."""
 
     vocab_size: int = 501_153  # Section 3.2; set from the vocabulary file.
-    # 0 is a deep averaging network: the pieces' embeddings, averaged (appendix
+    # 0: a deep averaging network, the mean of the pieces' embeddings (appendix
     # B's weaker encoder; Iyyer et al. 2015).
     num_layers: int = 12
     num_heads: int = 12
@@ -46,9 +46,9 @@ class EncoderConfig:
     # BERT's gelu is the tanh approximation in Google's code and the exact one
     # in Hugging Face's; the difference is at most 4.7e-4 per activation.
     activation: str = "gelu_tanh"
-    # Section 3.2: the l2-normalised [CLS]. The released weights put BERT's
-    # tanh pooler in between ("cls_tanh"). "mean_tanh" is the same dense layer
-    # and tanh over the mean.
+    # Section 3.2: the l2-normalised [CLS]. The released weights have BERT's
+    # tanh pooler before the normalisation ("cls_tanh"). "mean_tanh" applies the
+    # same dense layer and tanh to the mean.
     pooling: str = "cls"
     dropout: float = 0.1  # BERT.
     attention_dropout: float = 0.1  # BERT.
@@ -95,13 +95,13 @@ class TokenizerConfig:
     """Text to pieces."""
 
     max_length: int = 128  # Section 3.2, with [CLS] and [SEP].
-    # Long words of Thai, Khmer, Lao and Burmese stay words; 100 characters,
-    # Hugging Face's limit, are at most 400 bytes.
+    # Longer words become [UNK]; 400 bytes keep the long words of Thai, Khmer,
+    # Lao and Burmese. Hugging Face's limit, 100 characters, is at most 400.
     max_bytes_per_word: int = 400
-    # Uncased BERT: lower case, accents stripped. LaBSE is cased.
+    # For uncased BERT: lower case, accents stripped. LaBSE is cased.
     lower_case: bool = False
-    # Whose tokenizer's ids: Hugging Face's, or those of the preprocessors on
-    # TF Hub, which differ in control characters, spaces and long words.
+    # The tokenizer whose ids are reproduced: Hugging Face's or TF Hub's. They
+    # differ in control characters, spaces and long words.
     ids: str = "hugging_face"
 
     def __post_init__(self):
@@ -110,7 +110,7 @@ class TokenizerConfig:
         most = MAX_BYTES_PER_WORD[self.ids]
         if self.ids == "tensorflow_hub" and self.max_bytes_per_word != most:
             raise InputError(
-                "tokenizer.ids=tensorflow_hub are ids with "
+                "tokenizer.ids=tensorflow_hub requires "
                 f"tokenizer.max_bytes_per_word={most}. Received: "
                 f"{self.max_bytes_per_word}. Set both."
             )
@@ -128,8 +128,8 @@ class LossConfig:
     logit_scale: float = 10.0  # Footnote 11.
     margin: float = 0.3  # Footnote 11.
     bidirectional: bool = True  # Eq. 4.
-    # Off-diagonal pairs with the same source or the same target text are
-    # translations too, not negatives. The paper does not say.
+    # Duplicate masking: pairs of the batch with the same source or target text
+    # are translations, too, and not used as negatives. Not in the paper.
     mask_duplicates: bool = True
 
     def __post_init__(self):
@@ -140,30 +140,30 @@ class LossConfig:
 class DataConfig:
     """Pairs to batches."""
 
-    # Longest text while training, with [CLS] and [SEP]; 0: as long as
-    # tokenizer.max_length. Positions beyond it learn nothing, but a network
-    # without blocks has none.
+    # Longest text during training, with [CLS] and [SEP]; 0: as long as
+    # tokenizer.max_length. Positions beyond it are not trained; an encoder
+    # without blocks has no positions.
     max_length: int = 0
-    # A language's share of the examples is its share of the pairs to this
-    # power; 1 takes the pairs as they are, 0 all languages alike.
+    # A language's share of the examples is proportional to its number of pairs
+    # to this power: 1 leaves the pairs as they are, 0 gives all languages the
+    # same share.
     language_exponent: float = 1.0
-    # A pair of the corpus of this name (`labse.features.CORPUS`) counts as so
-    # many pairs, those of other corpora as one. All pairs of a language that
-    # have one weight get at least one example an epoch.
+    # Weights by name of the corpus (`labse.features.CORPUS`): how many pairs
+    # each of its pairs counts as; 1 for other corpora. In each epoch, the pairs
+    # of a language with the same weight get at least one example together.
     corpus_weights: dict[str, float] = dataclasses.field(
         default_factory=dict, hash=False
     )
-    # Lengths that texts are padded to, each at most the longest while
-    # training; empty: always the longest.
+    # Lengths to which texts are padded, none above the longest of training;
+    # empty: always to the longest.
     length_buckets: tuple[int, ...] = ()
     # With buckets, the texts of a batch are sorted by length and encoded in
-    # this many parts, each padded to its own bucket. Which pairs make up a
-    # batch does not depend on it.
+    # this many parts, each padded to its own bucket. The batch stays the same.
     length_chunks: int = 4
-    # Lines that are no pair are skipped up to this share, and then refused.
+    # Malformed lines are skipped up to this share; above it the run is refused.
     max_malformed_share: float = 0.01
-    # Hard negatives of each pair that are read from its record and appended
-    # to the batch's other targets; 0: none. Appendix B: 3.
+    # Number of hard negatives read from each pair's record and added to the
+    # batch's targets; 0: none. Appendix B: 3.
     hard_negatives: int = 0
 
     def __post_init__(self):
@@ -179,14 +179,14 @@ class DataConfig:
         weights = self.corpus_weights.values()
         if not all(1e-6 <= weight <= 1e6 for weight in weights):
             raise InputError(
-                "data.corpus_weights must be between 1e-6 and 1e6. To do "
-                "without a corpus leave its pairs out. Received: "
+                "data.corpus_weights must be between 1e-6 and 1e6. To exclude "
+                "a corpus, leave its pairs out. Received: "
                 f"{self.corpus_weights}."
             )
         buckets = list(self.length_buckets)
         if buckets != sorted(set(buckets)) or (buckets and buckets[0] < 3):
             raise InputError(
-                "data.length_buckets must rise and start at 3 or more. "
+                "data.length_buckets must increase and start at 3 or more. "
                 f"Received: {buckets}."
             )
 
@@ -195,11 +195,11 @@ class DataConfig:
 class TrainingConfig:
     """Optimisation (section 3.2)."""
 
-    global_batch_size: int = 4096  # 128 a core, 32 cores.
+    global_batch_size: int = 4096  # 128 on each of 32 cores.
     num_steps: int = 50_000  # From pre-trained weights; 500k without.
     learning_rate: float = 1e-3  # With linear decay to zero.
-    # The paper does not say; the authors' published configuration warms up
-    # over 1 % of the steps.
+    # Not in the paper; the authors' published configuration warms up over 1 %
+    # of the steps.
     warmup_steps: int = 500
     weight_decay: float = 0.01  # BERT; not on biases and layer norms.
     adam_beta_1: float = 0.9  # BERT.
@@ -213,8 +213,8 @@ class TrainingConfig:
     log_every: int = 100
     checkpoint_every: int = 1000
     validate_every: int = 1000
-    # Training stops once this many validations in a row were not better than
-    # the best one before; 0: never.
+    # Training stops after this many validations in a row that were no better
+    # than the best one before; 0: never.
     early_stopping_patience: int = 0
 
     def __post_init__(self):
@@ -229,11 +229,7 @@ class TrainingConfig:
             "checkpoint_every",
             "validate_every",
         )
-        _not_negative(self, "early_stopping_patience")
-        if self.seed < 0:
-            raise InputError(
-                f"training.seed must be at least 0. Received: {self.seed}."
-            )
+        _not_negative(self, "early_stopping_patience", "seed")
         for name in ("log_every", "checkpoint_every", "validate_every"):
             if getattr(self, name) % self.steps_per_execution:
                 raise InputError(
@@ -278,7 +274,7 @@ class ExperimentConfig:
         if buckets and buckets[-1] > self.training_length:
             raise InputError(
                 "data.length_buckets must be at most data.max_length, or "
-                "tokenizer.max_length where that is 0. "
+                "tokenizer.max_length if that is 0. "
                 f"Received: {list(buckets)} and {self.training_length}."
             )
 
@@ -287,8 +283,8 @@ class ExperimentConfig:
     ) -> "ExperimentConfig":
         """The experiment with another model, or another length of texts.
 
-        What training alone needs does not bind who runs a model: where texts
-        become shorter, lengths of the data that are over go with them.
+        Settings of training must not limit how a model is used: if texts
+        become shorter, longer lengths in the data section are reduced.
         """
         longest = min(
             self.data.max_length or tokenizer.max_length, tokenizer.max_length
@@ -305,7 +301,7 @@ class ExperimentConfig:
 
     @property
     def training_length(self) -> int:
-        """The longest text while training, with [CLS] and [SEP]."""
+        """The longest text during training, with [CLS] and [SEP]."""
         return self.data.max_length or self.tokenizer.max_length
 
 
@@ -317,27 +313,22 @@ def _choice(config, name: str, choices: tuple[str, ...]) -> None:
         )
 
 
-def _positive(config, *names: str) -> None:
+def _require(config, names: tuple[str, ...], rule: str, holds) -> None:
     for name in names:
-        if not getattr(config, name) > 0:
-            raise InputError(
-                f"{name} must be greater than 0. "
-                f"Received: {getattr(config, name)}."
-            )
+        value = getattr(config, name)
+        if not holds(value):
+            raise InputError(f"{name} must {rule}. Received: {value}.")
+
+
+def _positive(config, *names: str) -> None:
+    _require(config, names, "be greater than 0", lambda value: value > 0)
 
 
 def _not_negative(config, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 0:
-            raise InputError(
-                f"{name} must be at least 0. Received: {getattr(config, name)}."
-            )
+    _require(config, names, "be at least 0", lambda value: value >= 0)
 
 
 def _probability(config, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(config, name) <= 1:
-            raise InputError(
-                f"{name} must lie between 0 and 1. "
-                f"Received: {getattr(config, name)}."
-            )
+    _require(
+        config, names, "lie between 0 and 1", lambda value: 0 <= value <= 1
+    )

@@ -8,7 +8,7 @@ from labse.data.pair_store import PairStore
 from labse.features import HARD_NEGATIVES, SOURCE, TARGET, TRUNCATED
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
-# Stands for a hard negative that a pair does not have. No text is empty.
+# In place of a missing hard negative. No other text is empty.
 _ABSENT = b""
 
 
@@ -24,27 +24,26 @@ def batches(
 ) -> tf.data.Dataset:
     """The batches of `steps`, for each step one batch for each replica.
 
-    The dataset has no state that would have to be saved: started at another
-    step it gives what it would have given there.
+    The dataset has no state to save: its batches depend on the step alone.
 
     Args:
-      store: where the pairs are read.
-      order: which pairs a step takes.
+      store: the pairs.
+      order: which pairs belong to the batch of a step.
       tokenizer: text to pieces.
-      max_length: every row is padded or cut to this length.
+      max_length: every row is padded or truncated to this length.
       steps: consecutive steps.
       replica_batch_size: pairs in one replica's batch.
       replicas: the replicas, of all in the job, that this pipeline feeds.
-      hard_negatives: how many of each pair's hard negatives to give, the
-        first ones of its record. A pair with fewer gets entries whose
-        `input_mask` is all 0, which the loss leaves out.
+      hard_negatives: the number of hard negatives of each pair, the first ones
+        of its record. If it has fewer, padding is added: entries whose
+        `input_mask` is all 0, which the loss ignores.
 
     Returns:
       dataset of dicts of `source` and `target`, each the model inputs, int32
-      [replica_batch_size, max_length], and of `truncated`, int32
-      [replica_batch_size], 1 where either side was cut. With
-      `hard_negatives` there is an entry of that name, the model inputs,
-      int32 [replica_batch_size, hard_negatives, max_length].
+      [replica_batch_size, max_length], and `truncated`, int32
+      [replica_batch_size], 1 where either side was truncated. With
+      `hard_negatives` also an entry of that name, the model inputs, int32
+      [replica_batch_size, hard_negatives, max_length].
     """
     sides = {SOURCE: replica_batch_size, TARGET: replica_batch_size}
     if hard_negatives:

@@ -1,16 +1,19 @@
-"""Which pairs make up the batch of a step: a pure function of seed and step.
+"""The sampler: which pairs make up the batch of a step.
 
-The examples form an endless stream of epochs, each a whole number of batches
-that holds at least as many examples as there are pairs. A language with n_l
-of the n pairs gets a share proportional to n_l ** exponent of it, and goes
-through all its pairs before it repeats one. Where pairs have weights, each
-counts as that many: in n_l, and in its part of the language's share. The pairs
-of one language and weight, a group, go round by themselves.
+A pure function of seed and step, so that a resumed run needs no state.
 
-A copy of a pair is no negative of it, so a batch holds a pair once wherever
-the group has enough others: each batch takes its rows of a group, an equal
-number in all batches of an epoch but for one, from consecutive places of one
-circle through the group's pairs.
+An epoch is the smallest whole number of batches with at least as many examples
+as there are pairs. The pairs of one language and one weight form a group. A
+language with n_l pairs gets a share of the epoch's examples proportional to
+n_l ** exponent, divided among its groups; a pair of weight w counts as w pairs
+in both. A group goes through all its pairs before it repeats one, across
+epochs.
+
+A copy of a pair is not a negative of it, so a batch should not hold a pair
+twice if its group has enough others. Therefore a group's pairs form a circle,
+a fixed random permutation; each epoch takes the next stretch of the circle, and
+each batch a contiguous part of that stretch. All batches of an epoch take the
+same number of rows from a group, or one more.
 """
 
 import functools
@@ -19,7 +22,7 @@ import numpy as np
 
 
 class ExampleOrder:
-    """Answers which pairs are in the global batch of any step."""
+    """Computes the pairs of the global batch of any step."""
 
     def __init__(
         self,
@@ -32,13 +35,13 @@ class ExampleOrder:
         """Groups the pairs by language, and by weight.
 
         Args:
-          languages: int [n], each pair's language (or pair of languages).
+          languages: int [n], each pair's language (or language pair).
           batch_size: pairs in a global batch.
-          seed: another seed is another order.
-          language_exponent: 1 takes the pairs as they are, 0 gives every
+          seed: determines the order.
+          language_exponent: 1 leaves the pairs as they are, 0 gives every
             language the same share.
-          pair_weights: float [n] > 0, as how many pairs each counts; default
-            one.
+          pair_weights: float [n] > 0, the number of pairs that each pair counts
+            as; by default 1.
         """
         self._batch_size = batch_size
         self._seed = seed
@@ -56,13 +59,13 @@ class ExampleOrder:
         )
         random = self._random(0)
         self._circles = [random.permutation(members) for members in groups]
-        # Two steps may be read at the same time, on both sides of a border.
+        # The pipeline may read two steps at once, of two epochs.
         self._epoch = functools.lru_cache(maxsize=2)(self._make_epoch)
 
     def batch(self, step: int) -> np.ndarray:
         """The pairs of step `step` (from 0): int64 [batch_size]."""
-        epoch, place = divmod(int(step), self._num_batches)
-        return self._epoch(epoch)[place]
+        epoch, number = divmod(int(step), self._num_batches)
+        return self._epoch(epoch)[number]
 
     def _random(self, *stream: int) -> np.random.Generator:
         seeds = np.random.SeedSequence([self._seed, *stream])
@@ -75,8 +78,8 @@ class ExampleOrder:
         batch_numbers = random.permutation(self._num_batches)
         examples, batches, next_extra = [], [], 0
         for group in random.permutation(len(self._circles)):
-            # One row more in some batches: dealt like cards, so that every
-            # batch gets as many.
+            # Some batches take one row more of this group: in turn over all
+            # groups, so that all batches get the same size.
             stop = next_extra + extra_rows[group]
             dealt = np.arange(next_extra, stop) % self._num_batches
             next_extra = stop
@@ -86,15 +89,16 @@ class ExampleOrder:
             examples.append(self._examples(group, epoch, random))
         order = np.argsort(np.concatenate(batches), kind="stable")
         result = np.concatenate(examples)[order]
-        # Within a batch by chance: each replica takes a slice of its rows.
+        # Shuffled within a batch, because each replica takes a slice of it.
         return random.permuted(result.reshape(-1, self._batch_size), axis=1)
 
     def _examples(self, group: int, epoch: int, random) -> np.ndarray:
         """A group's examples of an epoch, in order: int64 [share].
 
-        They go on where the last epoch stopped, and stop where the next one
-        will go on. Between these two places the circle is shuffled anew: which
-        pairs a started round still has to take does not depend on it.
+        They start where the last epoch stopped on the circle. These two places,
+        `start` and `stop`, cut the circle into two arcs, and each arc is
+        shuffled anew for this epoch. That does not change which pairs lie
+        between them, so a round begun in one epoch is completed by the next.
         """
         circle, share = self._circles[group], int(self._shares[group])
         start = epoch * share % len(circle)
@@ -122,26 +126,26 @@ def epoch_shares(
     weights: np.ndarray,
     num_examples: int,
 ) -> np.ndarray:
-    """How many examples of an epoch each group gets: int64, each >= 1.
+    """The number of an epoch's examples for each group: int64, each >= 1.
 
     Args:
-      sizes: int [groups], pairs of each.
+      sizes: int [groups], the number of pairs of each.
       exponent: a language's share is proportional to the sum over its groups
         of sizes * weights, to this power.
       languages: int [groups], the language of each.
-      weights: float [groups], as how many pairs each of its pairs counts.
-      num_examples: of the epoch, at least as many as there are groups; the
-        sum of the shares.
+      weights: float [groups], of each of the group's pairs.
+      num_examples: of the epoch, the sum of the shares; at least the number of
+        groups.
     """
     counts = sizes * weights
     totals = np.bincount(languages, counts)[languages]
     parts = totals**exponent * (counts / totals)
-    # One for each group, the rest in proportion to what is above one.
+    # One for each group, the rest in proportion to what exceeds one.
     above_one = np.maximum(num_examples * parts / parts.sum() - 1, 0)
     rest = num_examples - len(sizes)
     quotas = rest * above_one / max(above_one.sum(), 1e-9)
     shares = np.floor(quotas + 1e-9).astype(np.int64)
-    # Those that lost most by rounding down get one more.
+    # Largest remainders: the groups that rounding cut most get one more.
     order = np.argsort(shares - quotas, kind="stable")
     shares[order[: rest - shares.sum()]] += 1
     return shares + 1

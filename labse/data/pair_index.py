@@ -1,4 +1,4 @@
-"""Where the pairs of one file begin; kept in a cache folder."""
+"""The index of the pairs of one file, kept in a cache folder."""
 
 import dataclasses
 import hashlib
@@ -27,10 +27,10 @@ _INDEX_VERSION = 5
 
 
 class FileIndex(NamedTuple):
-    """Where the pairs of one file are."""
+    """The offsets of the pairs of one file, and what training must know."""
 
-    path: str  # what is read: the file, or its unpacked copy
-    kind: Kind  # of what is read
+    path: str  # of the file, or of its unpacked copy
+    kind: Kind  # of that file
     columns: tuple[str, ...] | None  # of a TSV
     offsets: np.ndarray  # int64 [pairs], bytes
     lengths: np.ndarray  # int32 [pairs], bytes
@@ -134,7 +134,7 @@ def _unpack(path: str, target: pathlib.Path) -> None:
 
 
 class _IndexBuilder:
-    """Collects where a file's pairs are and which of its rows are none."""
+    """Collects the offsets of a file's pairs, and its malformed rows."""
 
     def __init__(self, kind: Kind):
         self.columns: tuple[str, ...] | None = None
@@ -187,7 +187,7 @@ class _IndexBuilder:
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it, as `FileIndex` has it; columns and tally in JSON."""
+        """The fields of `FileIndex`; columns and tally as JSON."""
         columns = list(zip(*self._rows, strict=True)) or [()] * 5
         languages, language_names = _number(columns[2])
         corpora, corpus_names = _number(columns[3])
@@ -205,7 +205,7 @@ class _IndexBuilder:
 
 
 def _number(values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Which of the names each value is, int32 [n], and the names, sorted."""
+    """The index of each value among the names, int32 [n]; sorted names."""
     names = sorted(set(values))
     numbers = {name: number for number, name in enumerate(names)}
     return (

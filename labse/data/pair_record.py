@@ -34,7 +34,7 @@ class Pair(NamedTuple):
     source_language: str
     target_language: str
     hard_negatives: tuple[bytes, ...]
-    corpus: str  # empty where it names none
+    corpus: str  # "" without a corpus
 
     @property
     def languages(self) -> str:
@@ -67,7 +67,7 @@ def _negatives(value: object, kind: Kind) -> tuple[bytes, ...]:
     if not isinstance(value, list) or not all(
         isinstance(text, str) for text in value
     ):
-        raise _malformed("is no list of strings")
+        raise _malformed("is not a list of strings")
     if not all(text.strip() for text in value):
         raise _malformed("has an empty text")
     return tuple(text.encode() for text in value)
@@ -79,12 +79,12 @@ def _json_list(cell: str) -> object:
     try:
         return json.loads(cell)
     except (ValueError, RecursionError) as error:
-        raise _malformed(f"is no JSON: {error}") from error
+        raise _malformed(f"is not JSON: {error}") from error
 
 
 def _malformed(what: str) -> MalformedRow:
     return MalformedRow(
         f"bad {HARD_NEGATIVES}",
-        f"{HARD_NEGATIVES} is a list of texts, in a TSV in JSON. This one "
-        f"{what}",
+        f"{HARD_NEGATIVES} must be a list of texts (in a TSV, as JSON). This "
+        f"one {what}",
     )

@@ -29,10 +29,10 @@ class PairStore:
     Attributes:
       lengths: int32 [n], bytes of each pair's record.
       languages: int32 [n], index into `language_names`.
-      language_names: such as "en-de", sorted.
+      language_names: language pairs such as "en-de", sorted.
       corpora: int32 [n], index into `corpus_names`.
-      corpus_names: sorted; "" for pairs that name none.
-      num_hard_negatives: int32 [n], how many each pair brings.
+      corpus_names: sorted; "" for pairs without a corpus.
+      num_hard_negatives: int32 [n], of each pair's record.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class PairStore:
         tally.log()
         sizes = [len(file.offsets) for file in files]
         if not sum(sizes):
-            raise InputError(f"There are no pairs in {', '.join(patterns)}.")
+            raise InputError(f"No pairs found in {', '.join(patterns)}.")
         self.file_ids = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
         self.offsets = np.concatenate([file.offsets for file in files])
         self.lengths = np.concatenate([file.lengths for file in files])
@@ -85,10 +85,10 @@ class PairStore:
         self._maps = [_map(file.path) for file in files]
 
     def identity(self, with_corpora: bool = False) -> str:
-        """Changes with the pairs, their order, or where they begin.
+        """A hash of the pairs' offsets, languages and hard negatives.
 
         Args:
-          with_corpora: also with their corpora.
+          with_corpora: also of their corpora.
         """
         digest = hashlib.sha256()
         for array in (self.file_ids, self.offsets, self.lengths):
@@ -127,7 +127,7 @@ def _map(path: str) -> mmap.mmap:
 def _merge(
     files: list[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(names, numbers) of each file -> all names, and all numbers in these."""
+    """Merges (names, indices into them) of several files."""
     names = np.unique(np.concatenate([names for names, _ in files]))
     numbers = [
         np.searchsorted(names, own_names).astype(np.int32)[own]

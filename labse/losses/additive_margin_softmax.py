@@ -1,24 +1,32 @@
 """Additive-margin softmax over a batch of translation pairs (Eq. 1-4).
 
-Pure functions of tensors. The rows are this replica's pairs, the columns the
-candidates of the whole global batch, so the logits take O(local batch x
-global batch) memory. Who gathers the columns is `modeling.cross_replica`'s
-business.
+Pure functions of tensors. Rows are this replica's pairs, columns are the
+candidates of the whole global batch, which the caller has gathered
+(`modeling.cross_replica`). The logits are [local, global]: 128 x 4096 floats,
+2 MiB, for the paper's batch on each of 32 cores. Row i's positive is column
+`first_row + i`; all other columns are negatives, except for duplicates.
+
+Duplicate masking: one sentence often occurs in several pairs of a batch (the
+same English sentence with many languages). The other pair's translation is then
+a correct one, an accidental negative. So a column is masked if its pair has the
+source text or the target text of the row's pair. Texts are compared by 64-bit
+fingerprints of their pieces, because the texts of other replicas are not here.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-# A masked logit; exp(-1e9) is 0 in float32, and 0 x -1e9 is not NaN.
+# Added to masked logits: exp(-1e9) is 0 in float32. Not -inf, since 0 * -inf is
+# NaN.
 _MASKED = -1e9
 
 
 class Candidates(NamedTuple):
-    """The columns: every replica's embeddings, in the order of the replicas.
+    """The columns: all replicas' embeddings, in the order of the replicas.
 
-    `source_texts` and `target_texts` are fingerprints, int32 [global, k]; two
-    texts are taken as equal if all k numbers are; k is 1 or 2.
+    Texts are `text_fingerprints`, int32 [n, k] with k 1 or 2; two texts are
+    equal if all k numbers are. Without them no duplicates are masked.
     """
 
     source: tf.Tensor  # [global, dim]
@@ -27,17 +35,17 @@ class Candidates(NamedTuple):
     target_texts: tf.Tensor | None = None  # int32 [global, k]
     hard_negatives: tf.Tensor | None = None  # [global negatives, dim]
     hard_negative_texts: tf.Tensor | None = None  # int32 [negatives, k]
-    # int32 [negatives]; 0 where a pair had no hard negative to give.
+    # int32 [negatives]; 0 where a pair had too few hard negatives.
     hard_negative_mask: tf.Tensor | None = None
 
 
 class Ranking(NamedTuple):
-    """What one direction gives for each local row."""
+    """The results of one direction for each local row."""
 
     loss: tf.Tensor  # float32 [local]
     correct: tf.Tensor  # bool [local]; the positive has the highest cosine
-    # float32 [local]; distinct texts that compete. Without the candidates'
-    # texts, candidates that compete.
+    # float32 [local]; the number of distinct texts among the row's negatives
+    # (of negatives, if the candidates' texts are not given).
     num_negatives: tf.Tensor
 
 
@@ -57,9 +65,9 @@ def additive_margin_softmax(
       source: [local, dim], unit rows; row i and `target` row i are a pair.
       target: [local, dim], unit rows.
       candidates: the columns; by default the rows themselves.
-      first_row: the column at which the local rows stand in `candidates`.
+      first_row: the column of the first local row's positive.
       logit_scale: factor of the cosines (footnote 11: 10).
-      margin: taken from the positives' cosines (footnote 11: 0.3).
+      margin: subtracted from the positives' cosines (footnote 11: 0.3).
       bidirectional: whether target -> source is added.
 
     Returns:
@@ -83,22 +91,21 @@ def rank_both_directions(
 ) -> tuple[Ranking, Ranking]:
     """Source -> target with the hard negatives, and target -> source.
 
-    Arguments as in `additive_margin_softmax`. An off-diagonal pair that has
-    the positive's source text or target text is a translation as well, so it
-    is no negative in either direction. Neither is a hard negative that has
-    the target text of the positive or of such a pair.
+    Arguments as in `additive_margin_softmax`. Duplicate masking is the same in
+    both directions. A hard negative is masked if its text is the target of the
+    row's own pair or of a masked one.
     """
     local = tf.shape(source)[0]
     positives = first_row + tf.range(local)
     by_source, by_target = _same_texts(candidates, positives)
-    same = tf.maximum(by_source, by_target)
+    same = tf.maximum(by_source, by_target)  # [local, global]
     negatives = candidates.hard_negatives
     forward_candidates, forward_same = candidates.target, same
     if negatives is not None:
         forward_candidates = tf.concat([candidates.target, negatives], axis=0)
         forward_same = tf.concat(
-            [same, _no_hard_negatives(candidates, same)], axis=1
-        )
+            [same, _masked_hard_negatives(candidates, same)], axis=1
+        )  # [local, global + negatives]
     forward = _rank(
         source, forward_candidates, positives, forward_same, logit_scale, margin
     )
@@ -127,7 +134,7 @@ def _rank(rows, candidates, positives, same, logit_scale, margin) -> Ranking:
         tf.cast(candidates, tf.float32),
     )
     cosines = tf.matmul(rows, candidates, transpose_b=True)  # [local, columns]
-    positive = tf.one_hot(positives, tf.shape(candidates)[0])  # 1 at the pair's
+    positive = tf.one_hot(positives, tf.shape(candidates)[0])
     masked = same * (1.0 - positive) * _MASKED
     logits = logit_scale * (cosines - margin * positive) + masked
     loss = tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(
@@ -152,14 +159,14 @@ def _equal(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
 def _same_texts(
     candidates: Candidates, positives: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """1.0 where the source, and where the target, is the positive's text.
+    """1.0 where a column has the row's source text; and its target text.
 
-    Both [local, global].
+    The row's own column included. Both [local, global].
     """
     if candidates.target_texts is None:
         columns = tf.shape(candidates.target)[0]
-        nowhere = tf.zeros([tf.shape(positives)[0], columns])
-        return nowhere, nowhere
+        none = tf.zeros([tf.shape(positives)[0], columns])
+        return none, none
     by_source, by_target = (
         _equal(tf.gather(texts, positives), texts)
         for texts in (candidates.source_texts, candidates.target_texts)
@@ -170,30 +177,34 @@ def _same_texts(
 def _distinct_negatives(
     texts: tf.Tensor, partners: tf.Tensor, same_partner, positives
 ) -> tf.Tensor:
-    """How many distinct texts compete with each positive: float32 [local].
+    """The number of distinct texts among a row's negatives: float32 [local].
 
-    All do but those of which every column is left out: the positive's own,
-    and those that stand in the batch with the positive's partner alone.
+    A text is not a negative if all its columns are masked. These are the
+    positive's text, and texts whose only partner in the batch is the row's
+    own: masking by the partner then covers every column of the text. Counting
+    them this way takes sorts of [global]; comparing all texts with each other
+    would take [global, global].
 
     Args:
       texts: int64 [global], the columns' texts.
       partners: int64 [global], the other sides of their pairs.
-      same_partner: float32 [local, global], 1.0 where that is the positive's.
+      same_partner: float32 [local, global], 1.0 where that is the row's own.
       positives: int32 [local], the positives' columns.
     """
     first, copies = _copies(texts)
     _, pair_copies = _copies(_mixed(texts, partners))
+    # A text has one partner if its pair occurs as often as the text itself.
     one_partner = tf.cast(tf.equal(copies, pair_copies), tf.float32)
-    left_out = tf.linalg.matvec(same_partner, first * one_partner)
+    masked = tf.linalg.matvec(same_partner, first * one_partner)
     # The positive's own text, unless that is counted already.
-    left_out += 1.0 - tf.gather(one_partner, positives)
-    return tf.reduce_sum(first) - left_out
+    masked += 1.0 - tf.gather(one_partner, positives)
+    return tf.reduce_sum(first) - masked
 
 
 def _distinct_hard_negatives(
     candidates: Candidates, targets: tf.Tensor
 ) -> tf.Tensor:
-    """How many texts the hard negatives add to the targets: float32 scalar."""
+    """The number of hard negatives' texts that are no targets: float32 []."""
     texts = _joined(candidates.hard_negative_texts)
     present = tf.ones_like(texts)
     if candidates.hard_negative_mask is not None:
@@ -208,10 +219,10 @@ def _distinct_hard_negatives(
 
 
 def _copies(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether each is the first of its kind, and how many are equal to it.
+    """1.0 at each text's first occurrence, and the number of occurrences.
 
     Returns:
-      float32 [n] of 1.0 and 0.0, and int32 [n].
+      float32 [n] and int32 [n].
     """
     order = tf.argsort(texts, stable=True)
     ranks = tf.argsort(order, stable=True)
@@ -224,28 +235,31 @@ def _copies(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _mixed(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """A hash of two numbers: int64 [n]; products wrap around."""
+    """A hash of two numbers: int64 [n]; the product wraps around."""
     return one * -7046029254386353131 + other
 
 
-def _no_hard_negatives(candidates: Candidates, same: tf.Tensor) -> tf.Tensor:
-    """1.0 where a hard negative is none for a row: [local, negatives].
+def _masked_hard_negatives(
+    candidates: Candidates, same: tf.Tensor
+) -> tf.Tensor:
+    """1.0 where a hard negative is masked for a row: [local, negatives].
 
-    It is the text of one of the row's translations in the batch (`same`, the
-    positive among them), or it is not there at all.
+    It has the target text of one of the row's translations in the batch
+    (`same`, which includes the positive), or it is padding.
     """
     columns = tf.shape(candidates.hard_negatives)[0]
     result = tf.zeros([tf.shape(same)[0], columns])
     if candidates.target_texts is not None:
-        # By sorting: the table of equal texts would be as large as the global
-        # batch squared.
+        # By sorting the targets: comparing each with each hard negative would
+        # take [global, negatives], 4096 x 12288 for 3 hard negatives a pair.
         texts = _joined(candidates.target_texts)
         wanted = _joined(candidates.hard_negative_texts)
         order = tf.argsort(texts, stable=True)
         texts = tf.gather(texts, order)
-        # Of the targets up to each place, how many are a row's translations.
+        # The number of the row's translations among the first i targets, so
+        # that a difference of two is the number among equal targets.
         counts = tf.cumsum(tf.gather(same, order, axis=1), axis=1)
-        counts = tf.pad(counts, [[0, 0], [1, 0]])
+        counts = tf.pad(counts, [[0, 0], [1, 0]])  # [local, global + 1]
         ends, starts = (
             tf.gather(counts, tf.searchsorted(texts, wanted, side), axis=1)
             for side in ("right", "left")
@@ -266,8 +280,9 @@ def _joined(texts: tf.Tensor) -> tf.Tensor:
 def text_fingerprints(word_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Two 32-bit hashes of each text's pieces, computed in the graph.
 
-    Padding does not count, so a text has one fingerprint whatever its batch.
-    Two of n different texts agree with a chance of about n^2 / 2^65.
+    Padding does not count, so a text has the same fingerprint in every batch.
+    Any two of n different texts collide with a probability of about n^2 / 2^65
+    (4e-13 for 4096 texts).
 
     Args:
       word_ids: int32 [batch, length].
@@ -282,7 +297,7 @@ def text_fingerprints(word_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         (-1640531535, 374761393),
         (-2048144777, 668265263),
     ):
-        # int32 products wrap around, on every device alike.
+        # int32 products wrap around on all devices.
         mixed = word_ids * multiplier + positions * offset
         for shift in (15, 13):
             mixed ^= tf.bitwise.right_shift(mixed, shift)

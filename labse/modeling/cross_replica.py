@@ -1,29 +1,43 @@
-"""Gathers every replica's rows, with gradients (section 3.3, Figure 3)."""
+"""Gathers all replicas' rows, with gradients (section 3.3, Figure 3).
+
+How the loss of the global batch comes out of R replicas with b pairs each:
+
+- Gathered: each replica's source and target embeddings, [b, dim] to [R b, dim],
+  and the fingerprints of their texts. Rows stay in the order of the replicas.
+- Labels shift: the positive of local row i on replica r is column r b + i.
+- Gradients: each replica computes the losses of its own b rows only. These
+  depend on all replicas' embeddings, so the gradient of the gather sends every
+  replica the sum of what all losses say about its rows.
+- Average: each replica divides its sum of losses by R b, the global batch, and
+  the optimizer adds up the replicas' gradients. Dividing by b instead would
+  give R times the gradient of the global batch's mean.
+"""
 
 import tensorflow as tf
 
 
 def replica_id() -> int | tf.Tensor:
-    """This replica's place in the order of `cross_replica_concat`."""
+    """This replica's index in the order of `cross_replica_concat`."""
     context = tf.distribute.get_replica_context()
     return 0 if context is None else context.replica_id_in_sync_group
 
 
 def num_replicas() -> int:
-    """How many replicas compute this step together."""
+    """The number of replicas that compute this step together."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def cross_replica_concat(x: tf.Tensor) -> tf.Tensor:
     """Concatenates `x` of all replicas along the first axis.
 
-    To be called in replica context, by all replicas, outside any tf.cond. Each
-    replica puts its rows into its own slot of a zero tensor and all slots are
-    summed. Unlike `ReplicaContext.all_gather`, the sum is a collective of
-    TPU, of XLA on GPU and of several workers alike, keeps static shapes and
-    multiplies by the replica's own slot, so that a tensor that all replicas
-    share is gathered as well. Its gradient is the sum of all replicas'
-    gradients, cut to the own slot. A sum of one number and zeros is exact.
+    Call it in replica context, on all replicas, outside any tf.cond. Each
+    replica puts its rows into its own slot of a zero tensor, and the tensors
+    are summed; a sum of one number and zeros is exact. Unlike
+    `ReplicaContext.all_gather`, this all-reduce works on TPU, with XLA on GPU
+    and across workers, keeps static shapes, and also gathers a tensor that is
+    the same on all replicas. (It sends about twice as much; the paper's 4096
+    embeddings of 768 are 12 MiB.) Its gradient is the sum of all replicas'
+    gradients, restricted to this replica's slot.
 
     Args:
       x: float32 or int32 [local, ...], of the same shape on every replica.

@@ -24,30 +24,33 @@ from labse.modeling.cross_replica import (
     replica_id,
 )
 from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.modeling.trainable_model import TrainableModel
 from labse.modeling.transformer_encoder import WORD_EMBEDDINGS
+
+METRICS = ("loss", "in_batch_accuracy", "negatives", "truncated")
 
 
 @tf_keras.utils.register_keras_serializable(package="labse")
-class DualEncoder(tf_keras.Model):
+class DualEncoder(TrainableModel):
     """Trains a `SentenceEncoder` with plain Keras `compile` and `fit`.
 
     A batch is a dict: `source` and `target`, each a dict of `MODEL_INPUTS`,
     int32 [batch, length], and optionally `hard_negatives`, the same with int32
-    [batch, negatives, length]; one whose `input_mask` is all 0 does not count.
-    Negatives are taken from all replicas, so the loss and the gradients depend
-    on the global batch alone, not on how it is spread. Every replica must get
-    the same number of pairs.
+    [batch, negatives, length]; one whose `input_mask` is all 0 is padding.
+    Negatives come from all replicas, so loss and gradients depend on the global
+    batch alone, not on its distribution. Every replica must get the same number
+    of pairs.
 
     Args:
       encoder: shared by sources, targets and hard negatives.
       loss: margin, scale and direction.
-      seed: dropout follows from it and the optimizer's step, so that a
-        restored run draws what the uninterrupted one would have drawn.
-      length_buckets: texts are encoded at the smallest of these lengths that
-        holds them; none: as they come. Shapes stay static.
+      seed: with the optimizer's step it determines dropout, so that a restored
+        run draws the masks that an uninterrupted one would have drawn.
+      length_buckets: padding is cut to the smallest of these lengths that
+        fits the longest text; empty: not cut. Shapes stay static.
       length_chunks: with buckets, the texts of a batch are sorted by length
-        and encoded in this many parts, each at its own bucket. Vectors, loss
-        and negatives are those of the whole batch.
+        and encoded in this many parts, each at its own bucket. Embeddings,
+        loss and negatives are those of the whole batch.
     """
 
     def __init__(
@@ -60,24 +63,12 @@ class DualEncoder(tf_keras.Model):
         name="dual_encoder",
         **kwargs,
     ):
-        super().__init__(name=name, **kwargs)
+        super().__init__(METRICS, name=name, **kwargs)
         self.encoder = encoder
         self.loss_config = loss or LossConfig()
         self.seed = seed
         self.length_buckets = tuple(length_buckets)
         self.length_chunks = length_chunks
-        self._means = {
-            name: tf_keras.metrics.Mean(name=name)
-            for name in ("loss", "in_batch_accuracy", "negatives", "truncated")
-        }
-        # The first step whose loss or gradients were not finite, or -1.
-        self.non_finite_step = tf.Variable(
-            -1,
-            trainable=False,
-            dtype=tf.int64,
-            name="non_finite_step",
-            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
 
     def build(self, input_shape=None):
         """Creates every variable."""
@@ -88,8 +79,8 @@ class DualEncoder(tf_keras.Model):
         """Embeds both sides, in one call of the encoder.
 
         Returns:
-          dict of `source` and `target`, float32 [batch, dim], and of
-          `hard_negatives`, float32 [batch * negatives, dim], if there are any.
+          dict of `source` and `target`, float32 [batch, dim], and, if given,
+          `hard_negatives`, float32 [batch * negatives, dim].
         """
         flat = {side: _flatten(inputs[side]) for side in _sides(inputs)}
         joined, rows = _concat(list(flat.values()))
@@ -117,7 +108,7 @@ class DualEncoder(tf_keras.Model):
         }
         embeddings = []
         for number in range(chunks):
-            # Rows of different chunks must not draw the same dropout.
+            # Different chunks must not draw the same dropout masks.
             own_seed = seed
             if seed is not None:
                 own_seed = tf.random.experimental.stateless_fold_in(
@@ -130,9 +121,9 @@ class DualEncoder(tf_keras.Model):
         return _unsort(tf.concat(embeddings, axis=0), order)
 
     def _encode_chunk(self, inputs, buckets, training, seed):
-        """Embeds texts at the smallest bucket that holds them all."""
-        # Looked up at full length: the gradient of a lookup inside would have
-        # another number of rows in each branch, which XLA does not take.
+        """Embeds texts at the smallest bucket that fits them all."""
+        # Looked up at full length: a lookup inside the branches would have a
+        # gradient with a different number of rows in each, which XLA rejects.
         words = self.encoder.transformer.word_embeddings(
             inputs["input_word_ids"]
         )
@@ -191,57 +182,24 @@ class DualEncoder(tf_keras.Model):
             margin=self.loss_config.margin,
         )
 
-    def _pair_losses(self, inputs, training):
-        """Each pair's loss, float32 [batch], and the metrics' update."""
+    def replica_loss(self, inputs, training):
+        """The sum of this replica's pair losses over the global batch size."""
         forward, backward = self._rank(inputs, training)
-        losses = forward.loss
+        losses = forward.loss  # float32 [batch]
         if self.loss_config.bidirectional:
             losses += backward.loss
-        self._means["loss"].update_state(losses)
+        self.means["loss"].update_state(losses)
         correct = tf.cast(forward.correct, tf.float32)
-        self._means["in_batch_accuracy"].update_state(correct)
-        self._means["negatives"].update_state(forward.num_negatives)
+        self.means["in_batch_accuracy"].update_state(correct)
+        self.means["negatives"].update_state(forward.num_negatives)
         truncated = inputs.get(TRUNCATED, tf.zeros([1], tf.int32))
-        self._means["truncated"].update_state(truncated)
-        return losses
-
-    def train_step(self, data):
-        """One step: the mean loss over the global batch goes down."""
-        inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
-        step = tf.identity(self.optimizer.iterations)
-        with tf.GradientTape() as tape:
-            losses = self._pair_losses(inputs, training=True)
-            # The optimizer adds up the replicas' gradients, and the gather's
-            # gradient adds up what the others' losses say about the own rows;
-            # so each replica divides by the global batch.
-            global_batch = tf.shape(losses)[0] * num_replicas()
-            loss = tf.reduce_sum(losses) / tf.cast(global_batch, tf.float32)
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self._note_non_finite(loss, gradients, step)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return {name: mean.result() for name, mean in self._means.items()}
-
-    def _note_non_finite(self, loss, gradients, step):
-        finite = tf.math.is_finite(loss + tf.linalg.global_norm(gradients))
-        # One replica's trouble is everybody's after this step.
-        bad = cross_replica_concat(tf.cast(~finite, tf.int32)[None])
-        first = (self.non_finite_step < 0) & tf.reduce_any(bad > 0)
-        self.non_finite_step.assign(tf.where(first, step, self.non_finite_step))
-
-    def test_step(self, data):
-        """The metrics of a batch, without dropout and without learning."""
-        inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
-        self._pair_losses(inputs, training=False)
-        return {name: mean.result() for name, mean in self._means.items()}
-
-    @property
-    def metrics(self):
-        """Reset by Keras at the start of each epoch."""
-        return list(self._means.values())
+        self.means["truncated"].update_state(truncated)
+        # Not the local batch: see `cross_replica` ("Average").
+        global_batch = tf.shape(losses)[0] * num_replicas()
+        return tf.reduce_sum(losses) / tf.cast(global_batch, tf.float32)
 
     def get_config(self):
-        """What `from_config` needs."""
+        """The arguments of `from_config`."""
         return {
             "name": self.name,
             "encoder": tf_keras.utils.serialize_keras_object(self.encoder),
@@ -253,17 +211,17 @@ class DualEncoder(tf_keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        """The model that `get_config` described."""
+        """The inverse of `get_config`."""
         encoder = tf_keras.utils.deserialize_keras_object(config["encoder"])
         loss = LossConfig(**config["loss"])
         return cls(**{**config, "encoder": encoder, "loss": loss})
 
 
 def _unsort(rows: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """Puts `rows`, `tf.gather(result, order)`, back: [n, dim].
+    """The inverse of `tf.gather(x, order)`, given its result: [n, dim].
 
-    A permutation's gradient is the opposite permutation; that of `tf.gather`
-    would have another number of rows in each step, which XLA does not take.
+    The gradient of a permutation is the inverse permutation. That of
+    `tf.gather` would be sparse, with a number of rows that XLA cannot know.
     """
 
     @tf.custom_gradient
@@ -290,7 +248,7 @@ def _flatten(inputs) -> dict[str, tf.Tensor]:
 
 
 def _concat(parts: list[dict]) -> tuple[dict, list]:
-    """Joins batches, padded to the longest, and gives each one's rows."""
+    """Concatenates batches, padded to the longest; and each one's rows."""
     lengths = [tf.shape(part["input_mask"])[1] for part in parts]
     static = {part["input_mask"].shape[1] for part in parts}
     longest = max(static) if None not in static else None

@@ -36,7 +36,7 @@ class SentenceEncoder(tf_keras.Model):
         self.transformer.pooler_layer.trainable = config.uses_pooler
 
     def build(self, input_shape=None, word_table: bool = True):
-        """Creates every variable; the table of words only if asked to."""
+        """Creates every variable; `word_table`: also the word embeddings."""
         self.transformer.build(word_table=word_table)
         self.built = True
 
@@ -46,14 +46,13 @@ class SentenceEncoder(tf_keras.Model):
         Args:
           inputs: dict of `MODEL_INPUTS`, int32 [batch, length].
           training: whether dropout is on.
-          seed: int32 [2], from which dropout's masks follow.
-          blocks: the weights as `transformer.block_weights()` gives them, if
-            they were made before.
+          seed: int32 [2], determines dropout's masks; random if None.
+          blocks: `transformer.block_weights()`, if computed before.
 
         Returns:
           float32 [batch, hidden_size], each row of length 1.
         """
-        # Of the last block's output only [CLS] is asked for.
+        # Only [CLS] of the last block's output is used.
         output_range = 1 if self.config.pooling.startswith("cls") else None
         return self.all_outputs(inputs, training, seed, blocks, output_range)[
             "default"
@@ -70,9 +69,10 @@ class SentenceEncoder(tf_keras.Model):
         """The outputs of TF Hub's transformer encoder API.
 
         Returns:
-          `default` float32 [batch, hidden_size], of length 1; `pooled_output`,
-          the same before normalisation; `sequence_output` float32 [batch,
-          length, hidden_size]; `encoder_outputs`, one such for each block.
+          `default` float32 [batch, hidden_size], rows of length 1;
+          `pooled_output`, the same before normalisation; `sequence_output`
+          float32 [batch, length, hidden_size]; `encoder_outputs`, the output
+          of each block, of the same shape.
         """
         outputs = self.transformer(
             inputs,
@@ -93,7 +93,7 @@ class SentenceEncoder(tf_keras.Model):
             return outputs["sequence_output"][:, 0]
         if self.config.pooling == "cls_tanh":
             return outputs["pooled_output"]
-        weights = tf.expand_dims(tf.cast(mask, tf.float32), -1)
+        weights = tf.expand_dims(tf.cast(mask, tf.float32), -1)  # [B, L, 1]
         total = tf.reduce_sum(outputs["sequence_output"] * weights, axis=1)
         mean = total / tf.maximum(tf.reduce_sum(weights, axis=1), 1.0)
         if self.config.pooling == "mean":
@@ -101,7 +101,7 @@ class SentenceEncoder(tf_keras.Model):
         return self.transformer.pooler(mean)
 
     def get_config(self):
-        """What `from_config` needs; the encoder's configuration as a dict."""
+        """The arguments of `from_config`, the configuration as a dict."""
         return {
             "name": self.name,
             "config": dataclasses.asdict(self.config),

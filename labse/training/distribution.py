@@ -1,6 +1,7 @@
-"""Which devices train together."""
+"""The devices and processes that train together."""
 
 import os
+from collections.abc import Sequence
 
 import tensorflow as tf
 from absl import logging
@@ -11,10 +12,10 @@ CHOICES = ("auto", "none", "mirrored", "multi_worker", "tpu")
 
 
 def make_strategy(choice: str, tpu: str = "") -> tf.distribute.Strategy:
-    """The strategy for `--distribution`.
+    """The strategy of a choice.
 
-    `auto` takes TPU where `tpu` is given, several workers where TF_CONFIG
-    names them, all GPUs where there are several, and otherwise none.
+    `auto` uses the TPU if `tpu` is given, else several workers if TF_CONFIG
+    is set, else all GPUs if there are several, else one device.
 
     Args:
       choice: one of `CHOICES`.
@@ -34,32 +35,33 @@ def make_strategy(choice: str, tpu: str = "") -> tf.distribute.Strategy:
     if choice == "none":
         return tf.distribute.get_strategy()
     if choice == "mirrored":
-        # Looked up here and not above: to list logical devices starts
-        # TensorFlow, and several workers have to be set up before that.
+        # Not earlier: listing logical devices starts TensorFlow's runtime, and
+        # MultiWorkerMirroredStrategy must be created before that.
         devices = tf.config.list_logical_devices("GPU")
         if not devices:
-            logging.warning("There is no GPU; the replicas share the CPU.")
+            logging.warning("No GPU found: the replicas share the CPU.")
             devices = tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([d.name for d in devices])
     if choice == "multi_worker":
         if "TF_CONFIG" not in os.environ:
             raise InputError(
-                "--distribution=multi_worker needs the environment variable "
+                "distribution=multi_worker needs the environment variable "
                 "TF_CONFIG on each worker, with the cluster's addresses and "
-                "the worker's own place. Received: none."
+                "the worker's own index. It is not set."
             )
         return tf.distribute.MultiWorkerMirroredStrategy()
     if choice == "tpu":
         if not tpu:
             raise InputError(
-                "--distribution=tpu needs --tpu=NAME (on a TPU VM: local)."
+                "distribution=tpu needs the TPU's name, tpu=NAME (on a TPU VM: "
+                "tpu=local)."
             )
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     raise InputError(
-        f"--distribution must be one of {', '.join(CHOICES)}. "
+        f"distribution must be one of {', '.join(CHOICES)}. "
         f"Received: {choice!r}."
     )
 
@@ -75,3 +77,32 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     if has_chief:
         return resolver.task_type == "chief"
     return resolver.task_type in (None, "worker") and not resolver.task_id
+
+
+class Workers:
+    """The processes that train together; usually this one alone.
+
+    Attributes:
+      are_several: whether each worker has a process of its own.
+      is_chief: whether this process writes the run folder.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy):
+        self.are_several = strategy.extended._in_multi_worker_mode()
+        self.is_chief = is_chief(strategy)
+        self._strategy = strategy
+
+    def any_of_each(self, flags: Sequence[bool]) -> tuple[bool, ...]:
+        """For each flag, whether any worker has it.
+
+        A collective operation: all workers must call it at the same step.
+        """
+        if not self.are_several:
+            return tuple(flags)
+        own = tf.constant(flags, tf.int32)
+        total = self._strategy.reduce(
+            tf.distribute.ReduceOp.SUM,
+            self._strategy.run(lambda: own + 0),
+            None,
+        )
+        return tuple(bool(count) for count in total.numpy())

@@ -1,9 +1,9 @@
-"""RUN/history.jsonl: what was logged, one JSON object a line."""
+"""RUN/history.jsonl: the logged metrics, one JSON object a line."""
 
 import json
 import pathlib
 
-from labse.checkpoints.run_folder import write_atomically
+from labse.files.atomic_write import write_bytes
 
 FILE_NAME = "history.jsonl"
 
@@ -15,7 +15,7 @@ def append(folder: pathlib.Path, record: dict) -> None:
 
 
 def validations_after(folder: pathlib.Path, step: int) -> int:
-    """How many validations were logged after `step`."""
+    """The number of validations logged after `step`."""
     path = folder / FILE_NAME
     if not path.exists():
         return 0
@@ -26,9 +26,9 @@ def validations_after(folder: pathlib.Path, step: int) -> int:
 
 
 def truncate(folder: pathlib.Path, step: int) -> None:
-    """Drops what was logged after `step`, and a line cut off by a kill.
+    """Drops records after `step`, and an incomplete last line.
 
-    A resumed run computes those steps again.
+    A resumed run logs those steps again.
     """
     path = folder / FILE_NAME
     if not path.exists():
@@ -37,4 +37,4 @@ def truncate(folder: pathlib.Path, step: int) -> None:
     for line in path.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n") and json.loads(line)["step"] <= step:
             kept.append(line)
-    write_atomically(path, b"".join(kept))
+    write_bytes(path, b"".join(kept))

@@ -5,16 +5,16 @@ import tf_keras
 
 from labse.configs.schema import TrainingConfig
 
-# Names of the variables that are not decayed, as in BERT.
+# Variables without weight decay, by parts of their names, as in BERT.
 NOT_DECAYED = ("layer_norm", "bias")
 
 
 @tf_keras.utils.register_keras_serializable(package="labse")
 class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
-    """Rises linearly to `peak` in `warmup_steps`, falls linearly to zero.
+    """Linear warm-up to `peak`, then linear decay to zero.
 
-    The first step has `peak / warmup_steps`, not zero, so that it counts; the
-    step after the last would have zero.
+    The first step has `peak / warmup_steps`, not 0, so that it is not lost; the
+    step after the last would have 0.
     """
 
     def __init__(self, peak: float, warmup_steps: int, num_steps: int):
@@ -30,7 +30,7 @@ class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * tf.maximum(tf.minimum(warmup, decay), 0.0)
 
     def get_config(self):
-        """What `from_config` needs."""
+        """The arguments of `from_config`."""
         return {
             "peak": self.peak,
             "warmup_steps": self.warmup_steps,
@@ -40,18 +40,18 @@ class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
 
 @tf_keras.utils.register_keras_serializable(package="labse")
 class AdamW(tf_keras.optimizers.AdamW):
-    """Keras' AdamW, the formula of a variable's update in one pass.
+    """Keras' AdamW with each variable's update in one pass over memory.
 
-    Keras needs a dozen, for the table of words too, few of whose rows have a
-    gradient; on CPU that took longer than the rest of an averaging network's
-    step (`benchmarks/optimizer.py`).
+    Keras makes about a dozen passes, also over the table of word embeddings; on
+    CPU they took longer than the rest of an averaging network's step
+    (`benchmarks/optimizer.py`).
     """
 
     def _deduplicate_sparse_grad(self, grads):
-        return grads  # Made dense, equal rows are added up.
+        return grads  # Rows of equal index are added up when made dense.
 
     def update_step(self, gradient, variable):
-        """Keras' own, with TensorFlow's kernel of the whole formula."""
+        """Keras' formula, by TensorFlow's fused kernel."""
         dtype = variable.dtype
         step = tf.cast(self.iterations + 1, dtype)
         beta_1, beta_2 = (
@@ -74,7 +74,7 @@ class AdamW(tf_keras.optimizers.AdamW):
 
 
 def make_optimizer(config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
-    """The optimizer; to be made in the scope of the strategy."""
+    """AdamW as configured; call it in the strategy's scope."""
     optimizer = AdamW(
         learning_rate=WarmupLinearDecay(
             config.learning_rate, config.warmup_steps, config.num_steps
@@ -84,7 +84,7 @@ def make_optimizer(config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
         beta_2=config.adam_beta_2,
         epsilon=config.adam_epsilon,
         global_clipnorm=config.gradient_clip_norm or None,
-        # The encoder's precision is explicit; XLA is the caller's choice.
+        # Keras would use XLA on GPU by default; that is the caller's choice.
         jit_compile=False,
     )
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))

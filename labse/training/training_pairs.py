@@ -1,4 +1,4 @@
-"""A run's pairs: their order, and whether they fit its configuration."""
+"""Checks of a run's pairs before training, and their order."""
 
 import collections
 import pathlib
@@ -14,27 +14,28 @@ from labse.data.example_order import ExampleOrder
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.features import CORPUS
+from labse.files.atomic_write import write_bytes
 
-# Of these the negatives are counted before training: all batches are alike.
-_BATCHES_LOOKED_AT = 4
-# Fewer than these, or than a tenth of the batch, are worth a warning.
+# Batches whose negatives are counted before training; the others are alike.
+_CHECKED_BATCHES = 4
+# Fewer than this, or than a tenth of the batch, trigger a warning.
 _FEW_NEGATIVES = 10
 _SHOWN = 5
 
 
 def check_hard_negatives(store: PairStore, wanted: int) -> None:
-    """Says how many pairs have them; raises `InputError` where none has."""
+    """Logs how many pairs have them; raises `InputError` if none has."""
     if not wanted:
         return
     found = np.minimum(store.num_hard_negatives, wanted)
     if not found.any():
         raise InputError(
-            f"data.hard_negatives={wanted} needs pairs with hard negatives (a "
-            "column of a TSV or a feature of a TFRecord). No pair has any. "
-            "Make them with labse mine-hard-negatives, or set 0."
+            f"data.hard_negatives={wanted} needs pairs with a column or "
+            "feature hard_negatives. No pair has any. Make them with labse "
+            "mine-hard-negatives, or set 0."
         )
     logging.info(
-        "Of %d pairs %d have %d hard negatives, %d have fewer, %d have none.",
+        "Hard negatives: of %d pairs, %d have %d, %d have fewer, %d have none.",
         len(found),
         np.sum(found == wanted),
         wanted,
@@ -44,21 +45,21 @@ def check_hard_negatives(store: PairStore, wanted: int) -> None:
 
 
 def check_corpora(store: PairStore, weights: Mapping[str, float]) -> None:
-    """Raises `InputError` where a weight is that of no corpus."""
+    """Raises `InputError` if a weight's corpus does not occur."""
     unknown = set(weights) - set(store.corpus_names)
     if unknown:
         names = ", ".join(filter(None, store.corpus_names)) or "none"
         raise InputError(
-            "data.corpus_weights must name corpora of the pairs (the column or "
+            "data.corpus_weights must name corpora of the pairs (column or "
             f"feature {CORPUS!r}). Received: {', '.join(sorted(unknown))}. "
-            f"There are: {names}. Leave the others out."
+            f"Found: {names}. Leave the others out."
         )
 
 
 def pair_weights(
     store: PairStore, weights: Mapping[str, float]
 ) -> np.ndarray | None:
-    """As how many pairs each pair counts: float64 [n]; None: all as one."""
+    """The weight of each pair: float64 [n]; None if all are 1."""
     if not weights:
         return None
     of_corpora = [weights.get(name, 1.0) for name in store.corpus_names]
@@ -66,7 +67,7 @@ def pair_weights(
 
 
 def example_order(store: PairStore, config: ExperimentConfig) -> ExampleOrder:
-    """The order in which a run takes the pairs."""
+    """The order of a run's pairs."""
     return ExampleOrder(
         store.languages,
         config.training.global_batch_size,
@@ -79,13 +80,13 @@ def example_order(store: PairStore, config: ExperimentConfig) -> ExampleOrder:
 def check_negatives(
     store: PairStore, order: ExampleOrder, config: ExperimentConfig
 ) -> None:
-    """Says how many negatives the first batches give a pair; warns of few.
+    """Logs how many negatives a pair has in the first batches; warns of few.
 
     Raises:
-      InputError: they give none, so that the loss would be 0 from the start.
+      InputError: no pair has any, so the loss would be 0 from the start.
     """
     batch_size = config.training.global_batch_size
-    steps = range(min(_BATCHES_LOOKED_AT, config.training.num_steps))
+    steps = range(min(_CHECKED_BATCHES, config.training.num_steps))
     batches = [order.batch(step) for step in steps]
     found = [
         _negatives(
@@ -97,12 +98,11 @@ def check_negatives(
     fewest = min(min(negatives.values()) for negatives in found)
     if not any(max(negatives.values()) for negatives in found):
         raise InputError(
-            "A pair needs others in its batch, with another source and another "
-            "target, as negatives. Received: "
-            f"{distinct} different in a batch of {batch_size} "
-            f"(training.global_batch_size), of {len(store)} pairs in all, and "
-            "none that is a negative of another. Give more pairs, or raise "
-            "training.global_batch_size if it is 1."
+            "A pair needs other pairs in its batch as negatives, with another "
+            f"source and another target. Received: {distinct} different pairs "
+            f"in a batch of {batch_size} (training.global_batch_size), "
+            f"{len(store)} pairs in all, none a negative of another. Give more "
+            "pairs, or raise training.global_batch_size if it is 1."
         )
     logging.info(
         "A batch of %d holds %d different pairs, each with at least %d "
@@ -116,9 +116,9 @@ def check_negatives(
         if distinct < batch_size:
             remedy = f"set training.global_batch_size={distinct}"
         logging.warning(
-            "A pair has only %d negatives in a batch of %d, which holds %d "
-            "different pairs of %d in all: loss and accuracy say little. Give "
-            "more pairs, or %s.",
+            "A pair has only %d negatives in a batch of %d with %d different "
+            "pairs (%d in all), so loss and accuracy mean little. Give more "
+            "pairs, or %s.",
             fewest,
             batch_size,
             distinct,
@@ -131,10 +131,10 @@ def check_negatives(
 def _negatives(
     pairs: list, hard_negatives: int
 ) -> dict[tuple[bytes, bytes], int]:
-    """For each pair of a batch, how many texts are negatives of its source.
+    """For each pair of a batch, the number of texts that are its negatives.
 
-    As `labse.losses.additive_margin_softmax` has it: not its own target, and
-    not what stands in the batch as a translation of its source alone.
+    As in `labse.losses.additive_margin_softmax`: not its own target, nor a text
+    whose only source in the batch is the pair's source.
     """
     sources_of = collections.defaultdict(set)
     for pair in pairs:
@@ -155,7 +155,7 @@ def _negatives(
 
 
 def _warn_of_copies(store: PairStore, batch: np.ndarray) -> None:
-    """Names the languages that fill a batch with copies of their pairs."""
+    """Warns of languages that fill a batch with copies of their pairs."""
     rows = np.bincount(
         store.languages[batch], minlength=len(store.language_names)
     )
@@ -167,9 +167,9 @@ def _warn_of_copies(store: PairStore, batch: np.ndarray) -> None:
         return
     shown = copied[np.argsort(distinct[copied] - rows[copied], kind="stable")]
     logging.warning(
-        "Of %d languages every pair stands in a batch twice or more: %s. "
-        "Copies teach nothing new. Give more pairs of these, or raise "
-        "data.language_exponent or lower training.global_batch_size.",
+        "In %d languages, every pair occurs twice or more in a batch: %s. "
+        "Copies teach nothing new. Give more pairs of these, raise "
+        "data.language_exponent, or lower training.global_batch_size.",
         len(copied),
         ", ".join(
             f"{store.language_names[each]} ({rows[each]} rows, "
@@ -181,16 +181,15 @@ def _warn_of_copies(store: PairStore, batch: np.ndarray) -> None:
 
 
 def check_same_pairs(folder: pathlib.Path, pairs_identity: str) -> None:
-    """Raises `InputError` where a run would go on with other pairs."""
+    """Raises `InputError` if a run would be resumed with other pairs."""
     path = folder / run_folder.INDEX / "identity"
     identity = pairs_identity.encode()
     known = path.read_bytes() if path.exists() else identity
-    begun = tf.train.latest_checkpoint(folder / run_folder.LAST)
-    if begun and known != identity:
+    started = tf.train.latest_checkpoint(folder / run_folder.LAST)
+    if started and known != identity:
         raise InputError(
-            f"The training pairs are not those that {folder} began with, so "
-            "the order of the data would be another one. Give the same files, "
-            "or begin a new run that starts from its encoder: "
-            f"--init={folder} and another --out."
+            f"The training pairs are not those that {folder} started with, so "
+            "the order of the data would change. Give the same files, or start "
+            f"a new run from its encoder: init={folder} and another run folder."
         )
-    run_folder.write_atomically(path, identity)
+    write_bytes(path, identity)

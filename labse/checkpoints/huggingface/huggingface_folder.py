@@ -35,7 +35,7 @@ from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
 from labse.files.atomic_write import atomic_folder
 from labse.formats import json_file, safetensors_file
-from labse.modeling.transformer_encoder import LAYER_NORM_EPSILON
+from labse.modeling.transformer_block import LAYER_NORM_EPSILON
 from labse.preprocessing.vocabulary import Vocabulary
 
 # Names that every version of transformers knows.

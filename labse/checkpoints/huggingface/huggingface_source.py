@@ -27,7 +27,7 @@ from labse.formats import json_file, model_file, pytorch_file, safetensors_file
 from labse.formats.json_file import JsonObject
 from labse.formats.stored_tensor import StoredTensor
 from labse.formats.weight_file import shown
-from labse.modeling.transformer_encoder import LAYER_NORM_EPSILON
+from labse.modeling.transformer_block import LAYER_NORM_EPSILON
 
 CONFIG = "config.json"
 _ADAPTER = "adapter_config.json"

@@ -11,7 +11,7 @@ from labse.bin import train
 from labse.bin.flags import program
 from labse.features import PAIR_COLUMNS
 from labse.files.reading import ReadOptions
-from labse.training import trainer
+from labse.training import dual_encoder_task
 
 WORDS = ["rot", "blau", "Haus", "Hund"]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
@@ -149,7 +149,7 @@ def test_flags_reach_the_library(files, monkeypatch):
         calls.append((args, kwargs))
         return True
 
-    monkeypatch.setattr(trainer, "train", train_nothing)
+    monkeypatch.setattr(dual_encoder_task, "train_dual_encoder", train_nothing)
     code = run(
         files,
         f"--train={files}/mixed_*",
@@ -180,7 +180,7 @@ def test_validation_judges_each_language(files, monkeypatch):
         calls.append(kwargs)
         return True
 
-    monkeypatch.setattr(trainer, "train", train_nothing)
+    monkeypatch.setattr(dual_encoder_task, "train_dual_encoder", train_nothing)
     rows = [("rot", "ROT", "de", "xx"), ("blau", "BLAU", "de", "xx")]
     (files / "v.tsv").write_bytes(table(rows))
     assert run(files, f"--validation={files / 'v.tsv'}") == 0
@@ -230,8 +230,11 @@ def test_a_missing_flag_is_named(flag, capsys):
         (["--override=num_steps=1"], "has the form section.key=value"),
         (["--override=loss.logit_scale=0"], "greater than 0. Received: 0"),
         (["--train=absent*"], "No file matches 'absent*'."),
-        (["--init=absent"], "--init=absent: 'absent' does not exist."),
-        (["--distribution=tpu"], "--distribution=tpu needs --tpu=NAME"),
+        (["--init=absent"], "init=absent: 'absent' does not exist."),
+        (
+            ["--distribution=tpu"],
+            "distribution=tpu needs the TPU's name, tpu=NAME",
+        ),
         (["--distribution=gpu"], "should be one of"),
         (["more.tsv"], "takes flags only"),
     ],
@@ -263,7 +266,9 @@ def test_a_mistake_in_the_validation_file_is_told_at_once(files, capsys):
 
 
 def test_a_worker_that_another_one_stopped_is_not_finished(files, monkeypatch):
-    monkeypatch.setattr(trainer, "train", lambda *args, **kwargs: False)
+    monkeypatch.setattr(
+        dual_encoder_task, "train_dual_encoder", lambda *args, **kwargs: False
+    )
     assert run(files) == 143
 
 
@@ -285,10 +290,10 @@ def test_pairs_without_a_negative_are_refused(
     code = run(files, pairs="few.tsv", **{"training.global_batch_size": batch})
     assert code == 2
     message = error_of(capsys)
-    assert message.startswith("A pair needs others in its batch")
+    assert message.startswith("A pair needs other pairs in its batch")
     assert (
-        f"Received: {different} different in a batch of {batch} "
-        f"(training.global_batch_size), of {len(rows)} pairs in all"
+        f"Received: {different} different pairs in a batch of {batch} "
+        f"(training.global_batch_size), {len(rows)} pairs in all"
     ) in message
 
 
@@ -322,12 +327,12 @@ def test_few_negatives_are_told(files, caplog):
         "A batch of 12 holds 4 different pairs, each with at least 3 negatives."
     ) in logged
     assert (
-        "A pair has only 3 negatives in a batch of 12, which holds 4 different "
-        "pairs of 4 in all: loss and accuracy say little. Give more pairs, or "
-        "set training.global_batch_size=4."
+        "A pair has only 3 negatives in a batch of 12 with 4 different pairs "
+        "(4 in all), so loss and accuracy mean little. Give more pairs, or set "
+        "training.global_batch_size=4."
     ) in logged
     assert (
-        "Of 2 languages every pair stands in a batch twice or more: de-yy (6 "
+        "In 2 languages, every pair occurs twice or more in a batch: de-yy (6 "
         "rows, 1 pairs), de-xx (6 rows, 3 pairs)."
     ) in logged
     first = (files / "run" / "history.jsonl").read_text().splitlines()[0]
@@ -343,7 +348,7 @@ def test_enough_negatives_are_not_warned_of(files, caplog):
     logged = caplog.text
     assert "24 different pairs, each with at least 23 negatives" in logged
     assert "only" not in logged
-    assert "every pair stands" not in logged
+    assert "every pair occurs" not in logged
 
 
 def test_texts_that_read_as_the_same_pieces_are_told(files, caplog):
@@ -360,4 +365,4 @@ def test_early_stopping_needs_validation_pairs(files, capsys):
     assert run(files, **{"training.early_stopping_patience": 2}) == 2
     message = error_of(capsys)
     assert message.startswith("training.early_stopping_patience needs valid")
-    assert "give --validation, or set 0" in message
+    assert "give some, or set 0" in message

@@ -19,7 +19,7 @@ from labse.checkpoints import model_source, tensorflow_source
 from labse.checkpoints.model_source import Stated
 from labse.configs import loading
 from labse.errors import InputError
-from labse.training.trainer import open_init
+from labse.training.initial_model import open_init
 
 PIECES = [
     *("[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),

@@ -108,7 +108,7 @@ def test_overrides_are_typed():
         ("data.length_chunks=0", r"length_chunks must be greater than 0"),
         ("training.early_stopping_patience=-1", r"must be at least 0"),
         ("data.length_buckets=8", r"must be a list of int"),
-        ("data.length_buckets=[16,8]", r"must rise"),
+        ("data.length_buckets=[16,8]", r"must increase"),
         ("data.length_buckets=[8,999]", r"at most data.max_length, or token"),
         ("data.max_length=-1", r"data.max_length counts \[CLS\].*Received: -1"),
         ("data.max_length=2", r"data.max_length counts \[CLS\] and \[SEP\]"),

@@ -62,9 +62,9 @@ def rows(pairs):
     """All rows of a store, one by one, as (source, target, languages)."""
     result = []
     for index in range(len(pairs)):
-        (source,), (target,) = pairs.read(np.array([index]))
+        pair = pairs.pair(index)
         name = pairs.language_names[pairs.languages[index]]
-        result.append((source.decode(), target.decode(), str(name)))
+        result.append((pair.source.decode(), pair.target.decode(), str(name)))
     return result
 
 
@@ -147,10 +147,13 @@ def test_random_reads_give_the_rows_asked_for(tmp_path):
     ]
     pairs = store(tmp_path, *paths)
     chosen = np.random.default_rng(0).integers(0, 300, size=500)
-    sources, targets = pairs.read(chosen)
-    assert sources == [many[i][0].encode() for i in chosen]
-    assert targets == [many[i][1].encode() for i in chosen]
-    assert pairs.read(np.array([], np.int64)) == ([], [])
+    read = [pairs.pair(i) for i in chosen]
+    assert [pair.source for pair in read] == [
+        many[i][0].encode() for i in chosen
+    ]
+    assert [pair.target for pair in read] == [
+        many[i][1].encode() for i in chosen
+    ]
 
 
 def test_lengths_are_the_bytes_of_the_lines(tmp_path):
@@ -377,7 +380,7 @@ def test_an_empty_file_is_refused(tmp_path):
 
 def test_files_without_a_pair_are_refused(tmp_path):
     path = write(tmp_path / "p.tsv", HEADER.encode())
-    assert refusal(tmp_path, path) == f"There are no pairs in {path}."
+    assert refusal(tmp_path, path) == f"No pairs found in {path}."
 
 
 def test_a_missing_header_is_refused(tmp_path):
@@ -526,7 +529,7 @@ def test_hard_negatives_are_read_in_their_order(tmp_path, name):
     ]
     assert found == NEGATIVES
     assert pairs.num_hard_negatives.tolist() == [2, 0, 1]
-    assert pairs.read(np.array([2]))[0] == [b"s2"]
+    assert pairs.pair(2).source == b"s2"
     # The index that is read again says the same.
     again = store(tmp_path, path).num_hard_negatives
     assert again.tolist() == [2, 0, 1]
@@ -543,18 +546,18 @@ def test_without_the_column_there_are_none(tmp_path):
 @pytest.mark.parametrize(
     "cell, message",
     [
-        ("der Hut", "is no JSON: "),
-        ('{"a": 1}', "is no list of strings"),
-        ("[1]", "is no list of strings"),
+        ("der Hut", "is not JSON: "),
+        ('{"a": 1}', "is not a list of strings"),
+        ("[1]", "is not a list of strings"),
         ('["a", " "]', "has an empty text"),
-        ("[" * 100_000, "is no JSON: "),
+        ("[" * 100_000, "is not JSON: "),
     ],
 )
 def test_a_cell_that_is_no_list_of_strings_is_refused(tmp_path, cell, message):
     content = f"source\ttarget\thard_negatives\na\tb\t\nc\td\t{cell}\n"
     path = write(tmp_path / "p.tsv", content.encode())
     refused = refusal(tmp_path, path)
-    assert f"{path}:3: hard_negatives is a list" in refused
+    assert f"{path}:3: hard_negatives must be a list" in refused
     assert message in refused
 
 

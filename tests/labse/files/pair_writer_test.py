@@ -73,8 +73,9 @@ def test_training_reads_the_tsv_as_it_is(tmp_path):
         write_pairs(tmp_path / name, ROWS)
         store = PairStore([str(tmp_path / name)], tmp_path / "cache")
         assert store.language_names.tolist() == ["en-de"]
-        sources, targets = store.read(np.array([0, 1]))
-        assert sources == [b"cat", b"dog"]
+        pairs = [store.pair(0), store.pair(1)]
+        assert [pair.source for pair in pairs] == [b"cat", b"dog"]
+        targets = [pair.target for pair in pairs]
         assert targets == [b"Katze", "Hund \u2028".encode()]
 
 

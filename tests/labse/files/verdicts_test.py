@@ -31,7 +31,7 @@ from labse.checkpoints.vocabulary import vocabulary_surgery
 from labse.evaluation.tasks import pairs as evaluation_pairs
 from labse.mining.hard_negatives import hard_negative_files
 from labse.mining.job.corpus import open_corpus
-from labse.training import trainer
+from labse.training import dual_encoder_task
 
 GOOD = 200
 BAD_AT = 100  # rows before the one in question
@@ -69,11 +69,11 @@ def run(module, arguments, **flags):
 def run_train(path, folder, monkeypatch, *arguments):
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
 
-    class Trainer:
+    class Task:
         def __init__(self, config, folder, store, *_):
             stop(range(len(store)))
 
-    monkeypatch.setattr(trainer, "Trainer", Trainer)
+    monkeypatch.setattr(dual_encoder_task, "DualEncoderTask", Task)
     arguments = [
         argument.replace("--max_malf", "--override=data.max_malf")
         for argument in arguments

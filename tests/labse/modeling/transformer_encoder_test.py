@@ -12,11 +12,8 @@ from official.nlp.modeling import networks
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
 from labse.features import MODEL_INPUTS
-from labse.modeling.transformer_encoder import (
-    _Dropout,
-    build_transformer_encoder,
-    layer_norm,
-)
+from labse.modeling.transformer_block import Dropout, layer_norm
+from labse.modeling.transformer_encoder import build_transformer_encoder
 
 CONFIG = EncoderConfig(
     vocab_size=50,
@@ -230,7 +227,7 @@ def test_masks_follow_from_the_seed():
 
 
 def test_dropout_keeps_its_share_and_the_mean():
-    dropout = _Dropout(tf.constant([3, 4]))
+    dropout = Dropout(tf.constant([3, 4]))
     first = dropout(tf.ones([100_000]), 0.2).numpy()
     # A kept number is divided by the share that is kept.
     np.testing.assert_allclose(np.unique(first), [0, 1.25])
@@ -241,7 +238,7 @@ def test_dropout_keeps_its_share_and_the_mean():
     assert np.mean(first == second) == pytest.approx(0.68, abs=0.008)
     x = tf.ones([4])
     assert dropout(x, 0.0) is x
-    assert _Dropout(None)(x, 0.5) is x
+    assert Dropout(None)(x, 0.5) is x
 
 
 def test_padding_and_neighbours_change_nothing():

@@ -72,14 +72,14 @@ def test_what_is_chosen(monkeypatch, choice, tpu, gpus, environment, made):
     "choice, message",
     [
         ("multi_worker", "needs the environment variable TF_CONFIG"),
-        ("tpu", "--distribution=tpu needs --tpu=NAME"),
+        ("tpu", "distribution=tpu needs the TPU's name, tpu=NAME"),
         ("gpu", "must be one of auto, none, mirrored, multi_worker, tpu"),
     ],
 )
 def test_what_does_not_fit_is_refused(choice, message):
     with pytest.raises(InputError, match=message) as error:
         make_strategy(choice)
-    assert str(error.value).startswith("--distribution")
+    assert str(error.value).startswith("distribution")
     if choice == "gpu":
         assert str(error.value).endswith("Received: 'gpu'.")
 

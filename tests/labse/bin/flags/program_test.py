@@ -281,7 +281,7 @@ def test_a_signal_ends_labse_mine(small_run, tmp_path, number, code):
     [
         ("/x/tensorflow/python/checkpoint/a.py", logging.INFO, False),
         ("/x/tensorflow/python/checkpoint/a.py", logging.WARNING, True),
-        ("/x/labse/training/trainer.py", logging.INFO, True),
+        ("/x/labse/training/run.py", logging.INFO, True),
     ],
 )
 def test_only_tensorflows_remarks_are_left_out(path, level, is_shown):

@@ -23,7 +23,7 @@ from labse.files.reading import ReadOptions
 from labse.files.texts import Texts
 from labse.formats import safetensors_file
 from labse.preprocessing.vocabulary import Vocabulary
-from labse.training.trainer import open_init
+from labse.training.initial_model import open_init
 
 PLACE = "0_StaticEmbedding"
 PACKAGE = "sentence_transformers.sentence_transformer.modules"

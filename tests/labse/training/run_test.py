@@ -138,32 +138,30 @@ def test_a_run_leaves_what_load_needs_and_has_learned(whole):
     assert 6 < records[0]["negatives"] <= 7
 
 
-def test_killed_and_told_to_stop_it_ends_with_the_same_bits(
-    files, whole, tmp_path
-):
+def test_killed_and_stopped_it_ends_with_the_same_bits(files, whole, tmp_path):
     """Twice SIGKILL, once SIGTERM, each followed by the same command."""
     out = tmp_path / "interrupted"
     code, errors = stop_after(files, out, 12, signal.SIGKILL)
     assert code == -signal.SIGKILL
-    assert "Goes on from step" not in errors
+    assert "Resuming from step" not in errors
     # Five steps more than were ever logged, so that it has surely begun.
     more = max(history_steps(out)) + 5
     code, errors = stop_after(files, out, more, signal.SIGKILL)
     assert code == -signal.SIGKILL
-    assert "Goes on from step" in errors
+    assert "Resuming from step" in errors
     more = max(history_steps(out)) + 5
     assert more < 60
     code, errors = stop_after(files, out, more, signal.SIGTERM)
     assert code == 143
     assert "Traceback" not in errors
-    assert "Goes on from step" in errors
-    stopped_at = int(re.search(r"stop: saved at step (\d+)", errors)[1])
+    assert "Resuming from step" in errors
+    stopped_at = int(re.search(r"saved a checkpoint at step (\d+)", errors)[1])
     assert more <= stopped_at < 60
     prefix = tf.train.latest_checkpoint(out / "checkpoints" / "last")
     assert prefix.endswith(f"step-{stopped_at}")
     result = run(files, out)
     assert result.returncode == 0, result.stderr
-    assert f"Goes on from step {stopped_at}." in result.stderr
+    assert f"Resuming from step {stopped_at}." in result.stderr
     expected, weights = last_weights(whole), last_weights(out)
     assert expected.keys() == weights.keys()
     for name, value in expected.items():
@@ -183,7 +181,7 @@ def test_ctrl_c_saves_and_the_run_resumes(files, whole, tmp_path):
     )
     assert code == 130
     assert "Traceback" not in errors
-    stopped_at = int(re.search(r"stop: saved at step (\d+)", errors)[1])
+    stopped_at = int(re.search(r"saved a checkpoint at step (\d+)", errors)[1])
     prefix = tf.train.latest_checkpoint(out / "checkpoints" / "last")
     assert prefix.endswith(f"step-{stopped_at}")
     free = {
@@ -195,7 +193,7 @@ def test_ctrl_c_saves_and_the_run_resumes(files, whole, tmp_path):
     }
     result = run(files, out, **free)
     assert result.returncode == 0, result.stderr
-    assert f"Goes on from step {stopped_at}." in result.stderr
+    assert f"Resuming from step {stopped_at}." in result.stderr
     expected, weights = last_weights(whole), last_weights(out)
     for name, value in expected.items():
         np.testing.assert_array_equal(weights[name], value, err_msg=name)
@@ -217,18 +215,19 @@ def test_early_stopping(files, tmp_path):
     assert result.returncode == 0, result.stderr
     # The best is that of step 5; 10 and 15 were no better.
     assert (
-        "Stops early at step 15: 2 validations were no better than step 5's"
+        "Stopping early at step 15: the last 2 validations were no better than "
+        "that of step 5, accuracy "
     ) in result.stderr
     assert (
-        f"labse.load('{out}') opens the checkpoint that was best on the "
-        "validation pairs: that of step 5, accuracy "
+        f"Finished at step 15. labse.load('{out}') opens the checkpoint with "
+        "the best validation accuracy, that of step 5: "
     ) in result.stderr
     assert max(history_steps(out)) == 15
     assert "step-15" in tf.train.latest_checkpoint(out / "checkpoints" / "last")
     # Started again it stays; with more patience it resumes.
     again = run(files, out, **stuck)
     assert again.returncode == 0, again.stderr
-    assert "Stops early at step 15" in again.stderr
+    assert "Stopping early at step 15" in again.stderr
     assert max(history_steps(out)) == 15
     longer = {**stuck, "training.early_stopping_patience": 4}
     assert run(files, out, **longer).returncode == 0
@@ -408,7 +407,7 @@ def test_pairs_are_drawn_by_the_weights_of_their_corpora(files, tmp_path):
         folder, tmp_path / "no", **{"data.corpus_weights": "{lang: 0.25}"}
     )
     assert unknown.returncode == 2
-    assert "Received: lang. There are: long, short." in unknown.stderr
+    assert "Received: lang. Found: long, short." in unknown.stderr
 
     settings = {
         "training.num_steps": 50,

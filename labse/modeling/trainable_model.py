@@ -1,0 +1,82 @@
+"""The training step that all models share."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tf_keras
+
+from labse.modeling.cross_replica import cross_replica_concat
+
+
+class TrainableModel(tf_keras.Model):
+    """A Keras model that minimises a loss over the global batch.
+
+    A subclass implements `replica_loss` and updates `means` in it. The step
+    below adds what `labse.training.run.Run` relies on: metrics that are means
+    since they were last reset, and `non_finite_step`.
+
+    Attributes:
+      means: the metrics by name; the first should be the loss.
+      non_finite_step: int64 variable, the first step (from 0, counted by the
+        optimizer) whose loss or gradients were not finite, or -1.
+    """
+
+    def __init__(self, metric_names: Sequence[str] = ("loss",), **kwargs):
+        super().__init__(**kwargs)
+        self.means = {
+            name: tf_keras.metrics.Mean(name=name) for name in metric_names
+        }
+        self.non_finite_step = tf.Variable(
+            -1,
+            trainable=False,
+            dtype=tf.int64,
+            name="non_finite_step",
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+
+    def replica_loss(self, inputs, training: bool) -> tf.Tensor:
+        """This replica's part of the loss, and the metrics' update.
+
+        The optimizer adds up the replicas' gradients, so the parts must add
+        up to the loss of the global batch: a mean is divided by the number of
+        examples (or tokens) of all replicas, not of this one.
+
+        Args:
+          inputs: this replica's batch.
+          training: whether dropout is on.
+
+        Returns:
+          float32 scalar.
+        """
+        raise NotImplementedError
+
+    def train_step(self, data):
+        """One optimizer step; called by Keras' `fit`."""
+        inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
+        step = tf.identity(self.optimizer.iterations)
+        with tf.GradientTape() as tape:
+            loss = self.replica_loss(inputs, training=True)
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        self._record_non_finite(loss, gradients, step)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def _record_non_finite(self, loss, gradients, step):
+        finite = tf.math.is_finite(loss + tf.linalg.global_norm(gradients))
+        # One replica's NaN is in everybody's weights after this step, so all
+        # replicas record the same.
+        bad = cross_replica_concat(tf.cast(~finite, tf.int32)[None])
+        first = (self.non_finite_step < 0) & tf.reduce_any(bad > 0)
+        self.non_finite_step.assign(tf.where(first, step, self.non_finite_step))
+
+    def test_step(self, data):
+        """The metrics of a batch, without dropout; called by `evaluate`."""
+        inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
+        self.replica_loss(inputs, training=False)
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    @property
+    def metrics(self):
+        """Reset by Keras at the start of each epoch."""
+        return list(self.means.values())

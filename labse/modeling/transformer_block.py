@@ -1,0 +1,206 @@
+"""One post-norm transformer block as a plain graph of few large operations.
+
+Rows of all sentences lie one below the other, [batch * length, D], so that
+each dense layer is one two-dimensional matmul. Below, B is the batch, L the
+length, D the hidden size, I the intermediate size, H the number of heads.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+LAYER_NORM_EPSILON = 1e-12  # BERT.
+# Added to the scores of masked keys: exp(-1e9) is 0 in float32.
+_MASKED_SCORE = -1e9
+
+
+class BlockWeights(NamedTuple):
+    """The weights of a block as its matmuls take them.
+
+    Matrices are in the compute dtype, layer norms in float32.
+    """
+
+    query_key_value: tf.Tensor  # [D, 3 D]
+    query_key_value_bias: tf.Tensor  # [3 D]
+    attention_output: tf.Tensor  # [D, D]
+    attention_output_bias: tf.Tensor  # [D]
+    attention_norm_gamma: tf.Tensor  # [D]
+    attention_norm_beta: tf.Tensor  # [D]
+    intermediate: tf.Tensor  # [D, I]
+    intermediate_bias: tf.Tensor  # [I]
+    output: tf.Tensor  # [I, D]
+    output_bias: tf.Tensor  # [D]
+    output_norm_gamma: tf.Tensor  # [D]
+    output_norm_beta: tf.Tensor  # [D]
+
+
+class Dropout:
+    """Dropout whose masks follow from a seed; each call draws another mask."""
+
+    def __init__(self, seed: tf.Tensor | None):
+        self._seed = seed
+        self._num_calls = 0
+
+    def __call__(self, x: tf.Tensor, rate: float) -> tf.Tensor:
+        """Drops entries of `x`; none without a seed."""
+        if self._seed is None or rate == 0:
+            return x
+        self._num_calls += 1
+        seed = tf.random.experimental.stateless_fold_in(
+            self._seed, self._num_calls
+        )
+        return tf.nn.experimental.stateless_dropout(x, rate, seed)
+
+
+class TransformerBlocks:
+    """Applies the blocks of an encoder to one batch."""
+
+    def __init__(
+        self,
+        mask: tf.Tensor,
+        config: dict,
+        activation: Callable[[tf.Tensor], tf.Tensor] | None,
+        dropout: Dropout,
+    ):
+        """`mask` is int32 [B, L], `config` that of Model Garden's encoder."""
+        self._mask = mask
+        self._shape = tf.shape(mask)
+        self._num_heads = config["num_attention_heads"]
+        self._output_dropout = config["output_dropout"]
+        self._attention_dropout = config["attention_dropout"]
+        self._activation = activation
+        self._dropout = dropout
+        # Not `mask[:, None, None]`, which TensorFlow Lite has no built-in
+        # operation for.
+        keys = tf.expand_dims(tf.expand_dims(mask, 1), 1)  # [B, 1, 1, L]
+        self._score_bias = (1.0 - tf.cast(keys, tf.float32)) * _MASKED_SCORE
+
+    def __call__(
+        self, x: tf.Tensor, weights: BlockWeights, num_tokens: int | None = None
+    ) -> tf.Tensor:
+        """Attention and feed-forward layers, each with a residual and norm.
+
+        Args:
+          x: float32 [B * L, D].
+          weights: of the block.
+          num_tokens: how many of each row's first tokens are computed; the
+            others are keys and values only. None: all.
+
+        Returns:
+          float32 [B * (num_tokens or L), D].
+        """
+        attended = self._attend(x, weights, num_tokens)
+        if num_tokens:
+            size = x.shape[-1]
+            x = tf.reshape(x, [self._shape[0], self._shape[1], size])
+            x = tf.reshape(x[:, :num_tokens], [-1, size])
+        attended = _dense(
+            attended, weights.attention_output, weights.attention_output_bias
+        )
+        x = self._add_and_norm(
+            x,
+            attended,
+            weights.attention_norm_gamma,
+            weights.attention_norm_beta,
+        )
+        hidden = _dense(
+            tf.cast(x, weights.intermediate.dtype),
+            weights.intermediate,
+            weights.intermediate_bias,
+        )  # [B * L, I]
+        hidden = _dense(
+            self._activation(hidden), weights.output, weights.output_bias
+        )
+        return self._add_and_norm(
+            x, hidden, weights.output_norm_gamma, weights.output_norm_beta
+        )
+
+    def _add_and_norm(self, x, change, gamma, beta) -> tf.Tensor:
+        change = self._dropout(
+            tf.cast(change, tf.float32), self._output_dropout
+        )
+        return layer_norm(x + change, gamma, beta)
+
+    def _attend(
+        self, x: tf.Tensor, weights: BlockWeights, num_tokens: int | None
+    ) -> tf.Tensor:
+        """Self-attention before its output layer: [B * L, D]."""
+        dtype = weights.query_key_value.dtype
+        size = x.shape[-1]
+        head_size = size // self._num_heads
+        projected = _dense(
+            tf.cast(x, dtype),
+            weights.query_key_value,
+            weights.query_key_value_bias,
+        )
+        projected = tf.reshape(
+            projected,
+            [self._shape[0], self._shape[1], 3, self._num_heads, head_size],
+        )
+        # [3, B, H, L, D / H]
+        query, key, value = tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4]))
+        query = query[:, :, :num_tokens]
+        query *= tf.cast(head_size**-0.5, dtype)
+        scores = tf.matmul(query, key, transpose_b=True)  # [B, H, L, L]
+        attention = tf.nn.softmax(
+            tf.cast(scores, tf.float32) + self._score_bias
+        )
+        attention = self._dropout(attention, self._attention_dropout)
+        attended = tf.matmul(tf.cast(attention, dtype), value)
+        return tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, size])
+
+    def unflatten(self, x: tf.Tensor, num_tokens: int | None) -> tf.Tensor:
+        """[B * (num_tokens or L), D] to [B, num_tokens or L, D]."""
+        batch, length = self._shape[0], num_tokens or self._shape[1]
+        x = tf.reshape(x, [batch, length, x.shape[-1]])
+        static_batch, static_length = self._mask.shape
+        x.set_shape([static_batch, num_tokens or static_length, None])
+        return x
+
+
+def _dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    return tf.nn.bias_add(tf.matmul(x, kernel), bias)
+
+
+def layer_norm(x: tf.Tensor, gamma, beta) -> tf.Tensor:
+    """Layer normalisation over the last axis; float32 in and out."""
+    mean = tf.reduce_mean(x, axis=-1, keepdims=True)
+    centred = x - mean
+    variance = tf.reduce_mean(centred * centred, axis=-1, keepdims=True)
+    scale = tf.math.rsqrt(variance + LAYER_NORM_EPSILON)
+    return centred * (scale * gamma) + beta
+
+
+def block_weights(layer, dtype) -> BlockWeights:
+    """The weights of one of Model Garden's `TransformerEncoderBlock`s."""
+    attention = layer._attention_layer
+    projections = (
+        attention._query_dense,
+        attention._key_dense,
+        attention._value_dense,
+    )
+    size = projections[0].kernel.shape[0]
+    output = attention._output_dense
+    # Model Garden's kernels are [D, H, D / H], the output's [H, D / H, D].
+    matrices = (
+        tf.concat([tf.reshape(p.kernel, [size, size]) for p in projections], 1),
+        tf.concat([tf.reshape(p.bias, [size]) for p in projections], 0),
+        tf.reshape(output.kernel, [size, size]),
+        output.bias,
+    )
+    dense = (
+        layer._intermediate_dense.kernel,
+        layer._intermediate_dense.bias,
+        layer._output_dense.kernel,
+        layer._output_dense.bias,
+    )
+    norm, output_norm = layer._attention_layer_norm, layer._output_layer_norm
+    return BlockWeights(
+        *(tf.cast(matrix, dtype) for matrix in matrices),
+        tf.convert_to_tensor(norm.gamma),
+        tf.convert_to_tensor(norm.beta),
+        *(tf.cast(matrix, dtype) for matrix in dense),
+        tf.convert_to_tensor(output_norm.gamma),
+        tf.convert_to_tensor(output_norm.beta),
+    )

@@ -1,0 +1,221 @@
+"""Training of the dual encoder on translation pairs (sections 2 and 3)."""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from absl import logging
+
+from labse.checkpoints import model_source, run_folder
+from labse.checkpoints.model_source import ModelSource
+from labse.configs.schema import ExperimentConfig
+from labse.data.batches import batches
+from labse.data.pair_store import PairStore
+from labse.errors import InputError
+from labse.files.reading import ReadOptions
+from labse.inference.encoder_model import EncoderModel
+from labse.modeling.dual_encoder import DualEncoder
+from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import Vocabulary
+from labse.training import training_pairs
+from labse.training.distribution import is_chief, make_strategy
+from labse.training.initial_model import open_init
+from labse.training.optimizer import make_optimizer
+from labse.training.run import Run
+from labse.training.task import Task
+
+# Takes an encode function; returns figures, `accuracy` among them.
+Validate = Callable[[Callable[[list[str]], np.ndarray]], dict]
+
+
+class DualEncoderTask(Task):
+    """Additive-margin softmax over the pairs of the global batch."""
+
+    unit = "pairs"
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        store: PairStore,
+        vocabulary: Vocabulary,
+        init: ModelSource | None = None,
+        validate: Validate | None = None,
+    ):
+        """Makes no model yet.
+
+        Args:
+          config: the experiment; its vocabulary size is the vocabulary's.
+          store: the training pairs.
+          vocabulary: the pieces.
+          init: a new run starts from its encoder; None: from random weights.
+          validate: evaluates an encode function.
+        """
+        self._config = config
+        self._store = store
+        self._tokenizer = WordPieceTokenizer.from_config(
+            vocabulary, config.tokenizer
+        )
+        self._init = init
+        self._validate = validate
+        self.num_steps = config.training.num_steps
+        self.score = "accuracy" if validate else None
+        self.shown_metrics = {
+            "loss": ".4f",
+            "in_batch_accuracy": ".3f",
+            "negatives": ".0f",
+        }
+        self._warned = False
+
+    def make_model(self) -> DualEncoder:
+        """The dual encoder, with random weights."""
+        config = self._config
+        model = DualEncoder(
+            SentenceEncoder(config.encoder, config.training.compute_dtype),
+            config.loss,
+            config.training.seed,
+            config.data.length_buckets,
+            config.data.length_chunks,
+        )
+        model.build()
+        return model
+
+    def make_optimizer(self):
+        """AdamW with the run's learning rates."""
+        return make_optimizer(self._config.training)
+
+    def batches(self, steps, batch_size, replicas):
+        """Pairs in the order that follows from seed and step."""
+        return batches(
+            self._store,
+            training_pairs.example_order(self._store, self._config),
+            self._tokenizer,
+            self._config.training_length,
+            steps=steps,
+            replica_batch_size=batch_size,
+            replicas=replicas,
+            hard_negatives=self._config.data.hard_negatives,
+        )
+
+    def checkpointed(self, model):
+        """The encoder; the dual encoder has no weights besides."""
+        return {"encoder": model.encoder}
+
+    def initialize(self, model, previous):
+        """Takes over the encoder of `init`, if there is one."""
+        if self._init is not None:
+            model_source.assign(model.encoder, self._init)
+            logging.info(
+                "Starting from %s (%s).", self._init.path, self._init.kind
+            )
+
+    def validate(self, model):
+        """The figures of the `validate` function for the current encoder."""
+        encoder = EncoderModel(
+            model.encoder, self._tokenizer, self._config.tokenizer.max_length
+        )
+        return self._validate(
+            functools.partial(encoder.encode, on_truncation="ignore")
+        )
+
+    def check_metrics(self, step, metrics):
+        """Warns once if the pairs are no negatives of each other."""
+        if metrics["negatives"] >= 1 or self._warned:
+            return
+        self._warned = True
+        logging.warning(
+            "Step %d: a pair has %.2f negatives on average, so loss and "
+            "accuracy mean nothing. The pairs of a batch are copies of each "
+            "other, or the vocabulary turns them into the same pieces.",
+            step,
+            metrics["negatives"],
+        )
+
+
+def train_dual_encoder(
+    config: ExperimentConfig,
+    train_patterns: list[str],
+    vocabulary_path: str,
+    out: str,
+    *,
+    init: str = "",
+    validate: Validate | None = None,
+    distribution: str = "auto",
+    tpu: str = "",
+    reading: ReadOptions | None = None,
+) -> bool:
+    """Trains from files to a run folder; `labse train` as a function.
+
+    Args:
+      config: the experiment.
+      train_patterns: files of translation pairs, or globs.
+      vocabulary_path: a vocab.txt.
+      out: the run folder; a run that it holds is resumed.
+      init: a new run starts from the encoder of this model.
+      validate: evaluates an encode function; its figures hold `accuracy`.
+      distribution: one of `distribution.CHOICES`.
+      tpu: name or address of a TPU.
+      reading: what the files do not say by themselves.
+
+    Returns:
+      whether training is finished; see `Run.train`.
+
+    Raises:
+      InputError: anything the user gave breaks a rule.
+    """
+    # Collectives of several workers have to be set up before anything else.
+    strategy = make_strategy(distribution, tpu)
+    vocabulary = Vocabulary.read(vocabulary_path)
+    config = dataclasses.replace(
+        config,
+        encoder=dataclasses.replace(
+            config.encoder, vocab_size=len(vocabulary.pieces)
+        ),
+    )
+    folder = pathlib.Path(out)
+    source = open_init(init, config, vocabulary_path) if init else None
+    if is_chief(strategy):
+        run_folder.create(out, config, vocabulary_path)
+    else:
+        run_folder.wait_for(out)
+        run_folder.check_same_run(out, config, vocabulary_path)
+    if config.training.early_stopping_patience and not validate:
+        raise InputError(
+            "training.early_stopping_patience needs validation pairs. "
+            "Received none: give some, or set 0."
+        )
+    store = _open_pairs(config, train_patterns, folder, reading)
+    if is_chief(strategy):
+        training_pairs.check_same_pairs(
+            folder, store.identity(bool(config.data.corpus_weights))
+        )
+    logging.info(
+        "%d pairs in %d language pairs. Replicas: %d.",
+        len(store),
+        len(store.language_names),
+        strategy.num_replicas_in_sync,
+    )
+    order = training_pairs.example_order(store, config)
+    training_pairs.check_negatives(store, order, config)
+    run = Run(folder, config.training, strategy)
+    task = DualEncoderTask(config, store, vocabulary, source, validate)
+    return run.train([task])
+
+
+def _open_pairs(
+    config: ExperimentConfig,
+    patterns: list[str],
+    folder: pathlib.Path,
+    reading: ReadOptions | None,
+) -> PairStore:
+    """The pairs, indexed in the run folder and checked."""
+    options = dataclasses.replace(
+        reading or ReadOptions(),
+        max_malformed_share=config.data.max_malformed_share,
+    )
+    store = PairStore(patterns, folder / run_folder.INDEX, options)
+    training_pairs.check_hard_negatives(store, config.data.hard_negatives)
+    training_pairs.check_corpora(store, config.data.corpus_weights)
+    return store

@@ -1,0 +1,267 @@
+"""Tasks other than the dual encoder, through the same `Run`."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labse.configs.schema import TrainingConfig
+from labse.errors import InputError
+from labse.modeling.cross_replica import num_replicas
+from labse.modeling.trainable_model import TrainableModel
+from labse.training.optimizer import make_optimizer
+from labse.training.run import Run
+from labse.training.task import Task
+
+CONFIG = TrainingConfig(
+    global_batch_size=8,
+    num_steps=20,
+    learning_rate=0.3,
+    warmup_steps=2,
+    weight_decay=0.0,
+    # It would hold for the whole process, and so for all later tests.
+    deterministic=False,
+    log_every=2,
+    checkpoint_every=4,
+    validate_every=4,
+)
+
+
+class Line(TrainableModel):
+    """y = slope * x, by least squares."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = tf.Variable(0.0)
+
+    def predict_y(self, x):
+        return self.slope * x
+
+    def replica_loss(self, inputs, training):
+        errors = (self.predict_y(inputs["x"]) - inputs["y"]) ** 2
+        self.means["loss"].update_state(errors)
+        return tf.reduce_mean(errors) / num_replicas()
+
+
+def batch_of_step(step, batch_size):
+    x = tf.random.stateless_uniform([batch_size], [0, step], -1, 1)
+    return {"x": x, "y": 3 * x + 2 * x**2}
+
+
+class LineTask(Task):
+    num_steps = 20
+
+    def make_model(self):
+        return Line()
+
+    def make_optimizer(self):
+        return make_optimizer(CONFIG)
+
+    def batches(self, steps, batch_size, replicas):
+        dataset = tf.data.Dataset.range(steps.start, steps.stop)
+        return dataset.map(lambda step: batch_of_step(step, batch_size))
+
+
+class Parabola(Line):
+    """y = slope * x + curvature * x^2."""
+
+    def __init__(self):
+        super().__init__()
+        self.curvature = tf.Variable(0.0)
+
+    def predict_y(self, x):
+        return super().predict_y(x) + self.curvature * x**2
+
+
+class ParabolaTask(LineTask):
+    """The second stage: the line, grown by a term."""
+
+    score = "fit"
+
+    def __init__(self):
+        self.started_with = []
+
+    def make_model(self):
+        return Parabola()
+
+    def initialize(self, model, previous):
+        model.slope.assign(previous.slope)
+        self.started_with.append(float(previous.slope))
+
+    def validate(self, model):
+        return {"fit": -abs(float(model.curvature) - 2)}
+
+
+class Killed(Exception):
+    """What ends a run in these tests as a kill would."""
+
+
+def stopping_at(task, step, stop):
+    """The task, with `stop` called when this step of the run is logged."""
+
+    def check_metrics(logged_step, metrics):
+        if logged_step == step:
+            stop()
+
+    task.check_metrics = check_metrics
+    return task
+
+
+def killed():
+    raise Killed
+
+
+def train(folder, tasks, config=CONFIG):
+    return Run(folder, config, tf.distribute.get_strategy()).train(tasks)
+
+
+def final_weights(folder):
+    prefix = tf.train.latest_checkpoint(folder / "checkpoints" / "last")
+    reader = tf.train.load_checkpoint(prefix)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
+    }
+
+
+def records(folder):
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in lines]
+    for record in found:
+        record.pop("examples_per_second", None)
+    return found
+
+
+def assert_same_run(one, other):
+    assert records(one) == records(other)
+    expected, weights = final_weights(one), final_weights(other)
+    assert expected.keys() == weights.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(weights[name], value, err_msg=name)
+
+
+def test_another_task_is_killed_and_resumes_with_the_same_bits(tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    assert train(whole, [LineTask()])
+    steps = [record["step"] for record in records(whole)]
+    assert steps == list(range(2, 21, 2))
+    # The x^2 of the data is 2/3 on average, and no line fits it.
+    slope = final_weights(whole)["model/slope/.ATTRIBUTES/VARIABLE_VALUE"]
+    assert slope == pytest.approx(3, abs=0.5)
+    process = subprocess.run(
+        [sys.executable, __file__, out], stderr=subprocess.PIPE, text=True
+    )
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    assert records(out)[-1]["step"] == 8
+    latest = tf.train.latest_checkpoint(out / "checkpoints" / "last")
+    assert latest.endswith("step-8")
+    assert train(out, [LineTask()])
+    assert_same_run(whole, out)
+
+
+def stages():
+    return [LineTask(), ParabolaTask()]
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
+    """Two stages that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("grown")
+    assert train(folder, stages())
+    return folder
+
+
+def test_the_second_stage_starts_from_the_first(grown, tmp_path):
+    assert train(tmp_path, [LineTask()])
+    slope = final_weights(tmp_path)["model/slope/.ATTRIBUTES/VARIABLE_VALUE"]
+    tasks = stages()
+    assert train(tmp_path, tasks)
+    assert tasks[1].started_with == [slope]
+    assert_same_run(grown, tmp_path)
+
+
+# In the first stage; at its end, before the second has a checkpoint; in the
+# second.
+@pytest.mark.parametrize(
+    "step, initialized", [(10, True), (22, True), (34, False)]
+)
+def test_a_run_resumes_in_the_right_stage(grown, tmp_path, step, initialized):
+    tasks = [stopping_at(task, step, killed) for task in stages()]
+    with pytest.raises(Killed):
+        train(tmp_path, tasks)
+    tasks = stages()
+    assert train(tmp_path, tasks)
+    assert bool(tasks[1].started_with) == initialized
+    assert_same_run(grown, tmp_path)
+
+
+def test_the_best_checkpoint_is_of_the_last_stage(grown):
+    best = json.loads((grown / "checkpoints" / "best.json").read_text())
+    validated = [each for each in records(grown) if "validation" in each]
+    assert [each["step"] for each in validated] == [24, 28, 32, 36, 40]
+    assert best["fit"] == max(each["validation"]["fit"] for each in validated)
+    assert best["step"] > 20
+
+
+def test_a_task_that_does_not_validate_has_no_best_checkpoint(tmp_path):
+    assert train(tmp_path, [LineTask()])
+    assert not (tmp_path / "checkpoints" / "best").exists()
+
+
+def test_the_last_stage_stops_early_and_stays_stopped(tmp_path, caplog):
+    class ConstantTask(ParabolaTask):
+        def validate(self, model):
+            return {"fit": 0.5}
+
+    caplog.set_level("INFO", logger="absl")
+    patient = dataclasses.replace(CONFIG, early_stopping_patience=2)
+    for _ in range(2):
+        # Validated at 24, the best; 28 and 32 are no better.
+        assert train(tmp_path, [LineTask(), ConstantTask()], patient)
+        assert records(tmp_path)[-1]["step"] == 32
+        assert (
+            "Stopping early at step 32: the last 2 validations" in caplog.text
+        )
+        assert (
+            f"Finished at step 32. labse.load('{tmp_path}') opens the "
+            "checkpoint with the best validation fit, that of step 24: 0.5"
+        ) in caplog.text
+        caplog.clear()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    assert train(tmp_path, [LineTask()])
+    index = tmp_path / "checkpoints" / "last" / "step-20.index"
+    index.write_bytes(index.read_bytes()[:-20])
+    with pytest.raises(InputError, match="step-20 is damaged or belongs to"):
+        train(tmp_path, [LineTask()])
+
+
+def test_a_loss_that_is_not_finite_is_named_by_the_step_of_the_run(tmp_path):
+    class BrokenTask(ParabolaTask):
+        def batches(self, steps, batch_size, replicas):
+            def break_one(step, batch):
+                y = tf.where(step == 25, np.nan, batch["y"])
+                return {**batch, "y": y}
+
+            numbers = tf.data.Dataset.range(steps.start, steps.stop)
+            batches = super().batches(steps, batch_size, replicas)
+            return tf.data.Dataset.zip(numbers, batches).map(break_one)
+
+    with pytest.raises(InputError, match="was not finite at step 25"):
+        train(tmp_path, [LineTask(), BrokenTask()])
+    latest = tf.train.latest_checkpoint(tmp_path / "checkpoints" / "last")
+    assert latest.endswith("step-24")
+
+
+if __name__ == "__main__":
+    kill = lambda: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
+    train(pathlib.Path(sys.argv[1]), [stopping_at(LineTask(), 10, kill)])
