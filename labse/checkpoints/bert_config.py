@@ -29,7 +29,7 @@ def read(path: pathlib.Path) -> dict[str, object]:
     Raises:
       InputError: it is damaged, or describes another network.
     """
-    config = json_file.read(path)
+    config = json_file.read_object(path)
     keys = (*_SIZES, *_PROBABILITIES)
     missing = [key for key in keys if key not in config.values]
     if missing:

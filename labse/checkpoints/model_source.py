@@ -242,7 +242,7 @@ def check_vocabulary(
             f"{path}: the vocabulary and the table of word embeddings must be "
             f"equally long. Received {len(vocabulary):,} pieces and {rows:,} "
             "rows. Is this the model's own vocabulary, and is the file whole? "
-            f"{model_file.cached(path)}".rstrip()
+            f"{model_file.refetch_hint(path)}".rstrip()
         )
 
 
@@ -272,7 +272,7 @@ def fit_table(
 def _is_padding(rows: int, padding: int, path: str | pathlib.Path) -> bool:
     if pathlib.Path(path).suffix == ".json":
         return True
-    with model_file.opened(path) as file:
+    with model_file.open_binary(path) as file:
         file.seek(-1, os.SEEK_END)
         is_whole = file.read() == b"\n"
     multiple = rows & -rows  # The largest power of two that divides it.

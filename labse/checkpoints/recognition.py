@@ -78,9 +78,7 @@ def open_source(path: str, stated: Stated | None = None) -> ModelSource:
 
 
 def _is_saved_model(path: str) -> bool:
-    return model_file.is_there(
-        pathlib.Path(path) / saved_model_graph.SAVED_MODEL
-    )
+    return model_file.exists(pathlib.Path(path) / saved_model_graph.SAVED_MODEL)
 
 
 def _is_model(path: str) -> bool:
@@ -114,7 +112,7 @@ def _lost_file(folder: pathlib.Path) -> str:
             return (
                 f"There is no file {folder / missing}, and {folder} looks like "
                 f"{kind}, which has one: it holds {', '.join(sorted(parts))}. "
-                f"{model_file.cached(folder) or 'Copy or fetch it whole.'}"
+                + (model_file.refetch_hint(folder) or "Copy or fetch it whole.")
             )
     return ""
 
@@ -141,7 +139,7 @@ def _received(path: str) -> str:
     models = [
         str(folder / name) for name in names if _is_model(str(folder / name))
     ]
-    hint = model_file.cached(path)
+    hint = model_file.refetch_hint(path)
     if models:
         hint = f"Models in it: {', '.join(models[:5])}. Name one."
     elif any(name.startswith("models--") for name in names):

@@ -46,7 +46,7 @@ UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
 
 def is_run_folder(path: str) -> bool:
     """Whether `path` looks like a run folder."""
-    return model_file.is_there(pathlib.Path(path) / CONFIG)
+    return model_file.exists(pathlib.Path(path) / CONFIG)
 
 
 def create(
@@ -151,7 +151,7 @@ def best_or_last(folder: pathlib.Path) -> str:
       InputError: the run has no checkpoint yet.
     """
     for place in (BEST, LAST):
-        if model_file.is_there(folder / place):
+        if model_file.exists(folder / place):
             prefix = _latest(folder / place)
             if prefix:
                 return prefix
@@ -172,15 +172,17 @@ def _latest(folder: pathlib.Path) -> str | None:
     """
     note = folder / "checkpoint"
     others = _checkpoints(folder)
-    if not model_file.is_there(note) and not others:
+    if not model_file.exists(note) and not others:
         return None
     try:
-        text = model_file.read(note, _MAX_NOTE_BYTES).decode(errors="replace")
+        text = model_file.read_bytes(note, _MAX_NOTE_BYTES).decode(
+            errors="replace"
+        )
         named = re.search(r'^model_checkpoint_path: "([^"\\]+)"$', text, re.M)
         if not named:
             raise model_file.damaged(note, "is damaged: it names no checkpoint")
         prefix = str(folder / named[1])
-        if not model_file.is_there(f"{prefix}.index"):
+        if not model_file.exists(f"{prefix}.index"):
             raise model_file.damaged(
                 note, f"names {prefix}.index, which is missing"
             )
@@ -216,7 +218,7 @@ def read_config(
         as a configuration with defaults in place of the rest.
     """
     path = folder / CONFIG
-    model_file.head(path)
+    model_file.read_head(path)
     try:
         config, removed = loading.load_saved(str(path))
         values = loading.read_values(path)

@@ -100,7 +100,7 @@ def open_saved_model(path: str, stated: Stated) -> ModelSource:
 
 def is_export(path: str) -> bool:
     """Whether `path` is an export folder of ours."""
-    return model_file.is_there(pathlib.Path(path) / EXPORT_RECORD)
+    return model_file.exists(pathlib.Path(path) / EXPORT_RECORD)
 
 
 def open_export(path: str, stated: Stated) -> ModelSource:
@@ -110,7 +110,7 @@ def open_export(path: str, stated: Stated) -> ModelSource:
       InputError: it is not whole, or the record does not fit the weights.
     """
     folder = pathlib.Path(path)
-    record = json_file.read(folder / EXPORT_RECORD)
+    record = json_file.read_object(folder / EXPORT_RECORD)
     if not record.child("config").values:
         raise model_file.damaged(record.path, "has no config")
     try:
@@ -140,7 +140,7 @@ def checkpoint_prefix(path: str) -> str | None:
     Raises:
       InputError: the folder holds several.
     """
-    if model_file.is_there(f"{path}.index") or _data_files(path):
+    if model_file.exists(f"{path}.index") or _data_files(path):
         return path
     folder = pathlib.Path(path)
     found = {
@@ -175,7 +175,7 @@ def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
     folder = pathlib.Path(prefix).parent
     found = tensor_bundle.read_header(prefix)
     recorded, notes = {}, ()
-    if model_file.is_there(folder / bert_config.NAME):
+    if model_file.exists(folder / bert_config.NAME):
         recorded = bert_config.read(folder / bert_config.NAME)
     if any(f"/{name}".endswith(f"/{_TABLE_1}") for name in found):
         kind, naming = "TensorFlow 1 checkpoint", ("tensorflow_1", _EXPECTED_1)

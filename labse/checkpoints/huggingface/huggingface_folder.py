@@ -101,14 +101,14 @@ def _check_encoder(source: ModelSource) -> None:
 def _write_bert(source: ModelSource, folder: pathlib.Path) -> None:
     encoder = source.config.encoder
     config = _bert_config(encoder, source.vocabulary)
-    json_file.write(folder / huggingface_source.CONFIG, config)
+    json_file.write_json(folder / huggingface_source.CONFIG, config)
     weights = {
         row.hugging_face: _TorchWeight(source.weights[row.name], row)
         for row in weight_names(encoder)
         # Not there before: not there after.
         if not isinstance(source.weights[row.name], Zeros)
     }
-    safetensors_file.write(folder / safetensors_file.SINGLE, weights)
+    safetensors_file.write_tensors(folder / safetensors_file.SINGLE, weights)
 
 
 def _bert_config(encoder: EncoderConfig, vocabulary: Vocabulary) -> dict:
@@ -141,7 +141,7 @@ def _write_pooling(
     """What comes after BERT; returns all modules."""
     encoder = source.config.encoder
     size, pooling = encoder.hidden_size, encoder.pooling
-    json_file.write(
+    json_file.write_json(
         folder / sentence_transformers_modules.TRANSFORMER_SETTINGS,
         {
             "max_seq_length": source.config.tokenizer.max_length,
@@ -150,7 +150,7 @@ def _write_pooling(
     )
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
     (folder / "1_Pooling").mkdir()
-    json_file.write(
+    json_file.write_json(
         folder / "1_Pooling" / "config.json",
         {
             "word_embedding_dimension": size,
@@ -173,7 +173,7 @@ def _write_static_embedding(
     # Not in the folder itself, where old versions expect a Transformer.
     place = f"0_{STATIC_EMBEDDING}"
     (folder / place).mkdir()
-    safetensors_file.write(
+    safetensors_file.write_tensors(
         folder / place / safetensors_file.SINGLE,
         {static_embedding.WEIGHT: source.weights[WORD_EMBEDDINGS]},
     )
@@ -188,7 +188,7 @@ def _write_modules(
     last = f"{len(modules)}_Normalize"
     (folder / last).mkdir()
     names = sentence_transformers_modules
-    json_file.write(
+    json_file.write_json(
         folder / names.MODULES,
         [
             {
@@ -202,7 +202,7 @@ def _write_modules(
             )
         ],
     )
-    json_file.write(
+    json_file.write_json(
         folder / names.SETTINGS,
         {
             "default_prompt_name": None,
@@ -216,7 +216,7 @@ def _write_dense(source: ModelSource, folder: pathlib.Path) -> None:
     """BERT's pooler once more, as the module that is used."""
     size = source.config.encoder.hidden_size
     folder.mkdir()
-    json_file.write(
+    json_file.write_json(
         folder / "config.json",
         {
             "in_features": size,
@@ -230,7 +230,7 @@ def _write_dense(source: ModelSource, folder: pathlib.Path) -> None:
         name: _TorchWeight(source.weights[ours], rows[ours])
         for name, ours in _DENSE_NAMES.items()
     }
-    safetensors_file.write(folder / safetensors_file.SINGLE, weights)
+    safetensors_file.write_tensors(folder / safetensors_file.SINGLE, weights)
 
 
 def _model_card(source: ModelSource) -> str:

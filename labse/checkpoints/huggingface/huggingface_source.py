@@ -25,8 +25,8 @@ from labse.checkpoints.weights import POOLER, Zeros, match
 from labse.errors import InputError
 from labse.formats import json_file, model_file, pytorch_file, safetensors_file
 from labse.formats.json_file import JsonObject
+from labse.formats.model_file import shown
 from labse.formats.stored_tensor import StoredTensor
-from labse.formats.weight_file import shown
 from labse.modeling.transformer_encoder import LAYER_NORM_EPSILON
 
 CONFIG = "config.json"
@@ -50,7 +50,7 @@ _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight"} | {
 def is_folder(path: str) -> bool:
     """Whether `path` looks like a folder of Hugging Face's."""
     folder = pathlib.Path(path)
-    return model_file.is_there(
+    return model_file.exists(
         folder / CONFIG
     ) or sentence_transformers_modules.is_folder(folder)
 
@@ -127,14 +127,14 @@ def open_source(path: str, stated: Stated) -> ModelSource:
 
 def _read_config(folder: pathlib.Path) -> JsonObject:
     """config.json, if it describes a BERT encoder such as ours."""
-    config = json_file.read(folder / CONFIG)
+    config = json_file.read_object(folder / CONFIG)
     kind = config.text("model_type")
     if kind != "bert":
         raise InputError(
             f"{config.path} describes a model of the type {shown(kind)}. Only "
             "BERT (model_type bert) can be read."
         )
-    if model_file.is_there(folder / _ADAPTER):
+    if model_file.exists(folder / _ADAPTER):
         raise InputError(
             f"{folder / _ADAPTER}: the folder holds an adapter, which is not "
             "read. Merge it into the model in PyTorch first "
@@ -256,17 +256,17 @@ def _take_dense(
 
 def _read_header(folder: pathlib.Path) -> dict[str, StoredTensor]:
     names = (safetensors_file.SINGLE, safetensors_file.INDEX)
-    if any(model_file.is_there(folder / name) for name in names):
+    if any(model_file.exists(folder / name) for name in names):
         return safetensors_file.read_sharded_header(folder)
-    if model_file.is_there(folder / PYTORCH_WEIGHTS):
-        return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
+    if model_file.exists(folder / PYTORCH_WEIGHTS):
+        return pytorch_file.load_state_dict(folder / PYTORCH_WEIGHTS)
     entries = sorted(entry.name for entry in folder.iterdir())
     raise InputError(
         f"{folder} has no weights: none of {', '.join(names)} and "
         f"{PYTORCH_WEIGHTS}. It holds {shown(entries)}. Fetch what is missing. "
         "Weights in several files of another kind, or of TensorFlow or Flax, "
         "are not read: save them with transformers as safetensors. "
-        f"{model_file.cached(folder)}".rstrip()
+        f"{model_file.refetch_hint(folder)}".rstrip()
     )
 
 

@@ -31,8 +31,8 @@ from labse.checkpoints.weights import (
 )
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
+from labse.formats.model_file import shown
 from labse.formats.stored_tensor import StoredTensor
-from labse.formats.weight_file import shown
 from labse.preprocessing.packing import checked_max_length
 
 WEIGHT = "embedding.weight"

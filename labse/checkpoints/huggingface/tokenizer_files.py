@@ -58,7 +58,7 @@ def write(source: ModelSource, folder: pathlib.Path) -> None:
     )
     fast.add_special_tokens(list(SPECIAL_PIECES))
     fast.save(str(folder / names.TOKENIZER), pretty=False)
-    json_file.write(
+    json_file.write_json(
         folder / names.CONFIG,
         {
             **names.SPECIAL_NAMES,
@@ -69,7 +69,7 @@ def write(source: ModelSource, folder: pathlib.Path) -> None:
             "tokenizer_class": "BertTokenizer",
         },
     )
-    json_file.write(folder / names.SPECIAL_TOKENS, names.SPECIAL_NAMES)
+    json_file.write_json(folder / names.SPECIAL_TOKENS, names.SPECIAL_NAMES)
 
 
 def write_alone(source: ModelSource, folder: pathlib.Path) -> None:

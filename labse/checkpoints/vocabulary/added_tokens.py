@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from labse.errors import InputError
 from labse.formats.json_file import JsonObject
-from labse.formats.weight_file import shown
+from labse.formats.model_file import shown
 from labse.preprocessing.vocabulary import SPECIAL_PIECES
 
 # BERT's: https://github.com/google-research/bert/blob/master/tokenization.py

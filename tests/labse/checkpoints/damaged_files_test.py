@@ -103,7 +103,7 @@ def sharded(folder, source, small_run):
     parts = {"model-1-of-2.safetensors": names[:9]}
     parts["model-2-of-2.safetensors"] = names[9:]
     for part, held in parts.items():
-        safetensors_file.write(
+        safetensors_file.write_tensors(
             folder / part, {name: tensors[name] for name in held}
         )
     single.unlink()

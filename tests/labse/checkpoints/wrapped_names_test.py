@@ -60,7 +60,7 @@ def rename(folder, new_name, others=()):
         for name, tensor in tensors_of(folder).items()
     }
     arrays |= {name: Array(np.ones(3)) for name in others}
-    safetensors_file.write(folder / safetensors_file.SINGLE, arrays)
+    safetensors_file.write_tensors(folder / safetensors_file.SINGLE, arrays)
 
 
 def same(found, source):
@@ -122,7 +122,7 @@ def test_two_encoders(bert):
         for name, tensor in tensors_of(bert).items()
         for prefix in ("student.", "teacher.")
     }
-    safetensors_file.write(bert / safetensors_file.SINGLE, arrays)
+    safetensors_file.write_tensors(bert / safetensors_file.SINGLE, arrays)
     with pytest.raises(InputError) as error:
         recognition.open_source(str(bert), CLS)
     assert (
@@ -232,7 +232,7 @@ def pad_hugging_face(folder, rows):
         for name, tensor in tensors_of(folder).items()
     }
     arrays[name] = Array(padded(arrays[name].value, rows))
-    safetensors_file.write(folder / safetensors_file.SINGLE, arrays)
+    safetensors_file.write_tensors(folder / safetensors_file.SINGLE, arrays)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(
         json.dumps(config | {"vocab_size": rows})

@@ -197,7 +197,7 @@ def test_data_that_was_cut_off(tmp_path, tensors):
     prefix = save(tmp_path / "ckpt", tensors)
     path = pathlib.Path(f"{prefix}.data-00000-of-00001")
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match="is damaged or was cut off: "):
+    with pytest.raises(InputError, match="is damaged or truncated: "):
         tensor_bundle.read_header(prefix)
 
 

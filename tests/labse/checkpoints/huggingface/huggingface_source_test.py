@@ -123,7 +123,9 @@ def bert(tmp_path):
     write_json(folder / "config.json", CONFIG)
     write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
     (folder / "vocab.txt").write_text("".join(f"{p}\n" for p in PIECES))
-    safetensors_file.write(folder / "model.safetensors", random_weights())
+    safetensors_file.write_tensors(
+        folder / "model.safetensors", random_weights()
+    )
     return folder
 
 
@@ -164,7 +166,7 @@ def list_modules(folder, kinds):
 
 
 def write_dense(folder, weight, bias):
-    safetensors_file.write(
+    safetensors_file.write_tensors(
         folder / "2_Dense" / "model.safetensors",
         {"linear.weight": Array(weight), "linear.bias": Array(bias)},
     )
@@ -680,7 +682,7 @@ def test_a_dense_of_another_size_is_refused(sentences):
 
 
 def test_a_dense_needs_its_weights(sentences):
-    safetensors_file.write(
+    safetensors_file.write_tensors(
         sentences / "2_Dense" / "model.safetensors",
         {"linear.weight": Array(np.eye(SIZE))},
     )
@@ -717,7 +719,7 @@ def test_a_dense_needs_its_weights(sentences):
 def test_weights_that_are_refused(bert, change, expected):
     changed = random_weights()
     change(changed)
-    safetensors_file.write(bert / "model.safetensors", changed)
+    safetensors_file.write_tensors(bert / "model.safetensors", changed)
     assert expected in refusal(bert)
 
 
@@ -729,7 +731,7 @@ def test_what_is_left_out_is_noted(bert):
     with_prefix["cls.predictions.bias"] = with_prefix.pop(
         "bert.cls.predictions.bias"
     )
-    safetensors_file.write(bert / "model.safetensors", with_prefix)
+    safetensors_file.write_tensors(bert / "model.safetensors", with_prefix)
     notes = opened(bert).notes
     assert notes[-1] == (
         "left out: cls.predictions.bias, the heads of pre-training"
@@ -742,7 +744,7 @@ def test_a_bert_without_a_pooler(bert):
         for name, weight in random_weights().items()
         if not name.startswith("pooler")
     }
-    safetensors_file.write(bert / "model.safetensors", without)
+    safetensors_file.write_tensors(bert / "model.safetensors", without)
     source = opened(bert)
     assert "there is no pooler; it is zeros" in source.notes[-1]
     for name, shape in zip(weights.POOLER, [(4, 4), (4,)], strict=True):

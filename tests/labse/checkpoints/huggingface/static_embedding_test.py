@@ -158,7 +158,9 @@ def read_json(path):
 
 
 def write_table(folder, table, name="embedding.weight"):
-    safetensors_file.write(folder / "model.safetensors", {name: Array(table)})
+    safetensors_file.write_tensors(
+        folder / "model.safetensors", {name: Array(table)}
+    )
 
 
 @pytest.fixture
@@ -507,7 +509,7 @@ def test_tokenizers_that_are_refused(static, changes, expected):
     ],
 )
 def test_weights_that_are_refused(static, tensors, expected):
-    safetensors_file.write(
+    safetensors_file.write_tensors(
         static / "model.safetensors",
         {name: random_array(shape) for name, shape in tensors.items()},
     )
