@@ -23,7 +23,7 @@ _PROBABILITIES = {
 }
 
 
-def read(path: pathlib.Path) -> dict[str, object]:
+def read_bert_config(path: pathlib.Path) -> dict[str, object]:
     """The configuration as `section.key`.
 
     Raises:

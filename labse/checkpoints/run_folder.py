@@ -16,16 +16,16 @@ import time
 
 import tensorflow as tf
 
-from labse.checkpoints import location, model_source
-from labse.checkpoints.model_source import (
-    ModelSource,
-    Stated,
+from labse.checkpoints import location, stored_model
+from labse.checkpoints.stored_model import (
+    ModelOptions,
+    StoredModel,
     check_vocabulary,
-    own_or_stated_vocabulary,
-    resolve,
+    choose_vocabulary,
+    resolve_config,
 )
-from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
-from labse.checkpoints.weights import match
+from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
+from labse.checkpoints.weights import match_weights
 from labse.configs import loading
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
@@ -238,21 +238,21 @@ def read_config(
     return config, removed
 
 
-def open_source(
-    path: str, stated: Stated | None = None, prefix: str | None = None
-) -> ModelSource:
+def open_run(
+    path: str, options: ModelOptions | None = None, prefix: str | None = None
+) -> StoredModel:
     """The trained encoder of a run as a model on disk.
 
     Args:
       path: the run folder.
-      stated: what the user says about it.
+      options: what the user says about it.
       prefix: of the checkpoint; by default the best one, else the last.
 
     Raises:
       InputError: this is no run, or its checkpoint does not fit its
         configuration.
     """
-    path = location.local(path)
+    path = location.local_path(path)
     folder = pathlib.Path(path)
     if not is_run_folder(path):
         raise InputError(
@@ -261,11 +261,11 @@ def open_source(
             f"first: labse convert --input={path} --out=RUN."
         )
     saved, _ = read_config(folder)
-    recorded = model_source.record(saved)
-    stated = stated or Stated()
-    config, notes = resolve(recorded, stated, {}, path, saved)
+    recorded = stored_model.config_values(saved)
+    options = options or ModelOptions()
+    config, notes = resolve_config(recorded, options, {}, path, saved)
     own = read_vocabulary(folder / VOCABULARY)
-    vocabulary = own_or_stated_vocabulary(own, stated, path)
+    vocabulary = choose_vocabulary(own, options, path)
     rows = config.encoder.vocab_size
     check_vocabulary(vocabulary, rows, folder / VOCABULARY)
     prefix = prefix or best_or_last(folder)
@@ -280,13 +280,13 @@ def open_source(
         for name, (key, tensor) in variables.items()
         if key.startswith("encoder/")
     }
-    return ModelSource(
+    return StoredModel(
         kind="run folder",
         path=path,
         config=config,
         recorded=recorded,
         vocabulary=vocabulary,
-        weights=match(found, config.encoder, "name", (), prefix),
+        weights=match_weights(found, config.encoder, "name", (), prefix),
         files=(
             folder / CONFIG,
             folder / VOCABULARY,
@@ -297,13 +297,13 @@ def open_source(
 
 
 def load_encoder(
-    path: str, precision: str = "float32"
+    path: str, compute_dtype: str = "float32"
 ) -> tuple[SentenceEncoder, ExperimentConfig, Vocabulary]:
     """The trained encoder of a run, with its configuration and vocabulary.
 
     Raises:
-      InputError: see `open_source`.
+      InputError: see `open_run`.
     """
-    source = open_source(path)
-    encoder = model_source.load_encoder(source, precision)
-    return encoder, source.config, source.vocabulary
+    model = open_run(path)
+    encoder = stored_model.load_encoder(model, compute_dtype)
+    return encoder, model.config, model.vocabulary

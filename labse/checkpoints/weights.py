@@ -265,7 +265,7 @@ class Zeros:
         yield self.read()
 
 
-def match(
+def match_weights(
     found: dict[str, StoredTensor],
     config: EncoderConfig,
     naming: str,

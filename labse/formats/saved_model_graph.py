@@ -32,7 +32,7 @@ class Graph(NamedTuple):
     activation: str | None
 
 
-def read(folder: pathlib.Path) -> Graph:
+def read_graph(folder: pathlib.Path) -> Graph:
     """Reads saved_model.pb as data.
 
     Raises:

@@ -286,7 +286,7 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a number in it has no end")
 
 
-def write(
+def write_checkpoint(
     prefix: str | pathlib.Path,
     tensors: Mapping,
     template: str | pathlib.Path,

@@ -17,8 +17,8 @@ import tensorflow as tf
 import tf_keras
 from absl import logging
 
-from labse.checkpoints import model_source, recognition, run_folder
-from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints import recognition, run_folder, stored_model
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs.schema import ExperimentConfig
 from labse.data.batches import batches
 from labse.data.pair_store import PairStore
@@ -47,7 +47,7 @@ class Trainer:
         store: PairStore,
         vocabulary: Vocabulary,
         strategy: tf.distribute.Strategy,
-        init: ModelSource | None = None,
+        init: StoredModel | None = None,
     ):
         """Makes the model, restored from the run's last checkpoint if any.
 
@@ -120,7 +120,7 @@ class Trainer:
             checkpoint_name="step",
         )
 
-    def _start(self, init: ModelSource | None) -> None:
+    def _start(self, init: StoredModel | None) -> None:
         latest = self._last.latest_checkpoint
         if latest:
             try:
@@ -133,7 +133,7 @@ class Trainer:
                 ) from error
             logging.info("Goes on from step %d.", self.step)
         elif init is not None:
-            model_source.assign(self.model.encoder, init)
+            stored_model.assign_weights(self.model.encoder, init)
             logging.info("Starts from %s, a %s.", init.path, init.kind)
         if self._is_chief:
             history.truncate(self.folder, self.step)
@@ -371,7 +371,7 @@ _INIT_MUST_EQUAL_WITH_BLOCKS = (
 
 def open_init(
     path: str, config: ExperimentConfig, vocabulary_path: str
-) -> ModelSource:
+) -> StoredModel:
     """The model that `--init` names, if the run can start from it.
 
     Args:
@@ -382,15 +382,15 @@ def open_init(
     Raises:
       InputError: it is no model, or the run is configured otherwise.
     """
-    stated = Stated(vocabulary=vocabulary_path, fallback=config)
+    stated = ModelOptions(vocabulary=vocabulary_path, fallback=config)
     try:
-        source = recognition.open_source(path, stated)
+        source = recognition.open_model(path, stated)
     except InputError as error:
         raise InputError(f"--init={path}: {error}") from error
     for note in source.notes:
         logging.info("--init: %s", note)
     theirs, ours = (
-        model_source.record(each) for each in (source.config, config)
+        stored_model.config_values(each) for each in (source.config, config)
     )
     keys = _INIT_MUST_EQUAL
     if config.encoder.num_layers or source.config.encoder.num_layers:

@@ -65,7 +65,7 @@ class Modules:
     files: tuple[pathlib.Path, ...]
 
 
-def is_folder(folder: pathlib.Path) -> bool:
+def is_sentence_transformers_folder(folder: pathlib.Path) -> bool:
     """Whether sentence-transformers wrote the folder."""
     return model_file.exists(folder / MODULES)
 
@@ -89,7 +89,9 @@ def check_not_lost(folder: pathlib.Path) -> None:
         )
 
 
-def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
+def read_modules(
+    folder: pathlib.Path, paths: dict[str, pathlib.Path]
+) -> Modules:
     """Reads the modules about a BERT.
 
     Args:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from labse.checkpoints.vocabulary import added_tokens
-from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
+from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
 from labse.errors import InputError
 from labse.formats import json_file, model_file
 from labse.formats.json_file import JsonObject
@@ -77,7 +77,7 @@ class Tokenizer(NamedTuple):
     adds_special: bool = True
 
 
-def read(
+def read_tokenizer(
     folder: pathlib.Path, model: JsonObject, stated_vocabulary: str | None
 ) -> Tokenizer:
     """Reads a folder's tokenizer files.
@@ -106,7 +106,7 @@ def read(
     base, origin = _vocabulary(folder, tokenizer, stated_vocabulary)
     general = _class_of(config, model) in _GENERAL_CLASSES
     lower_case, notes = _lower_case(config, tokenizer, general)
-    pieces, added_notes = added_tokens.extend(
+    pieces, added_notes = added_tokens.extend_pieces(
         *(base, lower_case is not False, tokenizer, config, special, added)
     )
     vocabulary, notes = Vocabulary(pieces, str(origin)), notes + added_notes
@@ -124,7 +124,7 @@ def read(
     )
 
 
-def read_alone(folder: pathlib.Path) -> Tokenizer:
+def read_standalone_tokenizer(folder: pathlib.Path) -> Tokenizer:
     """Reads a tokenizer.json whose user adds no [CLS] and [SEP].
 
     Raises:
@@ -146,7 +146,7 @@ def read_alone(folder: pathlib.Path) -> Tokenizer:
     if longest is not None and not marks:
         longest += NUM_ADDED
     pieces = [marks.get(piece, piece) for piece in _pieces(tokenizer)]
-    pieces, notes = added_tokens.extend(pieces, lower_case, tokenizer)
+    pieces, notes = added_tokens.extend_pieces(pieces, lower_case, tokenizer)
     return Tokenizer(
         vocabulary=Vocabulary(pieces, str(tokenizer.path)),
         lower_case=lower_case,
