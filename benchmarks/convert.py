@@ -67,7 +67,7 @@ def make_run(out: str, large: bool) -> None:
         row.name: RandomWeight(row.shape, seed)
         for seed, row in enumerate(weight_names(config.encoder))
     }
-    converted_run.write(out, config, Vocabulary(pieces), weights, {})
+    converted_run.write_run(out, config, Vocabulary(pieces), weights, {})
 
 
 def make_saved_model(run: str, out: str) -> None:
@@ -83,7 +83,7 @@ def make_saved_model(run: str, out: str) -> None:
     from labse.checkpoints import run_folder
     from labse.formats import tensor_bundle
 
-    source = run_folder.open_source(run)
+    source = run_folder.open_run(run)
     config = encoders.EncoderConfig(
         type="bert",
         bert=encoders.BertEncoderConfig(
@@ -109,7 +109,7 @@ def make_saved_model(run: str, out: str) -> None:
         shutil.copytree(f"{out}/variables", f"{scratch}/variables")
         template = f"{scratch}/variables/variables"
         keys = tensor_bundle.read_variables(template)
-        tensor_bundle.write(
+        tensor_bundle.write_checkpoint(
             f"{out}/variables/variables",
             {keys[name][0]: weight for name, weight in source.weights.items()},
             template,
@@ -162,7 +162,7 @@ def table_digest(path: str) -> bytes:
     from labse.checkpoints.weights import WORD_EMBEDDINGS
 
     digest = hashlib.sha256()
-    weight = recognition.open_source(path).weights[WORD_EMBEDDINGS]
+    weight = recognition.open_model(path).weights[WORD_EMBEDDINGS]
     for block in weight.row_blocks():
         digest.update(np.ascontiguousarray(block).tobytes())
     return digest.digest()

@@ -33,10 +33,10 @@ def define_flags(flags: FlagSet) -> None:
     flags.string("input", None, MODEL_HELP, required=True)
     flags.string("out", None, "The new folder.", required=True)
     flags.choice("to", "labse", FORMATS, "What to write.")
-    define_stated(flags)
+    define_model_options(flags)
 
 
-def define_stated(flags: FlagSet) -> None:
+def define_model_options(flags: FlagSet) -> None:
     """Defines what a user may say about a model of any kind."""
     flags.string("vocabulary", None, "vocab.txt, where none is with the model.")
     flags.choice(
@@ -75,12 +75,12 @@ def define_stated(flags: FlagSet) -> None:
     )
 
 
-def stated(flags: FlagSet):
-    """What the user says, as `model_source.Stated`."""
-    from labse.checkpoints.model_source import Stated
+def model_options(flags: FlagSet):
+    """What the user says, as `stored_model.ModelOptions`."""
+    from labse.checkpoints.stored_model import ModelOptions
 
-    names = set(Stated.__annotations__) - {"fallback"}
-    return Stated(**{name: flags[name].value for name in names})
+    names = set(ModelOptions.__annotations__) - {"fallback"}
+    return ModelOptions(**{name: flags[name].value for name in names})
 
 
 def main(flags: FlagSet) -> None:
@@ -91,22 +91,22 @@ def main(flags: FlagSet) -> None:
     check_new_folder(flags.out, "--out")
     start = time.monotonic()
     path = flags.input
-    source = recognition.open_source(path, stated(flags))
-    _say(f"{path}: {source.kind}; {_described(source.config)}")
-    for note in source.notes:
+    model = recognition.open_model(path, model_options(flags))
+    _say(f"{path}: {model.kind}; {_described(model.config)}")
+    for note in model.notes:
         _say(f"note: {note}")
     if flags.to == "labse":
-        converted_run.write(
+        converted_run.write_run(
             flags.out,
-            source.config,
-            source.vocabulary,
-            source.weights,
-            converted_run.describe(source),
+            model.config,
+            model.vocabulary,
+            model.weights,
+            converted_run.source_record(model),
         )
     else:
-        from labse.checkpoints.huggingface import huggingface_folder
+        from labse.checkpoints.huggingface import folder_writer
 
-        huggingface_folder.write(source, flags.out)
+        folder_writer.write_folder(model, flags.out)
     seconds = time.monotonic() - start
     _say(f"wrote {flags.out} in {seconds:.1f} s")
 

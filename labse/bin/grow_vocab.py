@@ -41,11 +41,11 @@ def define_flags(flags: FlagSet) -> None:
 
 def main(flags: FlagSet) -> None:
     """Opens the model, grows it, prints the report."""
-    from labse.checkpoints.vocabulary import vocabulary_surgery
+    from labse.checkpoints.vocabulary import resizing
 
     start = time.monotonic()
     report_text = prune_vocab.find_texts(flags, flags.report_text)
-    report = vocabulary_surgery.grow(
+    report = resizing.grow_vocabulary(
         prune_vocab.open_model(flags),
         flags.pieces,
         flags.out,

@@ -61,17 +61,17 @@ def define_model_and_report(flags: FlagSet) -> None:
         "Text that the report is about, such as one that was held out; a file "
         "or a glob; repeatable.",
     )
-    convert.define_stated(flags)
+    convert.define_model_options(flags)
 
 
 def main(flags: FlagSet) -> None:
     """Opens the model, prunes it, prints the report."""
-    from labse.checkpoints.vocabulary import vocabulary_surgery
+    from labse.checkpoints.vocabulary import resizing
 
     start = time.monotonic()
     text = find_texts(flags, flags.text)
     report_text = find_texts(flags, flags.report_text)
-    report = vocabulary_surgery.prune(
+    report = resizing.prune_vocabulary(
         open_model(flags),
         text,
         flags.out,
@@ -91,25 +91,25 @@ def find_texts(flags: FlagSet, patterns: list[str]):
 
 
 def open_model(flags: FlagSet):
-    """The `ModelSource` that --model names, --out being free."""
+    """The `StoredModel` that --model names, --out being free."""
     from labse.checkpoints import recognition
     from labse.files.atomic_write import check_new_folder
 
     check_new_folder(flags.out, "--out")
     path = flags.model
-    source = recognition.open_source(path, convert.stated(flags))
+    model = recognition.open_model(path, convert.model_options(flags))
     print(
-        f"{path}: {source.kind}, {len(source.vocabulary):,} pieces",
+        f"{path}: {model.kind}, {len(model.vocabulary):,} pieces",
         file=sys.stderr,
     )
-    for note in source.notes:
+    for note in model.notes:
         print(f"note: {note}", file=sys.stderr)
-    return source
+    return model
 
 
 def print_report(report: dict, out: str, start: float) -> None:
     """Prints the table, and where the run is."""
-    from labse.checkpoints.vocabulary import vocabulary_report
+    from labse.checkpoints.vocabulary import report as vocabulary_report
 
     print(vocabulary_report.table(report))
     seconds = time.monotonic() - start

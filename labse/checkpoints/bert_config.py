@@ -23,13 +23,13 @@ _PROBABILITIES = {
 }
 
 
-def read(path: pathlib.Path) -> dict[str, object]:
+def read_bert_config(path: pathlib.Path) -> dict[str, object]:
     """The configuration as `section.key`.
 
     Raises:
       InputError: it is damaged, or describes another network.
     """
-    config = json_file.read(path)
+    config = json_file.read_object(path)
     keys = (*_SIZES, *_PROBABILITIES)
     missing = [key for key in keys if key not in config.values]
     if missing:

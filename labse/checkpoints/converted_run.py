@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from labse.checkpoints import run_folder
-from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints.stored_model import StoredModel
 from labse.configs import loading
 from labse.configs.schema import EncoderConfig, ExperimentConfig
 from labse.files.atomic_write import atomic_folder
@@ -24,7 +24,7 @@ from labse.preprocessing.vocabulary import Vocabulary
 _CHECKPOINT = "step-0"
 
 
-def write(
+def write_run(
     out: str,
     config: ExperimentConfig,
     vocabulary: Vocabulary,
@@ -56,7 +56,7 @@ def write(
         (folder / run_folder.CONFIG).write_text(config_text, "utf-8")
 
 
-def describe(source: ModelSource, *notes: str) -> dict[str, dict]:
+def source_record(model: StoredModel, *notes: str) -> dict[str, dict]:
     """`source.json`: what a model was made from, and how.
 
     `trained_by` names the training run and the checkpoint that the weights
@@ -64,11 +64,11 @@ def describe(source: ModelSource, *notes: str) -> dict[str, dict]:
     """
     return {
         run_folder.SOURCE_RECORD: {
-            "made_from": source.kind,
-            "path": source.path,
-            "trained_by": _trained_by(pathlib.Path(source.path)),
-            "recorded": source.recorded,
-            "notes": [*source.notes, *notes],
+            "made_from": model.kind,
+            "path": model.path,
+            "trained_by": _trained_by(pathlib.Path(model.path)),
+            "recorded": model.recorded,
+            "notes": [*model.notes, *notes],
         }
     }
 
@@ -95,7 +95,7 @@ def _write_checkpoint(
             name: key
             for name, (key, _) in tensor_bundle.read_variables(template).items()
         }
-        tensor_bundle.write(
+        tensor_bundle.write_checkpoint(
             folder / _CHECKPOINT,
             {keys[name]: weight for name, weight in weights.items()},
             template,

@@ -25,7 +25,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 _TF_HUB_NAME = re.compile(r"[\w-]+(/[\w.-]+)+/\d+")
 
 
-def local(path: str) -> str:
+def local_path(path: str) -> str:
     """A path as the file system knows it.
 
     A `file://` URL is a path, `~` the user's home, and a model's folder in
@@ -76,14 +76,14 @@ def _only_snapshot(snapshots: pathlib.Path) -> str:
     )
 
 
-def resolve(path: str) -> str:
-    """The local folder of a TF Hub handle; a path as `local` has it.
+def local_folder(path: str) -> str:
+    """The local folder of a TF Hub handle; a path as `local_path` has it.
 
     Raises:
       InputError: it could not be fetched, or is not fetched from there.
     """
     if "://" not in path or path.startswith("file:"):
-        return local(path)
+        return local_path(path)
     named = _HUGGING_FACE.match(path)
     if named:
         raise InputError(

@@ -4,26 +4,26 @@ import os
 import pathlib
 import re
 
-from labse.checkpoints import location, run_folder, tensorflow_source
+from labse.checkpoints import location, run_folder, tensorflow_model
 from labse.checkpoints.huggingface import (
-    huggingface_source,
-    sentence_transformers_modules,
+    folder_reader,
+    modules_json,
 )
 from labse.checkpoints.kinds import KINDS
-from labse.checkpoints.location import resolve
-from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints.location import local_folder
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.errors import InputError
 from labse.formats import model_file, saved_model_graph
 
-__all__ = ["KINDS", "holds_weights", "open_source", "resolve"]
+__all__ = ["KINDS", "holds_weights", "local_folder", "open_model"]
 
 # The parts that tell a kind, without the one file that it is known by.
 _PARTS = (
     ("a run folder", {"checkpoints", "vocab.txt"}, run_folder.CONFIG),
-    ("an export folder", {"text", "encode"}, tensorflow_source.EXPORT_RECORD),
+    ("an export folder", {"text", "encode"}, tensorflow_model.EXPORT_RECORD),
     ("a SavedModel", {"variables"}, saved_model_graph.SAVED_MODEL),
     *(
-        ("a Hugging Face folder", {name}, huggingface_source.CONFIG)
+        ("a Hugging Face folder", {name}, folder_reader.CONFIG)
         for name in (
             *("model.safetensors", "model.safetensors.index.json"),
             *("pytorch_model.bin", "tokenizer.json", "tokenizer_config.json"),
@@ -39,38 +39,40 @@ def holds_weights(path: str) -> bool:
 
     Such a folder is never run, whatever SavedModel may lie beside.
     """
-    return run_folder.is_run_folder(path) or huggingface_source.is_folder(path)
+    return run_folder.is_run_folder(
+        path
+    ) or folder_reader.is_huggingface_folder(path)
 
 
-def open_source(path: str, stated: Stated | None = None) -> ModelSource:
+def open_model(path: str, options: ModelOptions | None = None) -> StoredModel:
     """Opens a model of any kind; reads its configuration, not its weights.
 
     Args:
       path: see `KINDS`.
-      stated: what the user says about it.
+      options: what the user says about it.
 
     Raises:
       InputError: it is none of these, is damaged, or does not record
         something that nobody states.
     """
-    stated = stated or Stated()
-    path = resolve(path)
+    options = options or ModelOptions()
+    path = local_folder(path)
     _names(pathlib.Path(path))  # A folder that cannot be listed, is said now.
     if run_folder.is_run_folder(path):
-        return run_folder.open_source(path, stated)
-    if huggingface_source.is_folder(path):
-        return huggingface_source.open_source(path, stated)
-    if tensorflow_source.is_export(path):
-        return tensorflow_source.open_export(path, stated)
+        return run_folder.open_run(path, options)
+    if folder_reader.is_huggingface_folder(path):
+        return folder_reader.open_folder(path, options)
+    if tensorflow_model.is_export(path):
+        return tensorflow_model.open_export(path, options)
     if _is_saved_model(path):
-        return tensorflow_source.open_saved_model(path, stated)
-    prefix = tensorflow_source.checkpoint_prefix(path)
+        return tensorflow_model.open_saved_model(path, options)
+    prefix = tensorflow_model.checkpoint_prefix(path)
     if prefix:
         # RUN/checkpoints/best/step-1
         run = pathlib.Path(prefix).absolute().parent.parent.parent
         if run_folder.is_run_folder(str(run)):
-            return run_folder.open_source(str(run), stated, prefix)
-        return tensorflow_source.open_checkpoint(prefix, stated)
+            return run_folder.open_run(str(run), options, prefix)
+        return tensorflow_model.open_checkpoint(prefix, options)
     lost = _lost_file(pathlib.Path(path))
     if lost:
         raise InputError(lost)
@@ -78,15 +80,13 @@ def open_source(path: str, stated: Stated | None = None) -> ModelSource:
 
 
 def _is_saved_model(path: str) -> bool:
-    return model_file.is_there(
-        pathlib.Path(path) / saved_model_graph.SAVED_MODEL
-    )
+    return model_file.exists(pathlib.Path(path) / saved_model_graph.SAVED_MODEL)
 
 
 def _is_model(path: str) -> bool:
     return (
         holds_weights(path)
-        or tensorflow_source.is_export(path)
+        or tensorflow_model.is_export(path)
         or _is_saved_model(path)
     )
 
@@ -107,14 +107,14 @@ def _names(folder: pathlib.Path) -> list[str]:
 def _lost_file(folder: pathlib.Path) -> str:
     """What to say of a folder that lacks the file it would be known by."""
     names = set(_names(folder))
-    if any(map(sentence_transformers_modules.MODULE_FOLDER.fullmatch, names)):
-        sentence_transformers_modules.check_not_lost(folder)
+    if any(map(modules_json.MODULE_FOLDER.fullmatch, names)):
+        modules_json.check_not_lost(folder)
     for kind, parts, missing in _PARTS:
         if parts <= names:
             return (
                 f"There is no file {folder / missing}, and {folder} looks like "
                 f"{kind}, which has one: it holds {', '.join(sorted(parts))}. "
-                f"{model_file.cached(folder) or 'Copy or fetch it whole.'}"
+                + (model_file.refetch_hint(folder) or "Copy or fetch it whole.")
             )
     return ""
 
@@ -141,7 +141,7 @@ def _received(path: str) -> str:
     models = [
         str(folder / name) for name in names if _is_model(str(folder / name))
     ]
-    hint = model_file.cached(path)
+    hint = model_file.refetch_hint(path)
     if models:
         hint = f"Models in it: {', '.join(models[:5])}. Name one."
     elif any(name.startswith("models--") for name in names):

@@ -16,16 +16,16 @@ import time
 
 import tensorflow as tf
 
-from labse.checkpoints import location, model_source
-from labse.checkpoints.model_source import (
-    ModelSource,
-    Stated,
+from labse.checkpoints import location, stored_model
+from labse.checkpoints.stored_model import (
+    ModelOptions,
+    StoredModel,
     check_vocabulary,
-    own_or_stated_vocabulary,
-    resolve,
+    choose_vocabulary,
+    resolve_config,
 )
-from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
-from labse.checkpoints.weights import match
+from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
+from labse.checkpoints.weights import match_weights
 from labse.configs import loading
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
@@ -46,7 +46,7 @@ UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
 
 def is_run_folder(path: str) -> bool:
     """Whether `path` looks like a run folder."""
-    return model_file.is_there(pathlib.Path(path) / CONFIG)
+    return model_file.exists(pathlib.Path(path) / CONFIG)
 
 
 def create(
@@ -151,7 +151,7 @@ def best_or_last(folder: pathlib.Path) -> str:
       InputError: the run has no checkpoint yet.
     """
     for place in (BEST, LAST):
-        if model_file.is_there(folder / place):
+        if model_file.exists(folder / place):
             prefix = _latest(folder / place)
             if prefix:
                 return prefix
@@ -172,15 +172,17 @@ def _latest(folder: pathlib.Path) -> str | None:
     """
     note = folder / "checkpoint"
     others = _checkpoints(folder)
-    if not model_file.is_there(note) and not others:
+    if not model_file.exists(note) and not others:
         return None
     try:
-        text = model_file.read(note, _MAX_NOTE_BYTES).decode(errors="replace")
+        text = model_file.read_bytes(note, _MAX_NOTE_BYTES).decode(
+            errors="replace"
+        )
         named = re.search(r'^model_checkpoint_path: "([^"\\]+)"$', text, re.M)
         if not named:
             raise model_file.damaged(note, "is damaged: it names no checkpoint")
         prefix = str(folder / named[1])
-        if not model_file.is_there(f"{prefix}.index"):
+        if not model_file.exists(f"{prefix}.index"):
             raise model_file.damaged(
                 note, f"names {prefix}.index, which is missing"
             )
@@ -216,7 +218,7 @@ def read_config(
         as a configuration with defaults in place of the rest.
     """
     path = folder / CONFIG
-    model_file.head(path)
+    model_file.read_head(path)
     try:
         config, removed = loading.load_saved(str(path))
         values = loading.read_values(path)
@@ -236,21 +238,21 @@ def read_config(
     return config, removed
 
 
-def open_source(
-    path: str, stated: Stated | None = None, prefix: str | None = None
-) -> ModelSource:
+def open_run(
+    path: str, options: ModelOptions | None = None, prefix: str | None = None
+) -> StoredModel:
     """The trained encoder of a run as a model on disk.
 
     Args:
       path: the run folder.
-      stated: what the user says about it.
+      options: what the user says about it.
       prefix: of the checkpoint; by default the best one, else the last.
 
     Raises:
       InputError: this is no run, or its checkpoint does not fit its
         configuration.
     """
-    path = location.local(path)
+    path = location.local_path(path)
     folder = pathlib.Path(path)
     if not is_run_folder(path):
         raise InputError(
@@ -259,11 +261,11 @@ def open_source(
             f"first: labse convert --input={path} --out=RUN."
         )
     saved, _ = read_config(folder)
-    recorded = model_source.record(saved)
-    stated = stated or Stated()
-    config, notes = resolve(recorded, stated, {}, path, saved)
+    recorded = stored_model.config_values(saved)
+    options = options or ModelOptions()
+    config, notes = resolve_config(recorded, options, {}, path, saved)
     own = read_vocabulary(folder / VOCABULARY)
-    vocabulary = own_or_stated_vocabulary(own, stated, path)
+    vocabulary = choose_vocabulary(own, options, path)
     rows = config.encoder.vocab_size
     check_vocabulary(vocabulary, rows, folder / VOCABULARY)
     prefix = prefix or best_or_last(folder)
@@ -278,13 +280,13 @@ def open_source(
         for name, (key, tensor) in variables.items()
         if key.startswith("encoder/")
     }
-    return ModelSource(
+    return StoredModel(
         kind="run folder",
         path=path,
         config=config,
         recorded=recorded,
         vocabulary=vocabulary,
-        weights=match(found, config.encoder, "name", (), prefix),
+        weights=match_weights(found, config.encoder, "name", (), prefix),
         files=(
             folder / CONFIG,
             folder / VOCABULARY,
@@ -300,8 +302,8 @@ def load_encoder(
     """The trained encoder of a run, with its configuration and vocabulary.
 
     Raises:
-      InputError: see `open_source`.
+      InputError: see `open_run`.
     """
-    source = open_source(path)
-    encoder = model_source.load_encoder(source, compute_dtype)
-    return encoder, source.config, source.vocabulary
+    model = open_run(path)
+    encoder = stored_model.load_encoder(model, compute_dtype)
+    return encoder, model.config, model.vocabulary

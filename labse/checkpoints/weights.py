@@ -234,7 +234,7 @@ class Weight:
     def _finite(self, values: np.ndarray) -> np.ndarray:
         values = values.astype(np.float32)
         if not np.isfinite(values).all():
-            again = model_file.cached(self.stored.path)
+            again = model_file.refetch_hint(self.stored.path)
             raise InputError(
                 f"{self.stored.path} holds a weight {self.shape} with numbers "
                 "that are not finite. Its training broke, or the file is "
@@ -265,7 +265,7 @@ class Zeros:
         yield self.read()
 
 
-def match(
+def match_weights(
     found: dict[str, StoredTensor],
     config: EncoderConfig,
     naming: str,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from labse.errors import InputError
-from labse.formats.weight_file import shown
+from labse.formats.model_file import shown
 
 # PyTorch's: DataParallel, torch.compile, FSDP, activation checkpoints. They
 # may stand before any part of a name, and no part of BERT is called so.

@@ -6,7 +6,7 @@ import pathlib
 
 from labse.errors import InputError
 from labse.formats import model_file
-from labse.formats.weight_file import shown
+from labse.formats.model_file import shown
 
 # Configurations have a few kB. JSON takes some 25 times its size in memory.
 MAX_CONFIG_BYTES = 2**22
@@ -120,14 +120,16 @@ class JsonObject:
         return self.values.get(key, default)
 
 
-def read(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES) -> JsonObject:
+def read_object(
+    path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES
+) -> JsonObject:
     """The object in a JSON file.
 
     Raises:
       InputError: there is no such file, it cannot be read or is too big, is
         not JSON in UTF-8 without a byte order mark, or holds no object.
     """
-    values = read_value(path, max_bytes)
+    values = read_json(path, max_bytes)
     if not isinstance(values, dict):
         raise model_file.damaged(
             path, f"must hold an object, {{...}}. Received: {shown(values)}"
@@ -135,18 +137,18 @@ def read(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES) -> JsonObject:
     return JsonObject(path, values)
 
 
-def read_optional(
+def read_optional_object(
     path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES
 ) -> JsonObject:
-    """As `read`, but an empty object where there is nothing of that name."""
-    if not model_file.is_there(path):
+    """As `read_object`, but an empty object where there is no such file."""
+    if not model_file.exists(path):
         return JsonObject(path, {})
-    return read(path, max_bytes)
+    return read_object(path, max_bytes)
 
 
-def read_value(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES):
-    """What a JSON file holds; raises `InputError` as `read` does."""
-    content = model_file.read(path, max_bytes)
+def read_json(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES):
+    """What a JSON file holds; raises `InputError` as `read_object` does."""
+    content = model_file.read_bytes(path, max_bytes)
     try:
         text = content.decode("utf-8")
         if text.startswith("\ufeff"):
@@ -156,7 +158,7 @@ def read_value(path: pathlib.Path, max_bytes: int = MAX_CONFIG_BYTES):
         raise model_file.damaged(path, f"is not JSON ({error})") from error
 
 
-def write(path: pathlib.Path, value: object) -> None:
+def write_json(path: pathlib.Path, value: object) -> None:
     """Writes a value as indented JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     path.write_text(f"{text}\n", "utf-8")

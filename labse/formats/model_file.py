@@ -1,11 +1,12 @@
-"""What holds for every file of a model: it came from somewhere.
+"""Files of models that others made: opened here, with one error for each fault.
 
-It may be missing, cut off, a link to nothing, or another thing under the right
-name. Whoever reads one opens it here, so that each of these is one error that
-names the file and says what to do.
+Such a file may be missing, truncated, a broken link, another thing under the
+right name, or made to do harm. Each error names the file and says what to do;
+sizes are checked before memory is allocated, and quotations are short.
 """
 
 import contextlib
+import math
 import os
 import pathlib
 import re
@@ -14,18 +15,22 @@ from typing import BinaryIO
 
 from labse.errors import InputError
 
+# Far above any tensor of a language model; keeps NumPy's own limits away.
+MAX_DIMENSIONS = 32
+MAX_DIMENSION = 2**31
+MAX_BYTES = 2**62
 _HEAD_BYTES = 512
 _WEB_PAGE = (
     "is a web page, not weights or another file of a model. Fetch the file "
-    "itself again."
+    "itself."
 )
-# What is found instead of a file: its first bytes in lower case.
-_STRANGERS = (
+# What lies in the place of a file: its first bytes in lower case.
+_PLACEHOLDERS = (
     (
         b"version https://git-lfs.github.com/spec/v1",
-        "is a Git LFS pointer, the note that stands for a big file in a "
-        "repository, and not the file. Run `git lfs install` and `git lfs "
-        "pull` there, or download the file itself.",
+        "is a Git LFS pointer, the placeholder of a large file in a "
+        "repository. Run `git lfs install` and `git lfs pull` there, or "
+        "download the file itself.",
     ),
     (b"<!doctype", _WEB_PAGE),
     (b"<html", _WEB_PAGE),
@@ -34,8 +39,8 @@ _STRANGERS = (
 _HUGGING_FACE_CACHE = re.compile(r"models--(?:(.+?)--)?(.+)")
 
 
-def is_there(path: str | os.PathLike) -> bool:
-    """Whether there is anything by that name: a link to nothing, too."""
+def exists(path: str | os.PathLike) -> bool:
+    """Whether the name exists, if only as a broken link."""
     return os.path.lexists(path)
 
 
@@ -44,16 +49,16 @@ def damaged(path: str | os.PathLike, what: str) -> InputError:
 
     Args:
       path: the file.
-      what: what is wrong, as it goes on after the path, without a full stop.
+      what: the rest of the sentence that the path begins; no full stop.
     """
-    return InputError(f"{path} {what}. {cached(path) or _AGAIN}")
+    return InputError(f"{path} {what}. {refetch_hint(path) or _AGAIN}")
 
 
 _AGAIN = "Fetch or copy it again."
 
 
-def cached(path: str | os.PathLike) -> str:
-    """How to get a file of a hub's cache anew; empty if it is in none."""
+def refetch_hint(path: str | os.PathLike) -> str:
+    """How to fetch a file of a hub's cache again; "" if it is in none."""
     path = pathlib.Path(os.path.abspath(path))
     for folder in [path, *path.parents][:-1]:
         note = folder.with_name(f"{folder.name}.descriptor.txt")
@@ -79,11 +84,11 @@ def cached(path: str | os.PathLike) -> str:
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def open_binary(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Opens a file for reading bytes.
 
     Raises:
-      InputError: it is not there, is no file, or cannot be read.
+      InputError: it does not exist, is not a file, or cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -93,10 +98,10 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
             raise damaged(
                 path,
                 f"is a link to {os.readlink(path)}, which is missing (cp -L "
-                "copies what links stand for)",
+                "copies the files that links name)",
             ) from error
         raise InputError(
-            f"There is no file {path}. {cached(path) or _AGAIN}"
+            f"There is no file {path}. {refetch_hint(path) or _AGAIN}"
         ) from error
     except IsADirectoryError as error:
         raise damaged(path, "is a folder where a file should be") from error
@@ -109,32 +114,56 @@ def opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
         raise damaged(path, f"cannot be read ({error.strerror})") from error
 
 
-def head(path: str | os.PathLike) -> tuple[int, bytes]:
+def read_head(path: str | os.PathLike) -> tuple[int, bytes]:
     """The size of a file and its first bytes (at most 512).
 
     Raises:
-      InputError: see `opened`; or it is a Git LFS pointer, or a web page.
+      InputError: see `open_binary`; or it is a Git LFS pointer, or a web page.
     """
-    with opened(path) as file:
+    with open_binary(path) as file:
         start = file.read(_HEAD_BYTES)
         size = os.fstat(file.fileno()).st_size
-    for beginning, what in _STRANGERS:
+    for beginning, what in _PLACEHOLDERS:
         if start.lstrip().lower().startswith(beginning):
             raise InputError(f"{path} {what}")
     return size, start
 
 
-def read(path: str | os.PathLike, max_bytes: int) -> bytes:
+def read_bytes(path: str | os.PathLike, max_bytes: int) -> bytes:
     """The bytes of a small file.
 
     Raises:
-      InputError: see `head`; or the file is bigger than such a file can be.
+      InputError: see `read_head`; or the file has more than `max_bytes`.
     """
-    size, _ = head(path)
+    size, _ = read_head(path)
     if size > max_bytes:
         raise InputError(
             f"{path} has {size:,} bytes; such a file has at most "
             f"{max_bytes:,}. Is it the right file?"
         )
-    with opened(path) as file:
+    with open_binary(path) as file:
         return file.read()
+
+
+def shown(value: object, longest: int = 80) -> str:
+    """A value from a file, for a message: no control codes, and short."""
+    if isinstance(value, list | tuple):
+        if len(value) > 8 or any(isinstance(x, list | tuple) for x in value):
+            return f"a list of {len(value):,}"
+        return f"[{', '.join(shown(item) for item in value)}]"
+    if not isinstance(value, str | int | float | None):
+        return f"a {type(value).__name__}"
+    quoted = repr(value)
+    return quoted if len(quoted) <= longest else f"{quoted[: longest - 3]}..."
+
+
+def is_shape(shape: object) -> bool:
+    """Whether `shape` is a list or tuple of sizes that NumPy can take."""
+    return (
+        isinstance(shape, list | tuple)
+        and len(shape) <= MAX_DIMENSIONS
+        and all(type(size) is int for size in shape)
+        and all(0 <= size <= MAX_DIMENSION for size in shape)
+        # NumPy multiplies what is beside a zero as well.
+        and math.prod(max(1, size) for size in shape) <= MAX_BYTES // 8
+    )

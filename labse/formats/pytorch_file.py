@@ -1,262 +1,172 @@
-"""Finds the tensors in a PyTorch file (`pytorch_model.bin`), running nothing.
+"""Tensors of a PyTorch file (`pytorch_model.bin`), loaded by PyTorch itself.
 
-Since PyTorch 1.6 `torch.save` writes a zip archive of uncompressed entries:
-`NAME/data.pkl`, a pickle that says what there is; `NAME/data/KEY`, the numbers
-of one storage each; `NAME/byteorder`. `NAME` is any word.
+A pickle can call any Python function. `torch.load(weights_only=True)` runs
+none but those that make tensors, and maps the file, so that only what is used
+takes memory. The few checks that it does not make are made here.
 """
 
-import dataclasses
-import os
+import collections
 import pathlib
-import struct
+import re
 import zipfile
-import zlib
-from typing import BinaryIO
+from types import ModuleType
+
+import ml_dtypes
+import numpy as np
 
 from labse.errors import InputError
-from labse.formats import model_file, pickled_state_dict, weight_file
-from labse.formats.pickled_state_dict import Storage, Tensor
-from labse.formats.stored_tensor import StoredTensor
-from labse.formats.weight_file import shown
+from labse.formats import model_file
+from labse.formats.model_file import shown
+from labse.formats.stored_tensor import MappedTensor
 
-_ZIP = b"PK\x03\x04"
-# A pickled number that begins PyTorch's format before 1.6.
-_LEGACY = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
-_CONVERT = (
-    "Convert it in PyTorch: safetensors.torch.save_file(torch.load(path, "
-    "weights_only=True), 'model.safetensors')."
-)
-# The list of entries; 64 bytes each, and a name.
-_MAX_DIRECTORY_BYTES = 2**22
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
-_ENCRYPTED = 0x1
-# What zipfile raises for an archive that is damaged or of a kind it lacks.
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    struct.error,
-    ValueError,
-    OverflowError,
-    IndexError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
+_ZIP = b"PK\x03\x04"  # Since PyTorch 1.6; before, a pickle and raw numbers.
+TO_SAFETENSORS = (
+    'python -c "import torch; from safetensors.torch import save_file; '
+    "w = torch.load('pytorch_model.bin', weights_only=True); "
+    "save_file({k: v.clone().contiguous() for k, v in w.items()}, "
+    "'model.safetensors')\""
 )
 
 
-def read_header(path: str | os.PathLike) -> dict[str, StoredTensor]:
-    """Where each tensor of a state dict lies; no tensor is read.
+def load_state_dict(path: pathlib.Path) -> dict[str, MappedTensor]:
+    """The tensors of a state dict by name, mapped where the file allows it.
 
     Raises:
-      InputError: the file is damaged, of another format, or holds anything but
-        a flat state dict of contiguous tensors.
+      InputError: PyTorch is not installed, the file is damaged, or it holds
+        anything but a flat state dict.
     """
-    path = pathlib.Path(path)
-    size, head = model_file.head(path)
-    _check_format(path, head)
-    with model_file.opened(path) as file:
-        archive = _Archive(path, file, size)
-        tensors = pickled_state_dict.read(path, archive.read("data.pkl"))
-        archive.check_byte_order()
-        return {
-            name: _stored_tensor(path, archive, name, tensor)
-            for name, tensor in tensors.items()
-        }
-
-
-def _check_format(path: pathlib.Path, head: bytes) -> None:
-    if head.startswith(_ZIP):
-        return
-    if head.startswith(_LEGACY):
-        raise InputError(
-            f"{path} is in PyTorch's format before 1.6, which is not read. "
-            f"{_CONVERT}"
+    _, head = model_file.read_head(path)
+    torch = _import_torch(path)
+    is_zip = head.startswith(_ZIP)
+    entries = _checked_entries(path) if is_zip else None
+    try:
+        loaded = torch.load(path, "cpu", weights_only=True, mmap=is_zip)
+    except Exception as error:
+        # For a damaged file PyTorch raises whatever its parts raise.
+        refused = re.search(r"GLOBAL ([^\s`]+)", str(error))
+        if refused:
+            raise InputError(
+                f"{path} refers to {shown(refused[1])}, which no state dict "
+                "needs. Nothing in the file was run. Save model.state_dict() "
+                "alone, or use the model's model.safetensors."
+            ) from error
+        raise _unsound(path, f"PyTorch raised {type(error).__name__}") from (
+            error
         )
-    what = "is not a PyTorch file"
-    if head.startswith(b"\x80"):
-        what = "is a bare pickle, which is not read"
-    elif head[257:262] == b"ustar":
-        what = "is a tar archive, not a PyTorch file"
-    raise InputError(
-        f"{path} {what}: torch.save writes zip archives since PyTorch 1.6. "
-        f"Fetch it again, or, if it can be trusted: {_CONVERT}"
-    )
+    _check_state_dict(path, loaded, torch)
+    tensors = {
+        name: MappedTensor(path, _array(path, name, tensor, torch))
+        for name, tensor in loaded.items()
+    }
+    if entries is not None:
+        _check_storages(path, loaded, entries)
+    return tensors
 
 
-def _damaged(path: pathlib.Path, reason: str) -> InputError:
+def _import_torch(path: pathlib.Path) -> ModuleType:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"{path} can only be read with PyTorch, which is not installed. "
+            "Use the model's model.safetensors instead: most models on Hugging "
+            "Face's hub have one (hf download NAME model.safetensors; if main "
+            "has none, with --revision=refs/pr/N of the pull request that adds "
+            "it). Or make it on a machine that has PyTorch: "
+            f"{TO_SAFETENSORS}. Or install PyTorch: pip install torch."
+        ) from error
+    return torch
+
+
+def _unsound(path: pathlib.Path, reason: str) -> InputError:
     return model_file.damaged(path, f"is not a sound PyTorch file: {reason}")
 
 
-class _Guarded:
-    """The file as `zipfile` sees it: its claims lead to no large read."""
-
-    def __init__(self, path: pathlib.Path, file: BinaryIO, size: int):
-        self._path = path
-        self._file = file
-        self._size = size
-        self.tell = file.tell
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        start = self._size if whence == os.SEEK_END else 0
-        if start + offset < 0:
-            raise _damaged(self._path, "it is shorter than it says")
-        return self._file.seek(offset, whence)
-
-    def read(self, size: int = -1) -> bytes:
-        limit = _MAX_DIRECTORY_BYTES
-        content = self._file.read(min(size, limit) if size >= 0 else limit)
-        if size > len(content) or len(content) == limit:
-            raise _damaged(self._path, "its list of entries is cut off")
-        return content
-
-
-class _Archive:
-    """The entries of the zip archive and where their bytes lie."""
-
-    def __init__(self, path: pathlib.Path, file: BinaryIO, size: int):
-        self._path = path
-        self._file = file
-        self._size = size
-        try:
-            infos = zipfile.ZipFile(_Guarded(path, file, size)).infolist()
-        except InputError:
-            raise
-        except _UNREADABLE as error:
-            raise _damaged(
-                path,
-                f"the list of its entries, at its end, is missing or damaged "
-                f"({error}); maybe it was cut off",
-            ) from error
-        self._infos = {info.filename: info for info in infos}
-        if len(self._infos) < len(infos):
-            raise _damaged(path, "two entries have one name")
-        roots = [
-            name.removesuffix("/data.pkl")
-            for name in self._infos
-            if name.endswith("/data.pkl") and name.count("/") == 1
-        ]
-        if len(roots) != 1:
-            raise InputError(
-                f"{path} is a zip archive with {len(roots)} entries "
-                "NAME/data.pkl; torch.save writes one. Give the file that "
-                "torch.save wrote."
-            )
-        self._root = roots[0]
-
-    def has(self, name: str) -> bool:
-        """Whether there is an entry of the name."""
-        return f"{self._root}/{name}" in self._infos
-
-    def place(self, name: str) -> tuple[int, int]:
-        """Offset and number of bytes of an entry."""
-        if not self.has(name):
-            raise _damaged(self._path, f"the entry {shown(name)} is missing")
-        info = self._infos[f"{self._root}/{name}"]
-        if (
-            info.compress_type != zipfile.ZIP_STORED
-            or info.flag_bits & _ENCRYPTED
-            or info.compress_size != info.file_size
-        ):
-            raise InputError(
-                f"{self._path}: the entry {shown(name)} is compressed or "
-                "encrypted, which torch.save does not do. Give the file as "
-                "torch.save wrote it."
-            )
-        # Behind the entry's own header, whose last part has its own length.
-        if 0 <= info.header_offset <= self._size - _LOCAL_HEADER.size:
-            self._file.seek(info.header_offset)
-            header = _LOCAL_HEADER.unpack(self._file.read(_LOCAL_HEADER.size))
-            offset = info.header_offset + _LOCAL_HEADER.size + sum(header[-2:])
-            if header[0] == _ZIP and offset + info.file_size <= self._size:
-                return offset, info.file_size
-        raise _damaged(self._path, f"it ends before its entry {shown(name)}")
-
-    def read(self, name: str) -> bytes:
-        """A small entry."""
-        offset, size = self.place(name)
-        if size > pickled_state_dict.MAX_BYTES:
-            raise InputError(
-                f"{self._path}: the entry {name} has {size:,} bytes, a state "
-                f"dict's at most {pickled_state_dict.MAX_BYTES:,}. Give a file "
-                "of weights."
-            )
-        self._file.seek(offset)
-        content = self._file.read(size)
-        if self.checksum(name) not in (None, zlib.crc32(content)):
-            raise _damaged(
-                self._path, f"the checksum of its entry {name} does not fit"
-            )
-        return content
-
-    def checksum(self, name: str) -> int | None:
-        """The CRC-32 of an entry, where `torch.save` computed it."""
-        return self._infos[f"{self._root}/{name}"].CRC or None
-
-    def check_byte_order(self) -> None:
-        """Files of PyTorch before 2.1 do not say it; little is meant."""
-        if self.has("byteorder") and self.read("byteorder") != b"little":
-            raise InputError(
-                f"{self._path} was written on a big-endian machine, which is "
-                f"not read. {_CONVERT}"
-            )
+def _checked_entries(path: pathlib.Path) -> list[zipfile.ZipInfo]:
+    """The archive's entries; PyTorch does not compare their checksums."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            for entry in entries:
+                if entry.compress_type != zipfile.ZIP_STORED:
+                    raise InputError(
+                        f"{path}: the entry {shown(entry.filename)} is "
+                        "compressed, which torch.save does not do. Give the "
+                        "file as torch.save wrote it."
+                    )
+            if len({entry.filename for entry in entries}) < len(entries):
+                raise _unsound(path, "two entries have one name")
+            for entry in entries:
+                if entry.CRC:  # torch.save can leave the checksums out.
+                    with archive.open(entry) as file:
+                        while file.read(2**20):
+                            pass
+            return entries
+    except InputError:
+        raise
+    except Exception as error:  # As above.
+        raise _unsound(
+            path, f"its zip archive is damaged or truncated ({error})"
+        ) from error
 
 
-def _stored_tensor(
-    path: pathlib.Path, archive: _Archive, name: str, tensor: Tensor
-) -> StoredTensor:
-    """Checks a tensor against the archive."""
-    shape = tensor.shape
-    if not isinstance(shape, tuple) or not weight_file.is_shape(shape):
-        raise _damaged(path, f"the shape of {shown(name)} is {shown(shape)}")
-    _check_row_major(path, name, tensor)
-    begin = _storage_offset(path, archive, tensor.storage)
-    itemsize = tensor.storage.dtype.itemsize
-    if type(tensor.offset) is not int or tensor.offset < 0:
-        raise _damaged(
-            path, f"{shown(name)} begins at number {shown(tensor.offset)}"
+def _check_state_dict(path: pathlib.Path, loaded, torch) -> None:
+    """Raises `InputError` unless `loaded` maps names to tensors."""
+    if not isinstance(loaded, dict):
+        raise InputError(
+            f"{path} must hold a state dict, a mapping of names to tensors. "
+            f"It holds a {type(loaded).__name__}. Save model.state_dict() "
+            "instead."
         )
-    stored = StoredTensor(
-        path, begin + tensor.offset * itemsize, tensor.storage.dtype, shape
-    )
-    if stored.num_bytes == tensor.storage.length * itemsize:
-        checksum = archive.checksum(f"data/{tensor.storage.key}")
-        stored = dataclasses.replace(stored, crc32=checksum)
-    end = stored.offset + stored.num_bytes
-    if end > begin + tensor.storage.length * itemsize:
-        raise _damaged(
-            path,
-            f"{shown(name)}, {shape} from number {shown(tensor.offset)} on, "
-            f"does not fit its storage of {tensor.storage.length:,} numbers",
-        )
-    return stored
-
-
-def _check_row_major(path: pathlib.Path, name: str, tensor: Tensor) -> None:
-    strides = tensor.strides
-    if not isinstance(strides, tuple) or len(strides) != len(tensor.shape):
-        raise _damaged(path, f"{shown(name)} has strides {shown(strides)}")
-    expected = 1
-    for size, stride in zip(
-        reversed(tensor.shape), reversed(strides), strict=True
-    ):
-        # Where there is one index only, the stride is never used.
-        if size > 1 and 0 not in tensor.shape and stride != expected:
+    for name, value in loaded.items():
+        if isinstance(value, dict):
             raise InputError(
-                f"{path}: the tensor {shown(name)} {tensor.shape} is not "
-                f"stored row by row (strides {shown(strides)}). Save "
-                "tensor.contiguous() under this name instead."
+                f"{path} must hold a flat state dict. It holds a dictionary "
+                f"under {shown(name)}. If that is the model's, save it alone "
+                f"in PyTorch: torch.save(torch.load(path)[{shown(name)}], "
+                "'pytorch_model.bin')."
             )
-        expected *= size
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            raise InputError(
+                f"{path} must hold a flat state dict, names and tensors only. "
+                f"It holds a {type(value).__name__} under {shown(name)}. Save "
+                "model.state_dict() alone."
+            )
 
 
-def _storage_offset(
-    path: pathlib.Path, archive: _Archive, storage: Storage
-) -> int:
-    """The offset of the storage's first byte."""
-    offset, size = archive.place(f"data/{storage.key}")
-    if size != storage.length * storage.dtype.itemsize:
-        raise _damaged(
-            path,
-            f"the entry data/{shown(storage.key)} has {size:,} bytes, its "
-            f"pickle says {shown(storage.length)} of {storage.dtype}",
+def _check_storages(
+    path: pathlib.Path, loaded: dict, entries: list[zipfile.ZipInfo]
+) -> None:
+    """Each storage must have an entry of its size.
+
+    PyTorch does not check it: what it maps could end in the next entry.
+    """
+    sizes = {
+        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
+        for tensor in loaded.values()
+        if tensor.numel()
+    }
+    there = collections.Counter(entry.file_size for entry in entries)
+    missing = collections.Counter(sizes.values()) - there
+    if missing:
+        raise _unsound(
+            path, f"no entry has the {max(missing):,} bytes that a tensor needs"
         )
-    return offset
+
+
+def _array(path: pathlib.Path, name: str, tensor, torch) -> np.ndarray:
+    """A read-only view of a tensor's numbers."""
+    tensor = tensor.detach()
+    try:
+        if tensor.dtype == torch.bfloat16:  # NumPy has none of its own.
+            array = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        else:
+            array = tensor.numpy()
+    except (TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: the tensor {shown(name)} is {tensor.layout} of "
+            f"{tensor.dtype}, which NumPy does not have. Save a dense tensor "
+            "of an ordinary type instead."
+        ) from error
+    array.flags.writeable = False
+    return array

@@ -32,14 +32,14 @@ class Graph(NamedTuple):
     activation: str | None
 
 
-def read(folder: pathlib.Path) -> Graph:
+def read_graph(folder: pathlib.Path) -> Graph:
     """Reads saved_model.pb as data.
 
     Raises:
       InputError: it is damaged, or describes an encoder that is not BERT's.
     """
     path = folder / SAVED_MODEL
-    content = model_file.read(path, _MAX_BYTES)
+    content = model_file.read_bytes(path, _MAX_BYTES)
     try:
         model = saved_model_pb2.SavedModel.FromString(content)
     except DecodeError as error:
@@ -85,8 +85,8 @@ def _check(folder: pathlib.Path, content: bytes, operations: set) -> None:
             "gelu is supported."
         )
     metadata = folder / _KERAS_METADATA
-    if model_file.is_there(metadata):
-        content += model_file.read(metadata, _MAX_BYTES)
+    if model_file.exists(metadata):
+        content += model_file.read_bytes(metadata, _MAX_BYTES)
     if b'"norm_first": true' in content:
         raise InputError(
             f"{folder} normalises before attention (norm_first), which BERT "

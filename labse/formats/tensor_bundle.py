@@ -60,7 +60,7 @@ def _read_tensors(prefix) -> tuple[dict[str, StoredTensor], bytes | None]:
     """Numeric tensors by name, and the graph of objects if there is one."""
     entries = dict(_read_index(prefix))
     shards = _shards(prefix, entries.pop("", b""))
-    sizes = [model_file.head(shard)[0] for shard in shards]
+    sizes = [model_file.read_head(shard)[0] for shard in shards]
     tensors, graph = {}, None
     for name, value in entries.items():
         entry = _entry(prefix, name, value)
@@ -105,11 +105,11 @@ def _shards(prefix, header: bytes) -> list[pathlib.Path]:
         for i in range(proto.num_shards)
     ]
     for shard in shards:
-        if not model_file.is_there(shard):
+        if not model_file.exists(shard):
             raise InputError(
                 f"The checkpoint {prefix} lacks its file {shard}. Copy every "
                 "file whose name begins with the checkpoint's. "
-                f"{model_file.cached(shard)}".rstrip()
+                f"{model_file.refetch_hint(shard)}".rstrip()
             )
     return shards
 
@@ -213,13 +213,13 @@ def _entry(prefix, name: str, value: bytes):
 def _read_index(prefix) -> Iterator[tuple[str, bytes]]:
     """Names and values of the sorted string table."""
     path = pathlib.Path(f"{prefix}.index")
-    if not model_file.is_there(path):
+    if not model_file.exists(path):
         raise InputError(
             f"There is no checkpoint {prefix}: its file {path} is missing. "
             "Copy every file whose name begins with the checkpoint's. "
-            f"{model_file.cached(path)}".rstrip()
+            f"{model_file.refetch_hint(path)}".rstrip()
         )
-    content = model_file.read(path, _MAX_INDEX_BYTES)
+    content = model_file.read_bytes(path, _MAX_INDEX_BYTES)
     try:
         yield from _table_entries(content)
     except (IndexError, ValueError, struct.error) as error:
@@ -286,7 +286,7 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a number in it has no end")
 
 
-def write(
+def write_checkpoint(
     prefix: str | pathlib.Path,
     tensors: Mapping,
     template: str | pathlib.Path,

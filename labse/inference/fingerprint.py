@@ -4,13 +4,13 @@ import hashlib
 import json
 import pathlib
 
-from labse.checkpoints import model_source
-from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints import stored_model
+from labse.checkpoints.stored_model import StoredModel
 
 _BLOCK_BYTES = 2**24
 
 
-def of_source(source: ModelSource, compute_dtype: str) -> str:
+def of_source(source: StoredModel, compute_dtype: str) -> str:
     """Hexadecimal digest of a model's configuration and files.
 
     The longest text is left out: a model may set another. How the model was
@@ -18,7 +18,7 @@ def of_source(source: ModelSource, compute_dtype: str) -> str:
     the index is read, which holds a checksum of every tensor; of others the
     files of weights.
     """
-    settings = model_source.record(source.config)
+    settings = stored_model.config_values(source.config)
     del settings["tokenizer.max_length"]
     return _digest(list(source.files), json.dumps(settings) + compute_dtype)
 

@@ -4,8 +4,8 @@ import dataclasses
 import os
 import pathlib
 
-from labse.checkpoints import model_source, recognition, tensorflow_source
-from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints import recognition, stored_model, tensorflow_model
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
 from labse.formats import saved_model_graph
@@ -48,7 +48,7 @@ def load(
         SavedModel that takes strings computes in the dtype it was saved with.
       vocabulary, pooling, activation, max_length, lower_case, ids: what the
         files do not record, or what is to be otherwise; see
-        `labse.checkpoints.model_source.Stated`.
+        `labse.checkpoints.stored_model.ModelOptions`.
 
     Returns:
       the model; see `SentenceModel`. It can be pickled: it is then loaded
@@ -70,25 +70,25 @@ def load(
         )
     process.check()
     path = os.fspath(path)
-    stated = Stated(
+    stated = ModelOptions(
         vocabulary, pooling, activation, max_length, lower_case, ids
     )
-    folder = recognition.resolve(path)
+    folder = recognition.local_folder(path)
     text_folder = _text_saved_model(folder)
     arguments = {"compute_dtype": compute_dtype}
     if text_folder is None:
-        source = recognition.open_source(folder, stated)
+        source = recognition.open_model(folder, stated)
         model = _load_source(source, compute_dtype)
         arguments |= dataclasses.asdict(stated)
         del arguments["fallback"]
         if vocabulary is not None:
             arguments["vocabulary"] = os.path.abspath(vocabulary)
-    elif compute_dtype != "float32" or stated != Stated():
+    elif compute_dtype != "float32" or stated != ModelOptions():
         raise InputError(
             "A SavedModel that takes strings computes as it was saved. "
-            f"Received compute_dtype={compute_dtype!r} for {path}, or what is "
-            f"said about files of weights ({stated.said()}). Load the run "
-            "folder it was exported from, or leave these out."
+            f"Received compute_dtype={compute_dtype!r} for {path}, or options "
+            f"for files of weights ({stated}). Load the run folder it was "
+            "exported from, or leave these out."
         )
     else:
         model = text_saved_model.TextSavedModel(text_folder, path)
@@ -127,17 +127,17 @@ def _reload(path: str, arguments: dict, expected: str) -> SentenceModel:
     return model
 
 
-def _load_source(source: ModelSource, compute_dtype: str) -> EncoderModel:
+def _load_source(source: StoredModel, compute_dtype: str) -> EncoderModel:
     tokenizer = source.config.tokenizer
     source.weights[WORD_EMBEDDINGS].check()
     model = EncoderModel(
-        model_source.load_encoder(
+        stored_model.load_encoder(
             source, COMPUTE_DTYPES[compute_dtype], word_table=False
         ),
         WordPieceTokenizer.from_config(source.vocabulary, tokenizer),
         tokenizer.max_length,
         fingerprint.of_source(source, compute_dtype),
-        model_source.map_word_table(source),
+        stored_model.map_word_table(source),
     )
     model.source = source
     return model
@@ -152,7 +152,7 @@ def _text_saved_model(path: str) -> str | None:
     if recognition.holds_weights(path):
         return None
     folder = pathlib.Path(path)
-    if tensorflow_source.is_export(path):
+    if tensorflow_model.is_export(path):
         folder /= "text"
         if not (folder / saved_model_graph.SAVED_MODEL).is_file():
             raise InputError(
@@ -161,5 +161,5 @@ def _text_saved_model(path: str) -> str | None:
             )
     if not (folder / saved_model_graph.SAVED_MODEL).is_file():
         return None
-    graph = saved_model_graph.read(folder)
+    graph = saved_model_graph.read_graph(folder)
     return None if graph.takes_model_inputs else str(folder)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from absl import logging
 
-from labse.checkpoints import model_source, run_folder
-from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints import run_folder, stored_model
+from labse.checkpoints.stored_model import StoredModel
 from labse.configs.schema import ExperimentConfig
 from labse.data.batches import batches
 from labse.data.pair_store import PairStore
@@ -41,7 +41,7 @@ class DualEncoderTask(Task):
         config: ExperimentConfig,
         store: PairStore,
         vocabulary: Vocabulary,
-        init: ModelSource | None = None,
+        init: StoredModel | None = None,
         validate: Validate | None = None,
     ):
         """Makes no model yet.
@@ -106,7 +106,7 @@ class DualEncoderTask(Task):
     def initialize(self, model, previous):
         """Takes over the encoder of `init`, if there is one."""
         if self._init is not None:
-            model_source.assign(model.encoder, self._init)
+            stored_model.assign_weights(model.encoder, self._init)
             logging.info(
                 "Starting from %s (%s).", self._init.path, self._init.kind
             )

@@ -2,8 +2,8 @@
 
 from absl import logging
 
-from labse.checkpoints import model_source, recognition
-from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints import recognition, stored_model
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
 
@@ -28,7 +28,7 @@ _MUST_EQUAL_WITH_BLOCKS = (
 
 def open_init(
     path: str, config: ExperimentConfig, vocabulary_path: str
-) -> ModelSource:
+) -> StoredModel:
     """Opens the model that a run starts from.
 
     Args:
@@ -39,18 +39,18 @@ def open_init(
     Raises:
       InputError: this is not a model, or the run is configured otherwise.
     """
-    stated = Stated(vocabulary=vocabulary_path, fallback=config)
+    options = ModelOptions(vocabulary=vocabulary_path, fallback=config)
     try:
-        source = recognition.open_source(path, stated)
+        model = recognition.open_model(path, options)
     except InputError as error:
         raise InputError(f"init={path}: {error}") from error
-    for note in source.notes:
+    for note in model.notes:
         logging.info("init: %s", note)
     theirs, ours = (
-        model_source.record(each) for each in (source.config, config)
+        stored_model.config_values(each) for each in (model.config, config)
     )
     keys = _MUST_EQUAL
-    if config.encoder.num_layers or source.config.encoder.num_layers:
+    if config.encoder.num_layers or model.config.encoder.num_layers:
         keys += _MUST_EQUAL_WITH_BLOCKS
     differences = [
         f"{key}={theirs[key]}" for key in keys if theirs[key] != ours[key]
@@ -64,4 +64,4 @@ def open_init(
     lengths = (theirs["tokenizer.max_length"], ours["tokenizer.max_length"])
     if lengths[0] != lengths[1]:
         logging.info("init: max_length is %d there and %d here.", *lengths)
-    return source
+    return model

@@ -32,7 +32,7 @@ def test_it_is_loaded_and_opened_like_its_run(exported):
     texts = ["the bus was", "walking", ""]
     one, other = (labse.load(path).encode(texts) for path in exported)
     np.testing.assert_allclose(one, other, atol=1e-6)
-    source = recognition.open_source(str(exported[1]))
+    source = recognition.open_model(str(exported[1]))
     assert source.config.encoder.num_layers == 0
 
 

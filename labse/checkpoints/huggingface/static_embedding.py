@@ -13,16 +13,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from labse.checkpoints import model_source
+from labse.checkpoints import stored_model
 from labse.checkpoints.huggingface import (
-    huggingface_tokenizer,
-    sentence_transformers_modules,
+    modules_json,
+    tokenizer_reader,
 )
-from labse.checkpoints.huggingface.huggingface_tokenizer import Tokenizer
-from labse.checkpoints.huggingface.sentence_transformers_modules import (
+from labse.checkpoints.huggingface.modules_json import (
     STATIC_EMBEDDING,
 )
-from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.weights import (
     WORD_EMBEDDINGS,
     Weight,
@@ -31,8 +31,8 @@ from labse.checkpoints.weights import (
 )
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
+from labse.formats.model_file import shown
 from labse.formats.stored_tensor import StoredTensor
-from labse.formats.weight_file import shown
 from labse.preprocessing.packing import checked_max_length
 
 WEIGHT = "embedding.weight"
@@ -78,38 +78,40 @@ class _WithZeroRows(Weight):
         return value
 
 
-def open_source(
-    path: str, paths: dict[str, pathlib.Path], stated: Stated
-) -> ModelSource:
+def open_static_embedding(
+    path: str, paths: dict[str, pathlib.Path], options: ModelOptions
+) -> StoredModel:
     """A folder with the modules StaticEmbedding and maybe Normalize.
 
     Args:
       path: the folder.
       paths: the modules' folders, see
-        `sentence_transformers_modules.module_paths`.
-      stated: what the user says.
+        `modules_json.module_paths`.
+      options: what the user says.
 
     Raises:
       InputError: a file is missing or unsound, the tokenizer is not BERT's,
-        or another pooling than the mean is stated.
+        or another pooling than the mean is options.
     """
-    notes = sentence_transformers_modules.check_whole(pathlib.Path(path), paths)
+    notes = modules_json.check_whole(pathlib.Path(path), paths)
     folder = paths[STATIC_EMBEDDING]
-    tokenizer = huggingface_tokenizer.read_alone(folder)
-    model_source.own_or_stated_vocabulary(tokenizer.vocabulary, stated, path)
+    tokenizer = tokenizer_reader.read_standalone_tokenizer(folder)
+    stored_model.choose_vocabulary(tokenizer.vocabulary, options, path)
     table = _read_table(folder)
-    notes += model_source.fit_table(
+    notes += stored_model.fit_table(
         tokenizer.vocabulary, table.shape[0], tokenizer.origin
     )
     shape = (len(tokenizer.vocabulary), table.shape[1])
-    if stated.pooling not in (None, "mean"):
+    if options.pooling not in (None, "mean"):
         raise InputError(
             f"{path} is a {STATIC_EMBEDDING}, which has the pooling mean and "
-            f"weights for no other. Received: {stated.pooling}. Leave it out."
+            f"weights for no other. Received: {options.pooling}. Leave it out."
         )
-    recorded = _recorded(shape, tokenizer, stated)
+    recorded = _recorded(shape, tokenizer, options)
     assumed = {"tokenizer.max_length": _MAX_LENGTH}
-    config, choices = model_source.resolve(recorded, stated, assumed, path)
+    config, choices = stored_model.resolve_config(
+        recorded, options, assumed, path
+    )
     weights = {
         row.name: Zeros(row.shape) for row in weight_names(config.encoder)
     }
@@ -121,9 +123,9 @@ def open_source(
             table, shape, zero_rows=(vocabulary.cls_id, vocabulary.sep_id)
         )
     notes += (_EMPTY if tokenizer.adds_special else _NOT_COUNTED,)
-    notes += tuple(model_source.stored_type_notes(weights))
-    modules = pathlib.Path(path) / sentence_transformers_modules.MODULES
-    return ModelSource(
+    notes += tuple(stored_model.stored_type_notes(weights))
+    modules = pathlib.Path(path) / modules_json.MODULES
+    return StoredModel(
         kind=f"sentence-transformers folder ({STATIC_EMBEDDING})",
         path=path,
         config=config,
@@ -137,7 +139,7 @@ def open_source(
 
 def _read_table(folder: pathlib.Path) -> StoredTensor:
     """The one weight: [pieces, size of a vector]."""
-    found = sentence_transformers_modules.read_weights(folder)
+    found = modules_json.read_weights(folder)
     if _MODEL2VEC in found:
         raise InputError(
             f"{folder} has the weights of model2vec ({shown(sorted(found))}). "
@@ -164,13 +166,13 @@ def _read_table(folder: pathlib.Path) -> StoredTensor:
 
 
 def _recorded(
-    shape: tuple[int, int], tokenizer: Tokenizer, stated: Stated
+    shape: tuple[int, int], tokenizer: Tokenizer, options: ModelOptions
 ) -> dict[str, object]:
     """What the files say as `section.key`; of a table of this shape."""
     vocab_size, hidden_size = shape
     positions = tokenizer.max_length or _MAX_LENGTH
-    if stated.max_length is not None:
-        said = checked_max_length(stated.max_length, _MAX_POSITIONS)
+    if options.max_length is not None:
+        said = checked_max_length(options.max_length, _MAX_POSITIONS)
         positions = max(positions, said)
     recorded = {
         "encoder.vocab_size": vocab_size,
@@ -179,7 +181,7 @@ def _recorded(
         "encoder.num_heads": 1,
         "encoder.pooling": "mean",
         # There are none: any activation will do, and any length.
-        "encoder.activation": stated.activation or EncoderConfig.activation,
+        "encoder.activation": options.activation or EncoderConfig.activation,
         "encoder.max_positions": min(positions, _MAX_POSITIONS),
         "tokenizer.lower_case": tokenizer.lower_case,
         "tokenizer.ids": "hugging_face",

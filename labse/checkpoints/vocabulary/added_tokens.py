@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from labse.errors import InputError
 from labse.formats.json_file import JsonObject
-from labse.formats.weight_file import shown
+from labse.formats.model_file import shown
 from labse.preprocessing.vocabulary import SPECIAL_PIECES
 
 # BERT's: https://github.com/google-research/bert/blob/master/tokenization.py
@@ -31,7 +31,7 @@ _CHINESE = (
 
 
 @dataclasses.dataclass
-class _Token:
+class _AddedToken:
     """What the files say of a token together."""
 
     where: str
@@ -42,7 +42,7 @@ class _Token:
     normalized: bool = True
 
 
-def extend(
+def extend_pieces(
     pieces: list[str],
     lower_case: bool,
     tokenizer: JsonObject,
@@ -61,9 +61,9 @@ def extend(
       InputError: WordPiece would give other ids, or files contradict one
         another.
     """
-    tokens: dict[str, _Token] = {}
+    tokens: dict[str, _AddedToken] = {}
     for token, said in _said(tokenizer, *files):
-        _merge(tokens.setdefault(token, _Token(said.where)), token, said)
+        _merge(tokens.setdefault(token, _AddedToken(said.where)), token, said)
     ids = {piece: row for row, piece in enumerate(pieces)}
     new = {}
     for name, token in tokens.items():
@@ -112,10 +112,13 @@ def _said(tokenizer: JsonObject, *files: JsonObject):
         yield from _said_by_config(file)
         if file.path.name == "added_tokens.json":
             for name in file.values:
-                yield name, _Token(str(file.path), file.integer(name, least=0))
+                yield (
+                    name,
+                    _AddedToken(str(file.path), file.integer(name, least=0)),
+                )
 
 
-def _said_by_config(file: JsonObject) -> Iterator[tuple[str, _Token]]:
+def _said_by_config(file: JsonObject) -> Iterator[tuple[str, _AddedToken]]:
     added = file.child("added_tokens_decoder")
     for number in added.values:
         where = added.child(number)
@@ -131,12 +134,12 @@ def _said_by_config(file: JsonObject) -> Iterator[tuple[str, _Token]]:
                 value = value.get("content")
             if not isinstance(value, str):
                 raise file.wrong(key, "strings")
-            yield value, _Token(str(file.path), special=True)
+            yield value, _AddedToken(str(file.path), special=True)
 
 
-def _described(where: JsonObject, number: int | None) -> _Token:
+def _described(where: JsonObject, number: int | None) -> _AddedToken:
     flags = [where.flag(key) for key in ("single_word", "lstrip", "rstrip")]
-    return _Token(
+    return _AddedToken(
         where=str(where.path),
         id=number,
         special=bool(where.flag("special")),
@@ -145,7 +148,7 @@ def _described(where: JsonObject, number: int | None) -> _Token:
     )
 
 
-def _merge(token: _Token, name: str, said: _Token) -> None:
+def _merge(token: _AddedToken, name: str, said: _AddedToken) -> None:
     if None not in (token.id, said.id) and token.id != said.id:
         raise InputError(
             f"{token.where} and {said.where} give {shown(name)} different ids, "
@@ -157,7 +160,7 @@ def _merge(token: _Token, name: str, said: _Token) -> None:
     token.normalized &= said.normalized
 
 
-def _check(name: str, token: _Token, lower_case: bool) -> None:
+def _check(name: str, token: _AddedToken, lower_case: bool) -> None:
     """Raises `InputError` where WordPiece would give other ids."""
     splits = [_splits_words(character) for character in name]
     if token.special and len(name) > 1 and any(splits):

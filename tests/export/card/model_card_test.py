@@ -99,12 +99,12 @@ TRAINING = ("50,000 steps", "batch size", "margin", "training run")
 
 def converted(source, out, *notes) -> pathlib.Path:
     """What `labse convert` writes of `source`."""
-    converted_run.write(
+    converted_run.write_run(
         str(out),
         source.config,
         source.vocabulary,
         source.weights,
-        converted_run.describe(source, *notes),
+        converted_run.source_record(source, *notes),
     )
     return out
 
@@ -118,11 +118,11 @@ def card_of(folder: pathlib.Path) -> str:
 
 def test_card_of_a_converted_model_claims_no_training(run, tmp_path):
     source = dataclasses.replace(
-        run_folder.open_source(run), kind="Hugging Face BERT folder", path="x/y"
+        run_folder.open_run(run), kind="Hugging Face BERT folder", path="x/y"
     )
     first = converted(source, tmp_path / "converted")
     # Pruned, or converted again: that is no training either.
-    again = run_folder.open_source(str(first))
+    again = run_folder.open_run(str(first))
     second = converted(again, tmp_path / "pruned", "vocabulary: 9 pieces")
     for folder in (first, second):
         card = card_of(folder)
@@ -136,8 +136,8 @@ def test_card_of_a_converted_model_claims_no_training(run, tmp_path):
 
 
 def test_card_of_a_pruned_run_tells_of_its_training(run, tmp_path):
-    first = converted(run_folder.open_source(run), tmp_path / "pruned")
-    second = converted(run_folder.open_source(str(first)), tmp_path / "grown")
+    first = converted(run_folder.open_run(run), tmp_path / "pruned")
+    second = converted(run_folder.open_run(str(first)), tmp_path / "grown")
     for folder in (first, second):
         card = card_of(folder)
         assert (
@@ -150,7 +150,7 @@ def test_card_of_a_pruned_run_tells_of_its_training(run, tmp_path):
 
 
 def test_card_of_a_folder_of_an_older_version_claims_nothing(run, tmp_path):
-    folder = converted(run_folder.open_source(run), tmp_path / "old")
+    folder = converted(run_folder.open_run(run), tmp_path / "old")
     record = folder / run_folder.SOURCE_RECORD
     source = json.loads(record.read_text())
     del source["trained_by"]

@@ -187,7 +187,7 @@ def test_the_averaging_network_is_converted_to_a_run_and_not_further(
 ):
     arguments = [f"--input={averaging_network}", f"--out={tmp_path / 'copy'}"]
     assert program.run(convert, arguments, "labse convert") == 0
-    source = recognition.open_source(str(tmp_path / "copy"))
+    source = recognition.open_model(str(tmp_path / "copy"))
     assert source.config.encoder.pooling == "mean_tanh"
     texts = ["rot Haus", "Katze Baum"]
     np.testing.assert_allclose(

@@ -13,11 +13,11 @@ from labse.bin import cli
 from labse.bin.flags import program
 from labse.bin.flags.flag_set import FlagSet
 from labse.checkpoints import (
-    model_source,
     recognition,
     run_folder,
+    stored_model,
 )
-from labse.checkpoints.model_source import Stated
+from labse.checkpoints.stored_model import ModelOptions
 from labse.configs import loading
 from labse.errors import InputError
 from labse.modeling.sentence_encoder import SentenceEncoder
@@ -77,7 +77,7 @@ def test_a_run_converted_is_the_same_model(small_run, converted):
 
 
 def test_tensorflow_restores_it_by_objects(small_run, converted):
-    source = run_folder.open_source(str(small_run))
+    source = run_folder.open_run(str(small_run))
     encoder = SentenceEncoder(source.config.encoder)
     encoder.build()
     checkpoint = tf.train.Checkpoint(encoder=encoder)
@@ -133,7 +133,7 @@ def test_a_run_starts_from_a_sentence_transformers_folder(small_run, tmp_path):
     vocabulary = str(small_run / "vocab.txt")
     source = open_init(str(folder), config, vocabulary)
     assert source.kind == "sentence-transformers folder"
-    expected = run_folder.open_source(str(small_run)).weights
+    expected = run_folder.open_run(str(small_run)).weights
     for name, weight in source.weights.items():
         if not name.startswith("pooler"):
             np.testing.assert_array_equal(weight.read(), expected[name].read())
@@ -167,7 +167,7 @@ def test_a_run_that_would_read_otherwise_does_not_start(
 
 def test_a_checkpoint_below_a_run_is_that_runs(converted):
     prefix = str(converted / "checkpoints" / "best" / "step-0")
-    source = recognition.open_source(prefix)
+    source = recognition.open_model(prefix)
     assert source.config.encoder.pooling == "cls"
     assert source.kind == "run folder"
 
@@ -186,8 +186,8 @@ def test_a_flipped_bit_is_noticed(converted, place, tmp_path):
 
 
 def test_a_weight_that_is_not_finite_is_refused(small_run, tmp_path):
-    source = run_folder.open_source(str(small_run))
-    encoder = model_source.load_encoder(source)
+    source = run_folder.open_run(str(small_run))
+    encoder = stored_model.load_encoder(source)
     encoder.transformer.pooler_layer.bias[3].assign(np.nan)
     copy = run_folder.create(
         str(tmp_path / "run"), source.config, str(small_run / "vocab.txt")
@@ -206,17 +206,17 @@ def test_a_program_beside_the_weights_is_not_run(converted, monkeypatch):
 
 
 def test_whose_ids_says_how_long_a_word_may_be(small_run):
-    there = run_folder.open_source(
-        str(small_run), Stated(ids="tensorflow_hub")
+    there = run_folder.open_run(
+        str(small_run), ModelOptions(ids="tensorflow_hub")
     ).config.tokenizer
     assert (there.ids, there.max_bytes_per_word) == ("tensorflow_hub", 100)
-    again = model_source.resolve(
-        model_source.record(
+    again = stored_model.resolve_config(
+        stored_model.config_values(
             dataclasses.replace(
-                run_folder.open_source(str(small_run)).config, tokenizer=there
+                run_folder.open_run(str(small_run)).config, tokenizer=there
             )
         ),
-        Stated(ids="hugging_face"),
+        ModelOptions(ids="hugging_face"),
         {},
         "model",
     )[0].tokenizer
@@ -227,11 +227,11 @@ def test_a_vocabulary_of_another_model_is_refused(small_run, tmp_path):
     pieces = (small_run / "vocab.txt").read_text("utf-8").split("\n")[:-1]
     permuted = tmp_path / "permuted.txt"
     permuted.write_text("\n".join([*pieces[:-2], *pieces[:-3:-1]]), "utf-8")
-    stated = Stated(vocabulary=str(permuted))
-    message = refusal(recognition.open_source, str(small_run), stated)
+    stated = ModelOptions(vocabulary=str(permuted))
+    message = refusal(recognition.open_model, str(small_run), stated)
     assert "has its own vocabulary of" in message
-    stated = Stated(vocabulary=str(small_run / "vocab.txt"))
-    assert recognition.open_source(str(small_run), stated)
+    stated = ModelOptions(vocabulary=str(small_run / "vocab.txt"))
+    assert recognition.open_model(str(small_run), stated)
 
 
 def test_a_link_is_no_new_folder(small_run, tmp_path):
@@ -243,7 +243,7 @@ def test_a_link_is_no_new_folder(small_run, tmp_path):
 
 
 def test_every_replica_gets_every_weight(small_run):
-    source = run_folder.open_source(str(small_run))
+    source = run_folder.open_run(str(small_run))
     strategy = tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"],
         cross_device_ops=tf.distribute.ReductionToOneDevice(),
@@ -251,7 +251,7 @@ def test_every_replica_gets_every_weight(small_run):
     with strategy.scope():
         encoder = SentenceEncoder(source.config.encoder)
         encoder.build()
-    model_source.assign(encoder, source)
+    stored_model.assign_weights(encoder, source)
     for variable in encoder.variables:
         name = variable.name.removesuffix(":0")
         for part in strategy.experimental_local_results(variable):
@@ -312,7 +312,7 @@ def test_an_export_comes_back(small_run, tmp_path, suffix):
 
 def test_every_kind_is_named_for_what_is_none(tmp_path):
     (tmp_path / "notes.txt").touch()
-    message = refusal(recognition.open_source, str(tmp_path))
+    message = refusal(recognition.open_model, str(tmp_path))
     for kind in ("config.yaml", "export.json", "modules.json", "config.json"):
         assert kind in message
     assert "which holds notes.txt. A model is" in message
@@ -331,17 +331,17 @@ def test_choices_of_the_command_are_those_of_the_schema():
     )
     assert tuple(values["ids"].parser.enum_values) == schema.TOKENIZER_IDS
     assert "convert" in cli.PROGRAMS
-    assert set(Stated.__annotations__) - {"fallback"} <= set(values)
+    assert set(ModelOptions.__annotations__) - {"fallback"} <= set(values)
 
 
 def test_a_map_of_the_table_gives_the_same_vectors(small_run):
-    source = run_folder.open_source(str(small_run))
-    table = model_source.map_word_table(source)
+    source = run_folder.open_run(str(small_run))
+    table = stored_model.map_word_table(source)
     assert isinstance(table, np.memmap)
-    encoder = model_source.load_encoder(source, word_table=False)
+    encoder = stored_model.load_encoder(source, word_table=False)
     names = [variable.name for variable in encoder.variables]
     assert not any("word_embeddings" in name for name in names)
-    whole = model_source.load_encoder(source)
+    whole = stored_model.load_encoder(source)
     ids = tf.constant([[2, 7, 9, 3]])
     inputs = dict.fromkeys(
         ("input_word_ids", "input_mask"), tf.ones_like(ids)

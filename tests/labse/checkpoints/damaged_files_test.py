@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.checkpoints import model_source, recognition, weights
-from labse.checkpoints.huggingface import huggingface_folder
-from labse.checkpoints.model_source import Stated
+from labse.checkpoints import recognition, stored_model, weights
+from labse.checkpoints.huggingface import folder_writer
+from labse.checkpoints.stored_model import ModelOptions
 from labse.configs.schema import (
     EncoderConfig,
     ExperimentConfig,
@@ -27,8 +27,8 @@ from labse.errors import InputError
 from labse.features import MODEL_INPUTS
 from labse.formats import safetensors_file
 
-CLS = Stated(pooling="cls")
-TANH = Stated(pooling="cls_tanh")
+CLS = ModelOptions(pooling="cls")
+TANH = ModelOptions(pooling="cls_tanh")
 STATED = {
     "hugging_face": CLS,
     "pytorch": CLS,
@@ -55,8 +55,8 @@ def run(folder, source, small_run):
 
 
 def sentence_transformers(folder, source, small_run):
-    tanh = recognition.open_source(str(small_run), TANH)
-    huggingface_folder.write(tanh, str(folder))
+    tanh = recognition.open_model(str(small_run), TANH)
+    folder_writer.write_folder(tanh, str(folder))
 
 
 def static_embedding(folder, source, small_run):
@@ -70,13 +70,13 @@ def static_embedding(folder, source, small_run):
         ),
         tokenizer=TokenizerConfig(max_length=64),
     )
-    huggingface_folder.write(
+    folder_writer.write_folder(
         dataclasses.replace(source, config=config), str(folder)
     )
 
 
 def hugging_face(folder, source, small_run):
-    huggingface_folder.write(source, str(folder))
+    folder_writer.write_folder(source, str(folder))
     for name in ("modules.json", "config_sentence_transformers.json"):
         (folder / name).unlink()
     for name in ("1_Pooling", "2_Normalize"):
@@ -103,7 +103,7 @@ def sharded(folder, source, small_run):
     parts = {"model-1-of-2.safetensors": names[:9]}
     parts["model-2-of-2.safetensors"] = names[9:]
     for part, held in parts.items():
-        safetensors_file.write(
+        safetensors_file.write_tensors(
             folder / part, {name: tensors[name] for name in held}
         )
     single.unlink()
@@ -144,12 +144,12 @@ def tensorflow_1(folder, source, small_run):
 
 def model_garden(folder, source, small_run):
     write_vocabulary(folder, source)
-    encoder = model_source.load_encoder(source)
+    encoder = stored_model.load_encoder(source)
     tf.train.Checkpoint(encoder=encoder).save(str(folder / "ckpt"))
 
 
 def saved_model(folder, source, small_run):
-    encoder = model_source.load_encoder(source)
+    encoder = stored_model.load_encoder(source)
     root = tf.train.Checkpoint(encoder=encoder)
     specs = [
         tf.TensorSpec([None, None], tf.int32, name) for name in MODEL_INPUTS
@@ -182,7 +182,7 @@ KINDS = (
 def models(tmp_path_factory, small_run):
     """From a kind to its model and what it holds."""
     parent = tmp_path_factory.mktemp("models")
-    source = recognition.open_source(str(small_run))
+    source = recognition.open_model(str(small_run))
     made = {}
 
     def model(kind):
@@ -197,8 +197,8 @@ def models(tmp_path_factory, small_run):
 
 def content(folder, kind):
     """All that a model is."""
-    source = recognition.open_source(
-        str(folder), STATED.get(kind.__name__, Stated())
+    source = recognition.open_model(
+        str(folder), STATED.get(kind.__name__, ModelOptions())
     )
     numbers = {
         name: weight.read().tobytes() for name, weight in source.weights.items()

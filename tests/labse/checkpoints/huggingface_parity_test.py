@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 import labse
-from labse.checkpoints import model_source, run_folder, weights
-from labse.checkpoints.huggingface import huggingface_folder, huggingface_source
-from labse.checkpoints.model_source import Stated
+from labse.checkpoints import run_folder, stored_model, weights
+from labse.checkpoints.huggingface import folder_reader, folder_writer
+from labse.checkpoints.stored_model import ModelOptions
 from labse.configs.schema import (
     EncoderConfig,
     ExperimentConfig,
@@ -270,8 +270,8 @@ def test_casing_is_what_transformers_makes_of_the_files(
     (tmp_path / "tokenizer.json").write_text(json.dumps(fast))
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
 
-    source = huggingface_source.open_source(
-        str(tmp_path), Stated(pooling="cls")
+    source = folder_reader.open_folder(
+        str(tmp_path), ModelOptions(pooling="cls")
     )
 
     theirs = peers.transformers.AutoTokenizer.from_pretrained(tmp_path)
@@ -323,10 +323,10 @@ def test_our_runs_give_the_same_vectors_as_folders_and_back(
     case, peers, tmp_path, small_pieces
 ):
     run = make_run(tmp_path, small_pieces, "uncased" in case, **RUNS[case])
-    source = run_folder.open_source(str(run))
+    source = run_folder.open_run(str(run))
     out = tmp_path / "out"
 
-    huggingface_folder.write(source, str(out))
+    folder_writer.write_folder(source, str(out))
 
     ours = labse.load(run).encode(TEXTS)
     theirs = peers.SentenceTransformer(out)
@@ -349,8 +349,8 @@ def test_what_sentence_transformers_saves_again_is_read_again(
     peers, tmp_path, small_pieces
 ):
     run = make_run(tmp_path, small_pieces, pooling="cls_tanh")
-    huggingface_folder.write(
-        run_folder.open_source(str(run)), str(tmp_path / "out")
+    folder_writer.write_folder(
+        run_folder.open_run(str(run)), str(tmp_path / "out")
     )
     peers.SentenceTransformer(tmp_path / "out").save(str(tmp_path / "again"))
 
@@ -439,10 +439,10 @@ def torch_gradients(peers, folder, pairs, pooling):
 def our_gradients(folder, pairs, pooling):
     from labse.preprocessing.tokenizer import WordPieceTokenizer
 
-    source = huggingface_source.open_source(
-        str(folder), Stated(pooling=pooling)
+    source = folder_reader.open_folder(
+        str(folder), ModelOptions(pooling=pooling)
     )
-    encoder = model_source.load_encoder(source)
+    encoder = stored_model.load_encoder(source)
     tokenizer = WordPieceTokenizer.from_config(
         source.vocabulary, source.config.tokenizer
     )

@@ -26,16 +26,16 @@ def run(small_run, tmp_path):
 def test_file_urls_and_the_home(run, monkeypatch):
     monkeypatch.setenv("HOME", str(run.parent))
     for path in (run.as_uri(), f"file://localhost{run}".replace(" ", "%20")):
-        assert recognition.open_source(path).path == str(run)
-    assert recognition.open_source("~/a run").path == str(run)
-    assert run_folder.open_source(run.as_uri()).path == str(run)
+        assert recognition.open_model(path).path == str(run)
+    assert recognition.open_model("~/a run").path == str(run)
+    assert run_folder.open_run(run.as_uri()).path == str(run)
     vectors = labse.load(run.as_uri()).encode(["hello"])
     assert vectors.shape == (1, 32)
 
 
 def test_file_urls_of_other_machines():
     for url in ("file://runs/mine", "file:runs/mine"):
-        assert f"Received: {url}." in refusal(location.resolve, url)
+        assert f"Received: {url}." in refusal(location.local_folder, url)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_file_urls_of_other_machines():
 )
 def test_names_of_nothing(path, expected, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert expected in refusal(recognition.open_source, path)
+    assert expected in refusal(recognition.open_model, path)
 
 
 def hugging_face_cache(run, *snapshots):
@@ -75,17 +75,17 @@ def hugging_face_cache(run, *snapshots):
 
 def test_a_folder_of_hugging_faces_cache(run):
     folder = hugging_face_cache(run, "abc")
-    found = recognition.open_source(str(folder))
+    found = recognition.open_model(str(folder))
     assert found.path == str(folder / "snapshots" / "abc")
-    message = refusal(recognition.open_source, str(folder.parent))
+    message = refusal(recognition.open_model, str(folder.parent))
     assert "It is Hugging Face's cache: name one of its models." in message
-    message = refusal(recognition.open_source, str(folder / "snapshots"))
+    message = refusal(recognition.open_model, str(folder / "snapshots"))
     assert f"Models in it: {folder / 'snapshots' / 'abc'}. Name one." in message
 
 
 def test_several_snapshots(run):
     folder = hugging_face_cache(run, "abc", "def")
-    message = refusal(recognition.open_source, str(folder))
+    message = refusal(recognition.open_model, str(folder))
     assert f"refs/main is {folder / 'snapshots' / 'def'}." in message
 
 
@@ -94,7 +94,7 @@ def test_a_link_of_hugging_faces_cache_to_nothing(run):
     vocabulary = folder / "snapshots" / "abc" / "vocab.txt"
     vocabulary.unlink()
     vocabulary.symlink_to("../../blobs/123")
-    message = refusal(recognition.open_source, str(folder))
+    message = refusal(recognition.open_model, str(folder))
     assert f"{vocabulary} is a link to ../../blobs/123, which is missing" in (
         message
     )
@@ -121,7 +121,7 @@ def test_a_damaged_cache_of_tf_hub(run, monkeypatch, damage):
         for path in cached.rglob("*"):
             if path.is_file():
                 path.unlink()
-    message = refusal(recognition.open_source, handle)
+    message = refusal(recognition.open_model, handle)
     assert (
         f"It belongs to {handle} in TF Hub's cache: delete the folder {cached}"
         in (message)
@@ -131,9 +131,9 @@ def test_a_damaged_cache_of_tf_hub(run, monkeypatch, damage):
 def test_files_are_no_models(run):
     index = next(run.rglob("*.index"))
     prefix = str(index).removesuffix(".index")
-    message = refusal(recognition.open_source, str(index))
+    message = refusal(recognition.open_model, str(index))
     assert f"A checkpoint is named by its prefix: {prefix}." in message
-    message = refusal(recognition.open_source, str(run / "config.yaml"))
+    message = refusal(recognition.open_model, str(run / "config.yaml"))
     assert f"Give its folder, {run}." in message
 
 
@@ -144,10 +144,10 @@ def test_a_run_without_its_list_of_checkpoints(run):
     shutil.copytree(note.parent, run / "checkpoints" / "best")
     best = run / "checkpoints" / "best" / "checkpoint"
     best.unlink()
-    message = refusal(recognition.open_source, str(run))
+    message = refusal(recognition.open_model, str(run))
     assert f"There is no file {best}." in message
     named = run / "checkpoints" / "best" / prefix.name
     assert f"A checkpoint can also be named instead of the run: {named}" in (
         message
     )
-    assert recognition.open_source(str(named)).kind == "run folder"
+    assert recognition.open_model(str(named)).kind == "run folder"

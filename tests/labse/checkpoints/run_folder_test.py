@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.checkpoints import model_source, run_folder
+from labse.checkpoints import run_folder, stored_model
 from labse.configs import loading
 from labse.configs.schema import EncoderConfig, ExperimentConfig
 from labse.configs.schema import TokenizerConfig as Tokenizer
@@ -185,7 +185,7 @@ def test_a_built_encoder_is_filled_as_well(run):
     save(encoder, run / run_folder.LAST, 1)
     other = SentenceEncoder(ENCODER)
     other.build()
-    model_source.assign(other, run_folder.open_source(str(run)))
+    stored_model.assign_weights(other, run_folder.open_run(str(run)))
     for one, two in zip(encoder.variables, other.variables, strict=True):
         np.testing.assert_array_equal(one, two, err_msg=one.name)
 
@@ -218,7 +218,7 @@ def test_no_run_is_no_model(tmp_path):
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(run, change):
     save(SentenceEncoder(replaced(**change).encoder), run / run_folder.LAST, 1)
-    message = refusal(run_folder.open_source, str(run))
+    message = refusal(run_folder.open_run, str(run))
     assert str(run) in message
     assert "does not hold the weights of the BERT that its conf" in message
     assert "of another shape: " in message
@@ -227,7 +227,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(run, change):
 def test_a_checkpoint_of_more_blocks_is_refused(run):
     deep = SentenceEncoder(replaced(num_layers=2).encoder)
     save(deep, run / run_folder.LAST, 1)
-    message = refusal(run_folder.open_source, str(run))
+    message = refusal(run_folder.open_run, str(run))
     assert "unexpected: transformer/layer_1/" in message
     assert message.endswith("and 11 more.")
 
@@ -238,7 +238,7 @@ def test_a_checkpoint_of_fewer_blocks_is_refused(run):
         run / "config.yaml", loading.to_yaml(config).encode()
     )
     save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
-    message = refusal(run_folder.open_source, str(run))
+    message = refusal(run_folder.open_run, str(run))
     assert "missing: transformer/layer_1/" in message
 
 
@@ -288,7 +288,7 @@ def test_a_run_with_the_old_name_of_a_key_is_resumed(begun, vocabulary):
     old = text.replace("  compute_dtype:", "  precision:")
     assert old != text
     path.write_text(old)
-    assert run_folder.open_source(str(begun)).config.encoder == ENCODER
+    assert run_folder.open_run(str(begun)).config.encoder == ENCODER
     run_folder.create(str(begun), CONFIG, vocabulary)
     assert path.read_text() == text
 
@@ -301,7 +301,7 @@ def test_a_run_of_an_earlier_version_is_opened_and_not_resumed(
     old = text.replace("  length_chunks: 4\n", "  batches_sorted_together: 1\n")
     assert old != text
     path.write_text(old)
-    assert run_folder.open_source(str(begun)).config.encoder == ENCODER
+    assert run_folder.open_run(str(begun)).config.encoder == ENCODER
     message = refusal(run_folder.create, str(begun), CONFIG, vocabulary)
     assert message.startswith(
         f"{begun} holds a run of an earlier version, which took the pairs in "

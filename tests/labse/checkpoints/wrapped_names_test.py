@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.checkpoints import model_source, recognition, weights
-from labse.checkpoints.huggingface import huggingface_folder
-from labse.checkpoints.model_source import Stated
+from labse.checkpoints import recognition, stored_model, weights
+from labse.checkpoints.huggingface import folder_writer
+from labse.checkpoints.stored_model import ModelOptions
 from labse.errors import InputError
 from labse.formats import safetensors_file
 
-CLS = Stated(pooling="cls")
+CLS = ModelOptions(pooling="cls")
 PREFIXES = [
     *("module.", "_orig_mod.", "0.auto_model.", "model.", "encoder."),
     *("bert.", "0.model.", "student."),
@@ -23,14 +23,14 @@ PREFIXES = [
 
 @pytest.fixture(scope="module")
 def source(small_run):
-    return recognition.open_source(str(small_run))
+    return recognition.open_model(str(small_run))
 
 
 @pytest.fixture
 def bert(source, tmp_path):
     """A BERT folder of Hugging Face."""
     folder = tmp_path / "bert"
-    huggingface_folder.write(source, str(folder))
+    folder_writer.write_folder(source, str(folder))
     for name in ("modules.json", "config_sentence_transformers.json"):
         (folder / name).unlink()
     for name in ("1_Pooling", "2_Normalize"):
@@ -60,7 +60,7 @@ def rename(folder, new_name, others=()):
         for name, tensor in tensors_of(folder).items()
     }
     arrays |= {name: Array(np.ones(3)) for name in others}
-    safetensors_file.write(folder / safetensors_file.SINGLE, arrays)
+    safetensors_file.write_tensors(folder / safetensors_file.SINGLE, arrays)
 
 
 def same(found, source):
@@ -76,7 +76,7 @@ def test_a_prefix_of_wrappers(bert, source, prefix):
     heads = ["cls.predictions.bias"]  # Beside the encoder, in the wrappers.
     outer = prefix.removesuffix("bert.")
     rename(bert, (prefix + "{}").format, [outer + head for head in heads])
-    found = recognition.open_source(str(bert), CLS)
+    found = recognition.open_model(str(bert), CLS)
     same(found, source)
     assert (prefix == "bert.") != any(
         note.startswith("names of weights: taken for") for note in found.notes
@@ -91,7 +91,7 @@ def test_a_prefix_in_a_file_of_pytorch(bert, source, prefix, torch):
     }
     (bert / safetensors_file.SINGLE).unlink()
     torch.save(tensors, bert / "pytorch_model.bin")
-    same(recognition.open_source(str(bert), CLS), source)
+    same(recognition.open_model(str(bert), CLS), source)
 
 
 def test_wrappers_inside_of_names(bert, source):
@@ -101,13 +101,13 @@ def test_wrappers_inside_of_names(bert, source):
         return f"_fsdp_wrapped_module.{name}"
 
     rename(bert, wrapped)
-    same(recognition.open_source(str(bert), CLS), source)
+    same(recognition.open_model(str(bert), CLS), source)
 
 
 def test_names_that_are_none_of_berts(bert):
     rename(bert, lambda name: name.replace("word_embeddings", "tokens"))
     with pytest.raises(InputError) as error:
-        recognition.open_source(str(bert), CLS)
+        recognition.open_model(str(bert), CLS)
     assert "'embeddings.word_embeddings.weight' or ends with it" in str(
         error.value
     )
@@ -122,9 +122,9 @@ def test_two_encoders(bert):
         for name, tensor in tensors_of(bert).items()
         for prefix in ("student.", "teacher.")
     }
-    safetensors_file.write(bert / safetensors_file.SINGLE, arrays)
+    safetensors_file.write_tensors(bert / safetensors_file.SINGLE, arrays)
     with pytest.raises(InputError) as error:
-        recognition.open_source(str(bert), CLS)
+        recognition.open_model(str(bert), CLS)
     assert (
         "holds 2 encoders, whose names begin with ['student.', 'teacher.']"
         in (str(error.value))
@@ -134,7 +134,7 @@ def test_two_encoders(bert):
 def test_what_does_not_fit_wholly(bert):
     rename(bert, "module.{}".format, ["module.classifier.weight"])
     with pytest.raises(InputError, match="unexpected: classifier.weight"):
-        recognition.open_source(str(bert), CLS)
+        recognition.open_model(str(bert), CLS)
 
 
 def tensorflow_1(folder, source, rows=None, scope="bert/", slots=False):
@@ -185,7 +185,7 @@ def padded(table, rows):
 @pytest.mark.parametrize("scope", ["bert/", "module/bert/", "labse/", "a/b/"])
 def test_a_scope_of_tensorflow_1(tmp_path, source, scope):
     tensorflow_1(tmp_path, source, scope=scope, slots=True)
-    found = recognition.open_source(str(tmp_path), CLS)
+    found = recognition.open_model(str(tmp_path), CLS)
     assert found.kind == "TensorFlow 1 checkpoint"
     same(found, source)
 
@@ -199,7 +199,7 @@ def test_model_gardens_names_without_objects(tmp_path, source):
         shape_and_slices=[""] * len(source.weights),
         tensors=[weight.read() for weight in source.weights.values()],
     )
-    found = recognition.open_source(str(tmp_path), CLS)
+    found = recognition.open_model(str(tmp_path), CLS)
     assert found.kind == "Model Garden checkpoint"
     same(found, source)
 
@@ -214,14 +214,14 @@ def test_a_padded_table(bert, source, tmp_path, kind, multiple):
     else:
         folder = bert
         pad_hugging_face(folder, rows)
-    found = recognition.open_source(str(folder), CLS)
+    found = recognition.open_model(str(folder), CLS)
     same(found, source)
     assert found.config.encoder.vocab_size == len(source.vocabulary)
     extra = rows - len(source.vocabulary)
     assert f"left out: the last {extra} of {rows:,} rows" in str(found.notes)
     table = source.weights[weights.WORD_EMBEDDINGS]
     np.testing.assert_array_equal(
-        model_source.map_word_table(found), table.map()
+        stored_model.map_word_table(found), table.map()
     )
 
 
@@ -232,7 +232,7 @@ def pad_hugging_face(folder, rows):
         for name, tensor in tensors_of(folder).items()
     }
     arrays[name] = Array(padded(arrays[name].value, rows))
-    safetensors_file.write(folder / safetensors_file.SINGLE, arrays)
+    safetensors_file.write_tensors(folder / safetensors_file.SINGLE, arrays)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(
         json.dumps(config | {"vocab_size": rows})
@@ -255,14 +255,14 @@ def test_a_vocabulary_that_is_short_of_its_table(
     vocabulary = tmp_path / "vocab.txt"
     vocabulary.write_text(change(vocabulary.read_text("utf-8")), "utf-8")
     with pytest.raises(InputError) as error:
-        recognition.open_source(str(tmp_path), CLS)
+        recognition.open_model(str(tmp_path), CLS)
     assert str(error.value).startswith(f"{vocabulary}: the vocabulary and")
 
 
 def test_a_damaged_padded_table_is_noticed(source, tmp_path):
     # In the last of the padding: the checksum is of all rows.
     tensorflow_1(tmp_path, source, rows=864)
-    found = recognition.open_source(str(tmp_path), CLS)
+    found = recognition.open_model(str(tmp_path), CLS)
     stored = found.weights[weights.WORD_EMBEDDINGS].stored
     content = bytearray(stored.path.read_bytes())
     content[stored.offset + stored.num_bytes - 1] ^= 1

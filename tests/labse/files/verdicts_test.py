@@ -27,7 +27,7 @@ from labse.bin import (
     train,
 )
 from labse.bin.flags import program
-from labse.checkpoints.vocabulary import vocabulary_surgery
+from labse.checkpoints.vocabulary import resizing
 from labse.evaluation.tasks import pairs as evaluation_pairs
 from labse.mining.hard_negatives import hard_negative_files
 from labse.mining.job.corpus import open_corpus
@@ -155,7 +155,7 @@ def run_build_vocab(path, folder, monkeypatch, *arguments):
 def run_prune_vocab(path, folder, monkeypatch, *arguments):
     monkeypatch.setattr(prune_vocab, "open_model", lambda flag_values: None)
     monkeypatch.setattr(
-        vocabulary_surgery, "prune", lambda source, texts, *_: stop(texts)
+        resizing, "prune_vocabulary", lambda source, texts, *_: stop(texts)
     )
     return run(prune_vocab, arguments, model="m", text=path, out=folder / "r")
 

@@ -112,7 +112,9 @@ def test_what_is_written_tensorflow_reads(tmp_path, tensors):
         "empty": np.zeros([0, 3], np.float32),
     }
     prefix = tmp_path / "new"
-    tensor_bundle.write(prefix, {k: Rows(v) for k, v in new.items()}, template)
+    tensor_bundle.write_checkpoint(
+        prefix, {k: Rows(v) for k, v in new.items()}, template
+    )
     reader = tf.train.load_checkpoint(str(prefix))
     assert reader.get_variable_to_shape_map().keys() == tensors.keys()
     for name, expected in {**tensors, **new}.items():
@@ -130,7 +132,7 @@ def test_what_is_written_tensorflow_reads(tmp_path, tensors):
 def test_a_name_that_the_template_lacks(tmp_path, tensors):
     template = save(tmp_path / "template", tensors)
     with pytest.raises(ValueError, match="Not in the template: .'other'"):
-        tensor_bundle.write(
+        tensor_bundle.write_checkpoint(
             tmp_path / "new", {"other": Rows(np.float32([1]))}, template
         )
     assert not (tmp_path / "new.index").exists()
@@ -141,7 +143,9 @@ def test_rows_that_do_not_add_up(tmp_path, tensors):
     rows = Rows(np.zeros([4, 2], np.float32))
     rows.shape = (5, 2)
     with pytest.raises(ValueError, match="a/float32 .5, 2.: 32 bytes came"):
-        tensor_bundle.write(tmp_path / "new", {"a/float32": rows}, template)
+        tensor_bundle.write_checkpoint(
+            tmp_path / "new", {"a/float32": rows}, template
+        )
     assert not (tmp_path / "new.index").exists()
 
 
@@ -197,7 +201,7 @@ def test_data_that_was_cut_off(tmp_path, tensors):
     prefix = save(tmp_path / "ckpt", tensors)
     path = pathlib.Path(f"{prefix}.data-00000-of-00001")
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match="is damaged or was cut off: "):
+    with pytest.raises(InputError, match="is damaged or truncated: "):
         tensor_bundle.read_header(prefix)
 
 

@@ -10,9 +10,9 @@ import labse
 from labse.bin import convert
 from labse.bin.flags import program
 from labse.checkpoints import converted_run, recognition, weights
-from labse.checkpoints.huggingface import huggingface_folder
-from labse.checkpoints.model_source import ModelSource, Stated
-from labse.checkpoints.vocabulary import vocabulary_surgery
+from labse.checkpoints.huggingface import folder_writer
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
+from labse.checkpoints.vocabulary import resizing
 from labse.configs.schema import (
     EncoderConfig,
     ExperimentConfig,
@@ -127,7 +127,7 @@ def make_source(pieces, max_length=12, lower_case=False, **encoder):
         ),
         TokenizerConfig(max_length=max_length, lower_case=lower_case),
     )
-    return ModelSource(
+    return StoredModel(
         kind="test",
         path="here",
         config=config,
@@ -142,7 +142,7 @@ def make_source(pieces, max_length=12, lower_case=False, **encoder):
 
 
 def make_run(folder, source):
-    converted_run.write(
+    converted_run.write_run(
         str(folder), source.config, source.vocabulary, source.weights, {}
     )
     return str(folder)
@@ -158,7 +158,9 @@ def read_json(path):
 
 
 def write_table(folder, table, name="embedding.weight"):
-    safetensors_file.write(folder / "model.safetensors", {name: Array(table)})
+    safetensors_file.write_tensors(
+        folder / "model.safetensors", {name: Array(table)}
+    )
 
 
 @pytest.fixture
@@ -190,7 +192,7 @@ def static(tmp_path):
 
 def refusal(folder, stated=None):
     with pytest.raises(InputError) as error:
-        recognition.open_source(str(folder), stated)
+        recognition.open_model(str(folder), stated)
     message = str(error.value)
     assert "\n" not in message and str(folder) in message
     return message
@@ -199,7 +201,7 @@ def refusal(folder, stated=None):
 def test_the_files_of_a_run_without_blocks(tmp_path):
     out = tmp_path / "out"
     source = make_source(PIECES, lower_case=True)
-    huggingface_folder.write(source, str(out))
+    folder_writer.write_folder(source, str(out))
 
     assert sorted(
         str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()
@@ -246,9 +248,9 @@ def test_the_files_of_a_run_without_blocks(tmp_path):
 def test_what_is_written_is_read_back(tmp_path, lower_case):
     out = tmp_path / "out"
     source = make_source(PIECES, 9, lower_case)
-    huggingface_folder.write(source, str(out))
+    folder_writer.write_folder(source, str(out))
 
-    back = recognition.open_source(str(out))
+    back = recognition.open_model(str(out))
 
     assert back.kind == "sentence-transformers folder (StaticEmbedding)"
     assert back.config.tokenizer == source.config.tokenizer
@@ -270,23 +272,23 @@ def test_what_is_written_is_read_back(tmp_path, lower_case):
 
 def test_marks_are_characters_that_are_no_pieces(tmp_path):
     pieces = [*PIECES, "\ue000", "\ue002"]
-    huggingface_folder.write(make_source(pieces), str(tmp_path / "out"))
+    folder_writer.write_folder(make_source(pieces), str(tmp_path / "out"))
     tokenizer = read_json(tmp_path / "out" / PLACE / "tokenizer.json")
     prepend = tokenizer["normalizer"]["normalizers"][1]
     assert prepend["prepend"] == "\ue001 \ue003 "
-    back = recognition.open_source(str(tmp_path / "out"))
+    back = recognition.open_model(str(tmp_path / "out"))
     assert back.vocabulary.pieces == tuple(pieces)
 
 
 def test_the_pooling_mean_tanh_is_not_written(tmp_path):
     source = make_source(PIECES, pooling="mean_tanh")
     with pytest.raises(InputError, match="has the pooling mean_tanh"):
-        huggingface_folder.write(source, str(tmp_path / "out"))
+        folder_writer.write_folder(source, str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_the_librarys_is_read(static):
-    source = recognition.open_source(str(static))
+    source = recognition.open_model(str(static))
 
     assert source.config.encoder.num_layers == 0
     assert source.config.tokenizer.max_length == 12
@@ -297,7 +299,7 @@ def test_a_folder_of_the_librarys_is_read(static):
 
 
 def test_of_other_folders_cls_and_sep_do_not_count(static):
-    source = recognition.open_source(str(static))
+    source = recognition.open_model(str(static))
     assert source.notes[-1] == (
         "[CLS] and [SEP] do not count there: their rows are zeros here, and "
         "so is the vector of a text without pieces, which no search takes"
@@ -320,21 +322,21 @@ def test_of_other_folders_cls_and_sep_do_not_count(static):
 
 def test_a_folder_without_truncation_gets_a_length_and_a_note(static):
     write_json(static / "tokenizer.json", {**TOKENIZER, "truncation": None})
-    source = recognition.open_source(str(static))
+    source = recognition.open_model(str(static))
     assert source.config.tokenizer.max_length == 512
     assert source.notes[0] == (
         "tokenizer.max_length: 512, as nothing records another"
     )
     # The network has no positions: any length can be asked for.
     for length in (20, 5000):
-        stated = Stated(max_length=length)
-        source = recognition.open_source(str(static), stated)
+        stated = ModelOptions(max_length=length)
+        source = recognition.open_model(str(static), stated)
         assert source.config.tokenizer.max_length == length
         assert source.notes[0] == f"tokenizer.max_length: {length}, as asked"
 
 
 def test_a_recorded_length_can_be_changed(static):
-    source = recognition.open_source(str(static), Stated(max_length=100))
+    source = recognition.open_model(str(static), ModelOptions(max_length=100))
     assert source.config.tokenizer.max_length == 100
     assert "100, as asked; recorded is 12" in source.notes[0]
 
@@ -352,14 +354,14 @@ def test_a_limit_that_no_text_reaches(static):
         mean / np.linalg.norm(mean),
         atol=2e-5,  # 3,000 float32 numbers added up.
     )
-    stated = Stated(max_length=2**31)
+    stated = ModelOptions(max_length=2**31)
     with pytest.raises(InputError, match="max_length must .* to 1073741824"):
-        recognition.open_source(str(static), stated)
+        recognition.open_model(str(static), stated)
 
 
 def test_without_normalize_there_is_a_note(static):
     write_json(static / "modules.json", read_json(static / "modules.json")[:1])
-    notes = recognition.open_source(str(static)).notes
+    notes = recognition.open_model(str(static)).notes
     assert any("has no Normalize" in note for note in notes)
 
 
@@ -368,7 +370,7 @@ def test_prompts_are_noted(static):
         static / "config_sentence_transformers.json",
         {"prompts": {"query": "query: "}},
     )
-    notes = recognition.open_source(str(static)).notes
+    notes = recognition.open_model(str(static)).notes
     assert any("has the prompts ['query']" in note for note in notes)
 
 
@@ -376,21 +378,21 @@ def test_prompts_are_noted(static):
     ("stated", "expected"),
     [
         (
-            Stated(pooling="mean_tanh"),
+            ModelOptions(pooling="mean_tanh"),
             "is a StaticEmbedding, which has the pooling mean and weights for "
             "no other. Received: mean_tanh. Leave it out.",
         ),
-        (Stated(pooling="cls"), "Received: cls. Leave it out."),
+        (ModelOptions(pooling="cls"), "Received: cls. Leave it out."),
         (
-            Stated(lower_case=False),
+            ModelOptions(lower_case=False),
             "records tokenizer.lower_case True. Received: False.",
         ),
     ],
 )
 def test_what_cannot_be_stated(static, stated, expected):
     assert expected in refusal(static, stated)
-    recognition.open_source(
-        str(static), Stated(pooling="mean", activation="gelu")
+    recognition.open_model(
+        str(static), ModelOptions(pooling="mean", activation="gelu")
     )
 
 
@@ -507,7 +509,7 @@ def test_tokenizers_that_are_refused(static, changes, expected):
     ],
 )
 def test_weights_that_are_refused(static, tensors, expected):
-    safetensors_file.write(
+    safetensors_file.write_tensors(
         static / "model.safetensors",
         {name: random_array(shape) for name, shape in tensors.items()},
     )
@@ -536,11 +538,11 @@ def test_no_value_anywhere_leads_to_another_error(static, spoiled):
         for copy in spoiled(value):
             write_json(path, copy)
             try:
-                recognition.open_source(str(static))
+                recognition.open_model(str(static))
             except InputError:
                 refused += 1
         write_json(path, value)
-    recognition.open_source(str(static))
+    recognition.open_model(str(static))
     assert refused > 100
 
 
@@ -567,7 +569,7 @@ def test_labse_convert_there_and_back(tmp_path, capsys, small_pieces):
 def test_training_starts_from_such_a_folder(tmp_path):
     """What a network without blocks does not use need not agree."""
     folder = tmp_path / "folder"
-    huggingface_folder.write(make_source(PIECES), str(folder))
+    folder_writer.write_folder(make_source(PIECES), str(folder))
     vocabulary = tmp_path / "vocab.txt"
     vocabulary.write_text("".join(f"{piece}\n" for piece in PIECES))
     asked = {"max_positions": 500, "num_heads": 2, "activation": "gelu"}
@@ -581,18 +583,18 @@ def test_training_starts_from_such_a_folder(tmp_path):
 
 def test_such_a_folder_is_pruned_and_grown(tmp_path, small_pieces):
     folder, pruned, grown = (str(tmp_path / name) for name in "fpg")
-    huggingface_folder.write(make_source(small_pieces, 48), folder)
+    folder_writer.write_folder(make_source(small_pieces, 48), folder)
     texts = [text for text in TEXTS[:9] if "\n" not in text]
     (tmp_path / "text.txt").write_text("\n".join(texts), "utf-8")
     (tmp_path / "pieces.txt").write_text("dear\n")
 
-    vocabulary_surgery.prune(
-        recognition.open_source(folder),
+    resizing.prune_vocabulary(
+        recognition.open_model(folder),
         Texts([str(tmp_path / "text.txt")], ReadOptions(language="xx")),
         pruned,
     )
-    vocabulary_surgery.grow(
-        recognition.open_source(pruned), str(tmp_path / "pieces.txt"), grown
+    resizing.grow_vocabulary(
+        recognition.open_model(pruned), str(tmp_path / "pieces.txt"), grown
     )
 
     before, smaller, larger = map(labse.load, (folder, pruned, grown))
@@ -656,7 +658,7 @@ def test_the_library_gives_our_vectors(
     ours = labse.load(run).encode(texts)
     out = tmp_path / "out"
 
-    huggingface_folder.write(recognition.open_source(run), str(out))
+    folder_writer.write_folder(recognition.open_model(run), str(out))
 
     theirs = open_in(library, out)
     assert_vectors_are_close(ours, theirs.encode(texts))

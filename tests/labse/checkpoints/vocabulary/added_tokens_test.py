@@ -5,13 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from labse.checkpoints import model_source, recognition, weights
-from labse.checkpoints.huggingface import huggingface_folder
-from labse.checkpoints.model_source import Stated
+from labse.checkpoints import recognition, stored_model, weights
+from labse.checkpoints.huggingface import folder_writer
+from labse.checkpoints.stored_model import ModelOptions
 from labse.errors import InputError
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
-CLS = Stated(pooling="cls")
+CLS = ModelOptions(pooling="cls")
 TEXTS = [
     *("hello world", "hel鱼lo 鱼鱼 world鱼!", "wait…what", "the [MASC] <x>"),
     *("", "…", "鱼", "日本鱼", "Ä鱼b … c…"),
@@ -21,8 +21,8 @@ TEXTS = [
 @pytest.fixture
 def bert(small_run, tmp_path, torch):
     """A BERT folder of Hugging Face."""
-    source = recognition.open_source(str(small_run))
-    huggingface_folder.write(source, str(tmp_path / "model"))
+    source = recognition.open_model(str(small_run))
+    folder_writer.write_folder(source, str(tmp_path / "model"))
     folder = tmp_path / "bert"
     transformers = pytest.importorskip("transformers")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "model")
@@ -46,7 +46,7 @@ def bert(small_run, tmp_path, torch):
 
 def check(folder, tokenizer, model):
     """Ids and rows are those of transformers."""
-    found = recognition.open_source(str(folder), CLS)
+    found = recognition.open_model(str(folder), CLS)
     ours = WordPieceTokenizer.from_config(
         found.vocabulary, found.config.tokenizer
     )
@@ -92,7 +92,7 @@ def test_special_tokens_and_characters(bert, multiple):
 def test_what_word_piece_cannot_do(bert, added, special):
     folder, _, _ = bert(*added, special=special)
     with pytest.raises(InputError) as error:
-        recognition.open_source(str(folder), CLS)
+        recognition.open_model(str(folder), CLS)
     message = str(error.value)
     assert f"adds the token {[*added, *special][0]!r}" in message
     assert "labse grow-vocab" in message
@@ -105,10 +105,10 @@ def test_a_table_that_is_longer_than_the_tokenizer(bert, tmp_path):
     _, _, model = bert("covid")
     for path in (tmp_path / "before").iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
-    found = recognition.open_source(str(folder), CLS)
+    found = recognition.open_model(str(folder), CLS)
     assert len(found.vocabulary) == 862
     assert "left out: the last 1 of 863 rows" in str(found.notes)
-    assert model_source.map_word_table(found).shape == (862, 32)
+    assert stored_model.map_word_table(found).shape == (862, 32)
     assert len(model.get_input_embeddings().weight) == 863
 
 
@@ -127,5 +127,5 @@ def test_added_tokens_json(bert, values, expected):
     (folder / "special_tokens_map.json").write_text(json.dumps(special))
     (folder / "added_tokens.json").write_text(json.dumps(values))
     with pytest.raises(InputError) as error:
-        recognition.open_source(str(folder), CLS)
+        recognition.open_model(str(folder), CLS)
     assert expected in str(error.value)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import tokenizers
 from tokenizers import decoders, normalizers, pre_tokenizers, processors
 
-from labse.checkpoints.huggingface import huggingface_tokenizer
-from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints.huggingface import tokenizer_reader
+from labse.checkpoints.stored_model import StoredModel
 from labse.errors import InputError
 from labse.formats import json_file
 from labse.preprocessing.vocabulary import (
@@ -23,19 +23,19 @@ from labse.preprocessing.vocabulary import (
 _BYTES_PER_CHARACTER = 4
 
 
-def check(source: ModelSource) -> None:
+def check_tokenizer(model: StoredModel) -> None:
     """Raises `InputError` where Hugging Face's ids would be others."""
-    config = source.config.tokenizer
+    config = model.config.tokenizer
     if config.ids != "hugging_face":
         raise InputError(
-            f"{source.path} has the ids of TF Hub's preprocessor "
+            f"{model.path} has the ids of TF Hub's preprocessor "
             f"(tokenizer.ids {config.ids}), which a Hugging Face folder "
             "cannot express. Convert it with ids=hugging_face, or to a run."
         )
     least = BERT_MAX_CHARACTERS_PER_WORD * _BYTES_PER_CHARACTER
     if config.max_bytes_per_word < least:
         raise InputError(
-            f"{source.path} makes words of more than "
+            f"{model.path} makes words of more than "
             f"{config.max_bytes_per_word} bytes [UNK] "
             "(tokenizer.max_bytes_per_word), Hugging Face's tokenizer those "
             f"of more than {BERT_MAX_CHARACTERS_PER_WORD} characters. Only a "
@@ -43,14 +43,14 @@ def check(source: ModelSource) -> None:
         )
 
 
-def write(source: ModelSource, folder: pathlib.Path) -> None:
+def write_tokenizer(model: StoredModel, folder: pathlib.Path) -> None:
     """Writes the files that `transformers` makes BERT's tokenizer of."""
-    config, vocabulary = source.config.tokenizer, source.vocabulary
-    names = huggingface_tokenizer
+    config, vocabulary = model.config.tokenizer, model.vocabulary
+    names = tokenizer_reader
     lines = "".join(f"{piece}\n" for piece in vocabulary.pieces)
     # As bytes: a text file would get other ends of line on Windows.
     (folder / names.VOCABULARY).write_bytes(lines.encode())
-    fast = _word_piece(source, vocabulary.pieces)
+    fast = _word_piece(model, vocabulary.pieces)
     fast.post_processor = processors.TemplateProcessing(
         single=f"{CLS}:0 $A:0 {SEP}:0",
         pair=f"{CLS}:0 $A:0 {SEP}:0 $B:1 {SEP}:1",
@@ -58,7 +58,7 @@ def write(source: ModelSource, folder: pathlib.Path) -> None:
     )
     fast.add_special_tokens(list(SPECIAL_PIECES))
     fast.save(str(folder / names.TOKENIZER), pretty=False)
-    json_file.write(
+    json_file.write_json(
         folder / names.CONFIG,
         {
             **names.SPECIAL_NAMES,
@@ -69,31 +69,33 @@ def write(source: ModelSource, folder: pathlib.Path) -> None:
             "tokenizer_class": "BertTokenizer",
         },
     )
-    json_file.write(folder / names.SPECIAL_TOKENS, names.SPECIAL_NAMES)
+    json_file.write_json(folder / names.SPECIAL_TOKENS, names.SPECIAL_NAMES)
 
 
-def write_alone(source: ModelSource, folder: pathlib.Path) -> None:
+def write_standalone_tokenizer(
+    model: StoredModel, folder: pathlib.Path
+) -> None:
     """Writes tokenizer.json for a user of it that adds no [CLS] and [SEP].
 
     So the normalizer puts them before the text, as characters that no text
     has after BERT's normalizer. Long texts are cut here, too, and a special
     piece written out in a text is ordinary words, as it is to us.
     """
-    pieces = source.vocabulary.pieces
-    free = (chr(code) for code in huggingface_tokenizer.PRIVATE_USE)
+    pieces = model.vocabulary.pieces
+    free = (chr(code) for code in tokenizer_reader.PRIVATE_USE)
     unused = itertools.filterfalse(set(pieces).__contains__, free)
     marks = {CLS: next(unused), SEP: next(unused)}
-    fast = _word_piece(source, [marks.get(piece, piece) for piece in pieces])
-    before = huggingface_tokenizer.prepended(marks.values())
+    fast = _word_piece(model, [marks.get(piece, piece) for piece in pieces])
+    before = tokenizer_reader.prepended(marks.values())
     fast.normalizer = normalizers.Sequence(
         [fast.normalizer, normalizers.Prepend(before)]
     )
-    fast.enable_truncation(source.config.tokenizer.max_length)
-    fast.save(str(folder / huggingface_tokenizer.TOKENIZER), pretty=False)
+    fast.enable_truncation(model.config.tokenizer.max_length)
+    fast.save(str(folder / tokenizer_reader.TOKENIZER), pretty=False)
 
 
 def _word_piece(
-    source: ModelSource, pieces: Sequence[str]
+    model: StoredModel, pieces: Sequence[str]
 ) -> tokenizers.Tokenizer:
     """Texts to pieces as BERT's tokenizer does, without [CLS] and [SEP]."""
     ids = {piece: row for row, piece in enumerate(pieces)}
@@ -108,7 +110,7 @@ def _word_piece(
         clean_text=True,
         handle_chinese_chars=True,
         strip_accents=None,  # As lower case is.
-        lowercase=source.config.tokenizer.lower_case,
+        lowercase=model.config.tokenizer.lower_case,
     )
     fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     fast.decoder = decoders.WordPiece(prefix="##")

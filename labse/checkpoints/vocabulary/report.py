@@ -52,7 +52,9 @@ def sizes(
     }
 
 
-def figures(old: PieceCounter, new: PieceCounter, files: Sequence[str]) -> dict:
+def text_figures(
+    old: PieceCounter, new: PieceCounter, files: Sequence[str]
+) -> dict:
     """The report's figures of texts, which both have counted."""
     return {
         "files": list(files),

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
+from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
 from labse.configs import loading
 from labse.configs.schema import (
@@ -22,7 +22,7 @@ from labse.preprocessing.vocabulary import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
-class Stated:
+class ModelOptions:
     """What the user says about a model; None: nothing.
 
     Formats differ in what they record. Where one does not record something,
@@ -48,8 +48,8 @@ class Stated:
     ids: str | None = None
     fallback: ExperimentConfig | None = None
 
-    def said(self) -> str:
-        """What is stated, for a message."""
+    def __str__(self) -> str:
+        """The options that are set, for a message."""
         values = [
             f"{field.name}={getattr(self, field.name)!r}"
             for field in dataclasses.fields(self)
@@ -59,7 +59,7 @@ class Stated:
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelSource:
+class StoredModel:
     """A model whose files are known to be complete and to fit together.
 
     Attributes:
@@ -87,9 +87,9 @@ class ModelSource:
 _CHOICES = ("encoder.pooling", "tokenizer.max_length", "tokenizer.ids")
 
 
-def resolve(
+def resolve_config(
     recorded: dict[str, object],
-    stated: Stated,
+    options: ModelOptions,
     assumed: dict[str, object],
     origin: str,
     base: ExperimentConfig | None = None,
@@ -98,7 +98,7 @@ def resolve(
 
     Args:
       recorded: what the model's files say, as `section.key`.
-      stated: what the user says.
+      options: what the user says.
       assumed: what holds where nobody says anything.
       origin: the model, for messages.
       base: has the sections that are not about the model; the defaults.
@@ -111,7 +111,7 @@ def resolve(
         the files contradict.
     """
     values, notes = dict(recorded), []
-    for key, said in _stated_values(stated).items():
+    for key, said in _option_values(options).items():
         known = recorded.get(key)
         if said is None or said == known:
             continue
@@ -129,9 +129,9 @@ def resolve(
         if key not in values:
             values[key] = value
             notes.append(f"{key}: {value}, as nothing records another")
-    if stated.fallback is not None:
-        for key, value in record(stated.fallback).items():
-            if key in _stated_values(stated) and key not in values:
+    if options.fallback is not None:
+        for key, value in config_values(options.fallback).items():
+            if key in _option_values(options) and key not in values:
                 values[key] = value
                 notes.append(f"{key}: {value}, as configured")
     if values.get("tokenizer.ids") != recorded.get("tokenizer.ids"):
@@ -139,12 +139,12 @@ def resolve(
         values["tokenizer.max_bytes_per_word"] = MAX_BYTES_PER_WORD[
             values["tokenizer.ids"]
         ]
-    if stated.max_length is not None:
+    if options.max_length is not None:
         values["tokenizer.max_length"] = checked_max_length(
-            stated.max_length,
+            options.max_length,
             values.get("encoder.max_positions", EncoderConfig.max_positions),
         )
-    missing = [key for key in _stated_values(stated) if key not in values]
+    missing = [key for key in _option_values(options) if key not in values]
     if missing:
         names = [key.partition(".")[2] for key in missing]
         raise InputError(
@@ -169,13 +169,13 @@ _HINTS = {
 }
 
 
-def _stated_values(stated: Stated) -> dict[str, object]:
+def _option_values(options: ModelOptions) -> dict[str, object]:
     return {
-        "encoder.pooling": stated.pooling,
-        "encoder.activation": stated.activation,
-        "tokenizer.max_length": stated.max_length,
-        "tokenizer.lower_case": stated.lower_case,
-        "tokenizer.ids": stated.ids,
+        "encoder.pooling": options.pooling,
+        "encoder.activation": options.activation,
+        "tokenizer.max_length": options.max_length,
+        "tokenizer.lower_case": options.lower_case,
+        "tokenizer.ids": options.ids,
     }
 
 
@@ -187,7 +187,7 @@ def _sections(values: dict[str, object]) -> dict[str, dict]:
     return sections
 
 
-def record(config: ExperimentConfig) -> dict[str, object]:
+def config_values(config: ExperimentConfig) -> dict[str, object]:
     """A whole configuration's encoder and tokenizer as `section.key`."""
     return {
         f"{section}.{key}": value
@@ -196,28 +196,28 @@ def record(config: ExperimentConfig) -> dict[str, object]:
     }
 
 
-def own_or_stated_vocabulary(
-    own: Vocabulary | None, stated: Stated, origin: str
+def choose_vocabulary(
+    own: Vocabulary | None, options: ModelOptions, origin: str
 ) -> Vocabulary:
     """The vocabulary of a model, which the user may have to name.
 
     Raises:
       InputError: there is none, or the user names another than the model's.
     """
-    if stated.vocabulary is None:
+    if options.vocabulary is None:
         if own is None:
             raise InputError(
                 f"{origin} comes without a vocabulary. State the path of its "
                 "vocab.txt."
             )
         return own
-    said = read_vocabulary(stated.vocabulary)
+    said = read_vocabulary(options.vocabulary)
     if own is not None and own.pieces != said.pieces:
         raise InputError(
             f"{origin} has its own vocabulary of {len(own):,} pieces, and "
-            f"{stated.vocabulary} is another, of {len(said):,}: its embeddings "
-            "would stand for other pieces. Use the model's own: the vocab.txt "
-            "of its folder, or of what labse convert makes of it."
+            f"{options.vocabulary} is another, of {len(said):,}: the rows of "
+            "its embeddings belong to other pieces. Use the model's own: the "
+            "vocab.txt of its folder, or of what labse convert makes of it."
         )
     return said
 
@@ -242,7 +242,7 @@ def check_vocabulary(
             f"{path}: the vocabulary and the table of word embeddings must be "
             f"equally long. Received {len(vocabulary):,} pieces and {rows:,} "
             "rows. Is this the model's own vocabulary, and is the file whole? "
-            f"{model_file.cached(path)}".rstrip()
+            f"{model_file.refetch_hint(path)}".rstrip()
         )
 
 
@@ -272,7 +272,7 @@ def fit_table(
 def _is_padding(rows: int, padding: int, path: str | pathlib.Path) -> bool:
     if pathlib.Path(path).suffix == ".json":
         return True
-    with model_file.opened(path) as file:
+    with model_file.open_binary(path) as file:
         file.seek(-1, os.SEEK_END)
         is_whole = file.read() == b"\n"
     multiple = rows & -rows  # The largest power of two that divides it.
@@ -295,30 +295,30 @@ def stored_type_notes(weights: dict[str, Weight | Zeros]) -> list[str]:
 
 
 def load_encoder(
-    source: ModelSource, compute_dtype: str = "float32", word_table: bool = True
+    model: StoredModel, compute_dtype: str = "float32", word_table: bool = True
 ) -> SentenceEncoder:
-    """The encoder with the source's weights.
+    """The encoder with the model's weights.
 
     Args:
-      source: the model.
+      model: the stored model.
       compute_dtype: "float32" or "mixed_bfloat16".
       word_table: whether to make the table of word embeddings. Without it
         the encoder has to be given `input_word_embeddings`.
     """
-    encoder = SentenceEncoder(source.config.encoder, compute_dtype)
+    encoder = SentenceEncoder(model.config.encoder, compute_dtype)
     encoder.build(word_table=word_table)
-    assign(encoder, source, in_blocks=True)
+    assign_weights(encoder, model, in_blocks=True)
     return encoder
 
 
-def assign(
-    encoder: SentenceEncoder, source: ModelSource, in_blocks: bool = False
+def assign_weights(
+    encoder: SentenceEncoder, model: StoredModel, in_blocks: bool = False
 ) -> None:
-    """Gives a built encoder the source's weights.
+    """Gives a built encoder the model's weights.
 
     Args:
-      encoder: of the source's shapes.
-      source: the model.
+      encoder: of the model's shapes.
+      model: the stored model.
       in_blocks: whether the table is copied a block of rows at a time. Not
         under a strategy: TensorFlow gives a part of a variable to the first
         replica only.
@@ -328,9 +328,9 @@ def assign(
         # Inside of another model the name has that model's as a prefix.
         weight = next(
             (
-                source.weights[name[start:]]
+                model.weights[name[start:]]
                 for start in _name_starts(name)
-                if name[start:] in source.weights
+                if name[start:] in model.weights
             ),
             None,
         )
@@ -353,10 +353,10 @@ def _assign_rows(variable, weight: Weight) -> None:
         start += len(block)
 
 
-def map_word_table(source: ModelSource) -> np.ndarray:
+def map_word_table(model: StoredModel) -> np.ndarray:
     """The table of word embeddings, read-only, left on the disk.
 
     Returns:
       [vocab_size, hidden_size] in the stored floating-point type.
     """
-    return source.weights[WORD_EMBEDDINGS].map()
+    return model.weights[WORD_EMBEDDINGS].map()

@@ -8,13 +8,13 @@ import tensorflow as tf
 
 import labse
 from labse.checkpoints import run_folder
-from labse.checkpoints.vocabulary import vocabulary_surgery
-from labse.checkpoints.vocabulary.vocabulary_surgery import (
+from labse.checkpoints.vocabulary import resizing
+from labse.checkpoints.vocabulary.resizing import (
     AppendedRows,
     SelectedRows,
-    grow,
+    grow_vocabulary,
     needed_rows,
-    prune,
+    prune_vocabulary,
 )
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.configs.schema import TokenizerConfig
@@ -56,7 +56,7 @@ class Rows:
 
 @pytest.fixture(scope="module")
 def source(small_run):
-    return run_folder.open_source(str(small_run))
+    return run_folder.open_run(str(small_run))
 
 
 @pytest.fixture
@@ -67,11 +67,11 @@ def texts(tmp_path):
 
 
 def table_of(path):
-    return run_folder.open_source(str(path)).weights[WORD_EMBEDDINGS].read()
+    return run_folder.open_run(str(path)).weights[WORD_EMBEDDINGS].read()
 
 
 def pieces_of(path):
-    return run_folder.open_source(str(path)).vocabulary.pieces
+    return run_folder.open_run(str(path)).vocabulary.pieces
 
 
 def refusal(function, *arguments, **options):
@@ -222,9 +222,9 @@ def test_pruned_vectors_are_the_same_to_the_last_bit(
     source = dataclasses.replace(
         source, config=dataclasses.replace(source.config, tokenizer=tokenizer)
     )
-    prune(source, texts, str(tmp_path / "small"))
+    prune_vocabulary(source, texts, str(tmp_path / "small"))
     # The same model as it was, with this tokenizer.
-    vocabulary_surgery._write(
+    resizing._write(
         source,
         source.vocabulary,
         source.weights[WORD_EMBEDDINGS],
@@ -247,7 +247,7 @@ def test_pruned_vectors_are_the_same_to_the_last_bit(
 
 def test_a_pruned_run_and_its_report(source, texts, tmp_path):
     out = tmp_path / "small"
-    report = prune(source, texts, str(out))
+    report = prune_vocabulary(source, texts, str(out))
     assert json.loads((out / "prune_report.json").read_text()) == report
     before, after = source.vocabulary.pieces, pieces_of(out)
     rows = [before.index(piece) for piece in after]
@@ -281,7 +281,7 @@ def test_a_report_on_other_texts(source, texts, tmp_path):
     other.write_text(
         "text\tlanguage\nжук hello\tru\nhello ж\tbe\nhello\ten\n", "utf-8"
     )
-    report = prune(
+    report = prune_vocabulary(
         source, texts, str(tmp_path / "small"), 1, Texts([str(other)])
     )
     assert report["files"] == [str(other)]
@@ -301,7 +301,10 @@ def test_text_that_needs_no_piece(source, tmp_path):
     path.write_text("Q ϙ QQ\n", "utf-8")
     out = tmp_path / "small"
     message = refusal(
-        prune, source, Texts([str(path)], ReadOptions(language="xx")), str(out)
+        prune_vocabulary,
+        source,
+        Texts([str(path)], ReadOptions(language="xx")),
+        str(out),
     )
     assert "keeps the pieces that the text needs" in message
     assert "3 words, all [UNK]" in message
@@ -320,7 +323,7 @@ def test_an_error_in_the_text_leaves_nothing_behind(source, texts, tmp_path):
         },
         {"texts": Texts(texts.files, ReadOptions(language="xx"), ["xx", "sw"])},
     ):
-        message = refusal(prune, source, out=str(out), **options)
+        message = refusal(prune_vocabulary, source, out=str(out), **options)
         assert "broken.txt:2: text is UTF-8" in message or "in sw" in message
         assert not [p for p in tmp_path.iterdir() if p.suffix != ".txt"]
 
@@ -329,7 +332,10 @@ def test_nothing_is_written_over(source, texts, tmp_path):
     out = tmp_path / "small"
     out.mkdir()
     (out / "mine").write_text("x")
-    for function, argument in ((prune, texts), (grow, "none.txt")):
+    for function, argument in (
+        (prune_vocabulary, texts),
+        (grow_vocabulary, "none.txt"),
+    ):
         message = refusal(function, source, argument, str(out))
         assert message.startswith("out must be a new folder")
     assert [entry.name for entry in out.iterdir()] == ["mine"]
@@ -350,7 +356,7 @@ def test_a_new_piece_starts_from_those_it_replaces(source, tmp_path):
         *["[PAD]", "[unused7]", "helloworld", "##hello", "hello", "ϙa", "##ϙ"],
     )
     out = tmp_path / "large"
-    report = grow(source, path, str(out))
+    report = grow_vocabulary(source, path, str(out))
     old = source.vocabulary.pieces
     assert pieces_of(out) == (*old, "helloworld", "##hello", "ϙa", "##ϙ")
     before, after = source.weights[WORD_EMBEDDINGS].read(), table_of(out)
@@ -383,7 +389,7 @@ def test_texts_without_new_pieces_keep_their_vectors(
 ):
     path = write_pieces(tmp_path, "мир", "##нь", "helloQ")
     out = tmp_path / "large"
-    grow(source, path, str(out))
+    grow_vocabulary(source, path, str(out))
     old, new = labse.load(small_run), labse.load(out)
     same = [text for text in TEXTS if "мир" not in text]
     assert len(same) == 6
@@ -398,7 +404,7 @@ def test_a_report_on_growing(source, tmp_path):
     path = write_pieces(tmp_path, "жук", "Q", "##Q")
     text = tmp_path / "text.txt"
     text.write_text("жук QQ\nжуки\n", "utf-8")
-    report = grow(
+    report = grow_vocabulary(
         source,
         path,
         str(tmp_path / "large"),
@@ -413,6 +419,6 @@ def test_a_report_on_growing(source, tmp_path):
 
 def test_a_piece_that_cannot_come_up_leaves_nothing_behind(source, tmp_path):
     path = write_pieces(tmp_path, "жук", "two words")
-    message = refusal(grow, source, path, str(tmp_path / "large"))
+    message = refusal(grow_vocabulary, source, path, str(tmp_path / "large"))
     assert "new.txt:2: every piece is one that the model's" in message
     assert [entry.name for entry in tmp_path.iterdir()] == ["new.txt"]

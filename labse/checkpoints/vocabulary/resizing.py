@@ -23,8 +23,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from labse.checkpoints import converted_run
-from labse.checkpoints.model_source import ModelSource
-from labse.checkpoints.vocabulary import vocabulary_report
+from labse.checkpoints.stored_model import StoredModel
+from labse.checkpoints.vocabulary import report as vocabulary_report
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
 from labse.files.atomic_write import check_new_folder
@@ -110,8 +110,8 @@ class AppendedRows:
         yield sums
 
 
-def prune(
-    source: ModelSource,
+def prune_vocabulary(
+    model: StoredModel,
     texts: Texts,
     out: str,
     min_count: int = 1,
@@ -126,7 +126,7 @@ def prune(
     the pieces with which words that are [UNK] begin.
 
     Args:
-      source: the model.
+      model: the model.
       texts: the text.
       out: the new run folder.
       min_count: with more than 1, rarer pieces longer than a character go,
@@ -140,34 +140,34 @@ def prune(
       InputError: `out` exists, or the text breaks a rule, or needs no piece.
     """
     check_new_folder(out)
-    tokenizer = _tokenizer(source, source.vocabulary)
+    tokenizer = _tokenizer(model, model.vocabulary)
     counter = PieceCounter(tokenizer, UnknownWords(tokenizer))
     piece_counts.count([counter], texts, "counting pieces")
     rows = needed_rows(counter, min_count)
-    pieces = source.vocabulary.pieces
+    pieces = model.vocabulary.pieces
     if all(pieces[row] in SPECIAL_PIECES for row in rows):
         raise InputError(
             "Pruning keeps the pieces that the text needs. The text in "
-            f"{', '.join(texts.files[:3])} needs none of {source.path}: "
+            f"{', '.join(texts.files[:3])} needs none of {model.path}: "
             f"{counter.total().words:,} words, all [UNK] or seen less than "
             f"{min_count} times. Is it text of the model's languages?"
         )
     vocabulary = Vocabulary(pieces[row] for row in rows)
-    new = PieceCounter(_tokenizer(source, vocabulary))
+    new = PieceCounter(_tokenizer(model, vocabulary))
     if report_texts is None:
         piece_counts.count([new], texts, "reporting")
     else:
         counter = PieceCounter(tokenizer)
         piece_counts.count([counter, new], report_texts, "reporting")
-    table = SelectedRows(source.weights[WORD_EMBEDDINGS], rows)
-    figures = vocabulary_report.figures(
+    table = SelectedRows(model.weights[WORD_EMBEDDINGS], rows)
+    figures = vocabulary_report.text_figures(
         counter, new, (report_texts or texts).files
     )
-    return _write(source, vocabulary, table, out, PRUNE_REPORT, figures)
+    return _write(model, vocabulary, table, out, PRUNE_REPORT, figures)
 
 
 def needed_rows(counter: PieceCounter, min_count: int) -> np.ndarray:
-    """The ids of the pieces to keep, see `prune`: int64 [k], rising.
+    """The ids of the pieces to keep, see `prune_vocabulary`: int64 [k], rising.
 
     Args:
       counter: has counted the text, and read its unknown words.
@@ -188,8 +188,8 @@ def needed_rows(counter: PieceCounter, min_count: int) -> np.ndarray:
     return np.flatnonzero(keep)
 
 
-def grow(
-    source: ModelSource,
+def grow_vocabulary(
+    model: StoredModel,
     pieces_path: str,
     out: str,
     report_texts: Texts | None = None,
@@ -201,7 +201,7 @@ def grow(
     it: [UNK]'s row, where they are not read to the end.
 
     Args:
-      source: the model.
+      model: the model.
       pieces_path: one piece a line, a vocab.txt of `labse build-vocab` for
         one. Special pieces, [unused...] and pieces that the model has are
         passed over.
@@ -216,38 +216,38 @@ def grow(
         never give, or nothing that is new.
     """
     check_new_folder(out)
-    new, known = read_new_pieces(pieces_path, source.vocabulary)
-    check_pieces(new, pieces_path, source.config.tokenizer)
+    new, known = read_new_pieces(pieces_path, model.vocabulary)
+    check_pieces(new, pieces_path, model.config.tokenizer)
     vocabulary = Vocabulary(
-        [*source.vocabulary.pieces, *new], f"{source.path} with {pieces_path}"
+        [*model.vocabulary.pieces, *new], f"{model.path} with {pieces_path}"
     )
-    ids = {piece: row for row, piece in enumerate(source.vocabulary.pieces)}
+    ids = {piece: row for row, piece in enumerate(model.vocabulary.pieces)}
     parts, from_unknown = [], 0
     for piece in new:
         word = piece.removeprefix(SUFFIX_PREFIX)
         rows, complete = piece_counts.read_word(word, ids, word != piece)
-        parts.append(tuple(rows) if complete else (source.vocabulary.unk_id,))
+        parts.append(tuple(rows) if complete else (model.vocabulary.unk_id,))
         from_unknown += not complete
     found = {"added": len(new), "known": known, "from_unknown": from_unknown}
     if report_texts is not None:
         counters = [
-            PieceCounter(_tokenizer(source, pieces))
-            for pieces in (source.vocabulary, vocabulary)
+            PieceCounter(_tokenizer(model, pieces))
+            for pieces in (model.vocabulary, vocabulary)
         ]
         piece_counts.count(counters, report_texts, "reporting")
-        found |= vocabulary_report.figures(*counters, report_texts.files)
-    table = AppendedRows(source.weights[WORD_EMBEDDINGS], tuple(parts))
-    return _write(source, vocabulary, table, out, GROW_REPORT, found)
+        found |= vocabulary_report.text_figures(*counters, report_texts.files)
+    table = AppendedRows(model.weights[WORD_EMBEDDINGS], tuple(parts))
+    return _write(model, vocabulary, table, out, GROW_REPORT, found)
 
 
 def _tokenizer(
-    source: ModelSource, vocabulary: Vocabulary
+    model: StoredModel, vocabulary: Vocabulary
 ) -> WordPieceTokenizer:
-    return WordPieceTokenizer.from_config(vocabulary, source.config.tokenizer)
+    return WordPieceTokenizer.from_config(vocabulary, model.config.tokenizer)
 
 
 def _write(
-    source: ModelSource,
+    model: StoredModel,
     vocabulary: Vocabulary,
     table: object,
     out: str,
@@ -255,19 +255,19 @@ def _write(
     found: dict,
 ) -> dict:
     """Writes the run with its report; returns the report."""
-    weights: Mapping = {**source.weights, WORD_EMBEDDINGS: table}
+    weights: Mapping = {**model.weights, WORD_EMBEDDINGS: table}
     encoder = dataclasses.replace(
-        source.config.encoder, vocab_size=len(vocabulary)
+        model.config.encoder, vocab_size=len(vocabulary)
     )
-    counts = (len(source.vocabulary), len(vocabulary))
-    sizes = vocabulary_report.sizes(source.weights, weights, counts)
+    counts = (len(model.vocabulary), len(vocabulary))
+    sizes = vocabulary_report.sizes(model.weights, weights, counts)
     report = {**sizes, **found}
     note = f"vocabulary: {counts[0]} pieces before, {counts[1]} after"
-    converted_run.write(
+    converted_run.write_run(
         out,
-        dataclasses.replace(source.config, encoder=encoder),
+        dataclasses.replace(model.config, encoder=encoder),
         vocabulary,
         weights,
-        {**converted_run.describe(source, note), report_name: report},
+        {**converted_run.source_record(model, note), report_name: report},
     )
     return report

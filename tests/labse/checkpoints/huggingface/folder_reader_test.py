@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from labse.checkpoints import recognition, weights
-from labse.checkpoints.huggingface import huggingface_source
-from labse.checkpoints.model_source import Stated
+from labse.checkpoints.huggingface import folder_reader
+from labse.checkpoints.stored_model import ModelOptions
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
 from labse.formats import safetensors_file
@@ -83,7 +83,7 @@ DENSE = {
     "bias": True,
     "activation_function": "torch.nn.modules.activation.Tanh",
 }
-MEAN = Stated(pooling="mean")
+MEAN = ModelOptions(pooling="mean")
 
 
 class Array:
@@ -123,7 +123,9 @@ def bert(tmp_path):
     write_json(folder / "config.json", CONFIG)
     write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
     (folder / "vocab.txt").write_text("".join(f"{p}\n" for p in PIECES))
-    safetensors_file.write(folder / "model.safetensors", random_weights())
+    safetensors_file.write_tensors(
+        folder / "model.safetensors", random_weights()
+    )
     return folder
 
 
@@ -164,7 +166,7 @@ def list_modules(folder, kinds):
 
 
 def write_dense(folder, weight, bias):
-    safetensors_file.write(
+    safetensors_file.write_tensors(
         folder / "2_Dense" / "model.safetensors",
         {"linear.weight": Array(weight), "linear.bias": Array(bias)},
     )
@@ -172,18 +174,18 @@ def write_dense(folder, weight, bias):
 
 def refusal(folder, stated=MEAN):
     with pytest.raises(InputError) as error:
-        huggingface_source.open_source(str(folder), stated)
+        folder_reader.open_folder(str(folder), stated)
     message = str(error.value)
     assert "\n" not in message and str(folder) in message
     return message
 
 
 def opened(folder, stated=MEAN):
-    return huggingface_source.open_source(str(folder), stated)
+    return folder_reader.open_folder(str(folder), stated)
 
 
 def test_a_bert_folder_is_known_and_read(bert):
-    source = recognition.open_source(str(bert), MEAN)
+    source = recognition.open_model(str(bert), MEAN)
 
     assert source.kind == "Hugging Face BERT folder"
     assert source.config.encoder == ENCODER
@@ -215,13 +217,13 @@ def test_a_bert_folder_is_known_and_read(bert):
 
 
 def test_a_bert_folder_does_not_record_its_pooling(bert):
-    message = refusal(bert, Stated())
+    message = refusal(bert, ModelOptions())
     assert "does not record its pooling" in message
     assert "pooling=" in message and "cls_tanh: BERT's pooler" in message
 
 
 def test_a_sentence_transformers_folder_is_known_and_read(sentences):
-    source = recognition.open_source(str(sentences))
+    source = recognition.open_model(str(sentences))
 
     assert source.kind == "sentence-transformers folder"
     assert source.config.encoder.pooling == "cls_tanh"
@@ -247,7 +249,7 @@ def test_the_transformer_may_lie_in_a_folder_of_its_own(sentences):
     modules = json.loads((sentences / "modules.json").read_text())
     modules[0]["path"] = "0_Transformer"
     write_json(sentences / "modules.json", modules)
-    source = recognition.open_source(str(sentences))
+    source = recognition.open_model(str(sentences))
     assert source.config.tokenizer.max_length == 10
 
 
@@ -279,7 +281,7 @@ OLD_FLAGS = {
 def test_the_pooling_of_every_version_is_read(sentences, config, pooling):
     list_modules(sentences, ["Transformer", "Pooling"])
     write_json(sentences / "1_Pooling" / "config.json", config)
-    source = opened(sentences, Stated())
+    source = opened(sentences, ModelOptions())
     assert source.config.encoder.pooling == pooling
     assert any("no Normalize" in note for note in source.notes)
 
@@ -503,9 +505,9 @@ def test_accents_stripped_from_a_cased_normalizer_are_refused(fast):
 def test_casing_is_asked_for_where_nothing_tells(bert):
     (bert / "tokenizer_config.json").unlink()
     assert "does not record its lower_case" in refusal(bert)
-    stated = Stated(pooling="mean", lower_case=True)
+    stated = ModelOptions(pooling="mean", lower_case=True)
     assert opened(bert, stated).config.tokenizer.lower_case
-    stated = Stated(pooling="mean", lower_case=False)
+    stated = ModelOptions(pooling="mean", lower_case=False)
     assert not opened(bert, stated).config.tokenizer.lower_case
 
 
@@ -516,13 +518,13 @@ def test_a_vocabulary_with_capitals_is_cased(bert):
 
 
 def test_stated_casing_must_not_contradict_the_files(bert):
-    message = refusal(bert, Stated(pooling="mean", lower_case=True))
+    message = refusal(bert, ModelOptions(pooling="mean", lower_case=True))
     assert "records tokenizer.lower_case False. Received: True" in message
 
 
 def test_a_stated_vocabulary_must_be_the_folders_own(bert, tmp_path):
     other = tmp_path / "other.txt"
-    stated = Stated(pooling="mean", vocabulary=str(other))
+    stated = ModelOptions(pooling="mean", vocabulary=str(other))
     other.write_text("\n".join([*PIECES[:-1], "other"]) + "\n")
     assert "has its own vocabulary" in refusal(bert, stated)
     other.write_bytes((bert / "vocab.txt").read_bytes())
@@ -552,7 +554,7 @@ def test_the_maximum_length(
     change_json(
         sentences / "tokenizer_config.json", model_max_length=model_max_length
     )
-    source = opened(sentences, Stated())
+    source = opened(sentences, ModelOptions())
     assert source.config.tokenizer.max_length == max_length
     assert any("number of positions" in n for n in source.notes) == noted
 
@@ -636,7 +638,7 @@ def test_module_configurations_that_are_refused(
     sentences, file, changes, expected
 ):
     change_json(sentences / file / "config.json", **changes)
-    message = refusal(sentences, Stated())
+    message = refusal(sentences, ModelOptions())
     assert expected in message and file.split("_")[1] in message
 
 
@@ -658,7 +660,7 @@ def test_module_configurations_that_are_refused(
 )
 def test_settings_that_are_refused(sentences, name, values, expected):
     write_json(sentences / name, values)
-    assert expected in refusal(sentences, Stated())
+    assert expected in refusal(sentences, ModelOptions())
 
 
 def test_prompts_are_noted(sentences):
@@ -666,7 +668,7 @@ def test_prompts_are_noted(sentences):
         sentences / "config_sentence_transformers.json",
         {"prompts": {"query": "query: ", "document": ""}},
     )
-    notes = opened(sentences, Stated()).notes
+    notes = opened(sentences, ModelOptions()).notes
     assert any("has the prompts ['query'], which are not" in n for n in notes)
 
 
@@ -680,7 +682,7 @@ def test_a_dense_of_another_size_is_refused(sentences):
 
 
 def test_a_dense_needs_its_weights(sentences):
-    safetensors_file.write(
+    safetensors_file.write_tensors(
         sentences / "2_Dense" / "model.safetensors",
         {"linear.weight": Array(np.eye(SIZE))},
     )
@@ -717,7 +719,7 @@ def test_a_dense_needs_its_weights(sentences):
 def test_weights_that_are_refused(bert, change, expected):
     changed = random_weights()
     change(changed)
-    safetensors_file.write(bert / "model.safetensors", changed)
+    safetensors_file.write_tensors(bert / "model.safetensors", changed)
     assert expected in refusal(bert)
 
 
@@ -729,7 +731,7 @@ def test_what_is_left_out_is_noted(bert):
     with_prefix["cls.predictions.bias"] = with_prefix.pop(
         "bert.cls.predictions.bias"
     )
-    safetensors_file.write(bert / "model.safetensors", with_prefix)
+    safetensors_file.write_tensors(bert / "model.safetensors", with_prefix)
     notes = opened(bert).notes
     assert notes[-1] == (
         "left out: cls.predictions.bias, the heads of pre-training"
@@ -742,14 +744,14 @@ def test_a_bert_without_a_pooler(bert):
         for name, weight in random_weights().items()
         if not name.startswith("pooler")
     }
-    safetensors_file.write(bert / "model.safetensors", without)
+    safetensors_file.write_tensors(bert / "model.safetensors", without)
     source = opened(bert)
     assert "there is no pooler; it is zeros" in source.notes[-1]
     for name, shape in zip(weights.POOLER, [(4, 4), (4,)], strict=True):
         np.testing.assert_array_equal(
             source.weights[name].read(), np.zeros(shape)
         )
-    message = refusal(bert, Stated(pooling="cls_tanh"))
+    message = refusal(bert, ModelOptions(pooling="cls_tanh"))
     assert "cls_tanh is BERT's pooler" in message
 
 
@@ -766,7 +768,7 @@ def test_adapters_are_refused(bert):
 
 
 def test_the_ids_of_tf_hub_can_be_asked_for(bert):
-    stated = Stated(pooling="mean", ids="tensorflow_hub")
+    stated = ModelOptions(pooling="mean", ids="tensorflow_hub")
     tokenizer = opened(bert, stated).config.tokenizer
     assert tokenizer.ids == "tensorflow_hub"
     assert tokenizer.max_bytes_per_word == 100
@@ -786,9 +788,9 @@ def test_no_value_anywhere_leads_to_another_error(sentences, spoiled):
         for copy in spoiled(value):
             write_json(path, copy)
             try:
-                opened(sentences, Stated())
+                opened(sentences, ModelOptions())
             except InputError:
                 refused += 1
         write_json(path, value)
-    opened(sentences, Stated())
+    opened(sentences, ModelOptions())
     assert refused > 500

@@ -10,10 +10,10 @@ import os
 import pathlib
 import re
 
-from labse.checkpoints import bert_config, model_source, wrapped_names
-from labse.checkpoints.model_source import ModelSource, Stated
-from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
-from labse.checkpoints.weights import WORD_EMBEDDINGS, match
+from labse.checkpoints import bert_config, stored_model, wrapped_names
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
+from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
+from labse.checkpoints.weights import WORD_EMBEDDINGS, match_weights
 from labse.configs import loading
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
@@ -47,7 +47,7 @@ _COUNTERS = re.compile(r"(save_counter|global_step|do_lower_case)(/|$)")
 _HUB_MAX_LENGTH = 128
 
 
-def open_saved_model(path: str, stated: Stated) -> ModelSource:
+def open_saved_model(path: str, options: ModelOptions) -> StoredModel:
     """A SavedModel of an encoder, such as google/LaBSE/2.
 
     Raises:
@@ -57,8 +57,8 @@ def open_saved_model(path: str, stated: Stated) -> ModelSource:
     folder = pathlib.Path(path).absolute()
     if folder.name in EXPORTED and is_export(str(folder.parent)):
         # The SavedModel alone does not say how it pools.
-        return open_export(str(folder.parent), stated)
-    graph = saved_model_graph.read(folder)
+        return open_export(str(folder.parent), options)
+    graph = saved_model_graph.read_graph(folder)
     prefix = pathlib.Path(path) / _VARIABLES
     variables = tensor_bundle.read_variables(prefix)
     found = _by_name(variables)
@@ -85,7 +85,7 @@ def open_saved_model(path: str, stated: Stated) -> ModelSource:
         # As Model Garden exports it: "default" is the pooler's output.
         assumed["encoder.pooling"] = "cls_tanh"
     assets = sorted((pathlib.Path(path) / "assets").glob("*vocab*.txt"))
-    return _source(
+    return _stored_model(
         "SavedModel of an encoder",
         path,
         prefix,
@@ -93,24 +93,24 @@ def open_saved_model(path: str, stated: Stated) -> ModelSource:
         ("name", _EXPECTED_2),
         recorded,
         assumed,
-        stated,
+        options,
         assets,
     )
 
 
 def is_export(path: str) -> bool:
     """Whether `path` is an export folder of ours."""
-    return model_file.is_there(pathlib.Path(path) / EXPORT_RECORD)
+    return model_file.exists(pathlib.Path(path) / EXPORT_RECORD)
 
 
-def open_export(path: str, stated: Stated) -> ModelSource:
+def open_export(path: str, options: ModelOptions) -> StoredModel:
     """An export folder of ours; its record says everything.
 
     Raises:
       InputError: it is not whole, or the record does not fit the weights.
     """
     folder = pathlib.Path(path)
-    record = json_file.read(folder / EXPORT_RECORD)
+    record = json_file.read_object(folder / EXPORT_RECORD)
     if not record.child("config").values:
         raise model_file.damaged(record.path, "has no config")
     try:
@@ -120,15 +120,15 @@ def open_export(path: str, stated: Stated) -> ModelSource:
             record.path, f"holds no configuration: {str(error).rstrip('.')}"
         ) from error
     prefix = folder / "encode" / _VARIABLES
-    return _source(
+    return _stored_model(
         "export folder",
         path,
         prefix,
         _by_name(tensor_bundle.read_variables(prefix)),
         ("name", _EXPECTED_2),
-        model_source.record(config),
+        stored_model.config_values(config),
         {},
-        stated,
+        options,
         sorted((folder / "encode" / "assets").glob("*vocab*.txt")),
         config,
     )
@@ -140,7 +140,7 @@ def checkpoint_prefix(path: str) -> str | None:
     Raises:
       InputError: the folder holds several.
     """
-    if model_file.is_there(f"{path}.index") or _data_files(path):
+    if model_file.exists(f"{path}.index") or _data_files(path):
         return path
     folder = pathlib.Path(path)
     found = {
@@ -164,19 +164,19 @@ def _data_files(prefix: str) -> list[pathlib.Path]:
     )
 
 
-def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
+def open_checkpoint(prefix: str, options: ModelOptions) -> StoredModel:
     """A BERT checkpoint of TensorFlow 1 or of Model Garden (TensorFlow 2).
 
     Beside it bert_config.json (TensorFlow 1 needs it) and vocab.txt are read.
 
     Raises:
-      InputError: see `weights.match` and `model_source.resolve`.
+      InputError: see `weights.match_weights` and `stored_model.resolve_config`.
     """
     folder = pathlib.Path(prefix).parent
     found = tensor_bundle.read_header(prefix)
     recorded, notes = {}, ()
-    if model_file.is_there(folder / bert_config.NAME):
-        recorded = bert_config.read(folder / bert_config.NAME)
+    if model_file.exists(folder / bert_config.NAME):
+        recorded = bert_config.read_bert_config(folder / bert_config.NAME)
     if any(f"/{name}".endswith(f"/{_TABLE_1}") for name in found):
         kind, naming = "TensorFlow 1 checkpoint", ("tensorflow_1", _EXPECTED_1)
         if not recorded:
@@ -198,7 +198,7 @@ def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
         "tokenizer.max_length": recorded.get("encoder.max_positions", 512),
     }
     vocabularies = sorted(folder.glob("*vocab*.txt"))
-    return _source(
+    return _stored_model(
         kind,
         prefix,
         pathlib.Path(prefix),
@@ -206,7 +206,7 @@ def open_checkpoint(prefix: str, stated: Stated) -> ModelSource:
         naming,
         recorded,
         assumed,
-        stated,
+        options,
         vocabularies,
         notes=notes,
     )
@@ -251,7 +251,7 @@ def _model_gardens(
     return inner
 
 
-def _source(
+def _stored_model(
     kind: str,
     path: str,
     prefix: pathlib.Path,
@@ -259,34 +259,34 @@ def _source(
     naming: tuple[str, tuple[str, ...]],
     recorded: dict[str, object],
     assumed: dict[str, object],
-    stated: Stated,
+    options: ModelOptions,
     vocabularies: list[pathlib.Path],
     base: ExperimentConfig | None = None,
     notes: tuple[str, ...] = (),
-) -> ModelSource:
-    own = _own_vocabulary(path, vocabularies, stated)
-    vocabulary = model_source.own_or_stated_vocabulary(own, stated, path)
-    file = vocabularies[0] if own is not None else stated.vocabulary
+) -> StoredModel:
+    own = _own_vocabulary(path, vocabularies, options)
+    vocabulary = stored_model.choose_vocabulary(own, options, path)
+    file = vocabularies[0] if own is not None else options.vocabulary
     rows = recorded["encoder.vocab_size"]
     if base is None:
-        notes += model_source.fit_table(vocabulary, rows, file)
+        notes += stored_model.fit_table(vocabulary, rows, file)
         recorded = recorded | {"encoder.vocab_size": len(vocabulary)}
     else:
-        model_source.check_vocabulary(vocabulary, rows, file)
+        stored_model.check_vocabulary(vocabulary, rows, file)
     if "tokenizer.lower_case" not in recorded and vocabulary.has_capitals:
         recorded = recorded | {"tokenizer.lower_case": False}
     assumed = assumed | {"tokenizer.ids": "hugging_face"}
-    config, choices = model_source.resolve(
-        recorded, stated, assumed, path, base
+    config, choices = stored_model.resolve_config(
+        recorded, options, assumed, path, base
     )
     notes += choices
-    weights = match(
+    weights = match_weights(
         *(found, config.encoder, *naming, str(prefix)), table_rows=rows
     )
     left_out = len(found) - len(weights)
     if left_out:
         notes += (f"left out: {left_out} variables beside the encoder",)
-    return ModelSource(
+    return StoredModel(
         kind=kind,
         path=path,
         config=config,
@@ -299,11 +299,11 @@ def _source(
 
 
 def _own_vocabulary(
-    path: str, found: list[pathlib.Path], stated: Stated
+    path: str, found: list[pathlib.Path], options: ModelOptions
 ) -> Vocabulary | None:
     if len(found) == 1:
         return read_vocabulary(found[0])
-    if found and stated.vocabulary is None:
+    if found and options.vocabulary is None:
         names = ", ".join(each.name for each in found)
         raise InputError(
             f"{path} comes with several vocabularies: {names}. State the path "

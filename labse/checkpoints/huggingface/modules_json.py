@@ -14,8 +14,8 @@ import re
 from labse.errors import InputError
 from labse.formats import json_file, model_file, pytorch_file, safetensors_file
 from labse.formats.json_file import JsonObject
+from labse.formats.model_file import shown
 from labse.formats.stored_tensor import StoredTensor
-from labse.formats.weight_file import shown
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
@@ -65,9 +65,9 @@ class Modules:
     files: tuple[pathlib.Path, ...]
 
 
-def is_folder(folder: pathlib.Path) -> bool:
+def is_sentence_transformers_folder(folder: pathlib.Path) -> bool:
     """Whether sentence-transformers wrote the folder."""
-    return model_file.is_there(folder / MODULES)
+    return model_file.exists(folder / MODULES)
 
 
 def check_not_lost(folder: pathlib.Path) -> None:
@@ -85,11 +85,13 @@ def check_not_lost(folder: pathlib.Path) -> None:
             f"There is no file {folder / MODULES}, and {folder} looks like a "
             f"sentence-transformers folder, which has one: it holds "
             f"{shown(left)}. "
-            f"{model_file.cached(folder) or 'Copy or fetch it whole.'}"
+            f"{model_file.refetch_hint(folder) or 'Copy or fetch it whole.'}"
         )
 
 
-def read(folder: pathlib.Path, paths: dict[str, pathlib.Path]) -> Modules:
+def read_modules(
+    folder: pathlib.Path, paths: dict[str, pathlib.Path]
+) -> Modules:
     """Reads the modules about a BERT.
 
     Args:
@@ -134,7 +136,7 @@ def module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
       InputError: it is unsound, or lists other modules than the supported.
     """
     path = folder / MODULES
-    modules = json_file.read_value(path)
+    modules = json_file.read_json(path)
     if not isinstance(modules, list) or not all(
         isinstance(module, dict) for module in modules
     ):
@@ -183,7 +185,7 @@ def check_whole(
     notes = list(_check_settings(folder))
     if "Normalize" in paths:
         path = paths["Normalize"] / "config.json"
-        _check_names(json_file.read_optional(path))
+        _check_names(json_file.read_optional_object(path))
     else:
         notes.append(
             "the folder has no Normalize: our vectors have length 1 and the "
@@ -194,7 +196,7 @@ def check_whole(
 
 def _check_settings(folder: pathlib.Path):
     """Yields notes; raises where texts would be changed before the model."""
-    settings = json_file.read_optional(folder / SETTINGS)
+    settings = json_file.read_optional_object(folder / SETTINGS)
     settings.must_be("model_type", "SentenceTransformer")
     settings.must_be("default_prompt_name")
     settings.must_be("truncate_dim")
@@ -209,7 +211,7 @@ def _check_settings(folder: pathlib.Path):
 
 def _read_transformer_settings(folder: pathlib.Path) -> JsonObject:
     """`sentence_bert_config.json`: nothing in it may change the vectors."""
-    settings = json_file.read_optional(folder / TRANSFORMER_SETTINGS)
+    settings = json_file.read_optional_object(folder / TRANSFORMER_SETTINGS)
     settings.must_have_no_others(
         *("max_seq_length", "do_lower_case", "transformer_task"),
         *("modality_config", "module_output_name", "processing_kwargs"),
@@ -233,7 +235,7 @@ def _read_transformer_settings(folder: pathlib.Path) -> JsonObject:
 
 def _read_pooling(folder: pathlib.Path) -> str:
     """The pooling: cls or mean."""
-    config = json_file.read(folder / "config.json")
+    config = json_file.read_object(folder / "config.json")
     config.must_have_no_others(
         *("embedding_dimension", "word_embedding_dimension", "pooling_mode"),
         *("include_prompt", *_FLAGS),
@@ -252,7 +254,7 @@ def _read_pooling(folder: pathlib.Path) -> str:
 
 def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
     """The layer's `weight` and `bias`, whose shapes are checked later."""
-    config = json_file.read(folder / "config.json")
+    config = json_file.read_object(folder / "config.json")
     config.must_have_no_others(
         *("in_features", "out_features", "bias", "activation_function"),
         *("module_input_name", "module_output_name", "use_residual"),
@@ -277,15 +279,15 @@ def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
 
 def read_weights(folder: pathlib.Path) -> dict[str, StoredTensor]:
     """The tensors of a module other than the Transformer."""
-    if model_file.is_there(folder / safetensors_file.SINGLE):
+    if model_file.exists(folder / safetensors_file.SINGLE):
         return safetensors_file.read_header(folder / safetensors_file.SINGLE)
-    if not model_file.is_there(folder / PYTORCH_WEIGHTS):
+    if not model_file.exists(folder / PYTORCH_WEIGHTS):
         raise InputError(
             f"There is no file {folder / safetensors_file.SINGLE}, and no "
             f"{PYTORCH_WEIGHTS} beside. Fetch or copy one of them. "
-            f"{model_file.cached(folder)}".rstrip()
+            f"{model_file.refetch_hint(folder)}".rstrip()
         )
-    return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
+    return pytorch_file.load_state_dict(folder / PYTORCH_WEIGHTS)
 
 
 def _check_names(config: JsonObject) -> None:

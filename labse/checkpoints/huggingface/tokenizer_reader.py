@@ -14,11 +14,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from labse.checkpoints.vocabulary import added_tokens
-from labse.checkpoints.vocabulary.vocabulary_file import read_vocabulary
+from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
 from labse.errors import InputError
 from labse.formats import json_file, model_file
 from labse.formats.json_file import JsonObject
-from labse.formats.weight_file import shown
+from labse.formats.model_file import shown
 from labse.preprocessing.vocabulary import (
     BERT_MAX_CHARACTERS_PER_WORD,
     CLS,
@@ -77,7 +77,7 @@ class Tokenizer(NamedTuple):
     adds_special: bool = True
 
 
-def read(
+def read_tokenizer(
     folder: pathlib.Path, model: JsonObject, stated_vocabulary: str | None
 ) -> Tokenizer:
     """Reads a folder's tokenizer files.
@@ -91,12 +91,12 @@ def read(
       InputError: there is no vocabulary, files are unsound or contradict one
         another, or the tokenizer is not BERT's.
     """
-    config = json_file.read_optional(folder / CONFIG)
-    tokenizer = json_file.read_optional(
+    config = json_file.read_optional_object(folder / CONFIG)
+    tokenizer = json_file.read_optional_object(
         folder / TOKENIZER, json_file.MAX_TOKENIZER_BYTES
     )
-    special = json_file.read_optional(folder / SPECIAL_TOKENS)
-    added = json_file.read_optional(folder / ADDED_TOKENS)
+    special = json_file.read_optional_object(folder / SPECIAL_TOKENS)
+    added = json_file.read_optional_object(folder / ADDED_TOKENS)
     _check_config(config, model)
     _check_special_tokens(config)
     _check_special_tokens(special)
@@ -106,7 +106,7 @@ def read(
     base, origin = _vocabulary(folder, tokenizer, stated_vocabulary)
     general = _class_of(config, model) in _GENERAL_CLASSES
     lower_case, notes = _lower_case(config, tokenizer, general)
-    pieces, added_notes = added_tokens.extend(
+    pieces, added_notes = added_tokens.extend_pieces(
         *(base, lower_case is not False, tokenizer, config, special, added)
     )
     vocabulary, notes = Vocabulary(pieces, str(origin)), notes + added_notes
@@ -124,13 +124,13 @@ def read(
     )
 
 
-def read_alone(folder: pathlib.Path) -> Tokenizer:
+def read_standalone_tokenizer(folder: pathlib.Path) -> Tokenizer:
     """Reads a tokenizer.json whose user adds no [CLS] and [SEP].
 
     Raises:
       InputError: there is none, or it is not BERT's.
     """
-    tokenizer = json_file.read(
+    tokenizer = json_file.read_object(
         folder / TOKENIZER, json_file.MAX_TOKENIZER_BYTES
     )
     marks = _take_marks(tokenizer)
@@ -146,7 +146,7 @@ def read_alone(folder: pathlib.Path) -> Tokenizer:
     if longest is not None and not marks:
         longest += NUM_ADDED
     pieces = [marks.get(piece, piece) for piece in _pieces(tokenizer)]
-    pieces, notes = added_tokens.extend(pieces, lower_case, tokenizer)
+    pieces, notes = added_tokens.extend_pieces(pieces, lower_case, tokenizer)
     return Tokenizer(
         vocabulary=Vocabulary(pieces, str(tokenizer.path)),
         lower_case=lower_case,
@@ -332,7 +332,7 @@ def _vocabulary(
     """The pieces, and the file they came from (with `tokenizer`)."""
     path = folder / VOCABULARY
     if not tokenizer.values:
-        if not model_file.is_there(path):
+        if not model_file.exists(path):
             if stated:
                 pieces = read_vocabulary(stated).pieces
                 return list(pieces), pathlib.Path(stated)
@@ -342,7 +342,7 @@ def _vocabulary(
             )
         return list(read_vocabulary(path).pieces), path
     pieces = _pieces(tokenizer)
-    if model_file.is_there(path):
+    if model_file.exists(path):
         in_file = read_vocabulary(path)
         if list(in_file.pieces) != pieces:
             raise model_file.damaged(

@@ -15,8 +15,8 @@ from official.nlp.tools import export_tfhub_lib
 from official.nlp.tools import tf1_bert_checkpoint_converter_lib as converter
 
 import labse
-from labse.checkpoints import model_source, tensorflow_source
-from labse.checkpoints.model_source import Stated
+from labse.checkpoints import stored_model, tensorflow_model
+from labse.checkpoints.stored_model import ModelOptions
 from labse.configs import loading
 from labse.errors import InputError
 from labse.training.initial_model import open_init
@@ -33,7 +33,7 @@ SHAPE = {
     "max_sequence_length": 20,
     "type_vocab_size": 2,
 }
-POOLED = Stated(pooling="cls_tanh")
+POOLED = ModelOptions(pooling="cls_tanh")
 IDS = tf.constant([[3, 6, 10, 4], [3, 7, 4, 0]])
 INPUTS = {
     "input_word_ids": IDS,
@@ -66,7 +66,7 @@ def encoder(version=2):
 
 
 def vectors(source):
-    return model_source.load_encoder(source)(INPUTS).numpy()
+    return stored_model.load_encoder(source)(INPUTS).numpy()
 
 
 def expected_vectors(model):
@@ -85,7 +85,7 @@ def test_model_gardens_encoders(folder, version, name):
     else:
         expected = expected_vectors(model)
     prefix = tf.train.Checkpoint(**{name: model}).save(str(folder / "ckpt"))
-    source = tensorflow_source.open_checkpoint(prefix, POOLED)
+    source = tensorflow_model.open_checkpoint(prefix, POOLED)
     assert source.kind == "Model Garden checkpoint"
     assert source.config.encoder.num_heads == 2
     assert source.config.encoder.num_layers == 2
@@ -119,7 +119,7 @@ def test_model_gardens_pretrainers(folder, legacy):
         model=model, optimizer=optimizer, global_step=tf.Variable(3), **items
     )
     prefix = checkpoint.save(str(folder / "ckpt"))
-    source = tensorflow_source.open_checkpoint(prefix, POOLED)
+    source = tensorflow_model.open_checkpoint(prefix, POOLED)
     expected = expected_vectors(model.encoder_network)
     np.testing.assert_allclose(vectors(source), expected, atol=1e-6)
     assert any(note.startswith("left out: ") for note in source.notes)
@@ -203,9 +203,9 @@ def tensorflow_1(folder):
 
 
 def test_tensorflow_1(tensorflow_1):
-    prefix = tensorflow_source.checkpoint_prefix(str(tensorflow_1))
+    prefix = tensorflow_model.checkpoint_prefix(str(tensorflow_1))
     assert prefix == str(tensorflow_1 / "bert_model.ckpt")
-    source = tensorflow_source.open_checkpoint(prefix, POOLED)
+    source = tensorflow_model.open_checkpoint(prefix, POOLED)
     assert source.kind == "TensorFlow 1 checkpoint"
     # Model Garden's converter has a table of its own.
     converter.convert(
@@ -224,10 +224,10 @@ def test_tensorflow_1(tensorflow_1):
             weight.read(), reader.get_tensor(name), name
         )
     # What the converter wrote, by names, is read as well.
-    stated = Stated(
+    stated = ModelOptions(
         pooling="cls_tanh", vocabulary=str(tensorflow_1 / "vocab.txt")
     )
-    again = tensorflow_source.open_checkpoint(
+    again = tensorflow_model.open_checkpoint(
         str(tensorflow_1 / "second" / "ckpt"), stated
     )
     np.testing.assert_array_equal(vectors(again), vectors(source))
@@ -241,21 +241,21 @@ def refusal(function, *arguments):
 
 def test_what_tensorflow_1_does_not_record(tensorflow_1):
     prefix = str(tensorflow_1 / "bert_model.ckpt")
-    message = refusal(tensorflow_source.open_checkpoint, prefix, Stated())
+    message = refusal(tensorflow_model.open_checkpoint, prefix, ModelOptions())
     assert "does not record its pooling. State it, as in labse.load(" in message
     lower = "".join(f"{piece}\n" for piece in PIECES).replace("A\n", "d\n")
     (tensorflow_1 / "vocab.txt").write_text(lower)
-    message = refusal(tensorflow_source.open_checkpoint, prefix, POOLED)
+    message = refusal(tensorflow_model.open_checkpoint, prefix, POOLED)
     assert "does not record its lower_case." in message
     (tensorflow_1 / "bert_config.json").unlink()
-    message = refusal(tensorflow_source.open_checkpoint, prefix, POOLED)
+    message = refusal(tensorflow_model.open_checkpoint, prefix, POOLED)
     assert "needs bert_config.json beside it" in message
 
 
 def test_a_casing_that_the_vocabulary_contradicts(tensorflow_1):
     prefix = str(tensorflow_1 / "bert_model.ckpt")
-    stated = Stated(pooling="cls", lower_case=True)
-    message = refusal(tensorflow_source.open_checkpoint, prefix, stated)
+    stated = ModelOptions(pooling="cls", lower_case=True)
+    message = refusal(tensorflow_model.open_checkpoint, prefix, stated)
     assert "records tokenizer.lower_case False. Received: True." in message
 
 
@@ -274,20 +274,18 @@ def test_a_configuration_that_does_not_fit(tensorflow_1, change, expected):
     path = tensorflow_1 / "bert_config.json"
     path.write_text(json.dumps({**BERT_CONFIG, **change}))
     prefix = str(tensorflow_1 / "bert_model.ckpt")
-    assert expected in refusal(
-        tensorflow_source.open_checkpoint, prefix, POOLED
-    )
+    assert expected in refusal(tensorflow_model.open_checkpoint, prefix, POOLED)
 
 
 def test_another_model(folder):
     save_by_names(folder / "ckpt", {"gpt/kernel": np.float32([1])})
     message = refusal(
-        tensorflow_source.open_checkpoint, str(folder / "ckpt"), POOLED
+        tensorflow_model.open_checkpoint, str(folder / "ckpt"), POOLED
     )
     assert "holds no graph of objects" in message
     root = tf.train.Checkpoint(kernel=tf.Variable([1.0], name="gpt/kernel"))
     prefix = root.save(str(folder / "other"))
-    message = refusal(tensorflow_source.open_checkpoint, prefix, POOLED)
+    message = refusal(tensorflow_model.open_checkpoint, prefix, POOLED)
     assert "holds no BERT encoder by Model Garden's names" in message
     assert "the first: gpt/kernel." in message
 
@@ -295,7 +293,7 @@ def test_another_model(folder):
 def test_several_checkpoints_in_a_folder(folder):
     for name in ("one", "two"):
         save_by_names(folder / name, {"a": np.float32([1])})
-    message = refusal(tensorflow_source.checkpoint_prefix, str(folder))
+    message = refusal(tensorflow_model.checkpoint_prefix, str(folder))
     assert "holds several checkpoints: one, two. Name one" in message
 
 
@@ -346,7 +344,7 @@ def hub_model(tmp_path_factory):
 def test_a_saved_model_that_is_no_bert(tmp_path, change, expected):
     path = str(export_hub_model(tmp_path, **change))
     assert expected in refusal(
-        tensorflow_source.open_saved_model, path, Stated()
+        tensorflow_model.open_saved_model, path, ModelOptions()
     )
 
 
@@ -383,12 +381,12 @@ def test_blocks_that_no_file_can_hold(tensorflow_1):
     path = tensorflow_1 / "bert_config.json"
     path.write_text(json.dumps({**BERT_CONFIG, "num_hidden_layers": 10**9}))
     prefix = str(tensorflow_1 / "bert_model.ckpt")
-    message = refusal(tensorflow_source.open_checkpoint, prefix, POOLED)
+    message = refusal(tensorflow_model.open_checkpoint, prefix, POOLED)
     assert "cannot be those of the 1000000000 blocks" in message
 
 
 def test_a_saved_model_of_the_labse_2_kind(hub_model):
-    source = tensorflow_source.open_saved_model(str(hub_model), Stated())
+    source = tensorflow_model.open_saved_model(str(hub_model), ModelOptions())
     assert source.config.encoder.pooling == "cls_tanh"
     assert source.config.encoder.activation == "gelu_tanh"
     assert source.config.tokenizer.max_length == 20
@@ -418,12 +416,12 @@ def test_a_saved_model_that_is_cut_off(hub_model, tmp_path):
     data = copy / "variables" / "variables.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:1000])
     message = refusal(labse.load, str(copy))
-    assert f"{data} is damaged or was cut off" in message
+    assert f"{data} is damaged or truncated" in message
 
 
 def test_ids_of_tf_hub_by_a_recorded_option(hub_model):
-    source = tensorflow_source.open_saved_model(
-        str(hub_model), Stated(ids="tensorflow_hub")
+    source = tensorflow_model.open_saved_model(
+        str(hub_model), ModelOptions(ids="tensorflow_hub")
     )
     assert source.config.tokenizer.ids == "tensorflow_hub"
     assert source.config.tokenizer.max_bytes_per_word == 100
@@ -434,10 +432,8 @@ def test_a_vocabulary_from_elsewhere(hub_model, tmp_path):
     asset = pathlib.Path(hub_model, "assets", "cased_vocab.txt")
     longer = tmp_path / "vocab.txt"
     longer.write_text(asset.read_text() + "d\n")
-    stated = Stated(vocabulary=str(longer))
-    message = refusal(
-        tensorflow_source.open_saved_model, str(hub_model), stated
-    )
+    stated = ModelOptions(vocabulary=str(longer))
+    message = refusal(tensorflow_model.open_saved_model, str(hub_model), stated)
     assert "has its own vocabulary of 13 pieces, and" in message
 
 
@@ -459,10 +455,10 @@ def test_a_configuration_of_other_weights_than_model_gardens(folder):
     path = folder / "bert_config.json"
     path.write_text(json.dumps(values))
     message = refusal(
-        tensorflow_source.open_checkpoint, str(folder / "ckpt-1"), POOLED
+        tensorflow_model.open_checkpoint, str(folder / "ckpt-1"), POOLED
     )
     assert message.startswith(f"{path} does not describe the weights beside")
     assert "otherwise: num_heads 4, not 2. " in message
     path.write_text(json.dumps(values | {"num_attention_heads": 2}))
-    source = tensorflow_source.open_checkpoint(str(folder / "ckpt-1"), POOLED)
+    source = tensorflow_model.open_checkpoint(str(folder / "ckpt-1"), POOLED)
     assert source.config.encoder.vocab_size == len(PIECES)

@@ -8,25 +8,25 @@ https://huggingface.co/docs/transformers/model_doc/bert
 import pathlib
 import re
 
-from labse.checkpoints import model_source, wrapped_names
+from labse.checkpoints import stored_model, wrapped_names
 from labse.checkpoints.huggingface import (
-    huggingface_tokenizer,
-    sentence_transformers_modules,
+    modules_json,
     static_embedding,
+    tokenizer_reader,
 )
-from labse.checkpoints.huggingface.huggingface_tokenizer import Tokenizer
-from labse.checkpoints.huggingface.sentence_transformers_modules import (
+from labse.checkpoints.huggingface.modules_json import (
     PYTORCH_WEIGHTS,
     STATIC_EMBEDDING,
     Modules,
 )
-from labse.checkpoints.model_source import ModelSource, Stated
-from labse.checkpoints.weights import POOLER, Zeros, match
+from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
+from labse.checkpoints.weights import POOLER, Zeros, match_weights
 from labse.errors import InputError
 from labse.formats import json_file, model_file, pytorch_file, safetensors_file
 from labse.formats.json_file import JsonObject
+from labse.formats.model_file import shown
 from labse.formats.stored_tensor import StoredTensor
-from labse.formats.weight_file import shown
 from labse.modeling.transformer_block import LAYER_NORM_EPSILON
 
 CONFIG = "config.json"
@@ -47,40 +47,42 @@ _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight"} | {
 }
 
 
-def is_folder(path: str) -> bool:
+def is_huggingface_folder(path: str) -> bool:
     """Whether `path` looks like a folder of Hugging Face's."""
     folder = pathlib.Path(path)
-    return model_file.is_there(
+    return model_file.exists(
         folder / CONFIG
-    ) or sentence_transformers_modules.is_folder(folder)
+    ) or modules_json.is_sentence_transformers_folder(folder)
 
 
-def open_source(path: str, stated: Stated) -> ModelSource:
+def open_folder(path: str, options: ModelOptions) -> StoredModel:
     """A BERT folder or a sentence-transformers folder as a model on disk.
 
     Args:
       path: the folder.
-      stated: what the user says; a BERT folder does not record its pooling.
+      options: what the user says; a BERT folder does not record its pooling.
 
     Raises:
       InputError: a file is missing, unsound or says something that our
         encoder or tokenizer cannot do, or nobody says what is not recorded.
     """
     folder, modules = pathlib.Path(path), None
-    if sentence_transformers_modules.is_folder(folder):
-        paths = sentence_transformers_modules.module_paths(folder)
+    if modules_json.is_sentence_transformers_folder(folder):
+        paths = modules_json.module_paths(folder)
         if STATIC_EMBEDDING in paths:
-            return static_embedding.open_source(path, paths, stated)
-        modules = sentence_transformers_modules.read(folder, paths)
+            return static_embedding.open_static_embedding(path, paths, options)
+        modules = modules_json.read_modules(folder, paths)
     else:
-        sentence_transformers_modules.check_not_lost(folder)
+        modules_json.check_not_lost(folder)
     bert = modules.transformer if modules else folder
     config = _read_config(bert)
-    tokenizer = huggingface_tokenizer.read(bert, config, stated.vocabulary)
-    model_source.own_or_stated_vocabulary(tokenizer.vocabulary, stated, path)
+    tokenizer = tokenizer_reader.read_tokenizer(
+        bert, config, options.vocabulary
+    )
+    stored_model.choose_vocabulary(tokenizer.vocabulary, options, path)
     recorded, notes = _recorded(config, tokenizer, modules)
     rows = config.integer("vocab_size")
-    notes += model_source.fit_table(
+    notes += stored_model.fit_table(
         tokenizer.vocabulary, rows, tokenizer.origin
     )
     found, name_notes = _read_names(bert)
@@ -88,11 +90,11 @@ def open_source(path: str, stated: Stated) -> ModelSource:
     _check_layers(config, found)
     if modules:
         notes += _take_dense(found, modules, config)
-    resolved, choices = model_source.resolve(recorded, stated, {}, path)
+    resolved, choices = stored_model.resolve_config(recorded, options, {}, path)
     if modules and modules.lower_case and not resolved.tokenizer.lower_case:
         raise InputError(
             f"{bert} has a cased tokenizer and do_lower_case in "
-            f"{sentence_transformers_modules.TRANSFORMER_SETTINGS}: lower "
+            f"{modules_json.TRANSFORMER_SETTINGS}: lower "
             "case with accents kept, which is not supported."
         )
     pooling = resolved.encoder.pooling
@@ -104,14 +106,14 @@ def open_source(path: str, stated: Stated) -> ModelSource:
         )
     optional = () if uses_pooler else POOLER
     expected = (re.escape(_POSITION_IDS), _HEADS)
-    weights = match(
+    weights = match_weights(
         *(found, resolved.encoder, "hugging_face", expected, path, optional),
         table_rows=rows,
     )
     notes += _weight_notes(found, weights, pooling)
     read = [config.path, *tokenizer.files, *(modules.files if modules else ())]
     read += sorted({tensor.path for tensor in found.values()})
-    return ModelSource(
+    return StoredModel(
         kind="sentence-transformers folder"
         if modules
         else "Hugging Face BERT folder",
@@ -127,14 +129,14 @@ def open_source(path: str, stated: Stated) -> ModelSource:
 
 def _read_config(folder: pathlib.Path) -> JsonObject:
     """config.json, if it describes a BERT encoder such as ours."""
-    config = json_file.read(folder / CONFIG)
+    config = json_file.read_object(folder / CONFIG)
     kind = config.text("model_type")
     if kind != "bert":
         raise InputError(
             f"{config.path} describes a model of the type {shown(kind)}. Only "
             "BERT (model_type bert) can be read."
         )
-    if model_file.is_there(folder / _ADAPTER):
+    if model_file.exists(folder / _ADAPTER):
         raise InputError(
             f"{folder / _ADAPTER}: the folder holds an adapter, which is not "
             "read. Merge it into the model in PyTorch first "
@@ -256,17 +258,17 @@ def _take_dense(
 
 def _read_header(folder: pathlib.Path) -> dict[str, StoredTensor]:
     names = (safetensors_file.SINGLE, safetensors_file.INDEX)
-    if any(model_file.is_there(folder / name) for name in names):
+    if any(model_file.exists(folder / name) for name in names):
         return safetensors_file.read_sharded_header(folder)
-    if model_file.is_there(folder / PYTORCH_WEIGHTS):
-        return pytorch_file.read_header(folder / PYTORCH_WEIGHTS)
+    if model_file.exists(folder / PYTORCH_WEIGHTS):
+        return pytorch_file.load_state_dict(folder / PYTORCH_WEIGHTS)
     entries = sorted(entry.name for entry in folder.iterdir())
     raise InputError(
         f"{folder} has no weights: none of {', '.join(names)} and "
         f"{PYTORCH_WEIGHTS}. It holds {shown(entries)}. Fetch what is missing. "
         "Weights in several files of another kind, or of TensorFlow or Flax, "
         "are not read: save them with transformers as safetensors. "
-        f"{model_file.cached(folder)}".rstrip()
+        f"{model_file.refetch_hint(folder)}".rstrip()
     )
 
 
@@ -290,7 +292,7 @@ def _weight_notes(
     heads = sorted(name for name in found if re.fullmatch(_HEADS, name))
     if heads:
         notes.append(f"left out: {', '.join(heads)}, the heads of pre-training")
-    notes += model_source.stored_type_notes(weights)
+    notes += stored_model.stored_type_notes(weights)
     if isinstance(weights[POOLER[0]], Zeros):
         notes.append(
             "there is no pooler; it is zeros, which the pooling "

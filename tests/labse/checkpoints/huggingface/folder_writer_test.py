@@ -10,8 +10,8 @@ import pytest
 import tokenizers
 
 from labse.checkpoints import weights
-from labse.checkpoints.huggingface import huggingface_folder, huggingface_source
-from labse.checkpoints.model_source import ModelSource, Stated
+from labse.checkpoints.huggingface import folder_reader, folder_writer
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs.schema import (
     EncoderConfig,
     ExperimentConfig,
@@ -60,7 +60,7 @@ def make_source(tokenizer=None, **encoder):
         tokenizer or TokenizerConfig(max_length=12),
     )
     generator = np.random.default_rng(0)
-    return ModelSource(
+    return StoredModel(
         kind="test",
         path="here",
         config=config,
@@ -101,7 +101,7 @@ def files(folder):
 
 
 def test_the_layout_is_that_of_the_published_labse(out):
-    huggingface_folder.write(make_source(), str(out))
+    folder_writer.write_folder(make_source(), str(out))
 
     assert files(out) == [
         "1_Pooling/config.json",
@@ -142,7 +142,7 @@ def test_the_layout_is_that_of_the_published_labse(out):
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_without_a_pooler_in_use_there_is_no_dense(out, pooling):
-    huggingface_folder.write(make_source(pooling=pooling), str(out))
+    folder_writer.write_folder(make_source(pooling=pooling), str(out))
     paths = [module["path"] for module in read_json(out / "modules.json")]
     assert paths == ["", "1_Pooling", "2_Normalize"]
     assert (out / "2_Normalize").is_dir()
@@ -156,9 +156,9 @@ def test_without_a_pooler_in_use_there_is_no_dense(out, pooling):
 def test_what_is_written_is_read_back(out, pooling, lower_case):
     tokenizer = TokenizerConfig(max_length=9, lower_case=lower_case)
     source = make_source(tokenizer, pooling=pooling, activation="gelu")
-    huggingface_folder.write(source, str(out))
+    folder_writer.write_folder(source, str(out))
 
-    back = huggingface_source.open_source(str(out), Stated())
+    back = folder_reader.open_folder(str(out), ModelOptions())
 
     assert back.config == source.config
     assert back.vocabulary.pieces == source.vocabulary.pieces
@@ -168,7 +168,7 @@ def test_what_is_written_is_read_back(out, pooling, lower_case):
 
 def test_matrices_are_transposed_and_heads_joined(out):
     source = make_source()
-    huggingface_folder.write(source, str(out))
+    folder_writer.write_folder(source, str(out))
     stored = load_file(out / "model.safetensors")
     part = "encoder.layer.1.attention"
     name = "transformer/layer_1/self_attention"
@@ -196,15 +196,15 @@ def test_a_pooler_that_was_not_there_is_not_made_up(out):
     source = make_source(pooling="mean")
     for name in weights.POOLER:
         source.weights[name] = weights.Zeros(source.weights[name].shape)
-    huggingface_folder.write(source, str(out))
+    folder_writer.write_folder(source, str(out))
     stored = load_file(out / "model.safetensors")
     assert not [name for name in stored if name.startswith("pooler")]
-    back = huggingface_source.open_source(str(out), Stated())
+    back = folder_reader.open_folder(str(out), ModelOptions())
     assert isinstance(back.weights[weights.POOLER[0]], weights.Zeros)
 
 
 def test_pieces_stay_as_they_are(out):
-    huggingface_folder.write(make_source(), str(out))
+    folder_writer.write_folder(make_source(), str(out))
     assert (out / "vocab.txt").read_bytes().split(b"\n")[6] == b"##\xc2\xa0c"
     ids = tokenizers.Tokenizer.from_file(str(out / "tokenizer.json")).encode(
         "Ab d x [MASK]"
@@ -214,7 +214,7 @@ def test_pieces_stay_as_they_are(out):
 
 def test_lower_case_is_in_both_tokenizer_files(out):
     source = make_source(TokenizerConfig(max_length=9, lower_case=True))
-    huggingface_folder.write(source, str(out))
+    folder_writer.write_folder(source, str(out))
     assert read_json(out / "tokenizer_config.json")["do_lower_case"] is True
     normalizer = read_json(out / "tokenizer.json")["normalizer"]
     assert normalizer["lowercase"] is True
@@ -238,17 +238,17 @@ def test_lower_case_is_in_both_tokenizer_files(out):
 )
 def test_other_ids_cannot_be_expressed(out, tokenizer, expected):
     with pytest.raises(InputError) as error:
-        huggingface_folder.write(make_source(tokenizer), str(out))
+        folder_writer.write_folder(make_source(tokenizer), str(out))
     assert expected in str(error.value)
     assert not out.exists()
 
 
 def test_nothing_is_written_over(out):
     out.mkdir(parents=True)
-    huggingface_folder.write(make_source(), str(out))  # Empty: fine.
+    folder_writer.write_folder(make_source(), str(out))  # Empty: fine.
     before = (out / "model.safetensors").read_bytes()
     with pytest.raises(InputError, match="nothing is written over"):
-        huggingface_folder.write(make_source(pooling="mean"), str(out))
+        folder_writer.write_folder(make_source(pooling="mean"), str(out))
     assert (out / "model.safetensors").read_bytes() == before
 
 
@@ -260,5 +260,5 @@ def test_nothing_is_left_of_a_folder_that_failed(out):
     source = make_source()
     source.weights[weights.WORD_EMBEDDINGS] = Broken(np.zeros((8, 4)))
     with pytest.raises(OSError, match="disk full"):
-        huggingface_folder.write(source, str(out))
+        folder_writer.write_folder(source, str(out))
     assert os.listdir(out.parent) == []

@@ -14,15 +14,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from labse.checkpoints.huggingface import (
-    huggingface_source,
-    sentence_transformers_modules,
+    folder_reader,
+    modules_json,
     static_embedding,
-    tokenizer_files,
+    tokenizer_writer,
 )
-from labse.checkpoints.huggingface.sentence_transformers_modules import (
+from labse.checkpoints.huggingface.modules_json import (
     STATIC_EMBEDDING,
 )
-from labse.checkpoints.model_source import ModelSource
+from labse.checkpoints.stored_model import StoredModel
 from labse.checkpoints.weights import (
     POOLER,
     WORD_EMBEDDINGS,
@@ -62,53 +62,53 @@ class _TorchWeight:
         yield value.T if self.row.is_kernel else value
 
 
-def write(source: ModelSource, out: str) -> None:
+def write_folder(model: StoredModel, out: str) -> None:
     """Writes the folder; it appears under its name when it is complete.
 
     Args:
-      source: the model.
+      model: the model.
       out: a folder that does not exist yet, or is empty.
 
     Raises:
       InputError: `out` holds something, or the encoder or the tokenizer
         cannot be had there.
     """
-    _check_encoder(source)
-    tokenizer_files.check(source)
+    _check_encoder(model)
+    tokenizer_writer.check_tokenizer(model)
     with atomic_folder(out) as folder:
-        if source.config.encoder.num_layers:
-            _write_bert(source, folder)
-            tokenizer_files.write(source, folder)
-            modules = _write_pooling(source, folder)
+        if model.config.encoder.num_layers:
+            _write_bert(model, folder)
+            tokenizer_writer.write_tokenizer(model, folder)
+            modules = _write_pooling(model, folder)
         else:
-            modules = _write_static_embedding(source, folder)
+            modules = _write_static_embedding(model, folder)
         _write_modules(modules, folder)
-        (folder / "README.md").write_text(_model_card(source), "utf-8")
+        (folder / "README.md").write_text(_model_card(model), "utf-8")
 
 
-def _check_encoder(source: ModelSource) -> None:
+def _check_encoder(model: StoredModel) -> None:
     """Raises where the folder's modules would give other vectors."""
-    encoder = source.config.encoder
+    encoder = model.config.encoder
     if encoder.pooling == "mean_tanh":
         raise InputError(
-            f"{source.path} has the pooling mean_tanh. A Hugging Face folder "
+            f"{model.path} has the pooling mean_tanh. A Hugging Face folder "
             "is written for a BERT pooled by cls, cls_tanh or mean and for an "
             "averaging network pooled by mean. Convert it to a run "
             "(--to=labse), or export it."
         )
 
 
-def _write_bert(source: ModelSource, folder: pathlib.Path) -> None:
-    encoder = source.config.encoder
-    config = _bert_config(encoder, source.vocabulary)
-    json_file.write(folder / huggingface_source.CONFIG, config)
+def _write_bert(model: StoredModel, folder: pathlib.Path) -> None:
+    encoder = model.config.encoder
+    config = _bert_config(encoder, model.vocabulary)
+    json_file.write_json(folder / folder_reader.CONFIG, config)
     weights = {
-        row.hugging_face: _TorchWeight(source.weights[row.name], row)
+        row.hugging_face: _TorchWeight(model.weights[row.name], row)
         for row in weight_names(encoder)
         # Not there before: not there after.
-        if not isinstance(source.weights[row.name], Zeros)
+        if not isinstance(model.weights[row.name], Zeros)
     }
-    safetensors_file.write(folder / safetensors_file.SINGLE, weights)
+    safetensors_file.write_tensors(folder / safetensors_file.SINGLE, weights)
 
 
 def _bert_config(encoder: EncoderConfig, vocabulary: Vocabulary) -> dict:
@@ -136,21 +136,21 @@ def _bert_config(encoder: EncoderConfig, vocabulary: Vocabulary) -> dict:
 
 
 def _write_pooling(
-    source: ModelSource, folder: pathlib.Path
+    model: StoredModel, folder: pathlib.Path
 ) -> list[tuple[str, str]]:
     """What comes after BERT; returns all modules."""
-    encoder = source.config.encoder
+    encoder = model.config.encoder
     size, pooling = encoder.hidden_size, encoder.pooling
-    json_file.write(
-        folder / sentence_transformers_modules.TRANSFORMER_SETTINGS,
+    json_file.write_json(
+        folder / modules_json.TRANSFORMER_SETTINGS,
         {
-            "max_seq_length": source.config.tokenizer.max_length,
+            "max_seq_length": model.config.tokenizer.max_length,
             "do_lower_case": False,  # The tokenizer sees to it.
         },
     )
     modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
     (folder / "1_Pooling").mkdir()
-    json_file.write(
+    json_file.write_json(
         folder / "1_Pooling" / "config.json",
         {
             "word_embedding_dimension": size,
@@ -162,22 +162,22 @@ def _write_pooling(
     )
     if pooling == "cls_tanh":
         modules.append(("Dense", "2_Dense"))
-        _write_dense(source, folder / "2_Dense")
+        _write_dense(model, folder / "2_Dense")
     return modules
 
 
 def _write_static_embedding(
-    source: ModelSource, folder: pathlib.Path
+    model: StoredModel, folder: pathlib.Path
 ) -> list[tuple[str, str]]:
     """The table and its tokenizer; returns the one module."""
     # Not in the folder itself, where old versions expect a Transformer.
     place = f"0_{STATIC_EMBEDDING}"
     (folder / place).mkdir()
-    safetensors_file.write(
+    safetensors_file.write_tensors(
         folder / place / safetensors_file.SINGLE,
-        {static_embedding.WEIGHT: source.weights[WORD_EMBEDDINGS]},
+        {static_embedding.WEIGHT: model.weights[WORD_EMBEDDINGS]},
     )
-    tokenizer_files.write_alone(source, folder / place)
+    tokenizer_writer.write_standalone_tokenizer(model, folder / place)
     return [(STATIC_EMBEDDING, place)]
 
 
@@ -187,8 +187,8 @@ def _write_modules(
     """Lists the modules, (class, folder) each, and Normalize after them."""
     last = f"{len(modules)}_Normalize"
     (folder / last).mkdir()
-    names = sentence_transformers_modules
-    json_file.write(
+    names = modules_json
+    json_file.write_json(
         folder / names.MODULES,
         [
             {
@@ -202,7 +202,7 @@ def _write_modules(
             )
         ],
     )
-    json_file.write(
+    json_file.write_json(
         folder / names.SETTINGS,
         {
             "default_prompt_name": None,
@@ -212,11 +212,11 @@ def _write_modules(
     )
 
 
-def _write_dense(source: ModelSource, folder: pathlib.Path) -> None:
+def _write_dense(model: StoredModel, folder: pathlib.Path) -> None:
     """BERT's pooler once more, as the module that is used."""
-    size = source.config.encoder.hidden_size
+    size = model.config.encoder.hidden_size
     folder.mkdir()
-    json_file.write(
+    json_file.write_json(
         folder / "config.json",
         {
             "in_features": size,
@@ -225,15 +225,15 @@ def _write_dense(source: ModelSource, folder: pathlib.Path) -> None:
             "activation_function": "torch.nn.modules.activation.Tanh",
         },
     )
-    rows = {row.name: row for row in weight_names(source.config.encoder)}
+    rows = {row.name: row for row in weight_names(model.config.encoder)}
     weights = {
-        name: _TorchWeight(source.weights[ours], rows[ours])
+        name: _TorchWeight(model.weights[ours], rows[ours])
         for name, ours in _DENSE_NAMES.items()
     }
-    safetensors_file.write(folder / safetensors_file.SINGLE, weights)
+    safetensors_file.write_tensors(folder / safetensors_file.SINGLE, weights)
 
 
-def _model_card(source: ModelSource) -> str:
+def _model_card(model: StoredModel) -> str:
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -245,8 +245,8 @@ tags:
 
 # Sentence encoder
 
-Sentences to unit vectors of {source.config.encoder.hidden_size} numbers. \
-{_network(source)}
+Sentences to unit vectors of {model.config.encoder.hidden_size} numbers. \
+{_network(model)}
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -259,8 +259,8 @@ Written by `labse convert`.
 """
 
 
-def _network(source: ModelSource) -> str:
-    encoder, tokenizer = source.config.encoder, source.config.tokenizer
+def _network(model: StoredModel) -> str:
+    encoder, tokenizer = model.config.encoder, model.config.tokenizer
     kind = "uncased" if tokenizer.lower_case else "cased"
     pieces = f"{kind} WordPiece of {encoder.vocab_size:,} pieces"
     if encoder.num_layers:

@@ -3,7 +3,7 @@
 import os
 
 from labse.errors import InputError
-from labse.formats.model_file import cached, head
+from labse.formats import model_file
 from labse.preprocessing.vocabulary import Vocabulary
 
 
@@ -11,11 +11,11 @@ def read_vocabulary(path: str | os.PathLike) -> Vocabulary:
     """A model's vocab.txt.
 
     Raises:
-      InputError: see `head` and `Vocabulary.read`.
+      InputError: see `model_file.read_head` and `Vocabulary.read`.
     """
-    head(path)
+    model_file.read_head(path)
     try:
         return Vocabulary.read(path)
     except InputError as error:
-        again = cached(path)
+        again = model_file.refetch_hint(path)
         raise InputError(f"{error} {again}") if again else error from None
