@@ -218,7 +218,7 @@ def _min_score(flags: FlagSet, job, candidates) -> tuple:
         flags.gold_is_complete,
         flags.planted_orphans,
     )
-    precision_plot.write(
+    precision_plot.write_calibration(
         threshold.calibration,
         Path(f"{flags.out}.precision.json"),
         threshold.min_score,

@@ -2,18 +2,19 @@
 
 The encoder is an `encode_fn`: list of n texts -> float32 [n, dim].
 
-What counts as right. A task names the pairs it holds, and the nearest
-candidate is right if the file holds it as a translation of the query: texts
-are compared, not positions. Equal texts get equal vectors, so between two
-candidates of the same text no encoder can choose, and to count one of them
-wrong would measure the file, not the encoder. LASER's protocol compares
-positions all the same; `labse.evaluation.tasks.tatoeba` reports both.
+What counts as right: the nearest candidate is right if the data hold it as a
+translation of the query. Texts are compared, not positions: equal texts get
+equal vectors, so no encoder can choose between two candidates of the same
+text, and to count one of them wrong would measure the file, not the encoder.
+LASER's protocol compares positions; `labse.evaluation.tasks.tatoeba` reports
+both.
 """
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import tqdm
 
 from labse.errors import InputError
 from labse.mining.sentence_vectors import EncodeFn
@@ -44,11 +45,16 @@ def nearest(
     return exact_search(queries, candidates, k)
 
 
+def progress_bar(total: int, unit: str) -> tqdm.tqdm:
+    """A progress bar, shown where the work takes more than ten seconds."""
+    return tqdm.tqdm(total=total, unit=f" {unit}", unit_scale=True, delay=10)
+
+
 class TextEmbeddings:
     """The vectors of many texts, each distinct text encoded once."""
 
     def __init__(self, encode_fn: EncodeFn, texts: Iterable[str]):
-        """Encodes.
+        """Encodes the texts.
 
         Args:
           encode_fn: list of n texts -> float32 [n, dim].

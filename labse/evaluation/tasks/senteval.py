@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from labse.errors import InputError
-from labse.evaluation import results, retrieval, statistics
+from labse.evaluation import published, results, retrieval, statistics
 from labse.evaluation.tasks import senteval_files
 
 TASK = "senteval"
@@ -37,7 +37,7 @@ _MOST_MISTAKES = 3
 
 @dataclasses.dataclass(frozen=True)
 class _Answers:
-    """What the classifier said of the items of the test.
+    """The classifier's answers on the items of the test.
 
     Attributes:
       probabilities: float [n, classes].
@@ -59,10 +59,10 @@ class _Answers:
 def evaluate(
     encode_fn: retrieval.EncodeFn, data: str | Path
 ) -> results.TaskResult:
-    """Judges the encoder on every data set that the folder holds.
+    """Evaluates the encoder on every data set that the folder holds.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim]. The vectors are taken as
+      encode_fn: list of n texts -> float32 [n, dim]. The vectors are used as
         they are: SentEval neither centres nor scales them.
       data: the folder, see above.
 
@@ -100,6 +100,7 @@ def evaluate(
         rows,
         "accuracy",
         mistakes=mistakes,
+        published=[published.SENTEVAL],
     )
 
 
@@ -128,7 +129,7 @@ def _row(name: str, answers: _Answers) -> results.Row:
     right = answers.predicted == answers.labels
     details: dict[str, object] = {"strengths": answers.strengths}
     if answers.fold_accuracies:
-        # SentEval's own figure; ours counts each item alike, and the folds
+        # SentEval's own figure; ours weighs each item the same, and the folds
         # differ by an item.
         details["mean_of_folds"] = float(np.mean(answers.fold_accuracies))
     if name == "MRPC":
@@ -139,7 +140,7 @@ def _row(name: str, answers: _Answers) -> results.Row:
 
 
 def f1(labels: np.ndarray, predicted: np.ndarray) -> statistics.Figure:
-    """F1 of class 1, int [n] against int [n]; 0 where nothing is of it."""
+    """F1 of class 1, int [n] against int [n]; 0 where no item is of it."""
 
     def statistic(rows: np.ndarray) -> float:
         wanted, found = labels[rows] == 1, predicted[rows] == 1
@@ -152,7 +153,7 @@ def f1(labels: np.ndarray, predicted: np.ndarray) -> statistics.Figure:
 def _mistakes(
     name: str, texts: Sequence[tuple[str, ...]], answers: _Answers
 ) -> list[results.Mistake]:
-    """The wrong answers that the classifier was surest of."""
+    """The wrong answers of the highest probabilities."""
     labels = senteval_files.LABELS[name]
     probabilities, predicted = answers.probabilities, answers.predicted
     wrong = np.flatnonzero(predicted != answers.labels)
@@ -176,8 +177,8 @@ _Labelled = tuple[np.ndarray, np.ndarray]  # [n, dim] and int64 [n]
 def _classify(name: str, parts: dict[str, _Labelled]) -> _Answers:
     from threadpoolctl import threadpool_limits
 
-    # The products are small: a second thread of BLAS gains little and, where
-    # another program has the core, waits for it at several times the cost.
+    # The products are small: a second thread of BLAS gains little, and waiting
+    # for a core that another program uses costs several times as much.
     with threadpool_limits(1):
         return _classify_in_one_thread(name, parts)
 
@@ -224,7 +225,7 @@ def _folds(
 def _best_strength(
     strengths: Sequence[float], splits: Sequence | Iterator
 ) -> float:
-    """The C of the highest mean accuracy, of equal ones the first.
+    """The C of the highest mean accuracy; of equal ones the first.
 
     SentEval rounds the means to 0.01 %, which makes more of them equal.
     """
@@ -242,13 +243,13 @@ def _fitted(
     """The same classifier, fitted with each C in turn.
 
     Each fit starts from the one before. The loss has one minimum and each fit
-    goes on until it is there, so that the start changes the time only.
+    runs until it is reached, so the start changes only the time.
     """
     from sklearn.linear_model import LogisticRegression
 
-    # Newton's method is there in two or three steps; lbfgs, SentEval's choice
-    # by default, takes many and stops short of the minimum (BUILD_NOTES.md).
-    # But Newton knows six classes from scikit-learn 1.6 on only.
+    # Newton's method converges in two or three steps; lbfgs, SentEval's
+    # default, takes many and stops short of the minimum (BUILD_NOTES.md). But
+    # before scikit-learn 1.6 Newton's method has two classes only.
     two = len(np.unique(labels)) == 2
     model = LogisticRegression(
         solver="newton-cholesky" if two else "lbfgs", tol=1e-6, warm_start=True
@@ -259,11 +260,7 @@ def _fitted(
 
 
 def _fit(model, features: np.ndarray, labels: np.ndarray) -> None:
-    """Fits until the minimum is reached.
-
-    Raises:
-      InputError: it is not reached.
-    """
+    """Fits until the minimum is reached; raises InputError if it is not."""
     from scipy.linalg import LinAlgWarning
     from sklearn.exceptions import ConvergenceWarning
 

@@ -10,7 +10,7 @@ from sklearn import metrics
 
 from labse.errors import InputError
 from labse.evaluation import statistics
-from labse.evaluation.tasks import bucc, bucc_files
+from labse.evaluation.tasks import bucc, bucc_files, bucc_mining
 from labse.mining import margin
 
 
@@ -140,7 +140,7 @@ def test_the_best_cut_is_that_of_scikit_learn(seed):
     scores = np.sort(generator.integers(0, 20, size) / 20)[::-1]
     is_right = generator.random(size) < 0.5
     num_gold = int(is_right.sum() + generator.integers(1, 20))
-    num_kept = bucc.best_cut(scores, is_right, num_gold)
+    num_kept = bucc_mining.best_cut(scores, is_right, num_gold)
     # Missed pairs are right ones that nothing reaches.
     truth = np.append(is_right, np.ones(num_gold - is_right.sum(), bool))
     f1 = {
@@ -160,12 +160,12 @@ def test_the_best_cut_is_that_of_scikit_learn(seed):
 def test_equal_scores_are_kept_or_dropped_together():
     # To keep the first alone would give F1 1; no threshold can.
     scores = np.array([0.5, 0.5, 0.4])
-    assert bucc.best_cut(scores, np.array([True, False, False]), 1) == 2
+    assert bucc_mining.best_cut(scores, np.array([True, False, False]), 1) == 2
     # Of equal F1 the fewest: 2 / 2 alone and nothing better after it.
     scores = np.array([0.9, 0.8, 0.7])
-    assert bucc.best_cut(scores, np.array([False, False, False]), 1) == 1
+    assert bucc_mining.best_cut(scores, np.array([False, False, False]), 1) == 1
     # F1 2/5, 2/6, 4/7 against 2/5: right, wrong, right of four gold
-    assert bucc.best_cut(scores, np.array([True, False, True]), 4) == 3
+    assert bucc_mining.best_cut(scores, np.array([True, False, True]), 4) == 3
 
 
 def test_nothing_right(tmp_path):
@@ -191,7 +191,7 @@ def test_intervals():
         np.arange(80), np.arange(80), np.linspace(1, 0, 80)
     )
     found = np.repeat([True, False], [60, 40])
-    figures = bucc._figures(bucc.Mined(pairs, is_right, 80, found))
+    figures = bucc_mining.figures(bucc_mining.Mined(pairs, is_right, 80, found))
     assert figures["precision"].value == 0.75
     assert figures["recall"].value == 0.6
     assert figures["f1"].value == pytest.approx(2 / 3)
@@ -317,7 +317,10 @@ def test_pairs_and_splits_in_folders(tmp_path):
         "sample": ["de-en sample"],
         "training": ["de-en training", "fr-en training"],
     }
-    assert "not judged: fr-en.test." in result.explanation
+    forward, _ = result.published
+    rows = [column.row for column in forward.columns]
+    assert "de-en training" in rows and "zh-en" in rows
+    assert "Not evaluated for lack of gold: fr-en.test." in result.explanation
     assert set(result.averages()) == {"sample", "training", "all"}
     result = bucc.evaluate(_encode, tmp_path, ["fr"])
     assert [row.name for row in result.rows] == ["fr-en"]

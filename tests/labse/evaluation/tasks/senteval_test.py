@@ -11,7 +11,7 @@ from sklearn import linear_model, metrics, model_selection
 from sklearn.exceptions import ConvergenceWarning
 
 from labse.errors import InputError
-from labse.evaluation import results, statistics
+from labse.evaluation import published, results, statistics
 from labse.evaluation.tasks import senteval
 
 _DIM = 6
@@ -286,6 +286,7 @@ def test_what_a_reader_sees(tmp_path, three_folds):
         return _encode(texts)
 
     result = senteval.evaluate(encode, tmp_path)
+    assert result.published == [published.SENTEVAL]
     assert [row.name for row in result.rows] == ["CR", "SST2"]
     assert result.explanation.endswith(
         f"Not in {tmp_path}: MR, SUBJ, MPQA, TREC, MRPC."
