@@ -7,8 +7,9 @@ from xml.etree import ElementTree
 
 # A chart is drawn in these units and scales to the room it is given; a legend
 # takes more room below. The axes span x from 48 to 438 and y from 200 to 28.
-WIDTH, HEIGHT, LEGEND_HEIGHT = 460, 230, 20
+WIDTH, HEIGHT = 460, 230
 LEFT, RIGHT, TOP, BOTTOM = 48, 22, 28, 30
+LEGEND_ROW, LETTER = 16, 6.5  # The height of a row; a letter's mean width.
 # Of more points than pixels, neighbours are averaged.
 MAX_POINTS = 300
 # Up to this number, points are shown as dots: a single one makes no line.
@@ -73,10 +74,8 @@ def line_chart(
             round(HEIGHT - BOTTOM - min(y, top) / top * height, 1),
         )
 
-    height = HEIGHT + LEGEND_HEIGHT * (len(lines) > 1)
     svg = ElementTree.Element("svg", {"role": "img", "aria-label": title})
-    _set(svg, viewBox=f"0 0 {WIDTH} {height}", fill=SOFT)
-    _set(svg, font_size=11, font_family="system-ui,sans-serif")
+    _set(svg, fill=SOFT, font_size=11, font_family="system-ui,sans-serif")
     _text(svg, LEFT, 16, title, fill=INK, font_size=13, font_weight=600)
     for share in (0, 0.25, 0.5, 0.75, 1):
         x, value = low + share * (high - low), top * share
@@ -98,8 +97,8 @@ def line_chart(
         x, _ = place(mark[1], 0)
         _path(svg, f"M{x} {TOP}V{HEIGHT - BOTTOM}", MARK, 1.8, "4 2")
         _text(svg, x, TOP - 2, mark[0], "middle")
-    if len(lines) > 1:
-        _legend(svg, lines)
+    bottom = _legend(svg, lines) if len(lines) > 1 else HEIGHT
+    _set(svg, viewBox=f"0 0 {WIDTH} {bottom}")
     return svg
 
 
@@ -113,15 +112,20 @@ def svg_file(svg: ElementTree.Element) -> str:
     return ElementTree.tostring(page, encoding="unicode") + "\n"
 
 
-def _legend(svg: ElementTree.Element, lines: Sequence[Line]) -> None:
-    legend = _text(svg, LEFT, HEIGHT + LEGEND_HEIGHT - 10, "", font_weight=600)
-    for number, line in enumerate(lines):
-        name = ElementTree.SubElement(legend, "tspan")
-        name.text = line.name
-        _set(name, fill=line.color, dx=14 if number else 0)
+def _legend(svg: ElementTree.Element, lines: Sequence[Line]) -> int:
+    """Adds the names in as many rows as they need; returns where they end."""
+    x, y = LEFT, HEIGHT + LEGEND_ROW - 4
+    for line in lines:
+        width = LETTER * (len(line.name) + 2)
+        if x > LEFT and x + width > WIDTH:
+            x, y = LEFT, y + LEGEND_ROW
+        name = _text(svg, x, y, line.name, fill=line.color, font_weight=600)
+        _set(name, class_="name")
         if line.description:
             title = ElementTree.SubElement(name, "title")
             title.text = line.description
+        x += width
+    return y + 8
 
 
 def _path(svg, d: str, color: str, width: float, dashes: str = "") -> None:

@@ -73,12 +73,31 @@ def test_axis_ends_at_a_round_number(largest, top):
     assert max(labels) == pytest.approx(top)
 
 
+def _names(svg):
+    return [
+        (name.text, float(name.get("x")), int(name.get("y")))
+        for name in svg.findall("text[@class='name']")
+    ]
+
+
 def test_several_lines_have_a_legend():
     lines = [_line([(1, 1)], "one"), _line([(1, 1)], "two <2>")]
     svg = charts.line_chart("t", lines)
-    assert [name.text for name in svg.iter("tspan")] == ["one", "two <2>"]
+    # Five widths of a letter, 6.5, after the start of the first.
+    assert _names(svg) == [("one", 48, 242), ("two <2>", 80.5, 242)]
     assert svg.get("viewBox") == "0 0 460 250"
-    assert not list(charts.line_chart("t", lines[:1]).iter("tspan"))
+    assert not _names(charts.line_chart("t", lines[:1]))
+
+
+def test_a_long_legend_takes_several_rows():
+    lines = [_line([(1, 1)], 40 * letter) for letter in "abc"]
+    svg = charts.line_chart("t", lines)
+    assert [(x, y) for _, x, y in _names(svg)] == [
+        (48, 242),
+        (48, 258),
+        (48, 274),
+    ]
+    assert svg.get("viewBox") == "0 0 460 282"
 
 
 def test_a_mark_is_drawn_on_the_axis_only():
