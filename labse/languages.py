@@ -1,8 +1,8 @@
 """Names of languages: a locale as software writes it -> one short tag.
 
 The tags look like BCP 47's (https://www.rfc-editor.org/info/bcp47): `de`,
-`pt-BR`, `zh-Hans`, `sr-Latn`. A redundant part is left out, as BCP 47
-recommends: `de_DE.UTF-8` and `de` are both `de`, so that one language does not
+`pt-BR`, `zh-Hans`, `sr-Latn`. A part that says nothing is left out, as BCP 47
+asks: `de_DE.UTF-8` and `de` are both `de`, so that one language does not
 count twice when corpora are balanced.
 """
 
@@ -33,17 +33,6 @@ _VARIANTS = ("ijekavsk", "tarask", "valencia")
 _MODIFIER_VARIANTS = {"ije": "ijekavsk", "ijekavian": "ijekavsk"}
 _EMPTY_MODIFIERS = ("euro", "quot", "boldquot")
 
-# The 109 languages that LaBSE was trained on: Feng et al. 2022, Table 10, in
-# its codes (ISO 639-1 and 639-2).
-_LABSE_CODES = """
-af am ar as az be bg bn bo bs ca ceb co cs cy da de el en eo es et eu fa fi fr
-fy ga gd gl gu ha haw he hi hmn hr ht hu hy id ig is it ja jv ka kk km kn ko ku
-ky la lb lo lt lv mg mi mk ml mn mr ms mt my ne nl no ny or pa pl pt ro ru rw
-si sk sl sm sn so sq sr st su sv sw ta te tg th tk tl tr tt ug uk ur uz vi wo
-xh yi yo zh zu
-"""
-LABSE_LANGUAGES = frozenset(_LABSE_CODES.split())
-
 # Codes that ISO 639 has replaced, and `no`, which in software is Bokmål.
 _REPLACED = {
     "in": "id",
@@ -54,7 +43,7 @@ _REPLACED = {
     "no": "nb",
 }
 
-# The script that readers of the language expect.
+# A script that every reader of the language expects without being told.
 _DEFAULT_SCRIPTS = {
     "az": "Latn",
     "ku": "Latn",
@@ -64,7 +53,7 @@ _DEFAULT_SCRIPTS = {
     "uz": "Latn",
 }
 
-# Regions that add nothing to the language. Those spelled like their language
+# Regions that add nothing to the language. Those spelled as their language is
 # (`de_DE`, `fr_FR`) need no entry.
 _DEFAULT_REGION_LOCALES = """
 af_ZA am_ET be_BY bn_BD br_FR bs_BA ca_ES cs_CZ cy_GB da_DK el_GR en_US et_EE
@@ -78,7 +67,7 @@ _DEFAULT_REGIONS = dict(
 )
 
 # Chinese is written in two scripts and localised by region; the script is what
-# the text shows, so a region alone is replaced by its script.
+# the text shows, so a region alone is turned into it.
 _CHINESE_SCRIPTS = {
     "CN": "Hans",
     "SG": "Hans",
@@ -106,12 +95,23 @@ vec wae wal yue zgh zam
 """
 _KNOWN = frozenset(_KNOWN_CODES.split())
 
+# The 109 languages that LaBSE was trained on: Feng et al. 2022, Table 10, in
+# its codes (ISO 639-1 and 639-2).
+_LABSE_CODES = """
+af am ar as az be bg bn bo bs ca ceb co cs cy da de el en eo es et eu fa fi fr
+fy ga gd gl gu ha haw he hi hmn hr ht hu hy id ig is it ja jv ka kk km kn ko ku
+ky la lb lo lt lv mg mi mk ml mn mr ms mt my ne nl no ny or pa pl pt ro ru rw
+si sk sl sm sn so sq sr st su sv sw ta te tg th tk tl tr tt ug uk ur uz vi wo
+xh yi yo zh zu
+"""
+LABSE_LANGUAGES = frozenset(_LABSE_CODES.split())
+
 
 def language_tag(locale: str) -> str | None:
-    """The tag of a locale, or None if the text is not the name of one.
+    """The tag of a locale, or None where it is not the name of one.
 
     Only the form is checked, so that a language without a two-letter code
-    passes; use `is_known_language` where the text may be any word.
+    passes; ask `is_known_language` where a mere word could stand instead.
 
     Args:
       locale: `de`, `pt_BR`, `zh-cn`, `sr@latin`, `ca_ES.UTF-8@valencia`, ...
@@ -140,7 +140,7 @@ def language_tag(locale: str) -> str | None:
 
 
 def _shorten(language: str, script: str, region: str) -> tuple[str, str]:
-    """Leaves out a redundant script and region."""
+    """Leaves out the script and the region that say nothing."""
     if language == "zh":
         script = script or _CHINESE_SCRIPTS.get(region, "")
         if region == _CHINESE_DEFAULT_REGIONS.get(script):
@@ -161,8 +161,8 @@ def primary_language(tag: str) -> str:
 def is_known_language(tag: str) -> bool:
     """Whether the tag's language is one that software is translated into.
 
-    Distinguishes the folder `is` (Icelandic) from the folder `src`, though not
-    from a folder named after the English word.
+    Tells the folder `is` (Icelandic) from the folder `src`, though not from
+    the folder of someone who means the English word.
     """
     return primary_language(tag) in _KNOWN
 
@@ -170,8 +170,8 @@ def is_known_language(tag: str) -> bool:
 def parent_tag(tag: str) -> str | None:
     """The tag that a regional one falls back on: `es` of `es-MX`.
 
-    A script is kept: `sr-Latn` does not fall back on `sr`, which its readers
-    may not be able to read. None if there is no parent.
+    A script is never given up: `sr-Latn` does not fall back on `sr`, which
+    its readers may not be able to read. None where there is no parent.
     """
     parts = tag.split("-")
     if len(parts) == 1 or len(parts[-1]) == 4:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from labse.evaluation import retrieval
 from labse.evaluation.results import Mistake, NeighbourExample
+from labse.search.exact_search import exact_search
 
 # Enough examples to see a pattern, few enough to read.
 NUM_NEIGHBOUR_QUERIES = 6
@@ -56,7 +57,7 @@ def neighbour_examples(
     step = max(1, len(ranked) // NUM_NEIGHBOUR_QUERIES)
     queries = sorted(ranked[::step][:NUM_NEIGHBOUR_QUERIES])
     candidates = list(languages)
-    indices, scores = retrieval.nearest(
+    indices, scores = exact_search(
         embeddings(queries),
         embeddings(candidates),
         min(NUM_NEIGHBOURS, len(candidates)),

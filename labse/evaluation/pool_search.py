@@ -11,6 +11,7 @@ import numpy as np
 import tqdm
 
 from labse.evaluation import retrieval
+from labse.search.exact_search import exact_search
 
 # Number of texts whose vectors are copied at a time.
 BLOCK = 65_536
@@ -27,7 +28,7 @@ def nearest(
     """The k candidates of highest cosine for each query, best first.
 
     Among equal cosines the lowest index comes first, as in
-    `retrieval.nearest`. Equal candidates are separate neighbours.
+    `exact_search`. Equal candidates are separate neighbours.
 
     Args:
       embeddings: holds every text.
@@ -63,7 +64,7 @@ def _nearest_of_block(
     scores = np.empty((len(queries), 0), np.float32)
     offset = 0
     for part in _blocks(candidates, BLOCK):
-        more, more_scores = retrieval.nearest(
+        more, more_scores = exact_search(
             vectors, embeddings(part), min(k, len(part))
         )
         indices = np.concatenate([indices, more + offset], axis=1)
@@ -166,7 +167,7 @@ def _first_rivals(
         rest = np.flatnonzero(first > offset)
         if not len(rest):
             break
-        # In float64, rounded to float32, as retrieval.nearest compares.
+        # In float64, rounded to float32, as exact_search compares.
         scores = vectors[rest] @ _directions(embeddings, part).T
         scores = scores.astype(np.float32)  # [rest, part]
         columns = np.arange(offset, offset + len(part))

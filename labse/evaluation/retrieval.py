@@ -22,29 +22,6 @@ from labse.search.directions import Directions, check_embeddings
 from labse.search.exact_search import exact_search
 
 
-def nearest(
-    queries: np.ndarray, candidates: np.ndarray, k: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k candidates of highest cosine for each query, best first.
-
-    `labse.search.exact_search.exact_search`: exact, in bounded memory, and
-    among equal scores the lowest index comes first.
-
-    Args:
-      queries: float [n, dim], of any length but zero.
-      candidates: float [m, dim], likewise.
-      k: at most m.
-
-    Returns:
-      indices int64 [n, k] into the candidates, and cosines float32 [n, k].
-
-    Raises:
-      InputError: a vector is not finite or is zero (the row is named), the
-        shapes do not fit, or there are fewer than k candidates.
-    """
-    return exact_search(queries, candidates, k)
-
-
 def progress_bar(total: int, unit: str) -> tqdm.tqdm:
     """A progress bar, shown where the work takes more than ten seconds."""
     return tqdm.tqdm(total=total, unit=f" {unit}", unit_scale=True, delay=10)
@@ -58,7 +35,7 @@ class TextEmbeddings:
 
         Args:
           encode_fn: list of n texts -> float32 [n, dim].
-          texts: equal ones count once.
+          texts: equal ones are encoded once.
 
         Raises:
           InputError: there are no texts, or the vectors do not fit them.
@@ -117,7 +94,7 @@ def match(
     right: dict[str, dict[str, None]] = {}
     for query, candidate in pairs:
         right.setdefault(query, {})[candidate] = None
-    indices, scores = nearest(embeddings(queries), embeddings(candidates))
+    indices, scores = exact_search(embeddings(queries), embeddings(candidates))
     found = [candidates[index] for index in indices[:, 0]]
     expected = [
         text if text in right[query] else next(iter(right[query]))

@@ -4,7 +4,9 @@ The task NAME is the module `labse.evaluation.tasks.NAME` with a function
 
     evaluate(encode_fn, data, **options) -> labse.evaluation.results.TaskResult
 
-that reads and checks all its data before it calls `encode_fn`.
+where `encode_fn` is a function from a list of n texts to float32 [n, dim].
+It reads and checks all its data before it calls `encode_fn`, and raises
+`InputError` where the data, an option or an embedding is not as it must be.
 """
 
 import dataclasses

@@ -64,12 +64,8 @@ def evaluate(
     """Evaluates the encoder on every pair of languages and split of a folder.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim].
       data: a folder with BUCC's files, see above.
       languages: evaluate only these source languages.
-
-    Raises:
-      InputError: the folder, a file or an embedding is not as it must be.
     """
     paths, without_gold = bucc_files.find_sets(data)
     languages = results.choose_languages(

@@ -70,7 +70,6 @@ def evaluate(
     from a file, grows with the number of texts, not with its square.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim].
       data: the folder, see above.
       languages: evaluate only these, and the pivot.
       pivot: evaluate only pairs with this language.
@@ -79,9 +78,6 @@ def evaluate(
         those in the language's own file are left out.
       file_set: which set, where the folder holds several: the names of its
         files with * for the language.
-
-    Raises:
-      InputError: the folder, a file or an embedding is not as it must be.
     """
     files = aligned_files.find_files(data, file_set)
     sides = aligned_files.read_languages(files, languages, pivot, pools or {})

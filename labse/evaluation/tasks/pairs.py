@@ -35,7 +35,6 @@ def evaluate(
     """Evaluates the encoder on every language of the file.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim].
       data: the held-out pairs: a file or a glob.
       languages: evaluate only these target languages. The source strings of
         all the others stay candidates.

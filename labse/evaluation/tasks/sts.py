@@ -35,7 +35,6 @@ def evaluate(
     without either every file.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim].
       data: a file of the benchmark, or a folder with files sts-*.csv.
 
     Raises:

@@ -93,12 +93,8 @@ def evaluate(
     """Evaluates the encoder on every language of the folder.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim].
       data: a folder in LASER's layout, see above.
       languages: evaluate only these.
-
-    Raises:
-      InputError: the folder, a file or an embedding is not as it must be.
     """
     pairs = {
         language: read_pairs(data, language)

@@ -106,7 +106,7 @@ def test_page_is_well_formed_and_says_its_figures(page):
     assert "|50.0 %|target to source, 0.0 to 100.0|25.0 %|" in text
     assert "|model|some languages|de, back|it|" in text
     # A group's mean, a row's figure, and a row that the data does not have.
-    assert "|runs/mine|50.0|25.0|–|LaBSE|83.7|–|12.0|" in text
+    assert "|runs/mine|evaluated here|50.0|25.0|–|LaBSE|83.7|–|12.0|" in text
     assert "Published: A paper, Table 5" in text
     assert "|1,500|training steps|" in text
     assert "|Hund|" in text and "|0.910|dog|0.120|" in text
