@@ -49,7 +49,7 @@ def line_chart(
     """Draws lines over a common horizontal axis; the vertical starts at 0.
 
     Args:
-      title: stands above the chart.
+      title: above the chart.
       lines: see `Line`.
       x_range: ends of the horizontal axis; default 0 and the largest x.
       y_max: top of the vertical axis; default a round number above all.

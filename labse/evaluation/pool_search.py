@@ -71,7 +71,7 @@ def _nearest_of_block(
         scores = np.concatenate([scores, more_scores], axis=1)
         offset += len(part)
         bar.update(len(queries) * len(part))
-        # Stable: of equal cosines the lower index stands first already.
+        # Stable: of equal cosines the lower index is first already.
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         indices = np.take_along_axis(indices, order, 1)
         scores = np.take_along_axis(scores, order, 1)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a program has to know about a task before it imports it.
+    """What --help and flags need to know about a task, without importing it.
 
     Attributes:
       data: what `data` is, for --help.

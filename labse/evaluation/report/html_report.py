@@ -1,8 +1,8 @@
 """report.html: the result of a task on one page that needs nothing else.
 
-No script, no network, no file beside it. Several models stand side by side.
-The page is `report.html.j2`; what it shows is computed here. All texts of the
-data are escaped by Jinja; charts alone come as markup.
+No script, no network, no file beside it. Several models are shown side by side.
+The page is `report.html.j2`; what it shows is computed here. Jinja
+escapes all texts of the data; only charts are inserted as markup.
 """
 
 import json

@@ -10,7 +10,7 @@ de-en.training.gold   id TAB id: the first language's, then the second's
 ```
 
 Texts count, not ids: lines of one text are one candidate, since no encoder can
-tell them apart, and gold pairs of the same texts are one pair.
+distinguish them, and gold pairs of the same texts are one pair.
 """
 
 import dataclasses

@@ -11,7 +11,7 @@ from labse.mining import margin
 
 @dataclasses.dataclass(frozen=True)
 class Mined:
-    """The candidates of one way of mining, compared with the gold pairs.
+    """The candidates that were mined, compared with the gold pairs.
 
     Attributes:
       pairs: all candidates, the best first.

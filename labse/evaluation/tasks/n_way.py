@@ -13,7 +13,7 @@ newstest2019-src.eng.txt    newstest2019-ref.fra.txt    NTREX
 ```
 
 Where names differ in several such places, the one with the most files counts.
-Where a folder holds several sets, `file_set` says which: "test.*". Other files
+Where a folder holds several sets, `file_set` names one: "test.*". Other files
 in the folder are ignored.
 
 The row "fr-en": each French line is a query, all English lines are candidates,
@@ -22,7 +22,7 @@ and those of the language's pool, where there is one.
 - `accuracy`: P@1, the line of highest cosine is the query's own. Where a file
   holds a text twice the lowest line counts as found.
 - `text_aware_accuracy`: any line is right whose text the files hold as a
-  translation of the query's. No encoder can tell equal texts apart.
+  translation of the query's. No encoder can distinguish equal texts.
 - `xsim_error`: LASER's xSIM (https://github.com/facebookresearch/LASER,
   source/xsim.py). Of the query's 4 nearest candidates, the one with the highest
   ratio margin (`labse.mining.margin`) is found; the error is the share of

@@ -1,8 +1,8 @@
 """SentEval: how much do frozen embeddings know that a linear classifier needs?
 
 The paper's Table 4 and Conneau and Kiela 2018 (https://arxiv.org/abs/1803.05449)
-with SentEval's own protocol on scikit-learn; BUILD_NOTES.md says where we
-differ from it and why:
+with SentEval's own protocol on scikit-learn; docs/design/ lists where
+we differ from it and why:
 
 * MR, CR, SUBJ, MPQA: ten-fold cross-validation, the strength of the
   regularisation chosen by ten folds inside each training part;
@@ -248,7 +248,7 @@ def _fitted(
     from sklearn.linear_model import LogisticRegression
 
     # Newton's method converges in two or three steps; lbfgs, SentEval's
-    # default, takes many and stops short of the minimum (BUILD_NOTES.md). But
+    # default, takes many and stops short of the minimum (docs/design/). But
     # before scikit-learn 1.6 Newton's method has two classes only.
     two = len(np.unique(labels)) == 2
     model = LogisticRegression(
@@ -279,5 +279,5 @@ def _fit(model, features: np.ndarray, labels: np.ndarray) -> None:
         "The logistic regression on the embeddings did not converge. "
         f"Received: {len(features)} vectors, the largest component "
         f"{np.abs(features).max():g}. Scale the embeddings to unit length. "
-        f"scikit-learn says: {problem}"
+        f"scikit-learn's message: {problem}"
     ) from problem

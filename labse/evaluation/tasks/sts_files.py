@@ -101,7 +101,7 @@ def read_pairs(path: str | Path) -> list[ScoredPair]:
 def _read_header(path: str | Path, line: str) -> _Columns | None:
     """The columns that the first line names; None if it holds a pair.
 
-    A line that can be read as a pair is one, whatever its sentences say.
+    A line that can be read as a pair is one, even if it resembles a header.
     """
     cells = line.split("\t")
     if len(cells) >= _Columns().needed and _is_score(cells[_Columns.score]):

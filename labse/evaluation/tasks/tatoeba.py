@@ -11,9 +11,9 @@ tatoeba.xxx-eng.eng
 
 The candidates are the lines of the other file of the same pair. As in LASER's
 own scoring a match is right if its line number is; `target_to_source` is
-xxx->eng. Where a file holds a sentence twice, no encoder can tell the two lines
-apart: `text_aware_...` counts every match that the two files hold as a pair,
-and is never lower. In LASER's v1 files no sentence stands twice, so there both
+xxx->eng. Where a file holds a sentence twice, no encoder can distinguish the
+two lines: `text_aware_...` counts every match that the two files hold as a
+pair, and is never lower. In LASER's v1 files no sentence is repeated, so both
 are equal.
 """
 
@@ -55,8 +55,8 @@ _TABLE_10_CODES = dict(pair.split(":") for pair in _TABLE_10.split())
 # Groups of the paper's Table 5 and, for its Figure 6, the languages without
 # training data. The paper lists only the 109 languages of its Table 10. For 14
 # and 36 the sources below give just that number; for 82 LASER's 93 languages
-# come nearest, of which the test set has 83 (two of them, dtp and kzj, are one
-# language in today's ISO 639-3).
+# come nearest; the test set has 83 of them (two, dtp and kzj, are one language
+# in today's ISO 639-3).
 _LANGUAGE_GROUPS = {
     # The 16 languages of m-USE (Yang et al. 2020, "Multilingual Universal
     # Sentence Encoder for Semantic Retrieval", Table 1), without English and
@@ -131,7 +131,7 @@ def evaluate(
 
 
 def _groups(languages: Collection[str]) -> dict[str, list[str]]:
-    """The groups of which every language is evaluated."""
+    """The groups whose languages are all evaluated."""
     groups = {
         name: members.split()
         for name, members in _LANGUAGE_GROUPS.items()

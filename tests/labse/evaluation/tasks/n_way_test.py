@@ -166,7 +166,7 @@ def test_bad_files(folder):
 
 def test_files_are_read_before_the_encoder_is_asked(folder):
     def encode(texts):
-        raise AssertionError("asked")
+        raise AssertionError("The encoder was called.")
 
     _write(folder, fr="chien\n\n")
     with pytest.raises(InputError, match=r"test\.fr:2: .* empty line"):

@@ -1,4 +1,4 @@
-"""SentEval's files: order of items, encodings, and what is told of bad ones."""
+"""SentEval's files: order of items, encodings, and errors in them."""
 
 import numpy as np
 import pytest

@@ -279,10 +279,10 @@ def test_embeddings_that_do_not(tmp_path, three_folds):
 def test_what_a_reader_sees(tmp_path, three_folds):
     _write_cr(tmp_path)
     _write_sst2(tmp_path, "SST/binary")
-    asked = []
+    encoded = []
 
     def encode(texts):
-        asked.append(texts)
+        encoded.append(texts)
         return _encode(texts)
 
     result = senteval.evaluate(encode, tmp_path)
@@ -291,8 +291,8 @@ def test_what_a_reader_sees(tmp_path, three_folds):
     assert result.explanation.endswith(
         f"Not in {tmp_path}: MR, SUBJ, MPQA, TREC, MRPC."
     )
-    assert len(asked) == 1
-    assert len(set(asked[0])) == len(asked[0])
+    assert len(encoded) == 1
+    assert len(set(encoded[0])) == len(encoded[0])
     json.dumps(result.metrics())
     worst = result.mistakes[0]
     assert worst.row == "CR"
