@@ -42,25 +42,6 @@ ALL = "all"  # The group of all rows that count.
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
-    """The figures of one language, pair or data set.
-
-    Attributes:
-      name: of the language, pair or data set.
-      figures: by the names of metrics.json; the same in all rows.
-      num_items: number of items evaluated.
-      counted: whether the average over all rows counts it.
-      details: what else metrics.json reports; JSON values.
-    """
-
-    name: str
-    figures: dict[str, Figure]
-    num_items: int
-    counted: bool = True
-    details: dict[str, object] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True)
 class Mistake:
     """A wrong match, for a reader."""
 
@@ -70,6 +51,27 @@ class Mistake:
     score: float
     expected: str
     expected_score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """The figures of one language, pair or data set.
+
+    Attributes:
+      name: of the language, pair or data set.
+      figures: by the names of metrics.json; the same in all rows.
+      num_items: number of items evaluated.
+      counted: whether the average over all rows counts it.
+      details: what else metrics.json reports; JSON values.
+      mistakes: the wrong matches of the highest scores.
+    """
+
+    name: str
+    figures: dict[str, Figure]
+    num_items: int
+    counted: bool = True
+    details: dict[str, object] = dataclasses.field(default_factory=dict)
+    mistakes: Sequence[Mistake] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,6 @@ class TaskResult:
       rows: at least one.
       main: the name of the figure that bars show and tests compare.
       groups: named groups of rows beside "all", by the rows' names.
-      mistakes: the wrong matches of the highest scores.
       neighbours, curves: for the eye.
       published: tables of others' results on the same test.
     """
@@ -111,7 +112,6 @@ class TaskResult:
     rows: list[Row]
     main: str
     groups: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    mistakes: Sequence[Mistake] = ()
     neighbours: Sequence[NeighbourExample] = ()
     curves: Sequence[Curve] = ()
     published: Sequence[PublishedTable] = ()
@@ -122,6 +122,11 @@ class TaskResult:
         return sorted(
             self.rows, key=lambda row: (-row.figures[self.main].value, row.name)
         )
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """Those of all the rows."""
+        return [mistake for row in self.rows for mistake in row.mistakes]
 
     def members(self, group: str) -> list[Row]:
         """The rows of a group; "all": those that count."""

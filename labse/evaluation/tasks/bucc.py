@@ -82,15 +82,14 @@ def evaluate(
     )
     splits = sorted({each.split for each in sets})
     groups: dict[str, list[str]] = {split: [] for split in splits}
-    rows, mistakes, curves, row_names = [], [], [], {}
+    rows, curves, row_names = [], [], {}
     for each in sets:
         name = each.pair if len(splits) == 1 else f"{each.pair} {each.split}"
         groups[each.split].append(name)
         if each.split == "training":  # As in the paper.
             row_names[each.pair] = name
-        row, wrong, curve = _evaluate_set(embeddings, name, each)
+        row, curve = _evaluate_set(embeddings, name, each)
         rows.append(row)
-        mistakes += wrong
         curves.append(curve)
     explanation = (
         "The translations among the sentences of two files must be mined: "
@@ -107,7 +106,6 @@ def evaluate(
         rows,
         MAIN,
         groups=groups if len(splits) > 1 else {},
-        mistakes=mistakes,
         curves=curves,
         published=published.bucc(row_names),
     )
@@ -115,7 +113,7 @@ def evaluate(
 
 def _evaluate_set(
     embeddings: retrieval.TextEmbeddings, name: str, data: MiningSet
-) -> tuple[results.Row, list[results.Mistake], results.Curve]:
+) -> tuple[results.Row, results.Curve]:
     sources, targets = embeddings(data.sources), embeddings(data.targets)
     forward, backward = _search(sources, targets)
     mined = {
@@ -123,6 +121,7 @@ def _evaluate_set(
         for mining, how in {**_MININGS, **_OTHER_MININGS}.items()
     }
     main = mined["forward_cosine"]
+    cosines = _cosines(sources[data.gold[:, 0]], targets[data.gold[:, 1]])
     row = results.Row(
         name,
         {
@@ -141,10 +140,9 @@ def _evaluate_set(
                 for each in _OTHER_MININGS
             },
         },
+        mistakes=list(_mistakes(name, data, main, forward, cosines)),
     )
-    cosines = _cosines(sources[data.gold[:, 0]], targets[data.gold[:, 1]])
-    mistakes = list(_mistakes(name, data, main, forward, cosines))
-    return row, mistakes, _curve(name, main)
+    return row, _curve(name, main)
 
 
 def _search(

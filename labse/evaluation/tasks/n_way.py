@@ -103,16 +103,15 @@ def evaluate(
         TASK,
         "Each line must find its translation among all lines of the other "
         "language, by its number.",
-        sorted((row for row, _, _ in directions), key=lambda row: row.name),
+        sorted((row for row, _ in directions), key=lambda row: row.name),
         "accuracy",
         groups=_groups(list(sides), center, is_un),
-        mistakes=[each for _, mistakes, _ in directions for each in mistakes],
         neighbours=_examples(embeddings, sides, center),
         curves=[
             results.Curve(
                 f"Accuracy of {one} and {other}",
                 "number of candidates",
-                {row.name: curve for row, _, curve in both},
+                {row.name: curve for row, curve in both},
                 log_x=True,
             )
             for (one, other), both in evaluated.items()
@@ -124,9 +123,8 @@ def evaluate(
 
 # Indices int64 [n, k] into the candidates, best first, and their cosines.
 _Nearest = tuple[np.ndarray, np.ndarray]
-_Direction = tuple[
-    results.Row, list[results.Mistake], list[tuple[float, float]]
-]
+# The row, and accuracies by the number of candidates.
+_Direction = tuple[results.Row, list[tuple[float, float]]]
 
 
 def _evaluate_pair(
@@ -156,7 +154,6 @@ def _evaluate_direction(
     back: _Nearest,
     with_curve: bool,
 ) -> _Direction:
-    """From source to target: the row, mistakes, accuracy by pool size."""
     name = f"{source.name}-{target.name}"
     numbers = np.arange(len(source.lines))
     found, scores = there[0][:, 0], there[1][:, 0]
@@ -193,13 +190,14 @@ def _evaluate_direction(
             "target_language": target.name,
             "num_candidates": len(target.candidates),
         },
+        mistakes=mistakes,
     )
     curve = []
     if with_curve:
         curve = pool_search.accuracy_by_size(
             embeddings, source.lines, target.candidates, found, own
         )
-    return row, mistakes, curve
+    return row, curve
 
 
 def _wrong_texts(

@@ -72,20 +72,19 @@ def evaluate(
             *(target for rows in evaluated.values() for _, target in rows),
         ],
     )
-    found = [
-        _evaluate_language(embeddings, key, rows, candidates[key[0]], min_pairs)
-        for key, rows in sorted(
-            evaluated.items(), key=lambda item: item[0][::-1]
+    rows = [
+        _evaluate_language(
+            embeddings, key, evaluated[key], candidates[key[0]], min_pairs
         )
+        for key in sorted(evaluated, key=lambda key: key[::-1])
     ]
     return results.TaskResult(
         TASK,
         "Each held-out string must find its translation: among all held-out "
         f"source strings ({sum(map(len, candidates.values())):,}), and back "
         "among the held-out strings of its language.",
-        [row for row, _ in found],
+        rows,
         "target_to_source",
-        mistakes=[mistake for _, mistakes in found for mistake in mistakes],
         neighbours=examples.neighbour_examples(
             embeddings,
             [
@@ -103,13 +102,13 @@ def _evaluate_language(
     pairs: list[tuple[str, str]],
     sources: dict[str, None],
     min_pairs: int,
-) -> tuple[results.Row, list[results.Mistake]]:
+) -> results.Row:
     name = "-".join(key)
     to_source = retrieval.match_distinct(
         embeddings, retrieval.backwards(pairs), sources
     )
     to_target = retrieval.match_distinct(embeddings, pairs)
-    row = results.Row(
+    return results.Row(
         name,
         {
             "target_to_source": _accuracy(to_source),
@@ -118,8 +117,8 @@ def _evaluate_language(
         len(to_source),
         counted=len(to_source) >= min_pairs,
         details={"source_language": key[0], "target_language": key[1]},
+        mistakes=examples.retrieval_mistakes(name, to_source),
     )
-    return row, examples.retrieval_mistakes(name, to_source)
 
 
 def _accuracy(matches: Sequence[retrieval.Match]) -> statistics.Figure:

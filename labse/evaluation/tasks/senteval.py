@@ -82,24 +82,17 @@ def evaluate(
             for text in texts
         ),
     )
-    rows, mistakes = [], []
-    for name, parts in sets.items():
-        features = {
-            part: (_features(embeddings, examples.texts), examples.labels)
-            for part, examples in parts.items()
-        }
-        answers = _classify(name, features)
-        rows.append(_row(name, answers))
-        mistakes += _mistakes(name, parts["test"].texts, answers)
     missing = [name for name in senteval_files.NAMES if name not in sets]
     return results.TaskResult(
         TASK,
         "A logistic regression on frozen embeddings must name the class of "
         "each sentence."
         + (f" Not in {data}: {', '.join(missing)}." if missing else ""),
-        rows,
+        [
+            _evaluate_set(embeddings, name, parts)
+            for name, parts in sets.items()
+        ],
         "accuracy",
-        mistakes=mistakes,
         published=[published.SENTEVAL],
     )
 
@@ -125,7 +118,18 @@ def _features(
     return np.concatenate([np.abs(first - second), first * second], axis=1)
 
 
-def _row(name: str, answers: _Answers) -> results.Row:
+def _evaluate_set(
+    embeddings: retrieval.TextEmbeddings,
+    name: str,
+    parts: dict[str, senteval_files.Examples],
+) -> results.Row:
+    answers = _classify(
+        name,
+        {
+            part: (_features(embeddings, examples.texts), examples.labels)
+            for part, examples in parts.items()
+        },
+    )
     right = answers.predicted == answers.labels
     details: dict[str, object] = {"strengths": answers.strengths}
     if answers.fold_accuracies:
@@ -135,7 +139,11 @@ def _row(name: str, answers: _Answers) -> results.Row:
     if name == "MRPC":
         details["f1"] = f1(answers.labels, answers.predicted).metrics()
     return results.Row(
-        name, {"accuracy": statistics.mean(right)}, len(right), details=details
+        name,
+        {"accuracy": statistics.mean(right)},
+        len(right),
+        details=details,
+        mistakes=_mistakes(name, parts["test"].texts, answers),
     )
 
 

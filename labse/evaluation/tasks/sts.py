@@ -57,32 +57,44 @@ def evaluate(
         ),
     )
     counted = next(([name] for name in ("test", "dev") if name in files), files)
-    rows, mistakes = [], []
-    for name, path in files.items():
-        gold = np.array([pair.score for pair in pairs[name]])
-        angles = _angles(embeddings, pairs[name])
-        if np.ptp(angles) < _SAME:
-            raise InputError(
-                f"{path}: a correlation needs similarities that differ. "
-                f"Received: the angle {angles[0]:.6f} for each of the "
-                f"{len(angles)} pairs. The model gives all texts one vector; "
-                "check its training loss, and whether it depends on its input."
-            )
-        figures = _figures(gold, angles)
-        rows.append(
-            results.Row(name, figures, len(gold), counted=name in counted)
-        )
-        mistakes += _mistakes(
-            name, pairs[name], gold, arccos_similarity(angles)
-        )
     return results.TaskResult(
         TASK,
         "The similarity of two sentences' vectors should rise with the score "
         "that people gave the pair: correlations, 100 if it always does.",
-        rows,
+        [
+            _evaluate_file(embeddings, name, path, pairs[name], name in counted)
+            for name, path in files.items()
+        ],
         "pearson_arccos",
-        mistakes=mistakes,
         published=[published.STS],
+    )
+
+
+def _evaluate_file(
+    embeddings: retrieval.TextEmbeddings,
+    name: str,
+    path: Path,
+    pairs: Sequence[ScoredPair],
+    counted: bool,
+) -> results.Row:
+    gold = np.array([pair.score for pair in pairs])
+    angles = angles_between(
+        embeddings([pair.first for pair in pairs]),
+        embeddings([pair.second for pair in pairs]),
+    )
+    if np.ptp(angles) < _SAME:
+        raise InputError(
+            f"{path}: a correlation needs similarities that differ. Received: "
+            f"the angle {angles[0]:.6f} for each of the {len(angles)} pairs. "
+            "The model gives all texts one vector; check its training loss, "
+            "and whether it depends on its input."
+        )
+    return results.Row(
+        name,
+        _figures(gold, angles),
+        len(gold),
+        counted,
+        mistakes=_mistakes(name, pairs, gold, arccos_similarity(angles)),
     )
 
 
@@ -133,15 +145,6 @@ def _ranks(places: np.ndarray) -> np.ndarray:
     """
     counts = np.bincount(places)
     return (np.cumsum(counts) - (counts - 1) / 2)[places]
-
-
-def _angles(
-    embeddings: retrieval.TextEmbeddings, pairs: Sequence[ScoredPair]
-) -> np.ndarray:
-    return angles_between(
-        embeddings([pair.first for pair in pairs]),
-        embeddings([pair.second for pair in pairs]),
-    )
 
 
 def angles_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:

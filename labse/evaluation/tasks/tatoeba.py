@@ -106,19 +106,17 @@ def evaluate(
         encode_fn,
         (text for rows in pairs.values() for row in rows for text in row),
     )
-    evaluated = [
-        _evaluate_language(embeddings, language, rows)
-        for language, rows in pairs.items()
-    ]
     return results.TaskResult(
         TASK,
         "Each sentence must find its translation among the sentences of the "
         "other file of its language, by the number of its line.",
-        [row for row, _ in evaluated],
+        [
+            _evaluate_language(embeddings, language, rows)
+            for language, rows in pairs.items()
+        ],
         "target_to_source",
-        _groups(pairs),
-        [mistake for _, mistakes in evaluated for mistake in mistakes],
-        examples.neighbour_examples(
+        groups=_groups(pairs),
+        neighbours=examples.neighbour_examples(
             embeddings,
             [
                 (english, text, language)
@@ -146,7 +144,7 @@ def _evaluate_language(
     embeddings: retrieval.TextEmbeddings,
     language: str,
     pairs: list[tuple[str, str]],
-) -> tuple[results.Row, list[results.Mistake]]:
+) -> results.Row:
     english = [source for source, _ in pairs]
     texts = [target for _, target in pairs]
     to_english = retrieval.match(
@@ -159,12 +157,12 @@ def _evaluate_language(
         "text_aware_target_to_source": _right_texts(to_english),
         "text_aware_source_to_target": _right_texts(from_english),
     }
-    row = results.Row(
+    return results.Row(
         language,
         {name: statistics.mean(each) for name, each in outcomes.items()},
         len(pairs),
+        mistakes=examples.retrieval_mistakes(language, to_english),
     )
-    return row, examples.retrieval_mistakes(language, to_english)
 
 
 def _right_lines(matches: Sequence[retrieval.Match]) -> list[bool]:

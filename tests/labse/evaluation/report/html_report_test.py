@@ -38,7 +38,7 @@ class _Reader(html.parser.HTMLParser):
             self.texts.append(text.strip())
 
 
-def _row(name, there, back, counted=True):
+def _row(name, there, back, counted=True, mistakes=()):
     return results.Row(
         name,
         {
@@ -47,20 +47,21 @@ def _row(name, there, back, counted=True):
         },
         len(there),
         counted,
+        mistakes=mistakes,
     )
 
 
 def _result(query="Hund", there=(1, 0, 1, 0)):
+    mistake = results.Mistake("de", query, _NASTY, 0.91, "dog", 0.12)
     return results.TaskResult(
         "pairs",
         "What is measured.",
         [
-            _row("de", there, [1, 0, 0, 0]),
+            _row("de", there, [1, 0, 0, 0], mistakes=[mistake]),
             _row("fr", [1], [1], counted=False),
         ],
         "target_to_source",
         groups={"some": ["de"]},
-        mistakes=[results.Mistake("de", query, _NASTY, 0.91, "dog", 0.12)],
         neighbours=[
             results.NeighbourExample(_NASTY, [(_HEBREW, "he", 0.875, True)])
         ],
@@ -127,7 +128,7 @@ def test_names_cannot_become_markup(tmp_path):
     result = dataclasses.replace(
         _result(),
         task=_NASTY,
-        rows=[_row(_NASTY, [1, 0], [1, 1])],
+        rows=[_row(_NASTY, [1, 0], [1, 1], mistakes=_result().mistakes)],
         groups={_NASTY: [_NASTY]},
         published=(),
         curves=[curve],
@@ -183,12 +184,22 @@ def test_without_a_history_there_is_no_curve(tmp_path):
 
 def test_each_row_has_its_surest_mistake(tmp_path, monkeypatch):
     monkeypatch.setattr(html_report, "MAX_MISTAKES", 2)  # One a row.
-    mistakes = [
-        results.Mistake("aa", "unsure", "wrong2", 0.2, "r", math.nan),
-        results.Mistake("bb", "unsure", "wrong2", 0.2, "r", 0.1),
-        results.Mistake("bb", "sure", "wrong1", 0.9, "r", 0.1),
+    unsure = ("unsure", "wrong2", 0.2, "r")
+    rows = [
+        _row(
+            "aa", [0], [0], mistakes=[results.Mistake("aa", *unsure, math.nan)]
+        ),
+        _row(
+            "bb",
+            [0],
+            [0],
+            mistakes=[
+                results.Mistake("bb", *unsure, 0.1),
+                results.Mistake("bb", "sure", "wrong1", 0.9, "r", 0.1),
+            ],
+        ),
     ]
-    result = dataclasses.replace(_result(), mistakes=mistakes)
+    result = dataclasses.replace(_result(), rows=rows, groups={})
     path = tmp_path / "report.html"
     html_report.write_report(path, {"m": result}, "d")
     text = path.read_text(encoding="utf-8")
