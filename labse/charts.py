@@ -59,11 +59,8 @@ def line_chart(
     Returns:
       an `svg` element for an HTML page; see `svg_file`.
     """
-    lines = [
-        dataclasses.replace(line, points=_thin(line.points, log_x))
-        for line in lines
-    ]
-    points = [point for line in lines for point in line.points]
+    paths = [_thin(line.points, log_x) for line in lines]
+    points = [point for path in paths for point in path]
     low, high = x_range or (0, max((x for x, _ in points), default=1) or 1)
     top = y_max or _round_up(max((y for _, y in points), default=1))
 
@@ -78,21 +75,15 @@ def line_chart(
     _set(svg, fill=SOFT, font_size=11, font_family="system-ui,sans-serif")
     _text(svg, LEFT, 16, title, fill=INK, font_size=13, font_weight=600)
     for share in (0, 0.25, 0.5, 0.75, 1):
-        x, value = low + share * (high - low), top * share
-        column, row = place(x, value)
+        x, y = low + share * (high - low), top * share
+        column, row = place(x, y)
         _path(svg, f"M{LEFT} {row}H{WIDTH - RIGHT}", GRID, 1)
-        _text(svg, LEFT - 6, row + 4, f"{value:g}", "end", class_="y")
+        _text(svg, LEFT - 6, row + 4, f"{y:g}", "end", class_="y")
         is_short = high - low <= 10 and not log_x
         label = f"{x:.3g}" if is_short else f"{10**x if log_x else x:,.0f}"
         _text(svg, column, HEIGHT - 10, label, "middle")
-    for line in lines:
-        places = [place(x, y) for x, y in line.points]
-        if places:
-            d = "M" + "L".join(f"{x} {y}" for x, y in places)
-            _path(svg, d, line.color, 1.8, line.dashes)
-        for x, y in places if len(places) <= MAX_DOTS else ():
-            dot = ElementTree.SubElement(svg, "circle")
-            _set(dot, cx=x, cy=y, r=2.5, fill=line.color)
+    for line, path in zip(lines, paths, strict=True):
+        _draw_line(svg, line, [place(*point) for point in path])
     if mark and low <= mark[1] <= high:
         x, _ = place(mark[1], 0)
         _path(svg, f"M{x} {TOP}V{HEIGHT - BOTTOM}", MARK, 1.8, "4 2")
@@ -110,6 +101,17 @@ def svg_file(svg: ElementTree.Element) -> str:
     _set(page[0], fill="#fff")
     page.extend(svg)
     return ElementTree.tostring(page, encoding="unicode") + "\n"
+
+
+def _draw_line(
+    svg: ElementTree.Element, line: Line, places: list[tuple[float, float]]
+) -> None:
+    if places:
+        d = "M" + "L".join(f"{x} {y}" for x, y in places)
+        _path(svg, d, line.color, 1.8, line.dashes)
+    for x, y in places if len(places) <= MAX_DOTS else ():
+        dot = ElementTree.SubElement(svg, "circle")
+        _set(dot, cx=x, cy=y, r=2.5, fill=line.color)
 
 
 def _legend(svg: ElementTree.Element, lines: Sequence[Line]) -> int:

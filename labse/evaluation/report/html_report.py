@@ -12,7 +12,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import jinja2
-import markupsafe
 
 from labse import charts
 from labse.errors import InputError
@@ -164,7 +163,7 @@ def _bars(
     ]
 
 
-def _training(history: Sequence[dict]) -> list[markupsafe.Markup]:
+def _training(history: Sequence[dict]) -> list[str]:
     validations = [
         {"step": entry["step"], **entry["validation"]}
         for entry in history
@@ -189,7 +188,7 @@ def _points(history: Sequence[dict], name: str) -> list[tuple[float, float]]:
     ]
 
 
-def _curves(result: TaskResult) -> list[markupsafe.Markup]:
+def _curves(result: TaskResult) -> list[str]:
     return [
         _chart(
             f"{curve.title}, by {curve.horizontal}",
@@ -201,7 +200,7 @@ def _curves(result: TaskResult) -> list[markupsafe.Markup]:
     ]
 
 
-def _chart(title: str, lines: Mapping, **options) -> markupsafe.Markup:
+def _chart(title: str, lines: Mapping, **options) -> str:
     svg = charts.line_chart(
         title,
         [
@@ -212,7 +211,7 @@ def _chart(title: str, lines: Mapping, **options) -> markupsafe.Markup:
         ],
         **options,
     )
-    return markupsafe.Markup(ElementTree.tostring(svg, encoding="unicode"))
+    return ElementTree.tostring(svg, encoding="unicode")
 
 
 def _surest_mistakes(result: TaskResult) -> list[Mistake]:
