@@ -32,7 +32,7 @@ from machine import machine, peak_memory
 
 from labse.errors import InputError
 from labse.evaluation import embedding_cache
-from labse.evaluation.tasks import bucc, bucc_files
+from labse.evaluation.tasks import bucc_files, bucc_mining
 from labse.mining import margin
 from labse.mining.threshold import gold_pairs, precision
 from labse.search.exact_search import exact_search_both
@@ -66,7 +66,7 @@ def f1_table(data: bucc_files.MiningSet, forward, backward) -> dict:
         for retrieval in margin.RETRIEVALS:
             pairs = margin.retrieve(forward, backward, scoring, retrieval)
             right = is_gold(data, pairs)
-            kept = bucc.best_cut(pairs.scores, right, len(data.gold))
+            kept = bucc_mining.best_cut(pairs.scores, right, len(data.gold))
             num_right = int(right[:kept].sum())
             table[f"{scoring} {retrieval}"] = {
                 "precision": num_right / kept,

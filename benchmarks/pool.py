@@ -5,16 +5,16 @@ r"""P@1 among as many candidates as the paper's UN set has: time and memory.
 
 UN is a folder of aligned files (the UN corpus' development set of 4,000
 lines). Its target lines are cut in two, and each first half put before others'
-second halves, until there are so many further candidates: text of the right
+second halves, until there are enough further candidates: text of the right
 kind and length, each line with half of a right answer in it, so harder than
-other sentences would be. Then runs
+other sentences would be. Then it runs
 
     labse evaluate --task=n_way --pivot=TARGET --languages=SOURCE \
         --pool=TARGET=FOLDER/pool.txt --cache=FOLDER/embeddings
 
-and says how long that took and how much memory: the process's own
-(anonymous), and with the file pages that it had mapped, which the system takes
-back when it needs them. All of it is kept in FOLDER, so a killed run goes on.
+and reports its time and memory: the process's own (anonymous) memory, and with
+the file pages that it had mapped, which the system reclaims when it needs
+them. Everything is kept in FOLDER, so a killed run resumes.
 """
 
 import argparse
@@ -27,10 +27,11 @@ import time
 from machine import machine, memory
 
 from labse.evaluation.tasks import aligned_files
+from labse.files import atomic_write
 
 
 def spliced(lines: list[str], number: int) -> list[str]:
-    """So many distinct lines: each first half with others' second halves."""
+    """`number` distinct lines: each first half with others' second halves."""
     words = [line.split() for line in lines]
     halves = [
         (" ".join(line[: len(line) // 2]), " ".join(line[len(line) // 2 :]))
@@ -44,13 +45,13 @@ def spliced(lines: list[str], number: int) -> list[str]:
             if len(distinct) == number:
                 return list(distinct)
     raise SystemExit(
-        f"{len(lines):,} lines give {len(distinct):,} spliced ones. Ask for "
-        f"at most so many with --candidates (received {number:,})."
+        f"{len(lines):,} lines give {len(distinct):,} spliced ones. Lower "
+        f"--candidates, which needs {number:,}."
     )
 
 
 def measured(command: list[str]) -> tuple[float, dict[str, int]]:
-    """Runs it. Returns seconds, and the most memory seen twice a second."""
+    """Runs a command; returns seconds and its peak memory, sampled at 2 Hz."""
     started = time.monotonic()
     most = {"RssAnon": 0, "VmRSS": 0}
     process = subprocess.Popen(command)
@@ -64,7 +65,7 @@ def measured(command: list[str]) -> tuple[float, dict[str, int]]:
 
 
 def main() -> None:
-    """Makes the pool and judges the model."""
+    """Makes the pool and evaluates the model."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -86,11 +87,9 @@ def main() -> None:
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
     pool = work / f"pool-{target}-{digest}-{number}.txt"
     if not pool.exists():
-        temporary = pool.with_suffix(".tmp")
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+        with atomic_write.atomic_file(pool) as file:
             for line in spliced(lines, number):
                 file.write(line + "\n")
-        temporary.replace(pool)
     seconds, most = measured(
         [
             *(sys.executable, "-m", "labse.bin.cli", "evaluate"),
@@ -102,7 +101,7 @@ def main() -> None:
     )
     print(f"{machine()}")
     print(
-        f"{options.candidates:,} candidates: {seconds / 60:.1f} min; most "
+        f"{options.candidates:,} candidates: {seconds / 60:.1f} min; peak "
         f"memory {most['RssAnon'] / 1e9:.1f} GB of its own, "
         f"{most['VmRSS'] / 1e9:.1f} GB with mapped files."
     )

@@ -1,4 +1,4 @@
-"""Takes a picture of a report.
+"""Takes a screenshot of a report.
 
   python examples/screenshot.py REPORT.html OUT.png [HEIGHT in pixels]
 
@@ -16,14 +16,14 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main(arguments: list[str]) -> str | None:
-    """Writes OUT.png; returns what is wrong, if anything is."""
+    """Writes OUT.png; returns an error message, if anything fails."""
     *arguments, height = (
         arguments if len(arguments) == 3 else [*arguments, "3200"]
     )
     if len(arguments) != 2 or not pathlib.Path(arguments[0]).is_file():
         return (
             "usage: python examples/screenshot.py REPORT.html OUT.png "
-            "[HEIGHT], the first a file that is there. Received: "
+            "[HEIGHT], the first an existing file. Received: "
             f"{' '.join(arguments)}"
         )
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> str | None:
         ]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode or not picture.is_file():
-        return f"{browser} took no picture:\n{done.stderr}"
+        return f"{browser} failed to take the screenshot:\n{done.stderr}"
     return None
 
 

@@ -95,6 +95,17 @@ vec wae wal yue zgh zam
 """
 _KNOWN = frozenset(_KNOWN_CODES.split())
 
+# The 109 languages that LaBSE was trained on: Feng et al. 2022, Table 10, in
+# its codes (ISO 639-1 and 639-2).
+_LABSE_CODES = """
+af am ar as az be bg bn bo bs ca ceb co cs cy da de el en eo es et eu fa fi fr
+fy ga gd gl gu ha haw he hi hmn hr ht hu hy id ig is it ja jv ka kk km kn ko ku
+ky la lb lo lt lv mg mi mk ml mn mr ms mt my ne nl no ny or pa pl pt ro ru rw
+si sk sl sm sn so sq sr st su sv sw ta te tg th tk tl tr tt ug uk ur uz vi wo
+xh yi yo zh zu
+"""
+LABSE_LANGUAGES = frozenset(_LABSE_CODES.split())
+
 
 def language_tag(locale: str) -> str | None:
     """The tag of a locale; None if this is not a locale's name.

@@ -13,7 +13,7 @@ PACKAGES = ("labse", "export", "data_pipeline")
 
 # A file may import its own folder and what stands in a lower layer.
 LAYERS = [
-    {"errors", "features", "languages", "version"},
+    {"charts", "errors", "features", "languages", "version"},
     {"configs", "files"},
     {"preprocessing", "losses", "search", "formats"},
     {"modeling"},

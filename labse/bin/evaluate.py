@@ -1,17 +1,11 @@
-"""Judges models: every table of the paper, one task at a time.
+"""Evaluates models: every table of the paper, one task at a time.
 
   labse evaluate --model=RUN --task=pairs --data=heldout.tsv --out=RUN
   labse evaluate --model=RUN --task=tatoeba --data=tatoeba/v1 --out=DIR
   labse evaluate --model=A --model=B --task=n_way --data=un --pivot=en --out=DIR
 
-  --task     --data                                               paper
-  tatoeba    LASER's folder of tatoeba.xxx-eng.*                  Table 5
-  n_way      folder of aligned files, one a language (UN, FLORES) Table 2
-  bucc       folder of xx-en.*.xx, .en and .gold                  Table 3
-  senteval   SentEval's folder of data sets                       Table 4
-  sts        sts-*.csv of the STS benchmark                       Table 6
-  pairs      file of held-out pairs, or a glob, of any format of
-             docs/file_formats.md; the flags of files are for it
+  --task     --data                                                  paper
+TASKS
   python:module.function    your own: function(encode_fn, data) ->
              labse.evaluation.results.TaskResult
 
@@ -20,12 +14,12 @@ from a list of n strings to float32 [n, dim], for any other encoder. With
 several models the report has them side by side, and each is compared with the
 first by a paired test.
 
-Writes metrics.json (every number) and report.html (the same for the eye) to
---out, and prints the averages. Embeddings are kept in --cache by model and
-text: what was killed goes on, and the next task does not encode a text again.
+Writes metrics.json (every number) and report.html (the same to look at, with
+the paper's published figures) to --out, and prints the averages. Embeddings
+are kept in --cache by model and text: a killed command resumes, and the next
+task does not encode a text again.
 """
 
-import importlib
 from pathlib import Path
 
 from labse.bin.flags import file_flags, program
@@ -38,9 +32,20 @@ from labse.bin.flags.models import (
     import_function,
 )
 from labse.errors import InputError
+from labse.evaluation.task_table import TASKS
 
-TASKS = ("tatoeba", "n_way", "bucc", "senteval", "sts", "pairs")
+__doc__ = __doc__.replace(
+    "TASKS",
+    "\n".join(
+        f"  {name:<10} {task.data:<55} {task.paper}".rstrip()
+        for name, task in TASKS.items()
+    ),
+)
 HISTORY_NAME = "history.jsonl"
+
+
+def _tasks_with(option: str) -> str:
+    return ", ".join(name for name in TASKS if option in TASKS[name].options)
 
 
 def define_flags(flags: FlagSet) -> None:
@@ -58,7 +63,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.string(
         "out",
         None,
-        "Folder for metrics.json and report.html; made if it is not there.",
+        "Folder for metrics.json and report.html; made if it does not exist.",
         required=True,
     )
     flags.string(
@@ -69,17 +74,19 @@ def define_flags(flags: FlagSet) -> None:
     flags.comma_list(
         "languages",
         [],
-        "tatoeba, pairs, n_way: judge only these, as the data names them.",
+        f"{_tasks_with('languages')}: evaluate only these, named as in --data.",
     )
     flags.integer(
         "min_pairs",
         30,
-        "pairs: a language counts in the average from so many distinct "
-        "strings on.",
+        "pairs: the number of distinct strings from which a language counts in "
+        "the average.",
         lower_bound=1,
     )
     file_flags.define_pair_flags(flags)
-    flags.string("pivot", None, "n_way: judge only pairs with this language.")
+    flags.string(
+        "pivot", None, "n_way: evaluate only pairs with this language."
+    )
     flags.string(
         "file_set",
         None,
@@ -98,71 +105,69 @@ def define_flags(flags: FlagSet) -> None:
         "history",
         None,
         f"Training history for the report's curve. Default: {HISTORY_NAME} "
-        "in the first --model's folder, where there is one.",
+        "in the first --model's folder, if there is one.",
     )
 
 
 def main(flags: FlagSet) -> None:
-    """Judges the models and writes what was found."""
-    # Imported here so that --help does not wait for it.
-    from labse.evaluation import results
-    from labse.evaluation.report import report
-
-    task = _task(flags)
+    """Evaluates the models, writes and prints the results."""
+    task, options = _task(flags)
     models = flags.model
     if len(set(models)) != len(models):
         raise InputError(f"--model names one twice: {', '.join(models)}.")
-    if len(models) > report.MAX_MODELS:
-        raise InputError(
-            f"At most {report.MAX_MODELS} models fit in one report. Received: "
-            f"{len(models)}."
-        )
-    history = _read_history(models[0], flags.history)
-    out = _make_folder(flags.out)
-    # Of pairs it may be a glob.
+    # A glob is allowed for pairs.
     if flags.task != "pairs" and not Path(flags.data).exists():
-        raise InputError(f"--data must be there. Received: {flags.data}.")
+        raise InputError(f"--data must exist. Received: {flags.data}.")
+    history = _history(flags)
+    # Imported here so that --help does not wait for it.
+    from labse.evaluation import results
+    from labse.evaluation.evaluate_models import evaluate_models
+
     reports = {}
-    judged = {
-        model: task(_encode_fn(model, flags, reports), flags.data)
-        for model in models
-    }
-    results.write_metrics(out / "metrics.json", flags.data, judged)
-    report.write(out / "report.html", judged, flags.data, history)
-    for model, result in judged.items():
+    by_model = evaluate_models(
+        {model: _encode_fn(model, flags, reports) for model in models},
+        task,
+        flags.data,
+        flags.out,
+        history,
+        **options,
+    )
+    for model, result in by_model.items():
         print(model)
         print(results.summary(result))
         if model in reports:
             print(reports[model]())
+    out = Path(flags.out)
     print(f"Wrote {out / 'metrics.json'} and {out / 'report.html'}.")
 
 
 def _task(flags: FlagSet):
-    """The task as a function (encode_fn, data) -> TaskResult."""
+    """The task, by name or as a function, and its options."""
     name = flags.task
-    if name.startswith(PYTHON):
-        return import_function(name, "--task")
-    if name not in TASKS:
+    if not name.startswith(PYTHON) and name not in TASKS:
         raise InputError(
             f"--task must be one of {', '.join(TASKS)}, or {PYTHON}"
             f"module.function. Received: {name}."
         )
+    taken = TASKS[name].options if name in TASKS else ()
     options = {
-        "tatoeba": {"languages": flags.languages},
-        "n_way": {
-            "languages": flags.languages,
-            "pivot": flags.pivot,
-            "pools": _pools(flags.pool),
-            "file_set": flags.file_set,
-        },
-        "pairs": {
-            "languages": flags.languages,
-            "min_pairs": flags.min_pairs,
-            "options": file_flags.options(flags),
-        },
-    }.get(name, {})
-    evaluate = importlib.import_module(f"labse.evaluation.{name}").evaluate
-    return lambda encode_fn, data: evaluate(encode_fn, data, **options)
+        "languages": flags.languages,
+        "pivot": flags.pivot,
+        "pools": _pools(flags.pool),
+        "file_set": flags.file_set,
+        "min_pairs": flags.min_pairs,
+        "options": file_flags.options(flags),
+    }
+    for option in options:
+        flag = {"pools": "pool"}.get(option, option)
+        if option not in taken and flag in flags and flags[flag].present:
+            raise InputError(
+                f"--{flag} is a flag of {_tasks_with(option)}. Received it "
+                f"with --task={name}."
+            )
+    if name.startswith(PYTHON):
+        return import_function(name, "--task"), {}
+    return name, {option: options[option] for option in taken}
 
 
 def _pools(values: list[str]) -> dict[str, str]:
@@ -179,11 +184,11 @@ def _pools(values: list[str]) -> dict[str, str]:
 
 
 def _encode_fn(model: str, flags: FlagSet, reports: dict):
-    """A task asks once, after it has read its data.
+    """An encode_fn that loads the model when it is first called.
 
-    So a mistake in a file is told before TensorFlow and the model have been
-    loaded. Then `reports` has a function for the model, which says how many
-    texts were cut.
+    A task calls it after it has read its data, so that an error in the data is
+    reported before TensorFlow and the model are loaded. Then `reports` has a
+    function for the model that reports how many texts were truncated.
     """
     if model.startswith(PYTHON):
         return import_function(model, "--model")
@@ -203,26 +208,16 @@ def _encode_fn(model: str, flags: FlagSet, reports: dict):
     return encode
 
 
-def _read_history(model: str, history: str | None) -> list[dict]:
-    from labse.evaluation.report import report
-
-    if history is None:
-        default = Path(model) / HISTORY_NAME
-        return report.read_history(default) if default.is_file() else []
-    if not Path(history).is_file():
+def _history(flags: FlagSet) -> Path | None:
+    if flags.history is None:
+        default = Path(flags.model[0]) / HISTORY_NAME
+        return default if default.is_file() else None
+    if not Path(flags.history).is_file():
         raise InputError(
-            f"--history must be a run's {HISTORY_NAME}. Received: {history}, "
-            "which is not a file."
+            f"--history must be a run's {HISTORY_NAME}. Received: "
+            f"{flags.history}, which is not a file."
         )
-    return report.read_history(history)
-
-
-def _make_folder(path: str) -> Path:
-    folder = Path(path)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out must be a folder. Received a file: {path}.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(flags.history)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Nearest neighbours of texts among many, and how it is to find one of fewer.
+"""Nearest neighbours of texts among many, and accuracy by the size of the pool.
 
-Exact. A block of vectors is copied at a time and a block of scores computed,
-so that memory beside the vectors grows neither with their number nor with its
-square: they may be mapped from a file.
+The search is exact. A block of vectors is copied at a time and a block of
+scores computed, so that memory beside the vectors grows neither with their
+number nor with its square: they may be mapped from a file.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,9 @@ import numpy as np
 import tqdm
 
 from labse.evaluation import retrieval
+from labse.search.exact_search import exact_search
 
-# So many texts' vectors are copied at a time.
+# Number of texts whose vectors are copied at a time.
 BLOCK = 65_536
 # A block of scores in `accuracy_by_size`: 64 MiB.
 SCORE_ROWS, SCORE_COLUMNS = 2048, 4096
@@ -26,23 +27,21 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k candidates of highest cosine for each query, best first.
 
-    Among equal cosines the lowest index comes first, as `retrieval.nearest`
-    has it. Equal candidates stay neighbours of their own.
+    Among equal cosines the lowest index comes first, as in
+    `exact_search`. Equal candidates are separate neighbours.
 
     Args:
       embeddings: holds every text.
       queries: n texts, at least one.
       candidates: m texts, at least one.
-      k: all m candidates are found where there are fewer.
+      k: where m is less, all m candidates are found.
 
     Returns:
       indices int64 [n, min(k, m)] into the candidates, and cosines float32
       [n, min(k, m)].
     """
     scores = len(queries) * len(candidates)
-    with tqdm.tqdm(
-        total=scores, unit=" scores", unit_scale=True, delay=10
-    ) as bar:
+    with retrieval.progress_bar(scores, "scores") as bar:
         found = [
             _nearest_of_block(embeddings, some, candidates, k, bar)
             for some in _blocks(queries, BLOCK)
@@ -65,14 +64,14 @@ def _nearest_of_block(
     scores = np.empty((len(queries), 0), np.float32)
     offset = 0
     for part in _blocks(candidates, BLOCK):
-        more, more_scores = retrieval.nearest(
+        more, more_scores = exact_search(
             vectors, embeddings(part), min(k, len(part))
         )
         indices = np.concatenate([indices, more + offset], axis=1)
         scores = np.concatenate([scores, more_scores], axis=1)
         offset += len(part)
         bar.update(len(queries) * len(part))
-        # Stable: of equal cosines the lower index stands first already.
+        # Stable: of equal cosines the lower index is first already.
         order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         indices = np.take_along_axis(indices, order, 1)
         scores = np.take_along_axis(scores, order, 1)
@@ -84,7 +83,7 @@ def cosines(
     one: Sequence[str],
     other: Sequence[str],
 ) -> np.ndarray:
-    """float32 [n]: the cosine of each text with the other of its number."""
+    """float32 [n]: the cosine of text i of `one` with text i of `other`."""
     return np.concatenate(
         [
             np.einsum(
@@ -106,11 +105,11 @@ def accuracy_by_size(
     found: np.ndarray,
     own: np.ndarray,
 ) -> list[tuple[float, float]]:
-    """How accurate the search is among 10, 30, 100, ... candidates, and all.
+    """The accuracy among 10, 30, 100, ... candidates, and among all.
 
-    Candidate i is the translation of query i. Of size m, a query's pool is its
-    own translation and the first m - 1 other candidates: a query is right
-    until a rival, a candidate that is nearer, is among these.
+    Candidate i is the translation of query i. A query's pool of size m is its
+    own translation and the first m - 1 other candidates: the query is right
+    as long as no rival, a candidate that is nearer, is among these.
 
     Args:
       embeddings: holds every text.
@@ -123,7 +122,7 @@ def accuracy_by_size(
       (number of candidates, accuracy), the last of all m.
     """
     lines = np.arange(len(queries))
-    # How many others stand before the first rival; all, where there is none.
+    # Number of other candidates before the first rival; all if there is none.
     before = np.full(len(queries), len(candidates))
     wrong = np.flatnonzero(found != lines)
     for rows in _blocks(wrong, SCORE_ROWS):
@@ -154,26 +153,26 @@ def _first_rivals(
     found: np.ndarray,
     own: np.ndarray,
 ) -> np.ndarray:
-    """The lowest candidate that beats the translation: int64 [w].
+    """The lowest candidate nearer than the translation: int64 [w].
 
     Args:
-      rows: int [w], the numbers of queries that have one.
+      rows: int [w], the numbers of queries that have a rival.
       found: int [w], the nearest of all the candidates.
       own: float32 [w], the cosine of the query and its translation.
     """
     vectors = _directions(embeddings, [queries[row] for row in rows])
-    first = found.copy()  # The nearest is one; perhaps another is before it.
+    first = found.copy()  # The nearest is a rival; another may be before it.
     offset = 0
     for part in _blocks(candidates, SCORE_COLUMNS):
         rest = np.flatnonzero(first > offset)
         if not len(rest):
             break
-        # In float64, rounded to float32: what retrieval.nearest compares.
+        # In float64, rounded to float32, as exact_search compares.
         scores = vectors[rest] @ _directions(embeddings, part).T
         scores = scores.astype(np.float32)  # [rest, part]
         columns = np.arange(offset, offset + len(part))
         row, own_score = rows[rest, None], own[rest, None]
-        # Of equal cosines the lower line is found.
+        # Of equal cosines the lower line counts as found.
         is_rival = (scores > own_score) & (columns != row)
         is_rival |= (scores == own_score) & (columns < row)
         some = is_rival.any(axis=1)

@@ -1,4 +1,4 @@
-"""What a task found: numbers for a file, examples for a reader.
+"""The result of a task: figures for a file, examples for a reader.
 
 `metrics.json` holds one object:
 
@@ -6,16 +6,16 @@
 schema_version   2
 task             its name
 data             as the user named it
-models           a list, one for each --model, of
+models           a list, one for each model, of
                    model         as the user named it
                    averages      by the name of a group of rows ("all", ...):
                                    num_rows, and each figure
                    rows          a list of
                                    name        a language, pair or data set
-                                   num_items   how many were judged
+                                   num_items   number of items evaluated
                                    counted     whether "all" counts it
                                    figures     each by its name
-                                   details     whatever else the task tells
+                                   details     whatever else the task reports
                    p_values      where it is not the first model: by the name
                                  of a row, how probable the difference of the
                                  main figure from the first model's is between
@@ -28,35 +28,17 @@ bootstrap interval (`labse.evaluation.statistics`).
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from labse.errors import InputError
-from labse.evaluation import retrieval, statistics
+from labse.evaluation import statistics
+from labse.evaluation.published import PublishedTable
 from labse.evaluation.statistics import Figure
-from labse.files.atomic_write import write_text
+from labse.files import atomic_write
 
 SCHEMA_VERSION = 2
 ALL = "all"  # The group of all rows that count.
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """How well one language, pair or data set is done.
-
-    Attributes:
-      name: of the language, pair or data set.
-      figures: by the names of metrics.json; the same in all rows.
-      num_items: how many items were judged.
-      counted: whether the average over all rows counts it.
-      details: what else metrics.json is to tell; JSON values.
-    """
-
-    name: str
-    figures: dict[str, Figure]
-    num_items: int
-    counted: bool = True
-    details: dict[str, object] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +54,28 @@ class Mistake:
 
 
 @dataclasses.dataclass(frozen=True)
-class Neighbours:
+class Row:
+    """The figures of one language, pair or data set.
+
+    Attributes:
+      name: of the language, pair or data set.
+      figures: by the names of metrics.json; the same in all rows.
+      num_items: number of items evaluated.
+      counted: whether the average over all rows counts it.
+      details: what else metrics.json reports; JSON values.
+      mistakes: the wrong matches of the highest scores.
+    """
+
+    name: str
+    figures: dict[str, Figure]
+    num_items: int
+    counted: bool = True
+    details: dict[str, object] = dataclasses.field(default_factory=dict)
+    mistakes: Sequence[Mistake] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class NeighbourExample:
     """A source text and the texts nearest to it in all the languages."""
 
     query: str
@@ -87,23 +90,21 @@ class Curve:
     title: str
     horizontal: str  # What the horizontal axis shows.
     lines: dict[str, list[tuple[float, float]]]
-    powers: bool = False  # Whether that axis is logarithmic.
+    log_x: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class TaskResult:
-    """All that `labse evaluate` writes and shows of one task and one model.
+    """Everything that `labse evaluate` writes about one task and one model.
 
     Attributes:
       task: its name.
-      explanation: what was asked, in a sentence.
+      explanation: what is measured, in a sentence.
       rows: at least one.
       main: the name of the figure that bars show and tests compare.
       groups: named groups of rows beside "all", by the rows' names.
-      mistakes: the surest wrong matches.
       neighbours, curves: for the eye.
-      published: others' figures for the same test, by their source: of a
-        group's name, the main figure.
+      published: tables of others' results on the same test.
     """
 
     task: str
@@ -111,12 +112,9 @@ class TaskResult:
     rows: list[Row]
     main: str
     groups: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    mistakes: list[Mistake] = dataclasses.field(default_factory=list)
-    neighbours: list[Neighbours] = dataclasses.field(default_factory=list)
-    curves: list[Curve] = dataclasses.field(default_factory=list)
-    published: dict[str, dict[str, float]] = dataclasses.field(
-        default_factory=dict
-    )
+    neighbours: Sequence[NeighbourExample] = ()
+    curves: Sequence[Curve] = ()
+    published: Sequence[PublishedTable] = ()
 
     @property
     def ranked(self) -> list[Row]:
@@ -124,6 +122,11 @@ class TaskResult:
         return sorted(
             self.rows, key=lambda row: (-row.figures[self.main].value, row.name)
         )
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """Those of all the rows."""
+        return [mistake for row in self.rows for mistake in row.mistakes]
 
     def members(self, group: str) -> list[Row]:
         """The rows of a group; "all": those that count."""
@@ -152,7 +155,7 @@ class TaskResult:
         }
 
     def metrics(self) -> dict:
-        """What metrics.json says of one model."""
+        """The object of one model in metrics.json."""
         return {
             "averages": {
                 group: {
@@ -177,16 +180,16 @@ class TaskResult:
         }
 
 
-def metrics(data: str, judged: dict[str, TaskResult]) -> dict:
+def metrics(data: str, by_model: Mapping[str, TaskResult]) -> dict:
     """The object of metrics.json; the module's docstring describes it.
 
     Args:
       data: as the user named it.
-      judged: by the name of the model.
+      by_model: the result of each model, by its name.
     """
-    first = next(iter(judged.values()))
+    first = next(iter(by_model.values()))
     models = []
-    for model, result in judged.items():
+    for model, result in by_model.items():
         entry = {"model": model, **result.metrics()}
         if result is not first:
             entry["p_values"] = p_values(first, result)
@@ -202,7 +205,7 @@ def metrics(data: str, judged: dict[str, TaskResult]) -> dict:
 def p_values(first: TaskResult, other: TaskResult) -> dict[str, float]:
     """By the name of a row, the p-value of the main figures' difference.
 
-    Rows whose main figure is no mean over items have none.
+    Rows whose main figure is not a mean over items have none.
     """
     rows = {row.name: row.figures[first.main] for row in first.rows}
     found = {}
@@ -215,37 +218,18 @@ def p_values(first: TaskResult, other: TaskResult) -> dict[str, float]:
     return found
 
 
-def retrieval_mistakes(
-    row: str, matches: Sequence[retrieval.Match], most: int = 3
-) -> list[Mistake]:
-    """The wrong matches of the highest scores."""
-    wrong = [match for match in matches if not match.is_right]
-    wrong.sort(key=lambda match: -match.score)
-    return [
-        Mistake(
-            row,
-            match.query,
-            match.found,
-            match.score,
-            match.expected,
-            match.expected_score,
-        )
-        for match in wrong[:most]
-    ]
-
-
 def write_metrics(
-    path: str | Path, data: str, judged: dict[str, TaskResult]
+    path: str | Path, data: str, by_model: Mapping[str, TaskResult]
 ) -> None:
     """Writes metrics.json; the module's docstring describes it."""
-    text = json.dumps(metrics(data, judged), indent=2, ensure_ascii=False)
-    write_text(path, text + "\n")
+    text = json.dumps(metrics(data, by_model), indent=2, ensure_ascii=False)
+    atomic_write.write_text(path, text + "\n")
 
 
 def choose_languages(
     wanted: Sequence[str], available: Sequence[str], where: str | Path
 ) -> list[str]:
-    """The languages to judge, sorted: the wanted ones, or all if none is.
+    """The languages to evaluate, sorted: the wanted ones; all by default.
 
     Raises:
       InputError: a wanted language is not available.
@@ -253,64 +237,10 @@ def choose_languages(
     unknown = sorted(set(wanted) - set(available))
     if unknown:
         raise InputError(
-            f"--languages must be in {where}. Received: {', '.join(unknown)}. "
+            f"languages must be in {where}. Received: {', '.join(unknown)}. "
             f"There are: {', '.join(sorted(set(available)))}."
         )
     return sorted(set(wanted or available))
-
-
-# Enough examples to see a pattern, few enough to read.
-NUM_NEIGHBOUR_QUERIES = 6
-NUM_NEIGHBOURS = 6
-
-
-def find_neighbours(
-    embeddings: retrieval.TextEmbeddings,
-    pairs: Sequence[tuple[str, str, str]],
-) -> list[Neighbours]:
-    """Examples: the texts of any language nearest to some source texts.
-
-    The queries are spread over the source texts of 3 to 15 words that have the
-    most translations: those show best whether languages share a space. Where
-    there are none, any source text will do.
-
-    Args:
-      embeddings: holds every text of the pairs.
-      pairs: (source, target, language of the target).
-    """
-    languages: dict[str, str] = {}  # of each target, the first one seen
-    translations: dict[str, set[str]] = {}
-    for source, target, language in pairs:
-        languages.setdefault(target, language)
-        translations.setdefault(source, set()).add(target)
-    phrases = [text for text in translations if 3 <= len(text.split()) <= 15]
-    ranked = sorted(
-        phrases or translations,
-        key=lambda text: (-len(translations[text]), text),
-    )[: 10 * NUM_NEIGHBOUR_QUERIES]
-    step = max(1, len(ranked) // NUM_NEIGHBOUR_QUERIES)
-    queries = sorted(ranked[::step][:NUM_NEIGHBOUR_QUERIES])
-    candidates = list(languages)
-    indices, scores = retrieval.nearest(
-        embeddings(queries),
-        embeddings(candidates),
-        min(NUM_NEIGHBOURS, len(candidates)),
-    )
-    return [
-        Neighbours(
-            query,
-            [
-                (
-                    candidates[index],
-                    languages[candidates[index]],
-                    float(score),
-                    candidates[index] in translations[query],
-                )
-                for index, score in zip(row, row_scores, strict=True)
-            ],
-        )
-        for query, row, row_scores in zip(queries, indices, scores, strict=True)
-    ]
 
 
 def summary(result: TaskResult) -> str:

@@ -2,56 +2,39 @@
 
 The encoder is an `encode_fn`: list of n texts -> float32 [n, dim].
 
-What counts as right. A task names the pairs it holds, and the nearest
-candidate is right if the file holds it as a translation of the query: texts
-are compared, not positions. Equal texts get equal vectors, so between two
-candidates of the same text no encoder can choose, and to count one of them
-wrong would measure the file, not the encoder. LASER's protocol compares
-positions all the same; `labse.evaluation.tasks.tatoeba` reports both.
+What counts as right: the nearest candidate is right if the data hold it as a
+translation of the query. Texts are compared, not positions: equal texts get
+equal vectors, so no encoder can choose between two candidates of the same
+text, and to count one of them wrong would measure the file, not the encoder.
+LASER's protocol compares positions; `labse.evaluation.tasks.tatoeba` reports
+both.
 """
 
 import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import tqdm
 
 from labse.errors import InputError
 from labse.search.exact_search import exact_search
 from labse.search.unit_vectors import EncodeFn, UnitVectors, check_embeddings
 
 
-def nearest(
-    queries: np.ndarray, candidates: np.ndarray, k: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k candidates of highest cosine for each query, best first.
-
-    `labse.search.exact_search.exact_search`: exact, in bounded memory, and
-    among equal scores the lowest index comes first.
-
-    Args:
-      queries: float [n, dim], of any length but zero.
-      candidates: float [m, dim], likewise.
-      k: at most m.
-
-    Returns:
-      indices int64 [n, k] into the candidates, and cosines float32 [n, k].
-
-    Raises:
-      InputError: a vector is not finite or is zero (the row is named), the
-        shapes do not fit, or there are fewer than k candidates.
-    """
-    return exact_search(queries, candidates, k)
+def progress_bar(total: int, unit: str) -> tqdm.tqdm:
+    """A progress bar, shown where the work takes more than ten seconds."""
+    return tqdm.tqdm(total=total, unit=f" {unit}", unit_scale=True, delay=10)
 
 
 class TextEmbeddings:
     """The vectors of many texts, each distinct text encoded once."""
 
     def __init__(self, encode_fn: EncodeFn, texts: Iterable[str]):
-        """Encodes.
+        """Encodes the texts.
 
         Args:
           encode_fn: list of n texts -> float32 [n, dim].
-          texts: equal ones count once.
+          texts: equal ones are encoded once.
 
         Raises:
           InputError: there are no texts, or the vectors do not fit them.
@@ -110,7 +93,7 @@ def match(
     right: dict[str, dict[str, None]] = {}
     for query, candidate in pairs:
         right.setdefault(query, {})[candidate] = None
-    indices, scores = nearest(embeddings(queries), embeddings(candidates))
+    indices, scores = exact_search(embeddings(queries), embeddings(candidates))
     found = [candidates[index] for index in indices[:, 0]]
     expected = [
         text if text in right[query] else next(iter(right[query]))

@@ -1,14 +1,14 @@
-"""How sure a figure is, and whether two models differ.
+"""The uncertainty of a figure, and whether two models differ.
 
 Intervals are percentile bootstraps (Efron and Tibshirani 1993, chapter 13):
-the items that a figure was computed from are drawn anew, with replacement,
-`NUM_DRAWS` times, and the middle 95 % of the figures so obtained is told.
-They say how much the figure depends on which sentences were in the test set,
-not on the seed of the training.
+the items that a figure was computed from are resampled with replacement
+`NUM_DRAWS` times, and the interval is the middle 95 % of the resulting figures.
+It shows how much the figure depends on the sentences of the test set, not on
+the seed of the training.
 
-Two models judged on the same items are compared by a paired randomisation
-test: were they equally good, each item's two outcomes might as well be
-exchanged. For right-or-wrong outcomes that is McNemar's exact test.
+Two models evaluated on the same items are compared by a paired randomisation
+test: were they equally good, each item's two outcomes could be exchanged. For
+right-or-wrong outcomes that is McNemar's exact test.
 """
 
 import dataclasses
@@ -29,9 +29,9 @@ class Figure:
     Attributes:
       value: the score on all items.
       low, high: the ends of the interval.
-      draws: float64 [NUM_DRAWS], the scores on items drawn anew.
-      outcomes: float64 [n] whose mean is the score, one an item, if it is a
-        mean; None otherwise.
+      draws: float64 [NUM_DRAWS], the scores on resampled items.
+      outcomes: float64 [n], one an item, if the score is their mean; None
+        otherwise.
     """
 
     value: float
@@ -43,7 +43,7 @@ class Figure:
     )
 
     def metrics(self) -> dict[str, float]:
-        """The figure as metrics.json has it."""
+        """The object of the figure in metrics.json."""
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
@@ -78,12 +78,12 @@ def mean(outcomes: Sequence[float] | np.ndarray) -> Figure:
 
 
 def resampled(statistic: Callable[[np.ndarray], float], size: int) -> Figure:
-    """A score that is no mean, such as a correlation or an F1.
+    """A score that is not a mean, such as a correlation or an F1.
 
     Args:
       statistic: from the numbers of items, int64 [size] with repetitions, to
         the score on these items.
-      size: how many items there are.
+      size: the number of items.
     """
     generator = np.random.default_rng(_SEED)
     draws = np.array(
@@ -96,8 +96,8 @@ def macro_average(figures: Sequence[Figure]) -> Figure:
     """The mean of figures of different items, each weighing the same."""
     value = np.mean([figure.value for figure in figures])
     generator = np.random.default_rng(_SEED)
-    # The draws of two figures were made by the same numbers; shuffled, they
-    # are independent.
+    # The draws of two figures come from the same random numbers; shuffling
+    # makes them independent.
     draws = np.mean(
         [generator.permutation(figure.draws) for figure in figures], axis=0
     )
@@ -105,7 +105,7 @@ def macro_average(figures: Sequence[Figure]) -> Figure:
 
 
 def paired_p_value(one: np.ndarray, other: np.ndarray) -> float:
-    """How probable so large a difference of means is between equal models.
+    """The probability of a difference this large between equal models.
 
     Args:
       one: [n] outcomes of one model.

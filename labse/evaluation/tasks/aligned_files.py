@@ -1,17 +1,19 @@
-"""Text files whose lines belong together: line N of one and of the others.
+"""Text files whose lines correspond: line N of one to line N of the others.
 
 Only line feeds end a line, and a carriage return before one belongs to it:
-Unicode's other line separators stand within sentences of real test sets.
+Unicode's other line separators occur within sentences of real test sets.
 """
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from labse.errors import InputError
+from labse.evaluation import results
 from labse.files.lines import read_text_lines
 from labse.languages import language_tag
 
-# Parts of file names that have the form of a language's code and are none.
+# Parts of file names that have the form of a language's code but are not one.
 _NO_LANGUAGES = ("csv", "gz", "ids", "md", "tsv", "txt", "xz", "zip")
 
 
@@ -26,8 +28,8 @@ def find_files(
         with * for the language, as in "test.*".
 
     Raises:
-      InputError: the folder holds no set, not that set, several to choose
-        from, or two files of one language in a set.
+      InputError: the folder holds no set, not that set, several sets without
+        a choice, or two files of one language in a set.
     """
     folder = Path(folder)
     sets = _find_sets(folder)
@@ -36,7 +38,7 @@ def find_files(
             raise InputError(
                 "file_set must be the names of a set's files with * for the "
                 f"language. Received: {file_set}. {folder} holds "
-                f"{_shown(sets) or 'no set'}."
+                f"{_listed(sets) or 'no set'}."
             )
         return dict(sorted(sets[file_set].items()))
     if len(sets) != 1:
@@ -50,7 +52,7 @@ def find_files(
                 if not folder.is_dir()
                 else "without two such files."
                 if not sets
-                else f"with several sets: {_shown(sets)}. Choose one with "
+                else f"with several sets: {_listed(sets)}. Choose one with "
                 f"file_set, as in {next(iter(sets))}"
             )
         )
@@ -67,21 +69,21 @@ def _find_sets(folder: Path) -> dict[str, dict[str, Path]]:
             if part in _NO_LANGUAGES or not language_tag(part):
                 continue
             rest = [*parts[:place], "*", *parts[place + 1 :]]
-            # NTREX tells the original from its translations.
+            # NTREX names the original otherwise than its translations.
             name = ".".join(rest).replace("-src.", "-ref.")
             if path.is_file():
                 other = sets.setdefault(name, {}).setdefault(part, path)
                 if other != path:
                     raise InputError(
                         f"A set has one file a language. Received: {other} "
-                        f"and {path.name}. Take one away."
+                        f"and {path.name}. Remove one."
                     )
     most = {}
     for files in sets.values():
         for path in files.values():
             most[path] = max(len(files), most.get(path, 0))
-    # "dev" and "tst" look like languages where eng.dev is beside eng.tst: no
-    # set is one whose files all belong to larger ones.
+    # "dev" and "tst" look like languages where eng.dev is beside eng.tst: sets
+    # whose files all belong to larger sets are left out.
     return {
         name: files
         for name, files in sets.items()
@@ -90,7 +92,7 @@ def _find_sets(folder: Path) -> dict[str, dict[str, Path]]:
     }
 
 
-def _shown(sets: dict[str, dict[str, Path]]) -> str:
+def _listed(sets: dict[str, dict[str, Path]]) -> str:
     return "; ".join(
         f"{name} ({', '.join(sorted(files)[:5])}"
         + (f" and {len(files) - 5} more)" if len(files) > 5 else ")")
@@ -118,19 +120,81 @@ def read_aligned(paths: Iterable[str | Path]) -> list[list[str]]:
 
 
 def read_lines(path: str | Path) -> list[str]:
-    r"""The lines of a text file, split on \n only; a \r before it goes.
+    r"""The lines of a text file, split on \n only, without a \r before it.
 
     Raises:
-      InputError: it is no file, is empty, holds an empty line or is not UTF-8.
+      InputError: it is not a file, is empty, has an empty line or is not
+        UTF-8.
     """
     lines = []
     for number, line in read_text_lines(path):
         if not line.strip():
             raise InputError(
                 f"{path}:{number}: a line must hold a sentence. Received an "
-                "empty line. Take it out of all aligned files."
+                "empty line. Remove it from all aligned files."
             )
         lines.append(line)
     if not lines:
         raise InputError(f"{path} is empty: it must hold a sentence a line.")
     return lines
+
+
+@dataclasses.dataclass(frozen=True)
+class Language:
+    """A language: its name, its lines, and these followed by its pool's."""
+
+    name: str
+    lines: list[str]
+    candidates: list[str]
+
+
+def read_languages(
+    files: Mapping[str, Path],
+    languages: Sequence[str],
+    pivot: str | None,
+    pools: Mapping[str, str | Path],
+) -> dict[str, Language]:
+    """The languages to evaluate, by name.
+
+    Args:
+      files: of the set, as `find_files` returns them.
+      languages: only these, and the pivot; all by default.
+      pivot: one of the languages, if any.
+      pools: by language, a file of further candidates.
+
+    Raises:
+      InputError: a language is unknown, there are not two, or as
+        `read_aligned`.
+    """
+    folder = next(iter(files.values())).parent
+    for argument, names in (
+        ("pivot must be a language", [pivot] if pivot else []),
+        ("pools must name languages", pools),
+    ):
+        unknown = [name for name in names if name not in files]
+        if unknown:
+            raise InputError(
+                f"{argument} of {folder}. Received: {', '.join(unknown)}. "
+                f"There are: {', '.join(files)}."
+            )
+    if languages and pivot:
+        languages = [*languages, pivot]
+    names = results.choose_languages(languages, list(files), folder)
+    if len(names) < 2:
+        raise InputError(
+            "Languages are evaluated in pairs, so there must be at least two. "
+            f"Received: {names[0]} of {folder}."
+        )
+    lines = read_aligned(files[name] for name in names)
+    return {
+        name: Language(name, texts, [*texts, *_further(texts, pools.get(name))])
+        for name, texts in zip(names, lines, strict=True)
+    }
+
+
+def _further(lines: list[str], pool: str | Path | None) -> list[str]:
+    """The distinct lines of a pool's file that are not among the lines."""
+    if pool is None:
+        return []
+    own = set(lines)
+    return [line for line in dict.fromkeys(read_lines(pool)) if line not in own]

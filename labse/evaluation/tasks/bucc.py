@@ -3,8 +3,8 @@
 The paper's Table 3, on the files of the BUCC shared task (Zweigenbaum et al.
 2018, https://comparable.limsi.fr/bucc2018/), which `bucc_files`
 describes. The first language is the source, and forward is from source to
-target: with de-en, each German sentence looks for English. Three minings are
-judged, the first two being the paper's:
+target: with de-en, each German sentence looks for English. Three ways of
+mining are evaluated, the first two being the paper's:
 
 ```
 forward_cosine    each source's nearest target, by cosine
@@ -14,25 +14,24 @@ margin_max        the margin ratio of 4 neighbours, one-to-one (see
 ```
 
 Each has its own threshold: the one whose F1 on the given gold pairs is best,
-as in the paper, so these are upper bounds of what a threshold from elsewhere
-gives. All distinct scores are tried; of equal F1 the highest threshold wins. A
-pair is mined if its score is no lower than the threshold.
+as in the paper, so these are upper bounds of the F1 of a threshold chosen on
+other data. All distinct scores are tried; of equal F1 the highest threshold
+wins. A pair is mined if its score is no lower than the threshold.
 
 Intervals. The items are the gold pairs and the wrong pairs mined at the
-threshold, which stays fixed; recall is a mean over the gold pairs alone. They
-leave out how much the choice of the threshold owes to chance.
+threshold, which stays fixed; recall is a mean over the gold pairs alone. The
+uncertainty of the threshold itself is not included.
 """
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import tqdm
 
-from labse.evaluation import results, retrieval, statistics
-from labse.evaluation.tasks import bucc_files
+from labse.evaluation import published, results, retrieval
+from labse.evaluation.tasks import bucc_files, bucc_mining
 from labse.evaluation.tasks.bucc_files import MiningSet
+from labse.evaluation.tasks.bucc_mining import Mined
 from labse.mining import margin
 from labse.search.exact_search import exact_search_both
 
@@ -45,7 +44,7 @@ _MININGS = {  # Their scoring and retrieval.
     "backward_cosine": ("absolute", "backward"),
     "margin_max": ("ratio", "max"),
 }
-_OTHER_MININGS = {  # Of these the details tell the best F1.
+_OTHER_MININGS = {  # The details report the best F1 of these.
     "cosine_intersection": ("absolute", "intersection"),
     "cosine_max": ("absolute", "max"),
     "forward_margin": ("ratio", "forward"),
@@ -57,137 +56,101 @@ _NUM_MISTAKES = 3  # of each kind, for each row
 NO_TRANSLATION = "(has no translation in the file)"
 
 
-@dataclasses.dataclass(frozen=True)
-class Mined:
-    """What one mining found, judged.
-
-    Attributes:
-      pairs: all candidates, the best first.
-      is_right: bool [p], whether each is gold.
-      num_kept: how many candidates the threshold of best F1 keeps.
-      is_found: bool [g], whether each gold pair is among those kept.
-    """
-
-    pairs: margin.Pairs
-    is_right: np.ndarray
-    num_kept: int
-    is_found: np.ndarray
-
-    @property
-    def is_right_kept(self) -> np.ndarray:
-        """Whether each candidate that is kept is gold: bool [num_kept]."""
-        return self.is_right[: self.num_kept]
-
-    @property
-    def threshold(self) -> float:
-        """The lowest score that is kept."""
-        return float(self.pairs.scores[self.num_kept - 1])
-
-    def at(self, num_kept: int) -> dict[str, float]:
-        """Precision, recall and F1 of the best so many candidates."""
-        num_right = int(self.is_right[:num_kept].sum())
-        return {
-            "precision": num_right / num_kept,
-            "recall": num_right / len(self.is_found),
-            "f1": 2 * num_right / (num_kept + len(self.is_found)),
-        }
-
-
 def evaluate(
     encode_fn: retrieval.EncodeFn,
-    folder: str | Path,
+    data: str | Path,
     languages: Sequence[str] = (),
 ) -> results.TaskResult:
-    """Judges the encoder on every pair of languages and split of the folder.
+    """Evaluates the encoder on every pair of languages and split of a folder.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim].
-      folder: with BUCC's files, see above.
-      languages: judge only these source languages.
-
-    Raises:
-      InputError: the folder, a file or an embedding is not as it must be.
+      data: a folder with BUCC's files, see above.
+      languages: evaluate only these source languages.
     """
-    paths, without_gold = bucc_files.find_sets(folder)
-    wanted = results.choose_languages(
-        languages, [bucc_files.source_language(path) for path in paths], folder
+    paths, without_gold = bucc_files.find_sets(data)
+    languages = results.choose_languages(
+        languages, list(map(bucc_files.source_language, paths)), data
     )
     sets = [
         bucc_files.read_set(path)
         for path in paths
-        if bucc_files.source_language(path) in wanted
+        if bucc_files.source_language(path) in languages
     ]
     embeddings = retrieval.TextEmbeddings(
         encode_fn,
         (text for each in sets for text in (*each.sources, *each.targets)),
     )
     splits = sorted({each.split for each in sets})
-    names = [
-        each.pair if len(splits) == 1 else f"{each.pair} {each.split}"
-        for each in sets
-    ]
-    judged = [
-        _judge(embeddings, name, each)
-        for name, each in zip(names, sets, strict=True)
-    ]
+    groups: dict[str, list[str]] = {split: [] for split in splits}
+    rows, curves, row_names = [], [], {}
+    for each in sets:
+        name = each.pair if len(splits) == 1 else f"{each.pair} {each.split}"
+        groups[each.split].append(name)
+        if each.split == "training":  # As in the paper.
+            row_names[each.pair] = name
+        row, curve = _evaluate_set(embeddings, name, each)
+        rows.append(row)
+        curves.append(curve)
     explanation = (
         "The translations among the sentences of two files must be mined: "
         "nearest neighbours above the threshold that gives the best F1 on the "
         "gold pairs."
     )
     if without_gold:
-        explanation += f" Without gold, not judged: {', '.join(without_gold)}."
+        explanation += (
+            f" Not evaluated for lack of gold: {', '.join(without_gold)}."
+        )
     return results.TaskResult(
         TASK,
         explanation,
-        [row for row, _, _ in judged],
+        rows,
         MAIN,
-        groups={
-            split: [
-                name
-                for name, each in zip(names, sets, strict=True)
-                if each.split == split
-            ]
-            for split in (splits if len(splits) > 1 else [])
-        },
-        mistakes=[each for _, mistakes, _ in judged for each in mistakes],
-        curves=[curve for _, _, curve in judged],
+        groups=groups if len(splits) > 1 else {},
+        curves=curves,
+        published=published.bucc(row_names),
     )
 
 
-def _judge(
+def _evaluate_set(
     embeddings: retrieval.TextEmbeddings, name: str, data: MiningSet
-) -> tuple[results.Row, list[results.Mistake], results.Curve]:
+) -> tuple[results.Row, results.Curve]:
     sources, targets = embeddings(data.sources), embeddings(data.targets)
     forward, backward = _search(sources, targets)
     mined = {
-        mining: _mine(data, forward, backward, *how)
+        mining: bucc_mining.mine(data, forward, backward, *how)
         for mining, how in {**_MININGS, **_OTHER_MININGS}.items()
     }
     main = mined["forward_cosine"]
+    cosines = _cosines(sources[data.gold[:, 0]], targets[data.gold[:, 1]])
     row = results.Row(
         name,
         {
             f"{mining}_{figure}": value
             for mining in _MININGS
-            for figure, value in _figures(mined[mining]).items()
+            for figure, value in bucc_mining.figures(mined[mining]).items()
         },
         num_items=len(data.gold),
-        details=_details(data, mined),
+        details={
+            "num_source_texts": len(data.sources),
+            "num_target_texts": len(data.targets),
+            "thresholds": {each: mined[each].threshold for each in _MININGS},
+            "num_mined": {each: mined[each].num_kept for each in _MININGS},
+            "f1_of_other_minings": {
+                each: mined[each].at(mined[each].num_kept)["f1"]
+                for each in _OTHER_MININGS
+            },
+        },
+        mistakes=list(_mistakes(name, data, main, forward, cosines)),
     )
-    cosines = _cosines(sources[data.gold[:, 0]], targets[data.gold[:, 1]])
-    mistakes = list(_mistakes(name, data, main, forward, cosines))
-    return row, mistakes, _curve(name, main)
+    return row, _curve(name, main)
 
 
 def _search(
     sources: np.ndarray, targets: np.ndarray
 ) -> Iterator[margin.Neighbours]:
     """The neighbours of the sources and those of the targets."""
-    scores = 2 * len(sources) * len(targets)
-    with tqdm.tqdm(
-        total=scores, unit=" scores", unit_scale=True, delay=10
-    ) as bar:
+    total = 2 * len(sources) * len(targets)
+    with retrieval.progress_bar(total, "scores") as bar:
         found = exact_search_both(
             sources,
             targets,
@@ -198,81 +161,8 @@ def _search(
     return (margin.Neighbours(*each) for each in found)
 
 
-def _details(data: MiningSet, mined: dict[str, Mined]) -> dict[str, object]:
-    return {
-        "num_source_texts": len(data.sources),
-        "num_target_texts": len(data.targets),
-        "thresholds": {name: mined[name].threshold for name in _MININGS},
-        "num_mined": {name: mined[name].num_kept for name in _MININGS},
-        "f1_of_other_minings": {
-            name: mined[name].at(mined[name].num_kept)["f1"]
-            for name in _OTHER_MININGS
-        },
-    }
-
-
-def _mine(
-    data: MiningSet,
-    forward: margin.Neighbours,
-    backward: margin.Neighbours,
-    scoring: str,
-    retrieval_name: str,
-) -> Mined:
-    pairs = margin.retrieve(forward, backward, scoring, retrieval_name)
-    candidates = data.keys(pairs.sources, pairs.targets)
-    gold = data.keys(*data.gold.T)
-    is_right = np.isin(candidates, gold)
-    num_kept = best_cut(pairs.scores, is_right, len(gold))
-    return Mined(
-        pairs, is_right, num_kept, np.isin(gold, candidates[:num_kept])
-    )
-
-
-def best_cut(scores: np.ndarray, is_right: np.ndarray, num_gold: int) -> int:
-    """How many candidates to keep for the best F1.
-
-    Candidates of equal scores are kept or dropped together: only so can a
-    threshold tell them from the others.
-
-    Args:
-      scores: float [p], the best first; at least one.
-      is_right: bool [p], whether each candidate is gold.
-      num_gold: how many gold pairs there are, found or not.
-
-    Returns:
-      between 1 and p; the least of equally good ones.
-    """
-    is_last = np.append(scores[1:] != scores[:-1], True)  # of equal ones
-    num_kept = np.flatnonzero(is_last) + 1
-    num_right = np.cumsum(is_right)[is_last]
-    f1 = 2 * num_right / (num_kept + num_gold)
-    return int(num_kept[np.argmax(f1)])
-
-
-def _figures(mined: Mined) -> dict[str, statistics.Figure]:
-    num_wrong = int(np.sum(~mined.is_right_kept))
-    right, missed, wrong = range(3)
-    items = np.append(
-        np.where(mined.is_found, right, missed), np.full(num_wrong, wrong)
-    ).astype(np.uint8)
-
-    def precision(numbers: np.ndarray) -> float:
-        count = np.bincount(items[numbers], minlength=3)
-        return count[right] / max(count[right] + count[wrong], 1)
-
-    def f1(numbers: np.ndarray) -> float:
-        count = np.bincount(items[numbers], minlength=3)
-        return 2 * count[right] / (len(numbers) + count[right])
-
-    return {
-        "precision": statistics.resampled(precision, len(items)),
-        "recall": statistics.mean(mined.is_found),
-        "f1": statistics.resampled(f1, len(items)),
-    }
-
-
 def _curve(name: str, mined: Mined) -> results.Curve:
-    """Over thresholds at even distances, and the best one."""
+    """By threshold, evenly spaced, and the best one."""
     scores = mined.pairs.scores
     thresholds = np.union1d(
         np.linspace(scores[-1], scores[0], _NUM_CURVE_POINTS), mined.threshold
@@ -311,10 +201,11 @@ def _mistakes(
     gold_of_source: dict[int, int] = {}
     for gold, source in enumerate(data.gold[:, 0].tolist()):
         gold_of_source.setdefault(source, gold)
-    told = set(mined.pairs.sources[: mined.num_kept][mined.is_right_kept])
+    # Sources with a right pair, or with a mistake already.
+    done = set(mined.pairs.sources[: mined.num_kept][mined.is_right_kept])
     for rank in np.flatnonzero(~mined.is_right_kept)[:_NUM_MISTAKES]:
         source = int(mined.pairs.sources[rank])
-        told.add(source)
+        done.add(source)
         gold = gold_of_source.get(source)
         yield results.Mistake(
             name,
@@ -326,11 +217,11 @@ def _mistakes(
             else data.targets[data.gold[gold, 1]],
             float("nan") if gold is None else float(cosines[gold]),
         )
-    # A source of which another translation was mined is no mistake.
+    # A source with another translation that was mined is not a mistake.
     missed = [
         gold
         for gold in np.argsort(cosines, kind="stable")
-        if data.gold[gold, 0] not in told
+        if data.gold[gold, 0] not in done
     ]
     for gold in missed[:_NUM_MISTAKES]:
         source, target = data.gold[gold]

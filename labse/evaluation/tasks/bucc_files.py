@@ -9,8 +9,8 @@ de-en.training.en     id TAB sentence
 de-en.training.gold   id TAB id: the first language's, then the second's
 ```
 
-Texts are told apart, not ids: lines of one text are one candidate, since no
-encoder can tell them apart, and gold pairs of the same texts are one pair.
+Texts count, not ids: lines of one text are one candidate, since no encoder can
+distinguish them, and gold pairs of the same texts are one pair.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ def find_sets(folder: str | Path) -> tuple[list[Path], list[str]]:
 
     Returns:
       the paths of the gold files, sorted by name, and the names of sets such
-      as "de-en.test" that have text but no gold, as the task's own test set.
+      as "de-en.test" that have text but no gold, like the task's test set.
 
     Raises:
       InputError: there is no gold file, or two of one name.
@@ -73,7 +73,7 @@ def find_sets(folder: str | Path) -> tuple[list[Path], list[str]]:
             if name["set"] in gold:
                 raise InputError(
                     "A set of BUCC's files must be in one folder. Received: "
-                    f"{gold[name['set']]} and {path}. Take one away."
+                    f"{gold[name['set']]} and {path}. Remove one."
                 )
             gold[name["set"]] = path
     if not gold:
@@ -83,7 +83,7 @@ def find_sets(folder: str | Path) -> tuple[list[Path], list[str]]:
             "sentence) and de-en.training.gold (id TAB id). Received: "
             f"{folder}, "
             f"{'with no .gold file' if folder.is_dir() else 'not a folder'}. "
-            "It is to be had from https://comparable.limsi.fr/bucc2018/."
+            "It is available from https://comparable.limsi.fr/bucc2018/."
         )
     names = {name["set"] for _, name in found if name}
     return list(gold.values()), sorted(names - set(gold))
@@ -98,8 +98,8 @@ def read_set(gold_path: Path) -> MiningSet:
     """Reads a gold file and the two files of text beside it.
 
     Raises:
-      InputError: a file is missing, is empty, is not UTF-8, has a line that is
-        not two fields or an id twice, or gold names an id that is not there.
+      InputError: a file is missing, empty or not UTF-8, a line does not have
+        two fields, an id is repeated, or gold names an unknown id.
     """
     name = _FILE_NAME.fullmatch(gold_path.name)
     source_path = gold_path.with_suffix(f".{name['source']}")
@@ -137,9 +137,9 @@ def _read_texts(path: Path) -> tuple[dict[str, int], list[str]]:
     for line, (name, text) in enumerate(_read_fields(path), start=1):
         if name in rows:
             raise InputError(
-                f"{path}:{line}: an id must stand once in a file. "
+                f"{path}:{line}: an id must occur once in a file. "
                 f"Received: {name!r}, which line {list(rows).index(name) + 1} "
-                "has too. Take one of the two out."
+                "has too. Remove one of the two."
             )
         rows[name] = numbers.setdefault(text, len(numbers))
     return rows, list(numbers)
@@ -160,7 +160,7 @@ def _read_fields(path: Path) -> Iterator[tuple[str, str]]:
             raise InputError(
                 f"{path}:{number}: a line must be an id, a tab and "
                 f"{'an id' if path.suffix == '.gold' else 'a sentence'}. "
-                f"Received: {line[:80]!r}. Mend the line or take it out."
+                f"Received: {line[:80]!r}. Correct or remove the line."
             )
         yield name, rest
     if not number:

@@ -9,106 +9,106 @@ The data is a file of pairs of any format of docs/file_formats.md. The row
 
 A query is a distinct string, so that a string held out with two translations
 counts once; a match is right if the file holds it as a pair of these languages.
-The average is over the languages with at least `min_pairs` strings: a share of
-ten strings says little.
+The average is over the languages with at least `min_pairs` strings: an accuracy
+on ten strings means little.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from labse.errors import InputError
-from labse.evaluation import results, retrieval, statistics
+from labse.evaluation import examples, results, retrieval, statistics
 from labse.files.pairs import PairFiles
 from labse.files.reading import ReadOptions
 
 TASK = "pairs"
 MIN_PAIRS = 30
 
-Pair = tuple[str, str]
-
 
 def evaluate(
     encode_fn: retrieval.EncodeFn,
-    path: str | Path,
+    data: str | Path,
     languages: Sequence[str] = (),
     min_pairs: int = MIN_PAIRS,
     options: ReadOptions | None = None,
 ) -> results.TaskResult:
-    """Judges the encoder on every language of the file.
+    """Evaluates the encoder on every language of the file.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim].
-      path: the held-out pairs: a file or a glob.
-      languages: judge only these target languages. The source strings of all
-        the others stay candidates.
+      data: the held-out pairs: a file or a glob.
+      languages: evaluate only these target languages. The source strings of
+        all the others stay candidates.
       min_pairs: languages with fewer distinct strings are not counted in the
         average.
-      options: what the file does not say by itself.
+      options: how the file is read, see `ReadOptions`.
 
     Raises:
       InputError: the file or an embedding is not as it must be, or no language
         has `min_pairs` strings.
     """
-    groups = read_pairs(path, options)
+    groups = read_pairs(data, options)
     candidates: dict[str, dict[str, None]] = {}
     for (source_language, _), rows in groups.items():
         candidates.setdefault(source_language, {}).update(
             dict.fromkeys(source for source, _ in rows)
         )
     wanted = results.choose_languages(
-        languages, [language for _, language in groups], path
+        languages, [language for _, language in groups], data
     )
-    judged = {key: rows for key, rows in groups.items() if key[1] in wanted}
-    most = max(len({target for _, target in rows}) for rows in judged.values())
+    evaluated = {key: rows for key, rows in groups.items() if key[1] in wanted}
+    most = max(
+        len({target for _, target in rows}) for rows in evaluated.values()
+    )
     if most < min_pairs:
         raise InputError(
-            f"{path}: a language counts in the average from {min_pairs} "
-            f"distinct strings on, and none has so many. Received: at most "
-            f"{most}. Hold out more pairs, or lower --min_pairs."
+            f"{data}: a language counts in the average if it has at least "
+            f"{min_pairs} distinct strings, and none has. Received: at most "
+            f"{most}. Hold out more pairs, or lower min_pairs."
         )
     embeddings = retrieval.TextEmbeddings(
         encode_fn,
         [
             *(text for texts in candidates.values() for text in texts),
-            *(target for rows in judged.values() for _, target in rows),
+            *(target for rows in evaluated.values() for _, target in rows),
         ],
     )
-    found = [
-        _judge(embeddings, key, rows, candidates[key[0]], min_pairs)
-        for key, rows in sorted(judged.items(), key=lambda item: item[0][::-1])
+    rows = [
+        _evaluate_language(
+            embeddings, key, evaluated[key], candidates[key[0]], min_pairs
+        )
+        for key in sorted(evaluated, key=lambda key: key[::-1])
     ]
     return results.TaskResult(
         TASK,
         "Each held-out string must find its translation: among all held-out "
         f"source strings ({sum(map(len, candidates.values())):,}), and back "
         "among the held-out strings of its language.",
-        [row for row, _ in found],
+        rows,
         "target_to_source",
-        mistakes=[mistake for _, mistakes in found for mistake in mistakes],
-        neighbours=results.find_neighbours(
+        neighbours=examples.neighbour_examples(
             embeddings,
             [
                 (source, target, language)
-                for (_, language), rows in judged.items()
+                for (_, language), rows in evaluated.items()
                 for source, target in rows
             ],
         ),
     )
 
 
-def _judge(
+def _evaluate_language(
     embeddings: retrieval.TextEmbeddings,
     key: tuple[str, str],
-    pairs: list[Pair],
+    pairs: list[tuple[str, str]],
     sources: dict[str, None],
     min_pairs: int,
-) -> tuple[results.Row, list[results.Mistake]]:
+) -> results.Row:
     name = "-".join(key)
     to_source = retrieval.match_distinct(
         embeddings, retrieval.backwards(pairs), sources
     )
     to_target = retrieval.match_distinct(embeddings, pairs)
-    row = results.Row(
+    return results.Row(
         name,
         {
             "target_to_source": _accuracy(to_source),
@@ -117,8 +117,8 @@ def _judge(
         len(to_source),
         counted=len(to_source) >= min_pairs,
         details={"source_language": key[0], "target_language": key[1]},
+        mistakes=examples.retrieval_mistakes(name, to_source),
     )
-    return row, results.retrieval_mistakes(name, to_source)
 
 
 def _accuracy(matches: Sequence[retrieval.Match]) -> statistics.Figure:
@@ -127,17 +127,17 @@ def _accuracy(matches: Sequence[retrieval.Match]) -> statistics.Figure:
 
 def read_pairs(
     path: str | Path, options: ReadOptions | None = None
-) -> dict[tuple[str, str], list[Pair]]:
+) -> dict[tuple[str, str], list[tuple[str, str]]]:
     """(source language, target language) -> its (source, target) pairs.
 
     Args:
       path: file of pairs, or a glob.
-      options: what the file does not say by itself.
+      options: how the file is read, see `ReadOptions`.
 
     Raises:
       InputError: there is no such file, or it breaks a rule.
     """
-    groups: dict[tuple[str, str], list[Pair]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for pair in PairFiles([path], options):
         key = (pair.source_language, pair.target_language)
         groups.setdefault(key, []).append((pair.source, pair.target))

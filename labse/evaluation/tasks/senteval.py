@@ -1,8 +1,8 @@
 """SentEval: how much do frozen embeddings know that a linear classifier needs?
 
 The paper's Table 4 and Conneau and Kiela 2018 (https://arxiv.org/abs/1803.05449)
-with SentEval's own protocol on scikit-learn; BUILD_NOTES.md says where we
-differ from it and why:
+with SentEval's own protocol on scikit-learn; docs/design/ lists where
+we differ from it and why:
 
 * MR, CR, SUBJ, MPQA: ten-fold cross-validation, the strength of the
   regularisation chosen by ten folds inside each training part;
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from labse.errors import InputError
-from labse.evaluation import results, retrieval, statistics
+from labse.evaluation import published, results, retrieval, statistics
 from labse.evaluation.tasks import senteval_files
 
 TASK = "senteval"
@@ -37,7 +37,7 @@ _MOST_MISTAKES = 3
 
 @dataclasses.dataclass(frozen=True)
 class _Answers:
-    """What the classifier said of the items of the test.
+    """The classifier's answers on the items of the test.
 
     Attributes:
       probabilities: float [n, classes].
@@ -59,10 +59,10 @@ class _Answers:
 def evaluate(
     encode_fn: retrieval.EncodeFn, data: str | Path
 ) -> results.TaskResult:
-    """Judges the encoder on every data set that the folder holds.
+    """Evaluates the encoder on every data set that the folder holds.
 
     Args:
-      encode_fn: list of n texts -> float32 [n, dim]. The vectors are taken as
+      encode_fn: list of n texts -> float32 [n, dim]. The vectors are used as
         they are: SentEval neither centres nor scales them.
       data: the folder, see above.
 
@@ -82,24 +82,18 @@ def evaluate(
             for text in texts
         ),
     )
-    rows, mistakes = [], []
-    for name, parts in sets.items():
-        features = {
-            part: (_features(embeddings, examples.texts), examples.labels)
-            for part, examples in parts.items()
-        }
-        answers = _classify(name, features)
-        rows.append(_row(name, answers))
-        mistakes += _mistakes(name, parts["test"].texts, answers)
     missing = [name for name in senteval_files.NAMES if name not in sets]
     return results.TaskResult(
         TASK,
         "A logistic regression on frozen embeddings must name the class of "
         "each sentence."
         + (f" Not in {data}: {', '.join(missing)}." if missing else ""),
-        rows,
+        [
+            _evaluate_set(embeddings, name, parts)
+            for name, parts in sets.items()
+        ],
         "accuracy",
-        mistakes=mistakes,
+        published=[published.SENTEVAL],
     )
 
 
@@ -124,22 +118,37 @@ def _features(
     return np.concatenate([np.abs(first - second), first * second], axis=1)
 
 
-def _row(name: str, answers: _Answers) -> results.Row:
+def _evaluate_set(
+    embeddings: retrieval.TextEmbeddings,
+    name: str,
+    parts: dict[str, senteval_files.Examples],
+) -> results.Row:
+    answers = _classify(
+        name,
+        {
+            part: (_features(embeddings, examples.texts), examples.labels)
+            for part, examples in parts.items()
+        },
+    )
     right = answers.predicted == answers.labels
     details: dict[str, object] = {"strengths": answers.strengths}
     if answers.fold_accuracies:
-        # SentEval's own figure; ours counts each item alike, and the folds
+        # SentEval's own figure; ours weighs each item the same, and the folds
         # differ by an item.
         details["mean_of_folds"] = float(np.mean(answers.fold_accuracies))
     if name == "MRPC":
         details["f1"] = f1(answers.labels, answers.predicted).metrics()
     return results.Row(
-        name, {"accuracy": statistics.mean(right)}, len(right), details=details
+        name,
+        {"accuracy": statistics.mean(right)},
+        len(right),
+        details=details,
+        mistakes=_mistakes(name, parts["test"].texts, answers),
     )
 
 
 def f1(labels: np.ndarray, predicted: np.ndarray) -> statistics.Figure:
-    """F1 of class 1, int [n] against int [n]; 0 where nothing is of it."""
+    """F1 of class 1, int [n] against int [n]; 0 where no item is of it."""
 
     def statistic(rows: np.ndarray) -> float:
         wanted, found = labels[rows] == 1, predicted[rows] == 1
@@ -152,7 +161,7 @@ def f1(labels: np.ndarray, predicted: np.ndarray) -> statistics.Figure:
 def _mistakes(
     name: str, texts: Sequence[tuple[str, ...]], answers: _Answers
 ) -> list[results.Mistake]:
-    """The wrong answers that the classifier was surest of."""
+    """The wrong answers of the highest probabilities."""
     labels = senteval_files.LABELS[name]
     probabilities, predicted = answers.probabilities, answers.predicted
     wrong = np.flatnonzero(predicted != answers.labels)
@@ -176,8 +185,8 @@ _Labelled = tuple[np.ndarray, np.ndarray]  # [n, dim] and int64 [n]
 def _classify(name: str, parts: dict[str, _Labelled]) -> _Answers:
     from threadpoolctl import threadpool_limits
 
-    # The products are small: a second thread of BLAS gains little and, where
-    # another program has the core, waits for it at several times the cost.
+    # The products are small: a second thread of BLAS gains little, and waiting
+    # for a core that another program uses costs several times as much.
     with threadpool_limits(1):
         return _classify_in_one_thread(name, parts)
 
@@ -224,7 +233,7 @@ def _folds(
 def _best_strength(
     strengths: Sequence[float], splits: Sequence | Iterator
 ) -> float:
-    """The C of the highest mean accuracy, of equal ones the first.
+    """The C of the highest mean accuracy; of equal ones the first.
 
     SentEval rounds the means to 0.01 %, which makes more of them equal.
     """
@@ -242,13 +251,13 @@ def _fitted(
     """The same classifier, fitted with each C in turn.
 
     Each fit starts from the one before. The loss has one minimum and each fit
-    goes on until it is there, so that the start changes the time only.
+    runs until it is reached, so the start changes only the time.
     """
     from sklearn.linear_model import LogisticRegression
 
-    # Newton's method is there in two or three steps; lbfgs, SentEval's choice
-    # by default, takes many and stops short of the minimum (BUILD_NOTES.md).
-    # But Newton knows six classes from scikit-learn 1.6 on only.
+    # Newton's method converges in two or three steps; lbfgs, SentEval's
+    # default, takes many and stops short of the minimum (docs/design/). But
+    # before scikit-learn 1.6 Newton's method has two classes only.
     two = len(np.unique(labels)) == 2
     model = LogisticRegression(
         solver="newton-cholesky" if two else "lbfgs", tol=1e-6, warm_start=True
@@ -259,11 +268,7 @@ def _fitted(
 
 
 def _fit(model, features: np.ndarray, labels: np.ndarray) -> None:
-    """Fits until the minimum is reached.
-
-    Raises:
-      InputError: it is not reached.
-    """
+    """Fits until the minimum is reached; raises InputError if it is not."""
     from scipy.linalg import LinAlgWarning
     from sklearn.exceptions import ConvergenceWarning
 
@@ -282,5 +287,5 @@ def _fit(model, features: np.ndarray, labels: np.ndarray) -> None:
         "The logistic regression on the embeddings did not converge. "
         f"Received: {len(features)} vectors, the largest component "
         f"{np.abs(features).max():g}. Scale the embeddings to unit length. "
-        f"scikit-learn says: {problem}"
+        f"scikit-learn's message: {problem}"
     ) from problem

@@ -7,7 +7,7 @@ MR/rt-polarity.pos .neg             film reviews, a sentence a line
 CR/custrev.pos .neg                 product reviews, likewise
 SUBJ/subj.objective .subjective     reviews against plots, likewise
 MPQA/mpqa.pos .neg                  opinions, a phrase a line
-TREC/train_5500.label TREC_10.label what a question asks for, of six kinds:
+TREC/train_5500.label TREC_10.label kinds of questions, of six classes:
                                     "LABEL:kind question"
 SST2/sentiment-train -dev -test     film reviews (phrases in train):
                                     "sentence TAB 0 or 1"; SST/binary/ will do
@@ -18,10 +18,10 @@ MRPC/msr_paraphrase_train.txt and
 ```
 
 Texts are UTF-8. The sets that SentEval reads as latin-1 may instead be in
-windows-1252, which they were published in and of which latin-1's letters are a
-part. As in SentEval, words are set apart by single spaces, an empty line of the
-first four is an item (CR and MPQA hold some; its text is "."), and items are
-sorted by their number of words, then by label: the folds depend on the order.
+windows-1252, in which they were published and which includes latin-1's letters.
+As in SentEval, words are separated by single spaces, an empty line of the first
+four is an item (CR and MPQA hold some; its text is "."), and items are sorted
+by their number of words, then by label: the folds depend on the order.
 """
 
 import dataclasses
@@ -32,10 +32,10 @@ import numpy as np
 from labse.errors import InputError
 from labse.files.lines import decode_line, read_lines
 
-# In each class: so many that each fold of each training part has one.
+# Of each class: enough for each fold of each training part to have one.
 _LEAST_OF_CLASS = 12
 
-# The file of label 0 and that of label 1; SentEval has it so in SUBJ too.
+# The file of label 0 and that of label 1, in SUBJ too as in SentEval.
 TWO_FILES = {
     "MR": ("rt-polarity.neg", "rt-polarity.pos"),
     "CR": ("custrev.neg", "custrev.pos"),
@@ -79,12 +79,12 @@ class Examples:
 
 
 def read_sets(data: str | Path) -> dict[str, dict[str, Examples]]:
-    """By the name of each data set that is there its "train", "dev", "test".
+    """The "train", "dev" and "test" of each data set in the folder, by name.
 
     MR, CR, SUBJ and MPQA have "test" only.
 
     Raises:
-      InputError: none is there, a file is missing or not as it must be.
+      InputError: there is no data set, a file is missing or not as it must be.
     """
     sets = {}
     for name in NAMES:
@@ -95,7 +95,7 @@ def read_sets(data: str | Path) -> dict[str, dict[str, Examples]]:
     if not sets:
         what = "a folder without one" if Path(data).is_dir() else "not a folder"
         raise InputError(
-            "SentEval's data are a folder with a folder for each data set, "
+            "SentEval's data is a folder with a folder for each data set, "
             f"such as MR: {', '.join(NAMES)}. Received: {data}, {what}. In "
             "SentEval's own copy it is data/downstream."
         )
@@ -123,8 +123,8 @@ def _read_set(folder: Path, name: str) -> dict[str, Examples]:
             ]
             for part, file in _SPLITS[name].items()
         }
-    to_learn_from = parts.get("train", parts["test"])
-    _check_classes(folder, name, [label for _, label in to_learn_from])
+    training = parts.get("train", parts["test"])
+    _check_classes(folder, name, [label for _, label in training])
     return {part: _sort(items) for part, items in parts.items()}
 
 
@@ -150,8 +150,8 @@ def _check_classes(folder: Path, name: str, labels: list[int]) -> None:
             for label, count in zip(LABELS[name], counts, strict=True)
         )
         raise InputError(
-            f"{folder}: to learn from, each class must have {_LEAST_OF_CLASS} "
-            f"sentences at least. Received: {received}."
+            f"{folder}: for training, each class must have at least "
+            f"{_LEAST_OF_CLASS} sentences. Received: {received}."
         )
 
 
@@ -196,8 +196,8 @@ def _read_lines(path: Path, name: str) -> list[tuple[int, str]]:
     """The lines with their numbers; without MRPC's header."""
     if not path.is_file():
         raise InputError(
-            f"{path} is missing: {name} needs all of its files. Take the "
-            f"folder {path.parent} away to leave {name} out."
+            f"{path} is missing: {name} needs all of its files. Remove the "
+            f"folder {path.parent} to leave {name} out."
         )
     lines = [(number, line) for number, _, line in read_lines(path)]
     if name == "MRPC":

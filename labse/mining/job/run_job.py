@@ -116,7 +116,9 @@ def run_job(
     probability = kept.threshold.calibration
     if probability is not None:
         path = Path(f"{os.fspath(out)}.precision.json")
-        precision_plot.write(probability, path, kept.threshold.min_score)
+        precision_plot.write_calibration(
+            probability, path, kept.threshold.min_score
+        )
         probability = probability.probability
     # The manifest comes first: by it a killed job knows the pairs as its own.
     _write_manifest(job, selection, kept.summary)

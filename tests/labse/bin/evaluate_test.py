@@ -1,4 +1,7 @@
+import inspect
 import json
+import pathlib
+import re
 import sys
 import types
 
@@ -8,7 +11,8 @@ import pytest
 import labse
 from labse.bin import evaluate
 from labse.bin.flags import program
-from labse.evaluation import results, statistics
+from labse.evaluation import results, statistics, task_table, tasks
+from labse.evaluation.task_table import TASKS
 
 _TABLE = """source\ttarget\tsource_language\ttarget_language
 dog\tHund\ten\tde
@@ -35,8 +39,8 @@ class _Model:
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What labse.load was asked for; it gives the planted model."""
+def loads(monkeypatch):
+    """The arguments of calls of labse.load, which returns the planted model."""
     calls = []
 
     def load(path, compute_dtype):
@@ -59,7 +63,20 @@ def _run(*arguments):
     return program.run(evaluate, list(map(str, arguments)), "labse evaluate")
 
 
-def test_one_of_several_n_way_sets(asked, tmp_path, capsys):
+def test_every_task_is_in_the_help(capsys):
+    assert _run("--help") == 0
+    text = capsys.readouterr().out
+    folder = pathlib.Path(tasks.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")}
+    for name, task in TASKS.items():
+        assert re.search(rf"^  {name} +{re.escape(task.data)}", text, re.M)
+        assert name in modules
+        arguments = inspect.signature(task_table.evaluator(name)).parameters
+        assert list(arguments)[:2] == ["encode_fn", "data"]
+        assert set(arguments) == {"encode_fn", "data", *task.options}
+
+
+def test_one_of_several_n_way_sets(loads, tmp_path, capsys):
     data = tmp_path / "data"
     data.mkdir()
     for name, text in (
@@ -73,14 +90,14 @@ def test_one_of_several_n_way_sets(asked, tmp_path, capsys):
     assert _run(*arguments) == 2
     message = capsys.readouterr().err
     assert "test.* (de, en); train.* (de, en, fr). Choose one with" in message
-    assert not asked
+    assert not loads
     assert _run(*arguments, "--file_set=test.*") == 0
     [model] = json.loads((out / "metrics.json").read_text())["models"]
     rows = {row["name"]: row["num_items"] for row in model["rows"]}
     assert rows == {"de-en": 2, "en-de": 2}
 
 
-def test_pairs_of_a_run_with_its_curve(asked, table, tmp_path, capsys):
+def test_pairs_of_a_run_with_its_curve(loads, table, tmp_path, capsys):
     run = tmp_path / "run"
     run.mkdir()
     (run / "history.jsonl").write_text('{"step": 77, "loss": 1.5}\n')
@@ -89,7 +106,7 @@ def test_pairs_of_a_run_with_its_curve(asked, table, tmp_path, capsys):
         *(f"--out={run}", "--min_pairs=2", "--compute_dtype=bfloat16"),
     )
     assert code == 0
-    assert asked == [(str(run), "bfloat16")]
+    assert loads == [(str(run), "bfloat16")]
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["task"] == "pairs" and metrics["data"] == str(table)
     [mine] = metrics["models"]
@@ -106,7 +123,7 @@ def test_pairs_of_a_run_with_its_curve(asked, table, tmp_path, capsys):
     assert f"Wrote {run / 'metrics.json'} and {run / 'report.html'}." in out
 
 
-def test_tatoeba_of_a_model_without_history(asked, tmp_path):
+def test_tatoeba_of_a_model_without_history(loads, tmp_path):
     for name, lines in {"deu": "Hund\nKatze\n", "eng": "dog\ncat\n"}.items():
         (tmp_path / f"tatoeba.deu-eng.{name}").write_text(lines)
     out = tmp_path / "new" / "folder"
@@ -122,7 +139,7 @@ def test_tatoeba_of_a_model_without_history(asked, tmp_path):
     assert "<svg" not in (out / "report.html").read_text(encoding="utf-8")
 
 
-def test_history_of_another_folder(asked, table, tmp_path):
+def test_history_of_another_folder(loads, table, tmp_path):
     history = tmp_path / "elsewhere.jsonl"
     history.write_text('{"step": 1234, "loss": 1.5}\n')
     arguments = [
@@ -135,18 +152,18 @@ def test_history_of_another_folder(asked, table, tmp_path):
 
 
 def test_mistakes_are_found_before_a_model_is_loaded(
-    asked, table, tmp_path, capsys
+    loads, table, tmp_path, capsys
 ):
     good = ["--model=m", "--task=pairs", f"--data={table}", f"--out={tmp_path}"]
     cases = [
         (
             [*good[:3], f"--out={table}"],
-            "--out must be a folder. Received a fi",
+            "out must be a folder. Received a fi",
         ),
         ([*good[:2], good[3], "--data=absent.tsv"], "No file matches 'absent."),
         (
             ["--model=m", "--task=sts", "--data=absent", good[3]],
-            "--data must be there",
+            "--data must exist",
         ),
         ([*good, "--history=absent"], "--history must be a run's history"),
         ([good[0], "--task=mteb", *good[2:]], "--task must be one of tatoeba"),
@@ -157,21 +174,28 @@ def test_mistakes_are_found_before_a_model_is_loaded(
         ([*good, f"--out={tmp_path}"], "--out takes one value. Received it 2"),
         ([*good, "--model=m"], "--model names one twice: m, m"),
         (good[1:], "--model"),
+        (
+            ["--model=m", "--task=sts", *good[2:], "--languages=de"],
+            "--languages is a flag of tatoeba, n_way, bucc, pairs. Received it "
+            "with --task=sts",
+        ),
+        ([*good, "--pool=en=f"], "--pool is a flag of n_way."),
+        ([f"--model={n}" for n in range(5)] + good[1:], "at most 4 models"),
     ]
     for arguments, message in cases:
         assert _run(*arguments) == program.USAGE_EXIT_CODE
         assert message in capsys.readouterr().err
-    assert asked == []
+    assert loads == []
 
 
-def test_error_of_the_data_is_one_line(asked, table, capsys, tmp_path):
+def test_error_of_the_data_is_one_line(loads, table, capsys, tmp_path):
     code = _run(
         *("--model=m", "--task=pairs", f"--data={table}", f"--out={tmp_path}")
     )
     assert code == program.USAGE_EXIT_CODE
     [line] = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("labse evaluate: ") and "lower --min_pairs" in line
-    assert asked == []
+    assert line.startswith("labse evaluate: ") and "lower min_pairs" in line
+    assert loads == []
     assert not (tmp_path / "metrics.json").exists()
 
 
@@ -189,7 +213,7 @@ def own_task(encode_fn, data):
     )
 
 
-def test_an_encoder_and_a_task_of_ones_own(asked, table, tmp_path, monkeypatch):
+def test_an_encoder_and_a_task_of_ones_own(loads, table, tmp_path, monkeypatch):
     module = types.ModuleType("own_module")
     module.encoder, module.task = own_encoder, own_task
     monkeypatch.setitem(sys.modules, "own_module", module)
@@ -205,10 +229,10 @@ def test_an_encoder_and_a_task_of_ones_own(asked, table, tmp_path, monkeypatch):
         for model in metrics["models"]
     ]
     assert values == [0.5, 0.5]
-    assert asked == [("m", "float32")]
+    assert loads == [("m", "float32")]
 
 
-def test_embeddings_are_kept(asked, table, tmp_path, monkeypatch, capsys):
+def test_embeddings_are_kept(loads, table, tmp_path, monkeypatch, capsys):
     arguments = [
         *("--model=m", "--task=pairs", f"--data={table}", "--min_pairs=1"),
         *(f"--out={tmp_path / 'out'}", f"--cache={tmp_path / 'cache'}"),

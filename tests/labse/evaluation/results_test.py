@@ -1,10 +1,9 @@
 import dataclasses
 import json
 
-import numpy as np
 import pytest
 
-from labse.evaluation import results, retrieval, statistics
+from labse.evaluation import results, statistics
 
 
 def _row(name, there, back, items=4, counted=True):
@@ -33,7 +32,7 @@ def result():
     ]
     return results.TaskResult(
         "pairs",
-        "What was asked.",
+        "What is measured.",
         rows,
         "target_to_source",
         groups={"big": ["de"]},
@@ -45,8 +44,8 @@ def test_metrics_have_the_documented_schema(result, tmp_path):
     better = dataclasses.replace(
         result, rows=[_row("de", 4, 4), *result.rows[1:]]
     )
-    judged = {"runs/mine": result, "runs/better": better}
-    results.write_metrics(path, "heldout.tsv", judged)
+    by_model = {"runs/mine": result, "runs/better": better}
+    results.write_metrics(path, "heldout.tsv", by_model)
     metrics = json.loads(path.read_text(encoding="utf-8"))
     assert metrics["schema_version"] == 2
     assert (metrics["task"], metrics["data"]) == ("pairs", "heldout.tsv")
@@ -68,8 +67,8 @@ def test_metrics_have_the_documented_schema(result, tmp_path):
 
 
 def test_every_name_of_the_schema_is_documented(result):
-    judged = {"m": result, "n": dataclasses.replace(result)}
-    metrics = results.metrics("d", judged)
+    by_model = {"m": result, "n": dataclasses.replace(result)}
+    metrics = results.metrics("d", by_model)
     names = {*metrics, *metrics["models"][1], *metrics["models"][0]["rows"][0]}
     names |= {"num_rows", "value", "low", "high", "details"}
     undocumented = [name for name in names if name not in results.__doc__]
@@ -81,20 +80,11 @@ def test_a_group_without_rows_is_left_out(result):
     assert list(result.averages()) == ["all"]
 
 
-def test_mistakes_are_the_surest_wrong_matches():
-    def match(score, found):
-        return retrieval.Match("q", found, 0, score, "right", 0.1)
-
-    matches = [match(0.2, "b"), match(0.9, "right"), match(0.8, "c")]
-    found = results.retrieval_mistakes("de", matches, most=1)
-    assert found == [results.Mistake("de", "q", "c", 0.8, "right", 0.1)]
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(result, tmp_path):
     path = tmp_path / "metrics.json"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError):
-        results.write_text(path, "a lone surrogate \ud800")
+        results.write_metrics(path, "a lone surrogate \ud800", {"m": result})
     assert path.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -106,43 +96,3 @@ def test_summary(result):
     assert lines[4].startswith("  target_to_source                75.0 (")
     assert lines[-2] == "  best target_to_source          fr 100.0, de 50.0"
     assert lines[-1] == "  worst target_to_source         fr 100.0, de 50.0"
-
-
-def test_neighbours_of_a_phrase():
-    vectors = {
-        **{"the red house": [1, 0], "ok": [0, 1]},
-        **{"das rote Haus": [1, 0.1], "la maison rouge": [1, 0.2]},
-        **{"oui": [1, 0.3], "gut": [0, 1]},
-    }
-    embeddings = retrieval.TextEmbeddings(
-        lambda texts: np.array([vectors[text] for text in texts]), vectors
-    )
-    [example] = results.find_neighbours(
-        embeddings,
-        [
-            ("the red house", "das rote Haus", "de"),
-            ("the red house", "la maison rouge", "fr"),
-            ("ok", "oui", "fr"),
-            ("ok", "gut", "de"),
-        ],
-    )
-    assert example.query == "the red house"  # "ok" is no phrase
-    assert [
-        (text, language, right) for text, language, _, right in example.found
-    ] == [
-        ("das rote Haus", "de", True),
-        ("la maison rouge", "fr", True),
-        ("oui", "fr", False),
-        ("gut", "de", False),
-    ]
-    # cos((1, 0), (1, 0.1)) = 1 / sqrt(1.01)
-    assert example.found[0][2] == pytest.approx(1 / 1.01**0.5, abs=1e-6)
-
-
-def test_neighbours_where_there_is_no_phrase():
-    embeddings = retrieval.TextEmbeddings(
-        lambda texts: np.ones([len(texts), 2]), ["ok", "gut"]
-    )
-    [example] = results.find_neighbours(embeddings, [("ok", "gut", "de")])
-    assert example.query == "ok"
-    assert [found[0] for found in example.found] == ["gut"]

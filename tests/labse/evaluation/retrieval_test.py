@@ -16,7 +16,7 @@ def test_nearest_worked_by_hand():
     # Cosines of (1, 0) with the candidates: 0.6, 1, 0, and of (0, 2): 0.8, 0, 1
     queries = np.array([[1, 0], [0, 2]], np.float32)
     candidates = np.array([[0.6, 0.8], [5, 0], [0, 0.1]], np.float32)
-    indices, scores = retrieval.nearest(queries, candidates, k=2)
+    indices, scores = exact_search.exact_search(queries, candidates, k=2)
     assert indices.dtype == np.int64 and scores.dtype == np.float32
     np.testing.assert_array_equal(indices, [[1, 0], [2, 0]])
     np.testing.assert_allclose(scores, [[1, 0.6], [1, 0.8]], atol=1e-7)
@@ -30,7 +30,7 @@ def test_nearest_equals_brute_force_whatever_the_blocks(monkeypatch, k, blocks):
     generator = np.random.default_rng(5)
     queries = generator.normal(size=(40, 16)).astype(np.float32)
     candidates = generator.normal(size=(101, 16)).astype(np.float32)
-    indices, scores = retrieval.nearest(queries, candidates, k)
+    indices, scores = exact_search.exact_search(queries, candidates, k)
     peer = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute")
     distances, expected = peer.fit(candidates).kneighbors(queries)
     np.testing.assert_array_equal(indices, expected)
@@ -43,7 +43,7 @@ def test_among_equal_scores_the_lowest_index_comes_first(monkeypatch, block):
     generator = np.random.default_rng(6)
     distinct = generator.normal(size=(9, 33)).astype(np.float32)
     candidates = np.concatenate([distinct, distinct, distinct])
-    indices, _ = retrieval.nearest(distinct, candidates, k=3)
+    indices, _ = exact_search.exact_search(distinct, candidates, k=3)
     rows = np.arange(9)
     np.testing.assert_array_equal(
         indices, np.stack([rows, rows + 9, rows + 18], axis=1)
@@ -60,7 +60,7 @@ def test_copies_of_one_vector_tie(num_queries, num_candidates, dimension):
     queries = generator.normal(size=(num_queries, dimension)).astype("f")
     vector = generator.normal(size=(1, dimension)).astype(np.float32)
     candidates = np.repeat(vector, num_candidates, axis=0)
-    indices, scores = retrieval.nearest(queries, candidates, k=3)
+    indices, scores = exact_search.exact_search(queries, candidates, k=3)
     np.testing.assert_array_equal(indices, [[0, 1, 2]] * num_queries)
     np.testing.assert_array_equal(scores[:, 0], scores[:, 2])
 
@@ -68,7 +68,7 @@ def test_copies_of_one_vector_tie(num_queries, num_candidates, dimension):
 def test_input_is_not_changed():
     vectors = np.array([[3, 4], [1, 0]], np.float32)
     before = vectors.copy()
-    retrieval.nearest(vectors, vectors, k=2)
+    exact_search.exact_search(vectors, vectors, k=2)
     np.testing.assert_array_equal(vectors, before)
 
 
@@ -83,26 +83,26 @@ def test_bad_embedding_is_named(value, what):
     with pytest.raises(
         InputError, match=f"row 3 of the candidate embeddings is {what} .1 of 5"
     ):
-        retrieval.nearest(good, bad)
+        exact_search.exact_search(good, bad)
     with pytest.raises(InputError, match="row 3 of the query embeddings"):
-        retrieval.nearest(bad, good)
+        exact_search.exact_search(bad, good)
 
 
 def test_one_nan_among_large_numbers_is_found():
     bad = np.full([2, 3], 7, np.float32)
     bad[1, 0] = np.nan
     with pytest.raises(InputError, match="row 1 of the query .* not finite"):
-        retrieval.nearest(bad, np.ones([1, 3], np.float32))
+        exact_search.exact_search(bad, np.ones([1, 3], np.float32))
 
 
 def test_shapes_are_checked():
     ones = np.ones([2, 3], np.float32)
     with pytest.raises(InputError, match=r"must be \[n, dim\].*shape \[3\]"):
-        retrieval.nearest(ones, ones[0])
+        exact_search.exact_search(ones, ones[0])
     with pytest.raises(InputError, match="Received 3 and 2 dimensions"):
-        retrieval.nearest(ones, ones[:, :2])
+        exact_search.exact_search(ones, ones[:, :2])
     with pytest.raises(InputError, match="candidates, 2. Received: 3"):
-        retrieval.nearest(ones, ones, k=3)
+        exact_search.exact_search(ones, ones, k=3)
 
 
 def test_each_distinct_text_is_encoded_once():

@@ -62,13 +62,13 @@ def test_the_last_line_needs_no_end(folder):
         ("gold", b"", "training.gold is empty: it must hold .* and an id a l"),
         ("de", b"de-1\tHund\nde-2 Katze\n", ":2: .*ed: 'de-2 Katze'"),
         ("de", b"de-1\tHund\n\nde-2\tVogel\n", ":2: .* Received: ''"),
-        ("en", b"en-1\t \n", r":1: .*: 'en-1\\t '. Mend the line or take"),
+        ("en", b"en-1\t \n", r":1: .*: 'en-1\\t '. Correct or remove"),
         ("en", b"\tdog\n", ":1: a line must be an id, a tab and a sentenc"),
         ("gold", b"de-1\n", ":1: a line must be an id, a tab and an id. R"),
         (
             "de",
             b"de-1\tHund\nde-2\tKatze\nde-1\tVogel\n",
-            ":3: an id must stand once .* 'de-1', which line 1 has too",
+            ":3: an id must occur once .* 'de-1', which line 1 has too",
         ),
         ("de", b"de-1\tHund\nde-2\t\xff\n", "training.de:2: .* UTF-8"),
         (
@@ -110,7 +110,7 @@ def test_finds_sets(folder):
 
 def test_finds_nothing(folder):
     (folder / "de-en.training.gold").unlink()
-    with pytest.raises(InputError, match="with no .gold file. It is to be had"):
+    with pytest.raises(InputError, match="with no .gold file. It is available"):
         bucc_files.find_sets(folder)
     with pytest.raises(InputError, match="nowhere, not a folder"):
         bucc_files.find_sets(folder / "nowhere")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
-from labse.evaluation import pool_search
+from labse.evaluation import pool_search, published
 from labse.evaluation.tasks import n_way
 
 # The second French line is near both English ones: e1 is nearer to it (0.7)
@@ -122,11 +122,11 @@ def test_pivot_and_languages(folder):
     assert names(languages=["de"], pivot="fr")[0] == ["de-fr", "fr-de"]
     # Without English and a pivot no pairs are special.
     assert names(languages=["de", "fr"]) == (["de-fr", "fr-de"], [])
-    with pytest.raises(InputError, match="--pivot .* it. There are: de, en"):
+    with pytest.raises(InputError, match="pivot .* it. There are: de, en"):
         names(pivot="it")
     with pytest.raises(InputError, match="Received: it. There are: de, en"):
         names(languages=["de", "it"])
-    with pytest.raises(InputError, match="two at least. Received: de of"):
+    with pytest.raises(InputError, match="at least two. Received: de of"):
         names(languages=["de"])
 
 
@@ -166,7 +166,7 @@ def test_bad_files(folder):
 
 def test_files_are_read_before_the_encoder_is_asked(folder):
     def encode(texts):
-        raise AssertionError("asked")
+        raise AssertionError("The encoder was called.")
 
     _write(folder, fr="chien\n\n")
     with pytest.raises(InputError, match=r"test\.fr:2: .* empty line"):
@@ -175,7 +175,7 @@ def test_files_are_read_before_the_encoder_is_asked(folder):
         n_way.evaluate(
             encode, folder, ["de", "en"], pools={"en": folder / "pool.en"}
         )
-    with pytest.raises(InputError, match="--pool must name languages .* it"):
+    with pytest.raises(InputError, match="pools must name languages .* it"):
         n_way.evaluate(encode, folder, pools={"it": folder / "test.de"})
 
 
@@ -289,6 +289,22 @@ def test_memory_does_not_grow_with_the_square(tmp_path, monkeypatch):
     tracemalloc.stop()
     # Half of float32 [count, count].
     assert peak < count * count * 4 / 2
+
+
+def test_published_rows_are_shown_for_the_un_languages_only(tmp_path):
+    _write(tmp_path, **dict.fromkeys(("en", "es", "fr", "ru"), "dog\ncat\n"))
+    assert not n_way.evaluate(_encode, tmp_path).published
+    _write(tmp_path, ar="dog\ncat\n", zh="chien\nchat\n")
+    result = n_way.evaluate(_encode, tmp_path)
+    assert result.published == [published.UN]
+    # Three of the four languages hold the same words: (3 * 1 + 0.5) / 4.
+    pairs = ["en-es", "en-fr", "en-ru", "en-zh"]
+    assert result.groups["en to es, fr, ru, zh"] == pairs
+    averages = result.averages()["en to es, fr, ru, zh"]
+    assert averages["accuracy"].value == 0.875
+    # A mean of some of them would not be the paper's.
+    some = n_way.evaluate(_encode, tmp_path, ["fr"], pivot="en")
+    assert some.published and list(some.groups) == ["into en", "from en"]
 
 
 def _letters(texts):

@@ -1,4 +1,4 @@
-"""SentEval's files: order of items, encodings, and what is told of bad ones."""
+"""SentEval's files: order of items, encodings, and errors in them."""
 
 import numpy as np
 import pytest
@@ -172,7 +172,7 @@ def test_no_items(tmp_path):
 def test_too_few_of_a_class(tmp_path):
     _write_mpqa(tmp_path, _repeat("p\n", 11), _repeat("n\n", 12))
     with pytest.raises(
-        InputError, match="12 sentences at least.*negative 12, positive 11"
+        InputError, match="at least 12 sentences.*negative 12, positive 11"
     ):
         senteval_files.read_sets(tmp_path)
     _write_trec(tmp_path / "t", _repeat("HUM:x Who ?\n"))
@@ -188,7 +188,8 @@ def test_missing_files_and_folders(tmp_path):
     _write_mpqa(tmp_path, _repeat("p\n"), _repeat("n\n"))
     (tmp_path / "MPQA" / "mpqa.neg").unlink()
     with pytest.raises(
-        InputError, match=r"mpqa\.neg is missing.*Take the folder .*MPQA away"
+        InputError,
+        match=r"mpqa\.neg is missing.*Remove the folder .*MPQA to leave",
     ):
         senteval_files.read_sets(tmp_path)
 

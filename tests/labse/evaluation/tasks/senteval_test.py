@@ -11,7 +11,7 @@ from sklearn import linear_model, metrics, model_selection
 from sklearn.exceptions import ConvergenceWarning
 
 from labse.errors import InputError
-from labse.evaluation import results, statistics
+from labse.evaluation import published, results, statistics
 from labse.evaluation.tasks import senteval
 
 _DIM = 6
@@ -279,19 +279,20 @@ def test_embeddings_that_do_not(tmp_path, three_folds):
 def test_what_a_reader_sees(tmp_path, three_folds):
     _write_cr(tmp_path)
     _write_sst2(tmp_path, "SST/binary")
-    asked = []
+    encoded = []
 
     def encode(texts):
-        asked.append(texts)
+        encoded.append(texts)
         return _encode(texts)
 
     result = senteval.evaluate(encode, tmp_path)
+    assert result.published == [published.SENTEVAL]
     assert [row.name for row in result.rows] == ["CR", "SST2"]
     assert result.explanation.endswith(
         f"Not in {tmp_path}: MR, SUBJ, MPQA, TREC, MRPC."
     )
-    assert len(asked) == 1
-    assert len(set(asked[0])) == len(asked[0])
+    assert len(encoded) == 1
+    assert len(set(encoded[0])) == len(encoded[0])
     json.dumps(result.metrics())
     worst = result.mistakes[0]
     assert worst.row == "CR"

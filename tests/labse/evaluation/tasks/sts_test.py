@@ -1,4 +1,4 @@
-"""Correlations against scipy and by hand, and the rules of the files."""
+"""Correlations against scipy and by hand."""
 
 import math
 
@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from labse.errors import InputError
-from labse.evaluation import statistics
-from labse.evaluation.tasks import sts
+from labse.evaluation import published, statistics
+from labse.evaluation.tasks import sts, sts_files
 
 
 def _line(score, first, second, more=""):
@@ -153,16 +153,18 @@ def test_a_folder_has_a_main_file(tmp_path, splits, counted):
             tmp_path / f"sts-{split}.csv", [("0", "0", "9"), ("5", "1", "2")]
         )
     (tmp_path / "README.txt").write_text("not a test file")
-    rows = sts.evaluate(_encode, tmp_path).rows
+    result = sts.evaluate(_encode, tmp_path)
+    assert result.published == [published.STS]
+    rows = result.rows
     assert [row.name for row in rows] == sorted(splits)
     assert [row.name for row in rows if row.counted] == counted
 
 
 def test_all_files_are_encoded_once(tmp_path):
-    asked = []
+    encoded = []
 
     def encode(texts):
-        asked.append(texts)
+        encoded.append(texts)
         return _encode(texts)
 
     for split in ("dev", "test"):
@@ -170,7 +172,7 @@ def test_all_files_are_encoded_once(tmp_path):
             tmp_path / f"sts-{split}.csv", [("0", "0", "9"), ("5", "0", "2")]
         )
     sts.evaluate(encode, tmp_path)
-    assert asked == [["0", "9", "2"]]
+    assert encoded == [["0", "9", "2"]]
 
 
 def test_mistakes_are_farthest_from_the_line(tmp_path):
@@ -182,97 +184,6 @@ def test_mistakes_are_farthest_from_the_line(tmp_path):
     assert first.score == pytest.approx(1 - 170 / 180)
     assert first.expected == "rated 5 of 5"
     assert 0.5 < first.expected_score < 1
-
-
-def test_lines_as_the_benchmark_has_them(tmp_path):
-    path = tmp_path / "sts-dev.csv"
-    path.write_bytes(
-        (
-            _line("4.25", '"Go," he said.', "It's 5\" long").replace(
-                "\n", "\r\n"
-            )
-            + _line("0", "a\u2028b", "c\x0bd", "\tCC-BY\thttp://x")
-        ).encode("utf-8-sig")
-    )
-    assert sts.read_pairs(path) == [
-        sts.ScoredPair('"Go," he said.', "It's 5\" long", 4.25),
-        sts.ScoredPair("a\u2028b", "c\x0bd", 0.0),
-    ]
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "index\tgenre\tsentence1\tsentence2\tscore",  # as GLUE's STS-B
-        "pair_ID\tentailment\tsentence_A\tsentence_B\trelatedness_score",
-        "\ufeffX\tY\tSentence 1\tSentence 2\tSimilarity",
-    ],
-)
-def test_a_header_says_where_the_columns_are(tmp_path, header):
-    path = tmp_path / "sts-dev.csv"
-    path.write_text(f"{header}\n0\tx\tshe\this\t1.5\n1\ty\ta\tb\t4\n")
-    assert sts.read_pairs(path) == [
-        sts.ScoredPair("she", "his", 1.5),
-        sts.ScoredPair("a", "b", 4.0),
-    ]
-
-
-def test_a_header_over_the_columns_of_the_benchmark(tmp_path):
-    path = tmp_path / "sts-dev.csv"
-    head = "genre\tfile\tyear\tid\tscore\tsentence1\tsentence2\n"
-    lines = _line("1", "a", "b") + _line("2", "c", "d", "\tCC-BY")
-    path.write_text(head + lines)
-    with_header = sts.read_pairs(path)
-    path.write_text(lines)
-    assert with_header == sts.read_pairs(path)
-    # A pair whose sentences read like a header is a pair.
-    path.write_text(_line("1", "score", "sentence1") + lines)
-    assert sts.read_pairs(path)[0] == sts.ScoredPair("score", "sentence1", 1.0)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("score\tsentence1\tsentence2\n", "no pairs below its header"),
-        ("id\tsentence1\tsentence2\n1\ta\tb\n", "line 1: a header must name"),
-        ("score\tscore\tsentence1\tsentence2\n", "each once. Received: sco"),
-        ("score\tsentence1\tsentence2\n1\ta\n", "line 2: .*: 2 columns"),
-        ("score\tsentence1\tsentence2\na\tb\t1\n", "2: column 1 .*'a'"),
-        ("score\tsentence1\tsentence2\n1\ta\t\n", "2: column 3 must hold a"),
-        ("a\tb\t1\nc\td\t2\n", "line 1: .*below a header that names score"),
-        ("", "is empty"),
-        ("a\tb\tc\td\t5\tx\n", r"line 1: .*genre, file.*Received: 6 columns"),
-        (_line("1", "x", "y") + _line("high", "x", "y"), "line 2: .*'high'"),
-        (_line("nan", "x", "y"), "line 1: column 5 .* from 0 to 5.*'nan'"),
-        (_line("5.1", "x", "y"), "line 1: .*'5.1'"),
-        (_line("-1", "x", "y"), "line 1: .*'-1'"),
-        (_line("1", " ", "y"), "line 1: column 6 must hold a sentence"),
-        (_line("1", "x", ""), "line 1: column 7 must hold a sentence"),
-        (_line("2.5", "x", "y"), "two different scores.*1 with the score 2.5"),
-        (2 * _line("3", "x", "y"), "two different scores.*2 with the score 3"),
-    ],
-)
-def test_files_that_break_a_rule(tmp_path, text, message):
-    path = tmp_path / "sts-dev.csv"
-    path.write_text(text)
-    with pytest.raises(InputError, match=rf"sts-dev\.csv.*{message}"):
-        sts.evaluate(_never, tmp_path)
-
-
-def _never(texts):
-    raise AssertionError("the files must be checked before anything is encoded")
-
-
-def test_other_encodings_and_missing_files(tmp_path):
-    path = tmp_path / "sts-dev.csv"
-    path.write_bytes(_line("1", "für", "y").encode("latin-1"))
-    with pytest.raises(InputError, match=r"sts-dev\.csv:1: .* UTF-8"):
-        sts.evaluate(_never, path)
-    path.unlink()
-    with pytest.raises(InputError, match=r"sts-\*\.csv.*a folder without one"):
-        sts.evaluate(_never, tmp_path)
-    with pytest.raises(InputError, match="no such path"):
-        sts.evaluate(_never, tmp_path / "elsewhere")
 
 
 @pytest.mark.parametrize("noise", [0, 1e-8])
@@ -296,10 +207,13 @@ def test_nan_is_told(tmp_path):
 def test_the_real_benchmark(data_set):
     folder = data_set("stsbenchmark")
     assert {
-        path.name: len(sts.read_pairs(path)) for path in sts.find_files(folder)
+        path.name: len(sts_files.read_pairs(path))
+        for path in sts_files.find_files(folder)
     } == {"sts-dev.csv": 1500, "sts-train.csv": 5749}
     # The first line of the file, which ends in a carriage return.
-    assert sts.read_pairs(folder / "sts-dev.csv")[0] == sts.ScoredPair(
+    assert sts_files.read_pairs(folder / "sts-dev.csv")[
+        0
+    ] == sts_files.ScoredPair(
         "A man with a hard hat is dancing.",
         "A man wearing a hard hat is dancing.",
         5.0,

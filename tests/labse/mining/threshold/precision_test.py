@@ -212,8 +212,8 @@ def test_scikit_learn_is_missing(monkeypatch):
 
 def test_the_plot():
     calibration = precision.fit(_SCORES, _LABELS)
-    text = precision_plot.draw(calibration, 0.3)
-    assert text == precision_plot.draw(calibration, 0.3)
+    text = precision_plot.draw_calibration(calibration, 0.3)
+    assert text == precision_plot.draw_calibration(calibration, 0.3)
     svg = ElementTree.fromstring(text)
     name = "{http://www.w3.org/2000/svg}"
     lines = [
@@ -222,25 +222,33 @@ def test_the_plot():
         if path.get("class") == "line"
     ]
     assert len(lines) == 4  # Precision, recall, probability, the threshold.
-    # Scores 0.1 to 0.5 span x from 56 to 616, shares 0 to 1 y from 300 to 44.
+    # Scores 0.1 to 0.5 span x from 48 to 438, shares 0 to 1 y from 200 to 28.
     # Precision from the highest score down: 1, 1, 5/6, 3/4, 3/5.
     assert lines[0] == (
-        "M616.0 44.0L476.0 44.0L336.0 86.7L196.0 108.0L56.0 146.4"
+        "M438.0 28.0L340.5 28.0L243.0 56.7L145.5 71.0L48.0 96.8"
     )
-    assert lines[3] == "M336.0 44V300"
+    assert lines[3] == "M243.0 28V200"
     words = [text.text for text in svg.iter(f"{name}text")]
     assert "threshold 0.3" in words
-    assert "Calibration on 5 pairs" in words
+    assert "Calibration on 5 pairs, by score" in words
+
+
+def test_a_threshold_of_zero_is_marked():
+    calibration = precision.fit([-0.5, 0.5], [False, True])
+    assert "threshold 0<" in precision_plot.draw_calibration(calibration, 0.0)
+    assert "threshold" not in precision_plot.draw_calibration(calibration)
 
 
 def test_the_plot_of_one_score():
     calibration = precision.fit([0.5, 0.5], [True, False])
-    ElementTree.fromstring(precision_plot.draw(calibration))
+    ElementTree.fromstring(precision_plot.draw_calibration(calibration))
 
 
 def test_both_files_are_written(tmp_path):
     calibration = precision.fit(_SCORES, _LABELS)
-    precision_plot.write(calibration, tmp_path / "calibration.json", 0.3)
+    precision_plot.write_calibration(
+        calibration, tmp_path / "calibration.json", 0.3
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "calibration.json",
         "calibration.svg",
@@ -248,4 +256,4 @@ def test_both_files_are_written(tmp_path):
     text = (tmp_path / "calibration.json").read_text()
     assert text == calibration.to_json()
     svg = (tmp_path / "calibration.svg").read_text()
-    assert svg == precision_plot.draw(calibration, 0.3)
+    assert svg == precision_plot.draw_calibration(calibration, 0.3)

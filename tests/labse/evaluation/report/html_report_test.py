@@ -7,7 +7,8 @@ import pytest
 
 from labse.errors import InputError
 from labse.evaluation import results, statistics
-from labse.evaluation.report import line_chart, report
+from labse.evaluation.published import Column, PublishedTable
+from labse.evaluation.report import html_report
 
 _VOID = {"meta"}
 _NASTY = '<script>alert("1")</script> & \' </td>'
@@ -33,10 +34,11 @@ class _Reader(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, text):
-        self.texts.append(text)
+        if text.strip():
+            self.texts.append(text.strip())
 
 
-def _row(name, there, back, counted=True):
+def _row(name, there, back, counted=True, mistakes=()):
     return results.Row(
         name,
         {
@@ -45,22 +47,36 @@ def _row(name, there, back, counted=True):
         },
         len(there),
         counted,
+        mistakes=mistakes,
     )
 
 
 def _result(query="Hund", there=(1, 0, 1, 0)):
+    mistake = results.Mistake("de", query, _NASTY, 0.91, "dog", 0.12)
     return results.TaskResult(
         "pairs",
-        "What was asked.",
+        "What is measured.",
         [
-            _row("de", there, [1, 0, 0, 0]),
+            _row("de", there, [1, 0, 0, 0], mistakes=[mistake]),
             _row("fr", [1], [1], counted=False),
         ],
         "target_to_source",
         groups={"some": ["de"]},
-        mistakes=[results.Mistake("de", query, _NASTY, 0.91, "dog", 0.12)],
-        neighbours=[results.Neighbours(_NASTY, [(_HEBREW, "he", 0.875, True)])],
-        published={"LaBSE (paper)": {"some": 0.837}},
+        neighbours=[
+            results.NeighbourExample(_NASTY, [(_HEBREW, "he", 0.875, True)])
+        ],
+        published=[
+            PublishedTable(
+                "A paper, Table 5",
+                "P@1.",
+                [
+                    Column("some languages", "some", "target_to_source"),
+                    Column("de, back", "de", "source_to_target"),
+                    Column("it", "it", "target_to_source"),
+                ],
+                {"LaBSE": (83.7, None, 12.0), _NASTY: (1.0, 2.0, 3.0)},
+            )
+        ],
     )
 
 
@@ -79,7 +95,7 @@ _HISTORY = [
 @pytest.fixture
 def page(tmp_path):
     path = tmp_path / "report.html"
-    report.write(path, {"runs/mine": _result()}, _NASTY, _HISTORY)
+    html_report.write_report(path, {"runs/mine": _result()}, _NASTY, _HISTORY)
     return path.read_text(encoding="utf-8")
 
 
@@ -89,7 +105,10 @@ def test_page_is_well_formed_and_says_its_figures(page):
     text = "|".join(reader.texts)
     # Of two languages one counts: the mean is German's.
     assert "|50.0 %|target to source, 0.0 to 100.0|25.0 %|" in text
-    assert "|LaBSE (paper)|83.7|" in text
+    assert "|model|some languages|de, back|it|" in text
+    # A group's mean, a row's figure, and a row that the data does not have.
+    assert "|runs/mine|evaluated here|50.0|25.0|–|LaBSE|83.7|–|12.0|" in text
+    assert "Published: A paper, Table 5" in text
     assert "|1,500|training steps|" in text
     assert "|Hund|" in text and "|0.910|dog|0.120|" in text
     assert "✓" in reader.texts and "0.875" in reader.texts
@@ -99,9 +118,31 @@ def test_page_is_well_formed_and_says_its_figures(page):
 def test_texts_of_the_data_cannot_become_markup(page):
     reader = _Reader(page)
     assert "script" not in [tag for tag, _ in reader.tags]
-    # As data, as a wrong match and as a neighbour's query.
-    assert page.count("&lt;script&gt;") == 3
-    assert sum(_NASTY in text for text in reader.texts) == 3
+    # As data, a published model, a wrong match and a neighbour's query.
+    assert page.count("&lt;script&gt;") == 4
+    assert sum(_NASTY in text for text in reader.texts) == 4
+
+
+def test_names_cannot_become_markup(tmp_path):
+    curve = results.Curve(_NASTY, "x", {_NASTY: [(1, 1)], "b": [(1, 1)]})
+    result = dataclasses.replace(
+        _result(),
+        task=_NASTY,
+        rows=[_row(_NASTY, [1, 0], [1, 1], mistakes=_result().mistakes)],
+        groups={_NASTY: [_NASTY]},
+        published=(),
+        curves=[curve],
+    )
+    path = tmp_path / "report.html"
+    html_report.write_report(path, {_NASTY: result, "m": result}, "d")
+    reader = _Reader(path.read_text("utf-8"))
+    assert "script" not in [tag for tag, _ in reader.tags]
+    # The title, the heading, the averages' model and group, the names of the
+    # model and the row in the bars, the row and the model in both details,
+    # the title and the name in the chart, an example and a mistake.
+    assert sum(_NASTY in text for text in reader.texts) == 13
+    labels = [given.get("aria-label", "") for _, given in reader.tags]
+    assert f"{_NASTY}, by x" in labels
 
 
 def test_page_needs_nothing_else(page):
@@ -118,7 +159,7 @@ def test_texts_choose_their_own_direction(page):
 
 def test_very_long_texts_are_cut(tmp_path):
     path = tmp_path / "report.html"
-    report.write(path, {"m": _result(query="x" * 159 + "yzz")}, "d")
+    html_report.write_report(path, {"m": _result(query="x" * 159 + "yzz")}, "d")
     text = path.read_text(encoding="utf-8")
     assert ">" + "x" * 159 + "…<" in text and "yzz" not in text
 
@@ -135,22 +176,32 @@ def test_bars_are_sorted_and_as_wide_as_the_accuracy(page):
 
 def test_without_a_history_there_is_no_curve(tmp_path):
     path = tmp_path / "report.html"
-    report.write(path, {"m": _result()}, "d")
+    html_report.write_report(path, {"m": _result()}, "d")
     text = path.read_text(encoding="utf-8")
     assert "<svg" not in text and "training steps" not in text
     _Reader(text)
 
 
 def test_each_row_has_its_surest_mistake(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "MAX_MISTAKES", 2)  # One a row.
-    mistakes = [
-        results.Mistake("aa", "unsure", "wrong2", 0.2, "r", math.nan),
-        results.Mistake("bb", "unsure", "wrong2", 0.2, "r", 0.1),
-        results.Mistake("bb", "sure", "wrong1", 0.9, "r", 0.1),
+    monkeypatch.setattr(html_report, "MAX_MISTAKES", 2)  # One a row.
+    unsure = ("unsure", "wrong2", 0.2, "r")
+    rows = [
+        _row(
+            "aa", [0], [0], mistakes=[results.Mistake("aa", *unsure, math.nan)]
+        ),
+        _row(
+            "bb",
+            [0],
+            [0],
+            mistakes=[
+                results.Mistake("bb", *unsure, 0.1),
+                results.Mistake("bb", "sure", "wrong1", 0.9, "r", 0.1),
+            ],
+        ),
     ]
-    result = dataclasses.replace(_result(), mistakes=mistakes)
+    result = dataclasses.replace(_result(), rows=rows, groups={})
     path = tmp_path / "report.html"
-    report.write(path, {"m": result}, "d")
+    html_report.write_report(path, {"m": result}, "d")
     text = path.read_text(encoding="utf-8")
     assert re.findall(r">(\w+)</td><td dir=\"auto\">(\w+)<", text) == [
         ("bb", "sure"),
@@ -159,9 +210,9 @@ def test_each_row_has_its_surest_mistake(tmp_path, monkeypatch):
 
 
 def test_models_stand_side_by_side(tmp_path):
-    judged = {"m": _result(), "better": _result(there=(1, 1, 1, 1))}
+    by_model = {"m": _result(), "better": _result(there=(1, 1, 1, 1))}
     path = tmp_path / "report.html"
-    report.write(path, judged, "d")
+    html_report.write_report(path, by_model, "d")
     text = path.read_text(encoding="utf-8")
     reader = _Reader(text)
     bars = re.findall(
@@ -177,10 +228,10 @@ def test_models_stand_side_by_side(tmp_path):
 
 def test_curves_are_drawn(tmp_path):
     curve = results.Curve(
-        "de", "pool size", {"accuracy": [(1, 1.0), (1000, 0.5)]}, powers=True
+        "de", "pool size", {"accuracy": [(1, 1.0), (1000, 0.5)]}, log_x=True
     )
     path = tmp_path / "report.html"
-    report.write(
+    html_report.write_report(
         path, {"m": dataclasses.replace(_result(), curves=[curve])}, "d"
     )
     text = path.read_text(encoding="utf-8")
@@ -188,52 +239,10 @@ def test_curves_are_drawn(tmp_path):
     assert ">1,000<" in text and ">32<" in text  # 10 ** 1.5
 
 
-def test_line_chart_by_hand():
-    # The plot spans x 48..438 and y 200..28 for steps 0..20 and values 0..1.
-    svg = line_chart.draw(
-        "Accuracy",
-        [line_chart.Line("a", [(10, 0.5), (20, 1.0)], "blue")],
-        maximum=1,
-    )
-    [line] = svg.findall("path[@class='line']")
-    assert line.get("d") == "M243.0 114.0L438.0 28.0"
-    assert len(svg.findall("circle")) == 2
-
-
-def test_line_chart_skips_what_is_not_finite():
-    points = [(1, 0.5), (2, math.nan), (3, math.inf)]
-    svg = line_chart.draw("Loss", [line_chart.Line("a", points, "blue")])
-    assert len(svg.findall("circle")) == 1
-    nothing = line_chart.draw("Loss", [line_chart.Line("a", [], "blue")])
-    assert not nothing.findall("path[@class='line']")
-
-
-def test_long_lines_are_averaged():
-    # 600 points become 300: each the mean of two neighbours.
-    points = [(step, float(step % 2)) for step in range(600)]
-    svg = line_chart.draw("Loss", [line_chart.Line("a", points, "blue")])
-    d = svg.find("path[@class='line']").get("d")
-    corners = d[1:].split("L")
-    assert len(corners) == 300
-    assert len({corner.split()[1] for corner in corners}) == 1
-
-
-@pytest.mark.parametrize(
-    "largest, top",
-    [(6.9, 8), (1, 1), (1000, 1000), (0.03, 0.04), (10.5, 20), (0, 1)],
-)
-def test_axis_ends_at_a_round_number(largest, top):
-    svg = line_chart.draw(
-        "Loss", [line_chart.Line("a", [(1, largest)], "blue")]
-    )
-    labels = [float(text.text) for text in svg.findall("text[@class='end']")]
-    assert max(labels) == pytest.approx(top)
-
-
 def test_history_is_read(tmp_path):
     path = tmp_path / "history.jsonl"
     path.write_text('{"step": 1, "loss": 2.5}\n{"step": 2, "loss": NaN}\n')
-    first, second = report.read_history(path)
+    first, second = html_report.read_history(path)
     assert first == {"step": 1, "loss": 2.5}
     assert math.isnan(second["loss"])
 
@@ -242,10 +251,8 @@ def test_history_is_read(tmp_path):
 def test_broken_history_names_the_line(tmp_path, line):
     path = tmp_path / "history.jsonl"
     path.write_text(f'{{"step": 1}}\n{line}\n')
-    with pytest.raises(
-        InputError, match=r"history\.jsonl, line 2: .* \"step\""
-    ):
-        report.read_history(path)
+    with pytest.raises(InputError, match=r"history\.jsonl:2: .* \"step\""):
+        html_report.read_history(path)
 
 
 def test_a_group_of_all_rows_stands_once(tmp_path):
@@ -258,7 +265,7 @@ def test_a_group_of_all_rows_stands_once(tmp_path):
     ):
         path = tmp_path / "report.html"
         shown = dataclasses.replace(result, groups=groups)
-        report.write(path, {"model": shown}, "data", [])
+        html_report.write_report(path, {"model": shown}, "data", [])
         texts = _Reader(path.read_text("utf-8")).texts
         assert [
             text for text in texts if re.fullmatch(r"\w+: \d", text)

@@ -1,0 +1,56 @@
+"""Evaluates models on a task: metrics.json and report.html in a folder."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from labse.errors import InputError
+from labse.evaluation import results, task_table
+from labse.evaluation.report import html_report
+from labse.evaluation.results import TaskResult
+from labse.evaluation.retrieval import EncodeFn
+
+
+def evaluate_models(
+    encode_fns: Mapping[str, EncodeFn],
+    task: str | Callable[[EncodeFn, str], TaskResult],
+    data: str,
+    out: str | Path,
+    history: str | Path | None = None,
+    **options,
+) -> dict[str, TaskResult]:
+    """Evaluates models and writes metrics.json and report.html.
+
+    Args:
+      encode_fns: by the name of each model, list of n texts -> float32
+        [n, dim]. Each is first called after the data have been read.
+      task: a name of `task_table.TASKS`, or a function of an encode_fn and
+        `data`.
+      data: a path that the task reads.
+      out: a folder; made if it does not exist.
+      history: a run's history.jsonl, for the report's training curves.
+      **options: further arguments of the task.
+
+    Returns:
+      the result of each model, by its name.
+
+    Raises:
+      InputError: an argument or the data is not as it must be.
+    """
+    if len(encode_fns) > html_report.MAX_MODELS:
+        raise InputError(
+            f"A report holds at most {html_report.MAX_MODELS} models. "
+            f"Received: {len(encode_fns)}."
+        )
+    entries = html_report.read_history(history) if history else []
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"out must be a folder. Received a file: {out}.")
+    out.mkdir(parents=True, exist_ok=True)
+    evaluate = task_table.evaluator(task) if isinstance(task, str) else task
+    by_model = {
+        model: evaluate(encode_fn, data, **options)
+        for model, encode_fn in encode_fns.items()
+    }
+    results.write_metrics(out / "metrics.json", data, by_model)
+    html_report.write_report(out / "report.html", by_model, data, entries)
+    return by_model
