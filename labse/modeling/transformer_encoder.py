@@ -5,7 +5,7 @@ of `official.nlp.modeling.networks.BertEncoderV2`. What differs is how the
 same function is computed: one matmul for query, key and value, two-dimensional
 matmuls for all dense layers, layer normalisation and softmax in float32, and
 stateless dropout, whose masks are a pure function of a seed. That is faster on
-CPU, most of all in bfloat16 (BUILD_NOTES.md), and lets a run be resumed bit by
+CPU, most of all in bfloat16 (docs/design/), and lets a run be resumed bit by
 bit.
 """
 
@@ -201,7 +201,7 @@ class TransformerEncoder(networks.BertEncoderV2):
         """Word, position and type, normalised: float32 [batch * length, D].
 
         Without blocks, words alone: layer normalisation would make all pieces
-        weigh the same in their average (BUILD_NOTES.md).
+        weigh the same in their average (docs/design/).
         """
         words = inputs.get(WORD_EMBEDDINGS)
         if words is None:

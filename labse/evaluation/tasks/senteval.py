@@ -1,7 +1,7 @@
 """SentEval: how much do frozen embeddings know that a linear classifier needs?
 
 The paper's Table 4 and Conneau and Kiela 2018 (https://arxiv.org/abs/1803.05449)
-with SentEval's own protocol on scikit-learn; BUILD_NOTES.md says where we
+with SentEval's own protocol on scikit-learn; docs/design/ says where we
 differ from it and why:
 
 * MR, CR, SUBJ, MPQA: ten-fold cross-validation, the strength of the
@@ -247,7 +247,7 @@ def _fitted(
     from sklearn.linear_model import LogisticRegression
 
     # Newton's method is there in two or three steps; lbfgs, SentEval's choice
-    # by default, takes many and stops short of the minimum (BUILD_NOTES.md).
+    # by default, takes many and stops short of the minimum (docs/design/).
     # But Newton knows six classes from scikit-learn 1.6 on only.
     two = len(np.unique(labels)) == 2
     model = LogisticRegression(
