@@ -20,7 +20,7 @@ TEST_PROCESSES := 2
 # Of `labse evaluate --task=tatoeba`, with labse_small_open and its peer.
 TATOEBA := reports/tatoeba/report.html
 
-.PHONY: setup run test test-slow lint docs bench screenshots clean
+.PHONY: setup run test test-slow lint docs notebooks bench screenshots clean
 
 setup: $(VENV)/.ready
 
@@ -57,6 +57,10 @@ lint: $(VENV)/.test-ready
 
 docs: $(VENV)/.docs-ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Runs the notebooks of examples/ with their outputs saved.
+notebooks: $(VENV)/.test-ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" python examples/run_notebooks.py
 
 # The peers (PyTorch, sentence-transformers) live in an environment of their own.
 .venv-peer/.ready: benchmarks/peer_requirements.txt

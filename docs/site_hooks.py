@@ -68,8 +68,10 @@ def notebook_page(path: pathlib.Path) -> str:
         if cell["cell_type"] == "markdown":
             parts.append(source)
             continue
-        language = "sh" if source.startswith("%%bash") else "python"
-        parts.append(_fenced(source.removeprefix("%%bash\n"), language))
+        language = "python"
+        if source.startswith("%%bash"):
+            language, source = "sh", source.partition("\n")[2]
+        parts.append(_fenced(source, language))
         parts += filter(None, map(_output, cell["outputs"]))
     first = f"The notebook: `examples/{path.name}`."
     return "\n\n".join([*parts, first]) + "\n"
@@ -77,6 +79,8 @@ def notebook_page(path: pathlib.Path) -> str:
 
 def _output(output: dict) -> str:
     """One output of a cell; a picture, or else its text."""
+    if output.get("name") == "stderr":
+        return ""
     data = output.get("data", {})
     if "image/png" in data:
         picture = data["image/png"].replace("\n", "")
