@@ -8,6 +8,7 @@ reference shows a name without a docstring.
 import json
 import pathlib
 import re
+import textwrap
 
 import griffe
 from mkdocs.exceptions import PluginError
@@ -21,6 +22,19 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
 }
 REFERENCE = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
+RETURNS = re.compile(r"^Returns:\n((?:[ ].*\n?|\n)+)", re.MULTILINE)
+
+
+class ReturnsAsText(griffe.Extension):
+    """Shows what a function returns as written: a type is in its signature."""
+
+    def on_function(self, *, func, **_):
+        """Makes the section "Returns" a paragraph."""
+        if func.docstring:
+            func.docstring.value = RETURNS.sub(
+                lambda found: f"**Returns:** {textwrap.dedent(found[1])}",
+                func.docstring.value,
+            )
 
 
 def on_files(files, config):
