@@ -1,8 +1,18 @@
 # make run    set-up, then the quickstart: Django's translations -> a trained,
 #             judged, exported and verified sentence encoder in runs/quickstart
 # make test   set-up, then the tests
+# make docs   set-up, then the documentation's site in site/
+# Another Python, another TensorFlow: make test PYTHON=python3.12 TENSORFLOW=2.19
 PYTHON ?= python3.11
-VENV := .venv
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ifndef PYTHON_VERSION
+$(error PYTHON=$(PYTHON) does not run)
+endif
+# An environment for each combination.
+VENV := .venv$(if $(filter-out 3.11,$(PYTHON_VERSION)),-python$(PYTHON_VERSION))$(if $(TENSORFLOW),-tensorflow$(TENSORFLOW))
+# Where several files pin a package, the first does.
+CONSTRAINTS := $(wildcard constraints-python$(PYTHON_VERSION).txt) $(if $(TENSORFLOW),constraints-tensorflow$(TENSORFLOW).txt) constraints.txt
+PIP := $(VENV)/bin/python -m pip install --quiet -c $(VENV)/constraints.txt
 BIN := $(VENV)/bin
 RUN := runs/quickstart
 # Most tests keep one core busy: two of them at a time.
@@ -10,21 +20,26 @@ TEST_PROCESSES := 2
 # Of `labse evaluate --task=tatoeba`, with labse_small_open and its peer.
 TATOEBA := reports/tatoeba/report.html
 
-.PHONY: setup run test test-slow lint bench screenshots clean
+.PHONY: setup run test test-slow lint docs notebooks bench screenshots clean
 
 setup: $(VENV)/.ready
 
 # Made anew when what it is made from changes.
-$(VENV)/.ready: setup.py constraints.txt
+$(VENV)/.ready: setup.py $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart]'
+	awk -F== '!seen[$$1]++' $(CONSTRAINTS) > $(VENV)/constraints.txt
+	$(PIP) -e '.[quickstart]'
 	touch $@
 
 # What tests, lint and benchmarks need beyond that. PyTorch first and by itself:
 # see "The parity extra" in BUILD_NOTES.md.
 $(VENV)/.test-ready: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[quickstart,test,parity,mining,beam]'
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[quickstart,test,parity,mining,beam]'
+	touch $@
+
+$(VENV)/.docs-ready: $(VENV)/.ready
+	$(PIP) -e '.[docs]'
 	touch $@
 
 run: setup
@@ -39,6 +54,13 @@ test-slow: $(VENV)/.test-ready
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+docs: $(VENV)/.docs-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Runs the notebooks of examples/ with their outputs saved.
+notebooks: $(VENV)/.test-ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" python examples/run_notebooks.py
 
 # The peers (PyTorch, sentence-transformers) live in an environment of their own.
 .venv-peer/.ready: benchmarks/peer_requirements.txt
@@ -70,4 +92,4 @@ screenshots: setup
 	test ! -f $(TATOEBA) || $(BIN)/python examples/screenshot.py $(TATOEBA) docs/small_open_tatoeba.png 900
 
 clean:
-	rm -rf $(VENV) .venv-peer build *.egg-info
+	rm -rf .venv .venv-* build site *.egg-info

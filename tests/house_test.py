@@ -13,7 +13,7 @@ PACKAGES = ("labse", "export", "data_pipeline")
 
 # A file may import its own folder and what stands in a lower layer.
 LAYERS = [
-    {"charts", "errors", "features", "languages", "version"},
+    {"charts", "errors", "features", "languages", "lazy_names", "version"},
     {"configs", "files"},
     {"preprocessing", "losses", "search", "formats"},
     {"modeling"},
@@ -30,6 +30,7 @@ OUTSIDE = {
         "errors",
         "features",
         "languages",
+        "lazy_names",
         "version",
         "configs",
         "files",
@@ -141,6 +142,26 @@ def test_every_product_folder_has_a_level():
 def test_import_and_help_are_free_of_tensorflow(code):
     code += "\nimport sys\nassert 'tensorflow' not in sys.modules"
     code += "\nassert 'numpy' not in sys.modules"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "package", ["configs", "evaluation", "files", "inference", "modeling"]
+)
+def test_named_exports(package):
+    """They are there, and importing the package imports no TensorFlow."""
+    code = f"""
+import sys
+import labse.{package} as package
+assert not {{"numpy", "tensorflow"}} & set(sys.modules), sys.modules.keys()
+assert package.__all__ == dir(package) == sorted(package.__all__)
+for name in package.__all__:
+    assert getattr(package, name).__name__ == name
+    assert not hasattr(package, name + "x")
+"""
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )

@@ -1,0 +1,37 @@
+"""Runs the notebooks of this folder and saves their outputs.
+
+  python examples/run_notebooks.py [NOTEBOOK]...
+
+Needs nbclient and ipykernel, and the model of `make run` in runs/quickstart.
+"""
+
+import pathlib
+import sys
+
+import nbclient
+import nbformat
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def main(names: list[str]) -> None:
+    """Runs all notebooks, or those that are named."""
+    for path in map(pathlib.Path, names or sorted(HERE.glob("*.ipynb"))):
+        print(path)
+        notebook = nbformat.read(path, as_version=4)
+        where = {"metadata": {"path": str(HERE)}}
+        nbclient.NotebookClient(notebook, resources=where).execute()
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)  # The time of day.
+            if cell.cell_type == "code":
+                # Logs and progress bars, different on each machine.
+                cell.outputs = [
+                    output
+                    for output in cell.outputs
+                    if output.get("name") != "stderr"
+                ]
+        nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
