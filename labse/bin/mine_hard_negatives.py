@@ -31,9 +31,7 @@ def define_flags(flags: FlagSet) -> None:
     """Defines this program's flags."""
     flags.string("model", None, MODEL_OR_FUNCTION_HELP, required=True)
     flags.strings("input", None, file_flags.PAIR_FILES, required=True)
-    flags.string(
-        "out", None, "File to write: .tsv, .tsv.gz or .tfrecord.", required=True
-    )
+    flags.string("out", None, file_flags.PAIR_OUTPUT, required=True)
     flags.integer(
         "negatives",
         3,

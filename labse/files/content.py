@@ -1,13 +1,13 @@
 """What a file looks like by its first bytes."""
 
-import bz2
 import codecs
-import gzip
 import json
-import lzma
+import re
 import struct
 import zlib
 from typing import NamedTuple
+
+from labse.files.compression import read_start
 
 _HEAD_BYTES = 2**12
 _LEAST_BYTES = 12  # of a TFRecord: length and its checksum
@@ -17,8 +17,7 @@ _MAGIC = (
     (b"\x1f\x8b", "a gzip file", "gz"),
     (b"BZh", "a bzip2 file", "bz2"),
     (b"\xfd7zXZ\x00", "an xz file", "xz"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file", None),
-    (b"PK\x03\x04", "a zip file (.xlsx and .docx are such)", None),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", "zst"),
     (b"\xd0\xcf\x11\xe0", "an old Office file (.xls, .doc)", None),
     (b"%PDF", "a PDF", None),
     (b"Obj\x01", "an Avro file", None),
@@ -27,7 +26,6 @@ _MAGIC = (
     (b"SQLite format 3\0", "an SQLite database", None),
 )
 _TAR_PLACE = 257  # of the word "ustar"
-OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 _JSON_LINES = 5  # that are enough
 _LONGEST_LINE = 2**24
 _LEAST_RETURNS = 2  # that are line ends, and not a slip
@@ -71,25 +69,24 @@ _ZLIB = Look(
     "zlib data, such as TFRecords with the compression ZLIB",
     advice="Write it uncompressed, or with GZIP and a name in .gz.",
 )
+_ZIP_ADVICE = (
+    "Unpack or convert it (.xlsx and .docx are such), and name its files; a "
+    "zip file of a Moses corpus is named .zip."
+)
 _ENDING = {
     "txt": "txt",
     "tsv": "tsv",
     "jsonl": "jsonl",
     "parquet": "parquet",
     "record": "tfrecord",
+    "tmx": "tmx",
+    "zip": "zip",
 }
 
 
 def head(path: str, compression: str = "", size: int = _HEAD_BYTES) -> bytes:
     """The first bytes of a file, unpacked; none where they are damaged."""
-    with OPENERS.get(compression, open)(path, "rb") as file:
-        try:
-            return file.read(size)
-        except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-            # Of OSError, the decompressors' own: the system's have a number.
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            return b""
+    return read_start(path, compression, size)
 
 
 def ends_lines_by_returns(path: str, compression: str) -> bool:
@@ -141,6 +138,8 @@ def look(start: bytes) -> Look:
         return Look(
             "a tar archive", advice="Unpack it (tar -xf), and name its files."
         )
+    if start.startswith(b"PK\x03\x04"):
+        return Look("a zip file", "zip", advice=_ZIP_ADVICE)
     if start.startswith(b"PAR1"):
         return Look("a Parquet file", "parquet")
     if _is_record(start):
@@ -151,6 +150,9 @@ def look(start: bytes) -> Look:
             advice="Convert it: iconv -f UTF-32 -t UTF-8 IN > OUT.",
         )
     if _is_utf_16(start):
+        text = start[: len(start) // 2 * 2].decode("utf-16", errors="replace")
+        if text.lstrip("\ufeff \r\n")[:20].startswith(("<?xml", "<tmx")):
+            return _look_at_xml(text)
         return Look(
             "text in UTF-16",
             advice="Convert it: iconv -f UTF-16 -t UTF-8 IN > OUT.",
@@ -224,10 +226,7 @@ def _look_at_text(start: bytes) -> Look:
             "HTML", advice="Take the text out of it, and write a text a line."
         )
     if opening.startswith(("<?xml", "<tmx", "<!doctype", "<xliff")):
-        return Look(
-            "XML (.tmx and .xliff are such), which is not read yet",
-            advice="Write its texts as .jsonl or .tsv.",
-        )
+        return _look_at_xml(text)
     first = text.split("\n", 1)[0].strip()
     if first.startswith("{") and _is_object(first):
         return Look("JSON lines", "jsonl", is_foreign=False)
@@ -241,6 +240,20 @@ def _look_at_text(start: bytes) -> Look:
     if "\t" in first:
         return Look("tab-separated text", "tsv", is_foreign=False)
     return Look("text in UTF-8", "txt", is_foreign=False)
+
+
+def _look_at_xml(text: str) -> Look:
+    found = _ROOT.search(_NO_ELEMENT.sub("", text))
+    if not found or found[1] == "tmx":
+        return Look("TMX", "tmx")
+    return Look(
+        f"XML whose root is {found[1]}; of XML, only TMX is read",
+        advice="Write its texts as .jsonl or .tsv.",
+    )
+
+
+_ROOT = re.compile(r"<([A-Za-z][\w.:-]*)")
+_NO_ELEMENT = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
 
 
 def _look_at_binary(start: bytes) -> Look:
@@ -274,5 +287,18 @@ def _stem(path: str) -> str:
 # Endings that a better name replaces; others may be a part of the name.
 _REPLACED = {
     *("txt", "tsv", "jsonl", "parquet", "tfrecord", "tfrecords", "record"),
-    *("gz", "bz2", "xz", "json", "ndjson", "tab", "csv", "text", "dat"),
+    *(
+        "tmx",
+        "zip",
+        "gz",
+        "bz2",
+        "xz",
+        "zst",
+        "json",
+        "ndjson",
+        "tab",
+        "csv",
+        "text",
+        "dat",
+    ),
 }

@@ -3,9 +3,9 @@
 Null and a field that is not there have the same verdict in every format.
 """
 
+from labse.files.formats.row_format import Fields
 from labse.files.lines import not_utf_8
 from labse.files.reading import MalformedRow
-from labse.files.rows import Fields
 
 
 def text_field(fields: Fields, name: str) -> str:

@@ -7,14 +7,16 @@ from typing import NamedTuple
 from labse import features
 from labse.errors import InputError
 from labse.files.fields import language_field, text_field
-from labse.files.kinds import TXT, Kind, find_files, kind_of
+from labse.files.formats.row_format import Fields
+from labse.files.formats.txt import TXT
+from labse.files.kinds import Kind, find_pair_files, kind_of
 from labse.files.reading import (
     UNKNOWN_LANGUAGE,
     MalformedRow,
     ReadOptions,
     Tally,
 )
-from labse.files.rows import Fields, RowFile
+from labse.files.rows import open_rows
 
 _LANGUAGES = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
 
@@ -70,17 +72,17 @@ class PairFile:
         kind: Kind | None = None,
         shown_as: str = "",
     ):
-        """Opens a file; see `RowFile`.
+        """Opens a file; see `open_rows`.
 
         Args:
           path: the file.
           options: what it does not say by itself.
           tally: counts what is found.
-          kind: see `RowFile`.
-          shown_as: see `RowFile`.
+          kind: see `open_rows`.
+          shown_as: see `open_rows`.
 
         Raises:
-          InputError: as `RowFile`, or there is no column of a side.
+          InputError: as `open_rows`, or there is no column of a side.
         """
         self._tally = tally
         self._parse = PairParser(options)
@@ -88,9 +90,7 @@ class PairFile:
             name for name in _LANGUAGES if not getattr(options, name)
         ]
         check_pair_kind(shown_as or path, kind)
-        self.rows = RowFile(
-            path, options.quotes_are_text, kind=kind, shown_as=shown_as
-        )
+        self.rows = open_rows(path, options, kind=kind, shown_as=shown_as)
         self.rows.require((options.source_column, options.target_column))
 
     def parse(self, fields: Fields) -> tuple[str, str, str, str]:
@@ -117,6 +117,7 @@ class PairFile:
                 continue
             tally.num_rows += 1
             yield Pair(*pair, path, number, row)
+        tally.num_without_language += self.rows.num_without_language
 
 
 class PairFiles:
@@ -142,7 +143,7 @@ class PairFiles:
           InputError: no file matches, or one is no file of pairs.
         """
         self.options = options or ReadOptions()
-        self.files = find_files(patterns)
+        self.files = find_pair_files(patterns)
         self.tally = Tally()
         self._is_first = True
         for path in self.files:
@@ -175,9 +176,10 @@ class PairFiles:
 
 def check_pair_kind(path: str | os.PathLike, kind: Kind | None = None) -> None:
     """Raises `InputError` where a file cannot hold pairs, by its name."""
-    if (kind or kind_of(path)).rows == TXT:
+    if (kind or kind_of(path)).format is TXT:
         raise InputError(
-            f"{os.fspath(path)}: pairs are in .tsv, .jsonl, .parquet or "
-            "TFRecord files. Received a .txt. If it has a header and tabs, "
-            "rename it to .tsv."
+            f"{os.fspath(path)}: pairs are in .tsv, .jsonl, .parquet, .tmx, "
+            "TFRecord or Moses files. Received a .txt. If it has a header and "
+            "tabs, rename it to .tsv; if it is one of two aligned files, name "
+            "them as NAME.en-de.en and NAME.en-de.de."
         )

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from labse import features
 from labse.errors import InputError
 from labse.files.fields import language_field, text_field
-from labse.files.kinds import TXT, find_files
+from labse.files.formats.row_format import Fields
+from labse.files.formats.txt import TXT
+from labse.files.kinds import find_pair_files, kind_of
 from labse.files.pairs import PairFile
 from labse.files.reading import (
     UNKNOWN_LANGUAGE,
@@ -15,7 +17,7 @@ from labse.files.reading import (
     ReadOptions,
     Tally,
 )
-from labse.files.rows import Fields, RowFile
+from labse.files.rows import open_rows
 
 
 class Text(NamedTuple):
@@ -40,7 +42,7 @@ class TextFile:
         options: ReadOptions,
         tally: Tally,
     ):
-        """Opens a file; see `RowFile`.
+        """Opens a file; see `open_rows`.
 
         Args:
           path: the file.
@@ -48,11 +50,10 @@ class TextFile:
           tally: counts what is found.
 
         Raises:
-          InputError: as `RowFile`, or there is no column of texts.
+          InputError: as `open_rows`, or there is no column of texts.
         """
-        self.rows = RowFile(path, options.quotes_are_text)
-        is_txt = self.rows.kind.rows == TXT
-        self.column = features.TEXT if is_txt else options.text_column
+        self.rows = open_rows(path, options, as_pairs=False)
+        self.column = text_column(path, options)
         self.rows.require((self.column,))
         self._tally = tally
         self._default = options.language or UNKNOWN_LANGUAGE
@@ -82,6 +83,13 @@ class TextFile:
                 continue
             self._tally.num_rows += 1
             yield Text(text, language, number, row)
+        self._tally.num_without_language += self.rows.num_without_language
+
+
+def text_column(path: str | os.PathLike, options: ReadOptions) -> str:
+    """The field of the texts in a file."""
+    is_txt = kind_of(path).format is TXT
+    return features.TEXT if is_txt else options.text_column
 
 
 class Texts:
@@ -114,7 +122,7 @@ class Texts:
           InputError: no file matches, or one breaks a rule.
         """
         self.options = options or ReadOptions()
-        self.files = find_files(patterns)
+        self.files = find_pair_files(patterns)
         self.languages = tuple(languages)
         self.tally = Tally()
         self._is_first = True
@@ -152,13 +160,14 @@ class _TextsOfFile:
     def __init__(self, path: str, options: ReadOptions, tally: Tally):
         self._tally = tally
         sides = (options.source_column, options.target_column)
-        rows = RowFile(path, options.quotes_are_text)
+        rows = open_rows(path, options)
         self._text = self._pair = None
-        is_txt = rows.kind.rows == TXT
+        is_txt = kind_of(path).format is TXT
         if not is_txt and all(rows.has_column(side) for side in sides):
             self._pair = PairFile(path, options, tally)
-        if is_txt or rows.columns is None or self._pair is None:
-            text = features.TEXT if is_txt else options.text_column
+        rows_differ = rows.columns is None and not rows.is_multilingual
+        if rows_differ or self._pair is None:
+            text = text_column(path, options)
             if not rows.has_column(text):
                 raise rows.lacks(f"{text}, or {' and '.join(sides)},")
             self._text = TextFile(path, options, tally)
@@ -180,6 +189,7 @@ class _TextsOfFile:
                 continue
             tally.num_rows += 1
             yield from texts
+        tally.num_without_language += self._rows.num_without_language
 
     def _texts(self, row: Fields) -> list[tuple[str, str]]:
         if self._is_pair(row):

@@ -5,12 +5,19 @@ The same in every program that reads such files; see docs/file_formats.md.
 
 from labse import features
 from labse.bin.flags.flag_set import FlagSet
+from labse.errors import InputError
 from labse.files.reading import MAX_MALFORMED_SHARE, ReadOptions
 
-PAIR_FILES = (
-    "Pairs: .tsv with a header, .jsonl, each also as .gz, .bz2 or .xz, "
-    ".parquet or TFRecords; a file or a glob; repeatable."
+_PAIR_FORMATS = (
+    ".tsv, .jsonl, .tmx, .parquet, .tfrecord, or Moses (NAME.en-de.en with "
+    "NAME.en-de.de, or NAME.en-de.zip); .gz, .bz2, .xz or .zst may follow; see "
+    "docs/file_formats.md."
 )
+_FILES = f"A file or a glob; repeatable. Formats: .txt, {_PAIR_FORMATS}"
+PAIR_FILES = f"Pairs. {_FILES.replace('.txt, ', '')}"
+TEXT_FILES = f"Texts. {_FILES}"
+TEXT_OR_PAIR_FILES = f"Texts or pairs. {_FILES}"
+PAIR_OUTPUT = f"File of pairs to write: {_PAIR_FORMATS}"
 
 
 def define_pair_flags(flags: FlagSet, has_share: bool = True) -> None:
@@ -42,6 +49,7 @@ def define_text_and_pair_flags(flags: FlagSet) -> None:
 def define_row_flags(flags: FlagSet) -> None:
     """Flags of a file of texts of which none is left out by default."""
     _define_text_column(flags)
+    _define_language(flags, features.LANGUAGE, "texts")
     _define_rules(flags)
     flags.set_default("max_malformed_share", 0.0)
 
@@ -75,6 +83,16 @@ def options(flags: FlagSet, **given) -> ReadOptions:
     return ReadOptions(**{**found, **given})
 
 
+def check_pair_output(flags: FlagSet, name: str) -> None:
+    """Raises `InputError` unless a flag names a file that pairs can go to."""
+    from labse.files.pair_writer import check_output
+
+    try:
+        check_output(flags[name].value)
+    except InputError as error:
+        raise InputError(f"--{name}: {error}") from error
+
+
 def _define_text_column(flags: FlagSet) -> None:
     flags.string(
         "text_column",
@@ -88,8 +106,8 @@ def _define_language(flags: FlagSet, name: str, texts: str) -> None:
     flags.string(
         name,
         None,
-        f"ISO 639 code of the {texts} whose files have no such column. "
-        "Default: und, undetermined.",
+        f"ISO 639 code of the {texts} in files without such a column "
+        "(default: und, undetermined); of TMX and Moses, the language to read.",
     )
 
 

@@ -10,15 +10,12 @@ pair had are replaced. There are as many pairs as there were, in the same order.
                         on with it
 """
 
-import contextlib
 import dataclasses
-import gzip
 import hashlib
-import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +23,8 @@ import tqdm
 
 from labse.errors import InputError
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
+from labse.files import pair_writer
+from labse.files.pair_writer import Values
 from labse.files.reading import ReadOptions
 from labse.mining import sentence_vectors
 from labse.mining.hard_negatives import hard_negatives
@@ -37,10 +36,8 @@ from labse.mining.hard_negatives.hard_negatives import (
 from labse.mining.work_folder import WorkFolder
 
 if TYPE_CHECKING:  # It needs TensorFlow.
-    from labse.data.pair_record import Pair
     from labse.data.pair_store import PairStore
 
-ENDINGS = (".tsv", ".tsv.gz", ".tfrecord")
 CHUNK = sentence_vectors.CHUNK
 _VECTORS = "vectors.npy"
 
@@ -77,19 +74,9 @@ class Summary:
 
 def check_output(path: str | os.PathLike) -> None:
     """Raises InputError where pairs could not be written to `path`."""
-    path = pathlib.Path(path)
-    if not path.name.endswith(ENDINGS):
-        raise InputError(
-            f"--out must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}. "
-            f"Received: {path}."
-        )
-    if not path.parent.is_dir():
-        raise InputError(
-            f"--out must be in a folder that exists. Received: {path}. Make "
-            f"the folder {path.parent} first."
-        )
-    if path.exists():
-        raise InputError(f"{path} exists. Delete it, or choose another --out.")
+    pair_writer.check_output(path, needed_columns=[HARD_NEGATIVES])
+    if os.path.exists(path):
+        raise InputError(f"{path} exists. Delete it, or choose another name.")
 
 
 def mine(
@@ -107,7 +94,7 @@ def mine(
 
     Args:
       patterns: files of pairs, or globs.
-      out: the file to write; its ending is one of ENDINGS.
+      out: the file to write, of any format that holds hard negatives.
       load_encoder: called when the pairs are read.
       work: folder of what can be used again.
       negatives: how many for each pair; lowered where there are fewer targets.
@@ -140,7 +127,7 @@ def mine(
             "are translations of the source, or above --max_cosine. Give more "
             f"pairs. Received {len(pairs):,}."
         )
-    _write(pathlib.Path(out), store, pairs, found)
+    _write(out, store, pairs, found)
     return summary
 
 
@@ -241,89 +228,34 @@ def _summary(
 
 
 def _write(
-    out: pathlib.Path, store: "PairStore", pairs: PairTexts, found: Negatives
+    out: str | os.PathLike,
+    store: "PairStore",
+    pairs: PairTexts,
+    found: Negatives,
 ) -> None:
-    """Writes beside `out` and renames."""
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    write = _write_records if out.suffix == ".tfrecord" else _write_table
-    columns = PAIR_COLUMNS
+    columns = [*PAIR_COLUMNS, HARD_NEGATIVES]
     if any(store.corpus_names):
-        columns = (*PAIR_COLUMNS, CORPUS)
-    try:
-        count = write(temporary, out, columns, _rows(store, pairs, found))
-        if count != len(pairs):
-            raise ValueError(f"{len(pairs)} pairs were read, {count} written.")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+        columns.insert(-1, CORPUS)
+    rows = _rows(store, pairs, found)
+    count = pair_writer.write_pairs(out, rows, columns)
+    if count != len(pairs):
+        raise ValueError(f"{len(pairs)} pairs were read, {count} written.")
 
 
 def _rows(
     store: "PairStore", pairs: PairTexts, found: Negatives
-) -> Iterator[tuple["Pair", list[str]]]:
+) -> Iterator[Values]:
     for row, numbers in enumerate(found.texts):
-        negatives = [pairs.texts[number] for number in numbers[numbers != NONE]]
-        yield store.pair(row), negatives
-
-
-def _cells(pair: "Pair", columns: tuple[str, ...]) -> list[bytes]:
-    values = (getattr(pair, name) for name in columns)
-    return [v.encode() if isinstance(v, str) else v for v in values]
-
-
-def _write_table(
-    temporary: pathlib.Path,
-    out: pathlib.Path,
-    columns: tuple[str, ...],
-    rows: Iterable[tuple["Pair", list[str]]],
-) -> int:
-    count = 0
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(temporary, "wb"))
-        if out.suffix == ".gz":
-            # No name and no time inside: equal pairs give equal bytes.
-            file = stack.enter_context(
-                gzip.GzipFile("", "wb", fileobj=file, mtime=0)
-            )
-        file.write("\t".join([*columns, HARD_NEGATIVES]).encode() + b"\n")
-        for count, (pair, negatives) in enumerate(rows, start=1):
-            cells = _cells(pair, columns)
-            if any(b"\t" in cell or b"\n" in cell for cell in cells):
-                raise InputError(
-                    "A TSV cannot hold a text with a tab or a line feed. "
-                    f"Received in pair {count}: {cells[0][:80]!r}, "
-                    f"{cells[1][:80]!r}. Write a .tfrecord."
-                )
-            texts = json.dumps(negatives, ensure_ascii=False)
-            file.write(b"\t".join([*cells, texts.encode()]) + b"\n")
-    return count
-
-
-def _write_records(
-    temporary: pathlib.Path,
-    _,
-    columns: tuple[str, ...],
-    rows: Iterable[tuple["Pair", list[str]]],
-) -> int:
-    import tensorflow as tf
-
-    count = 0
-    with tf.io.TFRecordWriter(str(temporary)) as writer:
-        for pair, negatives in rows:
-            values = {
-                name: [cell]
-                for name, cell in zip(
-                    columns, _cells(pair, columns), strict=True
-                )
-            }
-            values[HARD_NEGATIVES] = [text.encode() for text in negatives]
-            features = {
-                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=v))
-                for name, v in values.items()
-            }
-            example = tf.train.Example(
-                features=tf.train.Features(feature=features)
-            )
-            writer.write(example.SerializeToString(deterministic=True))
-            count += 1
-    return count
+        pair = store.pair(row)
+        values = {
+            "source": pair.source.decode(),
+            "target": pair.target.decode(),
+            "source_language": pair.source_language,
+            "target_language": pair.target_language,
+            HARD_NEGATIVES: [
+                pairs.texts[number] for number in numbers[numbers != NONE]
+            ],
+        }
+        if any(store.corpus_names):
+            values[CORPUS] = pair.corpus
+        yield values
