@@ -119,7 +119,10 @@ def write_pairs(
             elif writer.blank is not None:
                 yield writer.blank
 
-    writer.write(formatted())
+    lines = formatted()
+    # What fails before the first row, or takes hours, leaves no file behind.
+    first = list(itertools.islice(lines, 1))
+    writer.write(itertools.chain(first, lines))
     return count
 
 

@@ -236,10 +236,15 @@ def _write(
     columns = [*PAIR_COLUMNS, HARD_NEGATIVES]
     if any(store.corpus_names):
         columns.insert(-1, CORPUS)
-    rows = _rows(store, pairs, found)
-    count = pair_writer.write_pairs(out, rows, columns)
-    if count != len(pairs):
-        raise ValueError(f"{len(pairs)} pairs were read, {count} written.")
+
+    def counted() -> Iterator[Values]:
+        count = 0
+        for count, row in enumerate(_rows(store, pairs, found), start=1):  # noqa: B007
+            yield row
+        if count != len(pairs):  # Before the file gets its name.
+            raise ValueError(f"{len(pairs)} pairs were read, {count} written.")
+
+    pair_writer.write_pairs(out, counted(), columns)
 
 
 def _rows(

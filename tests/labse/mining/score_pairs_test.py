@@ -342,7 +342,6 @@ def test_what_a_killed_process_left_is_replaced(
     left = tmp_path / "out.tsv.vectors.tmp"
     left.mkdir()
     (left / "source.float32").write_bytes(b"half")
-    (tmp_path / "out.tsv.tmp").write_text("half")
     score_pairs.score_pairs(encoder, [table], out, "ratio", 1)
     assert sorted(os.listdir(tmp_path)) == ["out.tsv", "pairs.tsv"]
     assert len(cells(out)) == 5

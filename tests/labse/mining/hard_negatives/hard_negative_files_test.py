@@ -102,7 +102,7 @@ def test_the_table_byte_by_byte(tmp_path):
     run(tmp_path)
     lines = (tmp_path / "out.tsv").read_text().splitlines()
     assert lines[0] == HEADER.strip() + "\thard_negatives"
-    assert lines[1] == '0 cat\t1 Katze\ten\tde\t["8 Kappe", "21 Hund"]'
+    assert lines[1] == '0 cat\t1 Katze\ten\tde\t["8 Kappe","21 Hund"]'
     assert lines[5] == "20 dog\t22 chien\ten\tfr\t[]"
 
 
@@ -184,8 +184,9 @@ def test_a_tab_in_a_record_needs_records(tmp_path):
 
     with pytest.raises(InputError) as error:
         run_it("tab.tsv")
-    assert "cannot hold a text with a tab" in str(error.value)
-    assert "pair 1: b'1 a\\tb'" in str(error.value)
+    assert "a cell of a TSV holds neither a tab nor" in str(error.value)
+    assert "tab.tsv, pair 1: " in str(error.value)
+    assert "source: '1 a\\tb'" in str(error.value)
     assert not (tmp_path / "tab.tsv").exists()
     run_it("out.tfrecord")
     assert read(tmp_path / "out.tfrecord", tmp_path / "c")[0].source == (
@@ -196,9 +197,10 @@ def test_a_tab_in_a_record_needs_records(tmp_path):
 @pytest.mark.parametrize(
     "out, message",
     [
-        ("out.csv", "--out must end in .tsv, .tsv.gz or .tfrecord."),
-        ("absent/out.tsv", "--out must be in a folder that exists."),
-        ("pairs.tsv", "exists. Delete it, or choose another --out."),
+        ("out.csv", "A file of pairs ends in .tsv, .jsonl, "),
+        ("absent/out.tsv", "written into a folder that exists."),
+        ("a.en-de.en", "It cannot hold hard_negatives. Write .tsv"),
+        ("pairs.tsv", "exists. Delete it, or choose another name."),
     ],
 )
 def test_an_output_that_cannot_be_is_told_first(tmp_path, out, message):
