@@ -132,7 +132,7 @@ class Tally:
         if self.num_malformed:
             logging.warning("%s. They are left out.", self._describe())
         if self.num_without_language:
-            logging.info(
+            logging.warning(
                 "%s rows have no text in the languages to read. They are left "
                 "out.",
                 f"{self.num_without_language:,}",

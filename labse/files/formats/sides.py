@@ -90,8 +90,8 @@ def find_sides(
         return places["source"], places["target"]
     raise InputError(
         f"{where}: a pair has two languages. Received texts in "
-        f"{', '.join(languages)}. Choose two: --source_language, "
-        "--target_language (arguments source_language, target_language)."
+        f"{', '.join(languages)}. Choose two of them with source_language and "
+        "target_language."
     )
 
 
