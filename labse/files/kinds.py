@@ -191,13 +191,15 @@ def check_content(path: str, kind: Kind, as_pairs: bool = True) -> None:
             f"{path}: the file is empty. Make or fetch it again, or leave it "
             "out."
         )
-    found = content.look(head)
+    found = content.guess_content(head)
     if kind.compression and found.compression == kind.compression:
         head = content.head(path, kind.compression)
         if not head:
             return  # Empty or damaged, as the reader says.
-        found = content.look_into(head)._replace(compression=kind.compression)
-        problem = f"{kind.format.words}, packed. Unpacked, the content looks"
+        found = content.guess_decompressed(head)._replace(
+            compression=kind.compression
+        )
+        problem = f"{kind.format.words}, compressed. The content looks"
     else:
         words = _COMPRESSED.get(kind.compression, kind.format.words)
         problem = f"{words}. The content looks"
@@ -210,7 +212,7 @@ def check_content(path: str, kind: Kind, as_pairs: bool = True) -> None:
     _check_line_ends(path, kind)
 
 
-def _other_kind(path: str, problem: str, found: content.Look) -> InputError:
+def _other_kind(path: str, problem: str, found: content.Guess) -> InputError:
     return InputError(
         f"{path}: by its name this is {problem} like {found.what}. "
         f"{found.remedy(path)}"
@@ -218,14 +220,14 @@ def _other_kind(path: str, problem: str, found: content.Look) -> InputError:
 
 
 def _compare(
-    found: content.Look, kind: Kind, head: bytes
-) -> tuple[content.Look, bool]:
+    found: content.Guess, kind: Kind, head: bytes
+) -> tuple[content.Guess, bool]:
     """What the unpacked content looks like, and whether it may be so named."""
     if not kind.format.is_text:
         # Binary data of no known kind: the reader says what is damaged.
         is_right = found.kind == kind.rows or found.what == content.BINARY.what
         return found, is_right
-    rows = content.look_at_txt(head) if kind.rows == TXT.name else None
+    rows = content.guess_rows(head) if kind.rows == TXT.name else None
     if rows and not found.is_foreign:
         return rows._replace(compression=found.compression), False
     return found, not found.is_foreign
@@ -253,7 +255,7 @@ def _unknown(path: str) -> InputError:
             "(pandas: to_json(orient='records', lines=True)) or as .tsv "
             "(to_csv(sep='\\t', index=False, quoting=csv.QUOTE_NONE))."
         )
-    found = content.look(content.head(path))
+    found = content.guess_content(content.head(path))
     return InputError(
         f"{path}: the name of a file tells its kind: .txt, .tsv, .jsonl, "
         ".tmx, .parquet, .tfrecord, or NAME-00000-of-00010 for TFRecords, "

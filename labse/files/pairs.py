@@ -10,12 +10,7 @@ from labse.files.fields import language_field, text_field
 from labse.files.formats.row_format import Fields
 from labse.files.formats.txt import TXT
 from labse.files.kinds import Kind, find_pair_files, kind_of
-from labse.files.reading import (
-    UNKNOWN_LANGUAGE,
-    MalformedRow,
-    ReadOptions,
-    Tally,
-)
+from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions, Tally
 from labse.files.rows import open_rows
 
 _LANGUAGES = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
@@ -102,22 +97,11 @@ class PairFile:
 
     def __iter__(self) -> Iterator[Pair | None]:
         """Yields the pairs; None for a blank line, nothing for malformed."""
-        path, tally = self.rows.shown_as, self._tally
-        for number, row in self.rows:
-            if row is None:
-                tally.num_blank += 1
-                yield None
-                continue
-            try:
-                if isinstance(row, MalformedRow):
-                    raise row
-                pair = self.parse(row)
-            except MalformedRow as malformed:
-                tally.add_malformed(path, number, malformed)
-                continue
-            tally.num_rows += 1
-            yield Pair(*pair, path, number, row)
-        tally.num_without_language += self.rows.num_without_language
+        path, parse = self.rows.shown_as, self.parse
+        return self.rows.parsed(
+            lambda number, row: Pair(*parse(row), path, number, row),
+            self._tally,
+        )
 
 
 class PairFiles:

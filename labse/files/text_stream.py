@@ -19,7 +19,7 @@ from labse.files.formats.moses import MOSES
 from labse.files.formats.txt import TXT
 from labse.files.kinds import find_files, kind_of
 from labse.files.lines import decode_line, read_lines, split_lines
-from labse.files.reading import MalformedRow, ReadOptions, Tally
+from labse.files.reading import ReadOptions, Tally
 from labse.files.rows import open_rows
 
 STANDARD_INPUT = "-"
@@ -113,21 +113,17 @@ def _files(paths: list[str], options: ReadOptions) -> Iterator[str]:
 def _rows(path: str, options: ReadOptions, tally: Tally) -> Iterator[str]:
     rows = open_rows(path, options, as_pairs=False)
     rows.require((options.text_column,))
-    for number, row in rows:
-        if row is None:
-            continue
-        try:
-            if isinstance(row, MalformedRow):
-                raise row
-            text = text_field(row, options.text_column)
-        except MalformedRow as malformed:
-            if not options.max_malformed_share:
-                raise InputError(
-                    f"{path}:{number}: {malformed.what}. Vector N is that of "
-                    "row N, so no row is left out. Correct the row or take it "
-                    "out, or raise max_malformed_share, which is 0 here."
-                ) from malformed
-            tally.add_malformed(path, number, malformed)
-            continue
-        tally.num_rows += 1
+    texts = rows.parsed(
+        lambda number, row: text_field(row, options.text_column), tally
+    )
+    is_strict = not options.max_malformed_share
+    for text in filter(None, texts):
+        if is_strict and tally.num_malformed:
+            break
         yield text
+    if is_strict and tally.num_malformed:
+        raise InputError(
+            f"{tally.shown[0]}. Vector N is that of row N, so no row is left "
+            "out. Correct the row or take it out, or raise "
+            "max_malformed_share, which is 0 here."
+        )

@@ -11,12 +11,7 @@ from labse.files.formats.row_format import Fields
 from labse.files.formats.txt import TXT
 from labse.files.kinds import find_pair_files, kind_of
 from labse.files.pairs import PairFile
-from labse.files.reading import (
-    UNKNOWN_LANGUAGE,
-    MalformedRow,
-    ReadOptions,
-    Tally,
-)
+from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions, Tally
 from labse.files.rows import open_rows
 
 
@@ -70,20 +65,13 @@ class TextFile:
         return text, language
 
     def __iter__(self) -> Iterator[Text]:
-        for number, row in self.rows:
-            if row is None:
-                self._tally.num_blank += 1
-                continue
-            try:
-                if isinstance(row, MalformedRow):
-                    raise row
-                text, language = self.parse(row)
-            except MalformedRow as malformed:
-                self._tally.add_malformed(self.rows.shown_as, number, malformed)
-                continue
-            self._tally.num_rows += 1
-            yield Text(text, language, number, row)
-        self._tally.num_without_language += self.rows.num_without_language
+        parse = self.parse
+        return filter(
+            None,
+            self.rows.parsed(
+                lambda number, row: Text(*parse(row), number, row), self._tally
+            ),
+        )
 
 
 def text_column(path: str | os.PathLike, options: ReadOptions) -> str:
@@ -175,23 +163,10 @@ class _TextsOfFile:
         self._rows = rows
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        tally = self._tally
-        for number, row in self._rows:
-            if row is None:
-                tally.num_blank += 1
-                continue
-            try:
-                if isinstance(row, MalformedRow):
-                    raise row
-                texts = self._texts(row)
-            except MalformedRow as malformed:
-                tally.add_malformed(self._rows.shown_as, number, malformed)
-                continue
-            tally.num_rows += 1
-            yield from texts
-        tally.num_without_language += self._rows.num_without_language
+        for texts in self._rows.parsed(self._texts, self._tally):
+            yield from texts or ()
 
-    def _texts(self, row: Fields) -> list[tuple[str, str]]:
+    def _texts(self, number: int, row: Fields) -> list[tuple[str, str]]:
         if self._is_pair(row):
             source, target, source_language, language = self._pair.parse(row)
             return [(source_language, source), (language, target)]

@@ -7,16 +7,17 @@ the `Format` that names them, and a line in `labse.files.formats.table`.
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO, TypeVar
 
 from labse import features
 from labse.errors import InputError
 from labse.files.atomic_write import atomic_file
 from labse.files.compression import packing
-from labse.files.reading import MalformedRow, ReadOptions
+from labse.files.reading import MalformedRow, ReadOptions, Tally
 
 Fields = dict[str, object]
+Parsed = TypeVar("Parsed")
 # Number from 1 of the line, row or record; None stands for a blank line.
 Row = tuple[int, Fields | MalformedRow | None]
 # Number from 1, where it begins in the (decompressed) file, and its bytes.
@@ -74,6 +75,34 @@ class RowReader:
 
     def __iter__(self) -> Iterator[Row]:
         raise NotImplementedError
+
+    def parsed(
+        self, parse: Callable[[int, Fields], Parsed], tally: Tally
+    ) -> Iterator[Parsed | None]:
+        """Yields what the rows are parsed to, and counts them.
+
+        Args:
+          parse: from a row's number and its fields; raises `MalformedRow`.
+          tally: counts what is found.
+
+        Yields:
+          None for a blank line; nothing for a malformed row.
+        """
+        for number, row in self:
+            if row is None:
+                tally.num_blank += 1
+                yield None
+                continue
+            try:
+                if isinstance(row, MalformedRow):
+                    raise row
+                parsed = parse(number, row)
+            except MalformedRow as malformed:
+                tally.add_malformed(self.shown_as, number, malformed)
+                continue
+            tally.num_rows += 1
+            yield parsed
+        tally.num_without_language += self.num_without_language
 
     def require(self, names: Iterable[str]) -> None:
         """Raises `InputError` unless the file can have these fields."""
