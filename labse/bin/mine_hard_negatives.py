@@ -65,7 +65,7 @@ def define_flags(flags: FlagSet) -> None:
 def main(flags: FlagSet) -> None:
     """Mines and says what was found."""
     from labse.bin.flags.models import Encoder
-    from labse.mining.hard_negatives import hard_negative_files
+    from labse.mining.hard_negatives.pair_files import mine_hard_negatives
 
     limit = flags.max_cosine
     if limit is not None and not 0 < limit < float("inf"):
@@ -73,7 +73,7 @@ def main(flags: FlagSet) -> None:
             "--max_cosine is a multiple of the true pair's cosine, greater "
             f"than 0. Received: {limit:g}."
         )
-    summary = hard_negative_files.mine(
+    summary = mine_hard_negatives(
         flags.input,
         flags.out,
         Encoder(flags.model, flags.encoder_precision),

@@ -31,7 +31,7 @@ from labse.bin import (
 from labse.bin.flags import program
 from labse.checkpoints.vocabulary import vocabulary_surgery
 from labse.evaluation.tasks import pairs as evaluation_pairs
-from labse.mining.hard_negatives import hard_negative_files
+from labse.mining.hard_negatives import pair_files as negative_files
 from labse.mining.job.corpus import open_corpus
 from labse.training import trainer
 
@@ -134,7 +134,7 @@ def run_evaluate(path, folder, monkeypatch, *arguments):
 
 def run_hard_negatives(path, folder, monkeypatch, *arguments):
     monkeypatch.setattr(
-        hard_negative_files,
+        negative_files,
         "number_pairs",
         lambda store: stop(range(len(store))),
     )

@@ -7,8 +7,8 @@ import pytest
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
-from labse.mining.hard_negatives import hard_negative_files
-from labse.mining.hard_negatives.hard_negative_files import mine
+from labse.mining.hard_negatives import pair_files
+from labse.mining.hard_negatives.pair_files import mine_hard_negatives as mine
 
 HEADER = "source\ttarget\tsource_language\ttarget_language\n"
 # A text's vector is told by its first number: an angle in degrees.
@@ -130,7 +130,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
     whole = run(tmp_path, "whole.tsv")
     (tmp_path / "again").mkdir()
     write(tmp_path / "again" / "pairs.tsv")
-    monkeypatch.setattr(hard_negative_files, "CHUNK", 3)
+    monkeypatch.setattr(pair_files, "CHUNK", 3)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "again", encoder=Encoder(broken_after=6))
     assert not (tmp_path / "again" / "out.tsv").exists()
@@ -248,16 +248,14 @@ def test_more_negatives_than_targets(tmp_path, capsys):
 
 def test_without_any_other_target_nothing_is_encoded(tmp_path):
     encoder = Encoder()
-    with pytest.raises(InputError, match="no language has two different tar"):
+    with pytest.raises(InputError, match="no language with two different t"):
         run(tmp_path, encoder=encoder, rows=ROWS[-2:])
     assert encoder.texts == []
 
 
 def test_a_lost_pair_is_noticed(tmp_path, monkeypatch):
-    rows = hard_negative_files._rows
-    monkeypatch.setattr(
-        hard_negative_files, "_rows", lambda *a: list(rows(*a))[1:]
-    )
+    rows = pair_files._rows
+    monkeypatch.setattr(pair_files, "_rows", lambda *a: list(rows(*a))[1:])
     with pytest.raises(ValueError, match="5 pairs were read, 4 written"):
         run(tmp_path)
     assert not (tmp_path / "out.tsv").exists()

@@ -1,13 +1,12 @@
 """Files of pairs in, the same pairs with hard negatives out.
 
-What is written has the columns that training reads: source, target, their
-languages, `corpus` if any pair names one, and `hard_negatives` (see
-`labse.data.pair_record`); other columns are left out, and hard negatives that a
-pair had are replaced. There are as many pairs as there were, in the same order.
+The output has the columns that training reads: source, target, their languages,
+`corpus` if any pair names one, and `hard_negatives` (see
+`labse.data.pair_record`). Other columns are left out, and hard negatives that a
+pair had are replaced. All pairs stay, in their order.
 
     WORK/index/         where the pairs begin
-    WORK/vectors.npy    of every different text; a process that was killed goes
-                        on with it
+    WORK/vectors.npy    of every distinct text; a killed process resumes from it
 """
 
 import dataclasses
@@ -27,11 +26,11 @@ from labse.files import pair_writer
 from labse.files.pair_writer import Values
 from labse.files.reading import ReadOptions
 from labse.mining import sentence_vectors
-from labse.mining.hard_negatives import hard_negatives
-from labse.mining.hard_negatives.hard_negatives import (
+from labse.mining.hard_negatives.negatives import (
     NONE,
     Negatives,
     PairTexts,
+    find_hard_negatives,
 )
 from labse.mining.work_folder import WorkFolder
 
@@ -50,15 +49,15 @@ class Summary:
     """What was written.
 
     Attributes:
-      pairs: as many as were read.
-      texts: different texts of both sides.
-      complete: pairs with `negatives` of them.
+      pairs: number of pairs, all that were read.
+      texts: number of distinct texts on both sides.
+      complete: pairs with `negatives` hard negatives.
       fewer: pairs with fewer, but some.
       none: pairs without any.
-      true_cosine, negative_cosine: means, of the pairs and of the negatives.
-      negatives: of each pair at most; the number given, or lowered.
-      truncated: how many texts the encoder cut, and at how many tokens; None
-        where it does not say.
+      true_cosine, negative_cosine: means over the pairs and the negatives.
+      negatives: most of a pair; the number given, or lowered.
+      truncated: number of texts that the encoder truncates, and at how many
+        tokens; None if it does not say.
     """
 
     pairs: int
@@ -79,7 +78,7 @@ def check_output(path: str | os.PathLike) -> None:
         raise InputError(f"{path} exists. Delete it, or choose another name.")
 
 
-def mine(
+def mine_hard_negatives(
     patterns: list[str],
     out: str | os.PathLike,
     load_encoder: LoadEncoder,
@@ -96,12 +95,12 @@ def mine(
       patterns: files of pairs, or globs.
       out: the file to write, of any format that holds hard negatives.
       load_encoder: called when the pairs are read.
-      work: folder of what can be used again.
-      negatives: how many for each pair; lowered where there are fewer targets.
-      max_cosine: see `hard_negatives.find`.
+      work: folder for the index and the vectors.
+      negatives: number for each pair; lowered where there are fewer targets.
+      max_cosine: see `find_hard_negatives`.
       options: what the files do not say by themselves.
-      restart: encode again what was encoded from other texts or by another
-        model, instead of raising.
+      restart: encode again, instead of raising, if `work` is of other texts
+        or of another model.
 
     Raises:
       InputError: `out` cannot be written; the files hold no pairs; `work` is
@@ -117,14 +116,14 @@ def mine(
     encode_fn, fingerprint = load_encoder()
     vectors = _encode(pairs.texts, encode_fn, fingerprint, folder)
     with _bar(len(pairs), "pair", "search") as bar:
-        found = hard_negatives.find(
+        found = find_hard_negatives(
             pairs, vectors, negatives, max_cosine, bar.update
         )
     summary = _summary(pairs, found, _truncation(pairs.texts, encode_fn))
     if summary.none == len(pairs):
         raise InputError(
             "No pair has a hard negative: all near targets of its language "
-            "are translations of the source, or above --max_cosine. Give more "
+            "are translations of the source, or above max_cosine. Give more "
             f"pairs. Received {len(pairs):,}."
         )
     _write(out, store, pairs, found)
@@ -152,7 +151,7 @@ def _fitting_number(negatives: int, pairs: PairTexts) -> int:
     if most < 1:
         raise InputError(
             "A hard negative is another target of a pair's language. "
-            f"Received {len(pairs):,} pairs of which no language has two "
+            f"Received {len(pairs):,} pairs, and no language with two "
             "different targets. Give more pairs."
         )
     if negatives > most:
@@ -165,7 +164,7 @@ def _fitting_number(negatives: int, pairs: PairTexts) -> int:
 
 
 def _truncation(texts: list[str], encode_fn) -> tuple[int, int] | None:
-    """How many texts the encoder cuts, and at how many tokens, if it says."""
+    """Number of truncated texts and the limit in tokens, if known."""
     if not hasattr(encode_fn, "truncated"):
         return None
     truncated = encode_fn.truncated(texts)
