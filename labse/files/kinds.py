@@ -1,4 +1,4 @@
-"""Which files there are, and of which kind each is."""
+"""Finds files, and tells the format and compression of each by its name."""
 
 import glob
 import os
@@ -36,7 +36,7 @@ _BESIDE_MOSES = (".ids", ".scores", ".xml")
 
 
 class Kind(NamedTuple):
-    """What a file's name says."""
+    """The format and the compression that a file's name tells."""
 
     rows: str  # one of FORMATS
     compression: str  # one of COMPRESSIONS, or empty
@@ -53,15 +53,15 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
     A file that has several names, `a.tsv` and `./a.tsv`, has the first.
 
     Args:
-      patterns: files or globs; `**` stands for folders of any depth. Of a
-        Moses corpus, what its two names begin with will do.
+      patterns: files or globs; `**` matches folders of any depth. For a Moses
+        corpus, also what both names begin with, "NAME.en-de".
 
     Raises:
       InputError: no file matches a pattern, or a folder does.
     """
     files: dict[str, str] = {}
     for pattern in map(os.fspath, patterns):
-        # A file's name may hold what would be a glob's star or bracket.
+        # The name of a file may have a star or a bracket.
         is_file = os.path.lexists(pattern)
         name = glob.escape(pattern) if is_file else pattern
         matches = sorted(glob.glob(name, recursive=True))
@@ -85,7 +85,7 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
 
 
 def find_pair_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
-    """As `find_files`, and of a Moses corpus one of its two files."""
+    """As `find_files`, but only one of the two files of a Moses corpus."""
     seen = set()
     found = []
     for path in find_files(patterns):
@@ -97,7 +97,7 @@ def find_pair_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
 
 
 def files_of(path: str) -> list[str]:
-    """The files that are read with this one as pairs, itself among them."""
+    """The files that hold the pairs: two for a Moses corpus, else `path`."""
     return moses.paths_of(path) if _is_moses(path) else [path]
 
 
@@ -106,7 +106,7 @@ def _is_moses(path: str) -> bool:
 
 
 def _moses_files(prefix: str) -> list[str]:
-    """The two files whose names begin so, with a language and a compression."""
+    """The files of the corpus "NAME.en-de"."""
     return [
         path
         for path in sorted(glob.glob(f"{glob.escape(prefix)}.*"))

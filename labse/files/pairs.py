@@ -1,4 +1,4 @@
-"""Pairs of sentences, from files of any kind; see docs/file_formats.md."""
+"""Pairs of sentences, from files of any format; see docs/file_formats.md."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ _LANGUAGES = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
 
 
 class Pair(NamedTuple):
-    """A pair, and where it stands."""
+    """A pair, and its place."""
 
     source: str
     target: str
@@ -124,7 +124,7 @@ class PairFiles:
           options: what the files do not say by themselves.
 
         Raises:
-          InputError: no file matches, or one is no file of pairs.
+          InputError: no file matches, or one does not hold pairs.
         """
         self.options = options or ReadOptions()
         self.files = find_pair_files(patterns)

@@ -1,7 +1,7 @@
-"""The texts of a file of any size, one after the other, none left out.
+"""The texts of files of any size as a stream, none left out.
 
-Row N of what is made of them belongs to text N. So a malformed line of a .txt
-is refused here, and so is a malformed row, unless a share of them is given.
+Row N of the output belongs to text N. So a malformed line is refused here, and
+so is a malformed row, unless a share of them is given.
 
     .txt, Moses  every line is a text, an empty one too
     others       every row's text; a blank line is no row
@@ -25,7 +25,7 @@ from labse.files.rows import open_rows
 STANDARD_INPUT = "-"
 NO_ROW_LEFT_OUT = ReadOptions(max_malformed_share=0.0)
 
-# A killed process loses at most one chunk. Sorted by length, a larger chunk
+# A killed process loses at most one chunk. A larger one, sorted by length,
 # would save little padding.
 CHUNK_TEXTS = 4096
 CHUNK_CHARACTERS = 2**22

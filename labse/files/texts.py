@@ -1,4 +1,4 @@
-"""Texts, from files of any kind; see docs/file_formats.md."""
+"""Texts, from files of any format; see docs/file_formats.md."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -85,8 +85,8 @@ class Texts:
 
     Iterating yields (language, text in UTF-8), both sides of a pair; the files
     are read anew each time. It raises `InputError` where a file breaks a rule,
-    and at the end where too many rows are malformed, where there was no text
-    at all, or none of a language that was asked for.
+    and at the end where too many rows are malformed, where there was no text,
+    or none in one of the languages.
 
     Attributes:
       files: their paths.

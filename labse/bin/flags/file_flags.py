@@ -1,6 +1,6 @@
-"""Flags that say what files of text and pairs do not say by themselves.
+"""Flags for files of text and pairs, the same in every program.
 
-The same in every program that reads such files; see docs/file_formats.md.
+They give what files do not say by themselves; see docs/file_formats.md.
 """
 
 from labse import features
@@ -21,10 +21,10 @@ PAIR_OUTPUT = f"File of pairs to write: {_PAIR_FORMATS}"
 
 
 def define_pair_flags(flags: FlagSet, has_share: bool = True) -> None:
-    """Flags of files of pairs.
+    """Flags for files of pairs.
 
     Args:
-      flags: where to.
+      flags: where to define them.
       has_share: whether the share of malformed rows is a flag.
     """
     for side in (features.SOURCE, features.TARGET):
@@ -40,14 +40,14 @@ def define_pair_flags(flags: FlagSet, has_share: bool = True) -> None:
 
 
 def define_text_and_pair_flags(flags: FlagSet) -> None:
-    """Flags of files that may be of texts or of pairs."""
+    """Flags for files of texts or of pairs."""
     define_pair_flags(flags)
     _define_text_column(flags)
     _define_language(flags, features.LANGUAGE, "texts")
 
 
 def define_row_flags(flags: FlagSet) -> None:
-    """Flags of a file of texts of which none is left out by default."""
+    """Flags for files of texts, of which none is left out by default."""
     _define_text_column(flags)
     _define_language(flags, features.LANGUAGE, "texts")
     _define_rules(flags)
@@ -55,7 +55,7 @@ def define_row_flags(flags: FlagSet) -> None:
 
 
 def define_side_flags(flags: FlagSet, language_flags: list[str]) -> None:
-    """Flags of files of texts, with a language for each side."""
+    """Flags for files of texts, with a language for each side."""
     _define_text_column(flags)
     for name in language_flags:
         _define_language(flags, name, "texts")
@@ -63,11 +63,11 @@ def define_side_flags(flags: FlagSet, language_flags: list[str]) -> None:
 
 
 def options(flags: FlagSet, **given) -> ReadOptions:
-    """The `ReadOptions` that the flags say.
+    """The flags as `ReadOptions`.
 
     Args:
-      flags: those of the flags above that the program has.
-      **given: what is not said by the flag of the same name.
+      flags: any of those above.
+      **given: options that take precedence over the flag of the same name.
     """
     found = {
         name: flags[name].value or ""
@@ -116,7 +116,8 @@ def _define_rules(flags: FlagSet, has_share: bool = True) -> None:
         "tsv_quotes",
         "refuse",
         ["refuse", "text"],
-        "What a TSV's cells that look quoted are: a mistake, or text.",
+        "Cells of a TSV that look quoted: refuse the file, or take the quotes "
+        "for text.",
     )
     if has_share:
         flags.number(

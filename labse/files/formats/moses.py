@@ -120,10 +120,14 @@ class MosesReader(RowReader):
                 name.languages,
                 [_lines(path) for path in paths_of(self.path)],
             )
-        wanted = self.options.language
-        if wanted and not matches(name.own, wanted):
-            raise lacks_language(self.shown_as, [wanted], [name.own])
-        return self.texts(wanted or name.own, _lines(self.path))
+        language = self.options.language or name.own
+        return self.texts(language, _lines(self.path))
+
+    def read_columns(self) -> None:
+        """None; refuses a text in another language than the one wanted."""
+        wanted, own = self.options.language, parse_name(self.path).own
+        if wanted and not self.is_pairs and not matches(own, wanted):
+            raise lacks_language(self.shown_as, [wanted], [own])
 
     def texts(self, language: str, lines: Iterator[bytes]) -> Iterator[Row]:
         """The rows of one of the files."""

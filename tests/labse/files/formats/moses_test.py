@@ -112,7 +112,10 @@ def test_texts_of_one_language(corpus, packed):
 
 def test_encoded_texts_keep_their_lines(tmp_path):
     (tmp_path / "c.en-de.en").write_bytes(b"a\n\nb\n")
-    assert list(open_texts(f"{tmp_path}/c.en-de.en")) == ["a", "", "b"]
+    path = f"{tmp_path}/c.en-de.en"
+    assert list(open_texts(path)) == ["a", "", "b"]
+    with pytest.raises(InputError, match="no text in de"):
+        list(open_texts(path, ReadOptions(language="de")))
 
 
 def test_blank_and_malformed_lines(corpus, caplog):
