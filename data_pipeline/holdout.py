@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from labse import features, languages
 from labse.errors import InputError
-from labse.files.pair_writer import write_pairs
+from labse.files.formats.row_format import Fields
+from labse.files.kinds import files_of
+from labse.files.pair_writer import output_paths, write_pairs
 from labse.files.pairs import Pair, PairFiles
 from labse.files.reading import ReadOptions
-from labse.files.rows import Fields
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +128,7 @@ def split_pairs(
         would be empty.
     """
     pairs = PairFiles(inputs, options)
-    _check_different(*pairs.files, train_path, heldout_path)
+    _check_different(pairs.files, train_path, heldout_path)
     columns: dict[str, None] = {}
     sources, texts = set(), set()
     for pair in pairs:
@@ -205,11 +206,15 @@ def _row(
     return row
 
 
-def _check_different(*paths: str) -> None:
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
+def _check_different(inputs: Sequence[str], *outputs: str) -> None:
+    files = [
+        *(each for path in inputs for each in files_of(path)),
+        *(each for path in outputs for each in output_paths(path)),
+    ]
+    if len({os.path.realpath(path) for path in files}) < len(files):
         raise InputError(
             "The inputs and the two outputs must be different files. "
-            f"Received: {', '.join(paths)}."
+            f"Received: {', '.join([*inputs, *outputs])}."
         )
 
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 
 from data_pipeline.gettext.po_parser import Entry, MalformedCatalogue, parse_po
-from labse.files.content import look
+from labse.files.content import guess_content
 
 _CHARSET = re.compile(r"charset=([\w:.-]+)", re.IGNORECASE)
 _HEAD_BYTES = 64
@@ -35,7 +35,7 @@ def _check_bytes_per_character(content: bytes) -> None:
     for width in (32, 16):
         name = f"UTF-{width}"
         # The comments and keywords at its start are ASCII.
-        if look(content[:_HEAD_BYTES]).what == f"text in {name}":
+        if guess_content(content[:_HEAD_BYTES]).what == f"text in {name}":
             raise MalformedCatalogue(
                 f"a .po file is in UTF-8, or in another charset that begins "
                 f"with ASCII. Received text in {name}. Convert it: iconv -f "

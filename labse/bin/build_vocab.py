@@ -29,9 +29,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.strings(
         "input",
         None,
-        "Texts, or pairs, of which both sides count: .txt, .tsv with a header, "
-        ".jsonl, each also as .gz, .bz2 or .xz, .parquet or TFRecords; a file "
-        "or a glob; repeatable.",
+        file_flags.TEXT_OR_PAIR_FILES,
         required=True,
     )
     file_flags.define_text_and_pair_flags(flags)

@@ -26,9 +26,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.strings(
         "input",
         None,
-        "Texts: .txt with one a line, .tsv with a header, .jsonl, each also "
-        "as .gz, .bz2 or .xz, .parquet or TFRecords; a file or a glob, "
-        "repeatable; or -, standard input, a text a line.",
+        f"{file_flags.TEXT_FILES} Or -: standard input, a text a line.",
     )
     file_flags.define_row_flags(flags)
     flags.string("out", None, "The .npy file to write.")

@@ -1,4 +1,4 @@
-"""Translation catalogues (.po, .mo, .gmo) -> a TSV of pairs.
+"""Translation catalogues (.po, .mo, .gmo) -> a file of pairs.
 
   labse extract-gettext --input=package:django --out=pairs.tsv
 
@@ -17,9 +17,8 @@ A catalogue that cannot be read is named and left out, up to
 
 import sys
 
-from data_pipeline import pair_files
 from labse import features, languages
-from labse.bin.flags import program
+from labse.bin.flags import file_flags, program
 from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
 
@@ -34,12 +33,7 @@ def define_flags(flags: FlagSet) -> None:
         "once.",
         required=True,
     )
-    flags.string(
-        "out",
-        None,
-        "File to write: .tsv, or .tsv.gz for a compressed one.",
-        required=True,
-    )
+    flags.string("out", None, file_flags.PAIR_OUTPUT, required=True)
     flags.string("source_language", "en", "Language of the catalogues' msgids.")
     flags.string(
         "target_language",
@@ -79,7 +73,7 @@ def define_flags(flags: FlagSet) -> None:
 
 def main(flags: FlagSet) -> None:
     """Checks the flags, extracts the pairs, writes them and the summary."""
-    pair_files.check_output_path(flags.out, "out")
+    file_flags.check_pair_output(flags, "out")
     source_language = _tag(flags.source_language, "source_language")
     target_language = flags.target_language
     if target_language is not None:
@@ -87,6 +81,7 @@ def main(flags: FlagSet) -> None:
     wanted = frozenset(_tag(name, "languages") for name in flags.languages)
 
     from data_pipeline.gettext import catalogue_pairs
+    from labse.files.pair_writer import write_pairs
 
     extraction = catalogue_pairs.extract_pairs(
         flags.input,
@@ -105,13 +100,19 @@ def main(flags: FlagSet) -> None:
             "table above says why. Nothing was written."
             + _remedy(extraction.unclear)
         )
-    pair_files.write_rows(
+    write_pairs(
         flags.out,
-        features.PAIR_COLUMNS,
         (
-            (source, target, source_language, target_language)
+            dict(
+                zip(
+                    features.PAIR_COLUMNS,
+                    (source, target, source_language, target_language),
+                    strict=True,
+                )
+            )
             for target_language, source, target in extraction.pairs
         ),
+        features.PAIR_COLUMNS,
     )
     print(catalogue_pairs.summary(extraction), file=sys.stderr)
     if extraction.unclear:

@@ -30,9 +30,7 @@ def define_flags(flags: FlagSet) -> None:
     """Defines this program's flags."""
     mining_flags.define_model_flags(flags)
     flags.strings("input", None, file_flags.PAIR_FILES, required=True)
-    flags.string(
-        "out", None, "File to write: .tsv, .tsv.gz or .tfrecord.", required=True
-    )
+    flags.string("out", None, file_flags.PAIR_OUTPUT, required=True)
     flags.integer(
         "negatives",
         3,
@@ -52,7 +50,7 @@ def define_flags(flags: FlagSet) -> None:
 
 def main(flags: FlagSet) -> None:
     """Mines hard negatives and reports what was found."""
-    from labse.mining.hard_negatives import hard_negative_files
+    from labse.mining.hard_negatives.pair_files import mine_hard_negatives
 
     limit = flags.max_cosine
     if limit is not None and not 0 < limit < float("inf"):
@@ -60,7 +58,7 @@ def main(flags: FlagSet) -> None:
             "--max_cosine must be greater than 0: it is a multiple of the true "
             f"pair's cosine. Received: {limit:g}."
         )
-    summary = hard_negative_files.mine(
+    summary = mine_hard_negatives(
         flags.input,
         flags.out,
         Encoder(flags.model, flags.compute_dtype),

@@ -32,7 +32,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.strings(
         "text",
         None,
-        "Texts or pairs of any format; a file or a glob; repeatable.",
+        file_flags.TEXT_OR_PAIR_FILES,
         required=True,
     )
     flags.integer(

@@ -17,9 +17,8 @@ sentence that is near everything scores less.
 Every pair stays, in its order and with all its columns, the scores behind
 them, unless --min_score is given. Blank lines stay blank in a .tsv and a
 .jsonl, so that the output fits a single input line by line; malformed rows are
-left out and counted. What --out is follows from its ending: .tsv, .tsv.gz,
-.jsonl, .jsonl.gz or .parquet. It is written under another name and renamed at
-the end.
+left out and counted. What --out is follows from its name. It is written under
+another name and renamed at the end.
 """
 
 import pathlib
@@ -44,7 +43,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.string("model", None, MODEL_OR_FUNCTION_HELP)
     flags.strings("input", None, file_flags.PAIR_FILES)
     file_flags.define_pair_flags(flags)
-    flags.string("out", None, "The file of scored pairs.")
+    flags.string("out", None, file_flags.PAIR_OUTPUT)
     flags.choice("scoring", "absolute", SCORINGS, "See above.")
     flags.integer(
         "k",

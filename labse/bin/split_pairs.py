@@ -16,9 +16,6 @@ from labse.bin.flags import file_flags, program
 from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
 
-# `labse.files.pair_writer.ENDINGS`; that module needs NumPy.
-OUTPUT_ENDINGS = (".tsv", ".tsv.gz", ".jsonl", ".jsonl.gz", ".parquet")
-
 
 def define_flags(flags: FlagSet) -> None:
     """Defines the program's flags."""
@@ -28,7 +25,7 @@ def define_flags(flags: FlagSet) -> None:
         ("heldout_out", "File for the pairs held out."),
     ):
         flags.string(
-            name, None, f"{text} {', '.join(OUTPUT_ENDINGS)}.", required=True
+            name, None, f"{text} {file_flags.PAIR_OUTPUT}", required=True
         )
     file_flags.define_pair_flags(flags)
     flags.number(
@@ -47,13 +44,9 @@ def main(flags: FlagSet) -> None:
             f"--share must lie between 0 and 1. Received: {share:g}."
         )
     from data_pipeline import holdout
-    from labse.files import pair_writer
 
     for name in ("train_out", "heldout_out"):
-        try:
-            pair_writer.check_output(flags[name].value)
-        except InputError as error:
-            raise InputError(f"--{name}: {error}") from error
+        file_flags.check_pair_output(flags, name)
     split = holdout.split_pairs(
         flags.input,
         flags.train_out,

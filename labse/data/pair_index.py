@@ -12,15 +12,16 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from labse.data import pair_record
-from labse.data.pair_record import Pair
+from labse.data.pair_record import TrainingPair
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
 from labse.files.atomic_write import atomic_file
+from labse.files.compression import open_unpacked
+from labse.files.formats.jsonl import JSONL
+from labse.files.formats.row_format import Fields
 from labse.files.json_text import to_json
-from labse.files.kinds import JSONL, PARQUET, Kind, check_content, kind_of
-from labse.files.lines import open_unpacked
+from labse.files.kinds import Kind, check_content, files_of, kind_of
 from labse.files.pairs import PairFile, check_pair_kind
 from labse.files.reading import MalformedRow, ReadOptions, Tally
-from labse.files.rows import Fields
 
 # Of what an index holds; another one is made anew.
 _INDEX_VERSION = 5
@@ -48,7 +49,8 @@ def index_file(
     """Indexes a file, or reads the index made before.
 
     Any kind of pairs can be indexed. Compressed files are unpacked into the
-    cache; of a Parquet file, what training needs becomes a .jsonl there.
+    cache; of a file whose rows cannot be read at their place, such as Parquet
+    and TMX, what training needs becomes a .jsonl there.
 
     Args:
       path: of the file.
@@ -64,23 +66,22 @@ def index_file(
     name = _name(path, options)
     saved = cache / f"{name}.{_INDEX_VERSION}.npz"
     read, copy = path, None
-    if kind.compression or kind.rows == PARQUET:
-        copy = cache / f"{name}.{kind.rows}"
+    indexed = kind if kind.format.is_indexable else Kind(JSONL.name, "")
+    if kind.compression or indexed is not kind:
+        copy = cache / f"{name}.{indexed.rows}"
         read = str(copy)
     if not saved.exists() or not os.path.exists(read):
         builder = _IndexBuilder(kind)
         _index(path, kind, copy, builder, options)
         with atomic_file(saved, "wb") as file:
             np.savez(file, **builder.arrays())
-    if kind.rows == PARQUET:
-        kind = Kind(JSONL, "")
     with np.load(saved, allow_pickle=False) as arrays:
         found = {field: arrays[field] for field in arrays.files}
     columns = json.loads(str(found.pop("columns")))
     tally = Tally.from_json(str(found.pop("tally")))
     return FileIndex(
         path=read,
-        kind=Kind(kind.rows, ""),
+        kind=Kind(indexed.rows, ""),
         columns=None if columns is None else tuple(columns),
         tally=tally,
         **found,
@@ -89,8 +90,11 @@ def index_file(
 
 def _name(path: str, options: ReadOptions) -> str:
     """Changes with the file and with how it is read."""
-    status = os.stat(path)
-    identity = f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
+    found = [(os.path.abspath(each), os.stat(each)) for each in files_of(path)]
+    identity = " ".join(
+        f"{each} {status.st_size} {status.st_mtime_ns}"
+        for each, status in found
+    )
     # How many malformed rows are too many is decided later.
     same = dataclasses.replace(options, max_malformed_share=0)
     return hashlib.sha256(f"{identity} {same}".encode()).hexdigest()[:16]
@@ -103,7 +107,7 @@ def _index(
     builder: "_IndexBuilder",
     options: ReadOptions,
 ) -> None:
-    if kind.rows != PARQUET:
+    if kind.format.is_indexable:
         if copy:
             _unpack(path, copy)
         file = PairFile(
@@ -126,6 +130,7 @@ def _index(
     with atomic_file(copy, "wb") as written:
         for number, row in file.rows:
             builder.add_row(file, number, row, wanted, written)
+    builder.tally.num_without_language += file.rows.num_without_language
 
 
 def _unpack(path: str, target: pathlib.Path) -> None:
@@ -147,7 +152,7 @@ class _IndexBuilder:
     ) -> None:
         """One row as bytes."""
         try:
-            fields = file.rows.decode(record)
+            fields = file.rows.decode(record, file.rows.columns)
             if fields is None:
                 self.tally.num_blank += 1
                 return
@@ -161,11 +166,14 @@ class _IndexBuilder:
         self,
         file: PairFile,
         number: int,
-        row: Fields | MalformedRow,
+        row: Fields | MalformedRow | None,
         wanted: set[str],
         written: BinaryIO,
     ) -> None:
         """One row as fields, of which those that are wanted are written."""
+        if row is None:
+            self.tally.num_blank += 1
+            return
         try:
             if isinstance(row, MalformedRow):
                 raise row
@@ -179,7 +187,7 @@ class _IndexBuilder:
         self._add(pair, written.tell(), len(record))
         written.write(record + b"\n")
 
-    def _add(self, pair: Pair, offset: int, length: int) -> None:
+    def _add(self, pair: TrainingPair, offset: int, length: int) -> None:
         negatives = len(pair.hard_negatives)
         self.tally.num_rows += 1
         self._rows.append(

@@ -5,8 +5,8 @@ Training reads two fields more, which may be missing.
 
 `hard_negatives`, the hardest first: sentences of the target's language that do
 not translate its source. In a TFRecord they are the strings of the feature, in
-JSON and Parquet a list of strings, in a TSV a cell that holds them as a JSON
-list; an empty cell is none.
+JSON and Parquet a list of strings, in a TSV a cell and in TMX a property that
+holds them as a JSON list; an empty cell is none.
 
 `corpus`: which collection of texts the pair is of. `data.corpus_weights` speaks
 of it.
@@ -18,15 +18,16 @@ from typing import NamedTuple
 
 from labse.features import CORPUS, HARD_NEGATIVES
 from labse.files.fields import optional_text
-from labse.files.kinds import TFRECORD, Kind
+from labse.files.formats.row_format import Fields
+from labse.files.formats.tfrecord import TFRECORD
+from labse.files.kinds import Kind
 from labse.files.reading import MalformedRow
-from labse.files.rows import Fields
 
 # A row's source, target and their languages; `labse.files.pairs` has it.
 ParsePair = Callable[[Fields], tuple[str, str, str, str]]
 
 
-class Pair(NamedTuple):
+class TrainingPair(NamedTuple):
     """One pair; texts in UTF-8."""
 
     source: bytes
@@ -42,13 +43,13 @@ class Pair(NamedTuple):
         return f"{self.source_language}-{self.target_language}"
 
 
-def parse(fields: Fields, kind: Kind, parse_pair: ParsePair) -> Pair:
+def parse(fields: Fields, kind: Kind, parse_pair: ParsePair) -> TrainingPair:
     """A row's pair; raises `MalformedRow` where it is none."""
     source, target, source_language, target_language = parse_pair(fields)
     negatives = fields.get(HARD_NEGATIVES)
     if negatives:
         negatives = _negatives(negatives, kind)
-    return Pair(
+    return TrainingPair(
         source.encode(),
         target.encode(),
         source_language,
@@ -63,7 +64,7 @@ def _negatives(value: object, kind: Kind) -> tuple[bytes, ...]:
         raise _malformed("is not UTF-8")
     if isinstance(value, str):
         # A single string of a TFRecord stands without a list.
-        value = [value] if kind.rows == TFRECORD else _json_list(value)
+        value = [value] if kind.format is TFRECORD else _json_list(value)
     if not isinstance(value, list) or not all(
         isinstance(text, str) for text in value
     ):

@@ -15,12 +15,11 @@ import pathlib
 import numpy as np
 
 from labse.data import pair_index, pair_record
-from labse.data.pair_record import Pair
+from labse.data.pair_record import TrainingPair
 from labse.errors import InputError
-from labse.files.kinds import find_files
+from labse.files.kinds import find_pair_files
 from labse.files.pairs import PairParser
 from labse.files.reading import ReadOptions, Tally
-from labse.files.rows import decoder
 
 
 class PairStore:
@@ -57,7 +56,7 @@ class PairStore:
         cache.mkdir(parents=True, exist_ok=True)
         files = [
             pair_index.index_file(path, cache, options)
-            for path in find_files(patterns)
+            for path in find_pair_files(patterns)
         ]
         tally = Tally()
         for file in files:
@@ -80,7 +79,7 @@ class PairStore:
             [file.num_hard_negatives for file in files]
         )
         self._kinds = [file.kind for file in files]
-        self._decoders = [decoder(file.kind, file.columns) for file in files]
+        self._columns = [file.columns for file in files]
         self._parse = PairParser(options)
         self._maps = [_map(file.path) for file in files]
 
@@ -110,13 +109,14 @@ class PairStore:
         pairs = [self.pair(index) for index in indices]
         return [pair.source for pair in pairs], [pair.target for pair in pairs]
 
-    def pair(self, index: int) -> Pair:
+    def pair(self, index: int) -> TrainingPair:
         """One pair with all that its record says."""
         file_id = self.file_ids[index]
         start = self.offsets[index]
         record = self._maps[file_id][start : start + self.lengths[index]]
-        fields = self._decoders[file_id](record)
-        return pair_record.parse(fields, self._kinds[file_id], self._parse)
+        kind = self._kinds[file_id]
+        fields = kind.format.reader.decode(record, self._columns[file_id])
+        return pair_record.parse(fields, kind, self._parse)
 
 
 def _map(path: str) -> mmap.mmap:

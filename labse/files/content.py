@@ -1,13 +1,13 @@
-"""What a file looks like by its first bytes."""
+"""Guesses what a file holds by its first bytes."""
 
-import bz2
 import codecs
-import gzip
 import json
-import lzma
+import re
 import struct
 import zlib
 from typing import NamedTuple
+
+from labse.files.compression import read_start
 
 _HEAD_BYTES = 2**12
 _LEAST_BYTES = 12  # of a TFRecord: length and its checksum
@@ -17,8 +17,7 @@ _MAGIC = (
     (b"\x1f\x8b", "a gzip file", "gz"),
     (b"BZh", "a bzip2 file", "bz2"),
     (b"\xfd7zXZ\x00", "an xz file", "xz"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file", None),
-    (b"PK\x03\x04", "a zip file (.xlsx and .docx are such)", None),
+    (b"\x28\xb5\x2f\xfd", "a zstd file", "zst"),
     (b"\xd0\xcf\x11\xe0", "an old Office file (.xls, .doc)", None),
     (b"%PDF", "a PDF", None),
     (b"Obj\x01", "an Avro file", None),
@@ -27,7 +26,6 @@ _MAGIC = (
     (b"SQLite format 3\0", "an SQLite database", None),
 )
 _TAR_PLACE = 257  # of the word "ustar"
-OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 _JSON_LINES = 5  # that are enough
 _LONGEST_LINE = 2**24
 _LEAST_RETURNS = 2  # that are line ends, and not a slip
@@ -36,15 +34,15 @@ _LEAST_RETURNS = 2  # that are line ends, and not a slip
 _HEADERS = ({"source", "target"}, {"text", "language"})
 
 
-class Look(NamedTuple):
-    """What the first bytes look like.
+class Guess(NamedTuple):
+    """What a file seems to hold.
 
     Attributes:
       what: in words, "a Parquet file".
-      kind: one of `kinds`' kinds, or empty.
-      compression: "gz", "bz2", "xz", or empty.
-      is_foreign: whether a text file cannot begin so.
-      advice: the remedy where a new name is none.
+      kind: the name of its format, or empty.
+      compression: one of `COMPRESSIONS`, or empty.
+      is_foreign: whether a text file cannot begin like that.
+      advice: the remedy, where a new name does not help.
     """
 
     what: str
@@ -62,14 +60,18 @@ class Look(NamedTuple):
         )
 
 
-BINARY = Look(
+BINARY = Guess(
     "binary data, or text that is not UTF-8",
     is_foreign=False,
     advice="Convert text to UTF-8: iconv -f ENCODING -t UTF-8.",
 )
-_ZLIB = Look(
+_ZLIB = Guess(
     "zlib data, such as TFRecords with the compression ZLIB",
     advice="Write it uncompressed, or with GZIP and a name in .gz.",
+)
+_ZIP_ADVICE = (
+    "Unpack or convert it (.xlsx and .docx are such), and name its files; a "
+    "zip file of a Moses corpus is named .zip."
 )
 _ENDING = {
     "txt": "txt",
@@ -77,19 +79,14 @@ _ENDING = {
     "jsonl": "jsonl",
     "parquet": "parquet",
     "record": "tfrecord",
+    "tmx": "tmx",
+    "zip": "zip",
 }
 
 
 def head(path: str, compression: str = "", size: int = _HEAD_BYTES) -> bytes:
-    """The first bytes of a file, unpacked; none where they are damaged."""
-    with OPENERS.get(compression, open)(path, "rb") as file:
-        try:
-            return file.read(size)
-        except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-            # Of OSError, the decompressors' own: the system's have a number.
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            return b""
+    """The first bytes, decompressed; none where they are damaged."""
+    return read_start(path, compression, size)
 
 
 def ends_lines_by_returns(path: str, compression: str) -> bool:
@@ -101,12 +98,12 @@ def ends_lines_by_returns(path: str, compression: str) -> bool:
     return bool(content) and b"\n" not in content
 
 
-def look_into(start: bytes) -> Look:
-    """What a packed file looks like that unpacked starts with these bytes."""
-    found = look(start)
+def guess_decompressed(start: bytes) -> Guess:
+    """What a compressed file holds whose content starts with these bytes."""
+    found = guess_content(start)
     if found.compression:
-        return Look(
-            f"{found.what}: it is packed twice",
+        return Guess(
+            f"{found.what}: it is compressed twice",
             advice="Unpack it once, and give it the name of what is inside.",
         )
     if found.kind == "parquet":
@@ -114,62 +111,67 @@ def look_into(start: bytes) -> Look:
     return found
 
 
-def look_at_txt(start: bytes) -> Look | None:
-    """What a text a line looks like that is rather rows with fields."""
+def guess_rows(start: bytes) -> Guess | None:
+    """What a .txt holds if it seems to be rows with fields; else None."""
     text = start.decode("utf-8-sig", errors="replace")
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     if len(start) >= _HEAD_BYTES and len(lines) > 1:
-        lines.pop()  # It is cut.
+        lines.pop()  # It may be incomplete.
     if not lines:
         return None
     if all(map(_is_object, lines[:_JSON_LINES])):
-        return Look("JSON lines", "jsonl")
+        return Guess("JSON lines", "jsonl")
     names = {name.strip().lower() for name in lines[0].split("\t")}
     if any(header <= names for header in _HEADERS):
-        return Look("tab-separated text with a header", "tsv")
+        return Guess("tab-separated text with a header", "tsv")
     return None
 
 
-def look(start: bytes) -> Look:
-    """What a file looks like that starts with these bytes."""
+def guess_content(start: bytes) -> Guess:
+    """What a file holds that starts with these bytes."""
     if not start:
-        return Look("an empty file", advice="Make or fetch it again.")
+        return Guess("an empty file", advice="Make or fetch it again.")
     for magic, what, compression in _MAGIC:
         if start.startswith(magic):
             return _compressed(start, what, compression)
     if start[_TAR_PLACE:].startswith(b"ustar"):
-        return Look(
+        return Guess(
             "a tar archive", advice="Unpack it (tar -xf), and name its files."
         )
+    if start.startswith(b"PK\x03\x04"):
+        return Guess("a zip file", "zip", advice=_ZIP_ADVICE)
     if start.startswith(b"PAR1"):
-        return Look("a Parquet file", "parquet")
+        return Guess("a Parquet file", "parquet")
     if _is_record(start):
-        return Look("a TFRecord file", "record")
+        return Guess("a TFRecord file", "record")
     if _is_utf_32(start):
-        return Look(
+        return Guess(
             "text in UTF-32",
             advice="Convert it: iconv -f UTF-32 -t UTF-8 IN > OUT.",
         )
     if _is_utf_16(start):
-        return Look(
+        text = start[: len(start) // 2 * 2].decode("utf-16", errors="replace")
+        if text.lstrip("\ufeff \r\n")[:20].startswith(("<?xml", "<tmx")):
+            return _guess_xml(text)
+        return Guess(
             "text in UTF-16",
             advice="Convert it: iconv -f UTF-16 -t UTF-8 IN > OUT.",
         )
-    return _look_at_text(start)
+    return _guess_text(start)
 
 
-def _compressed(start: bytes, what: str, compression: str | None) -> Look:
+def _compressed(start: bytes, what: str, compression: str | None) -> Guess:
     if compression is None:
-        return Look(what, advice="Unpack or convert it, and name its files.")
-    inner = Look("", "txt")
+        return Guess(what, advice="Unpack or convert it, and name its files.")
+    inner = Guess("", "txt")
     if compression == "gz":
         try:
             unpacked = zlib.decompressobj(31).decompress(start, _HEAD_BYTES)
         except zlib.error:
             unpacked = b""
-        inner = look(unpacked) if unpacked else inner
+        inner = guess_content(unpacked) if unpacked else inner
     if inner.advice and inner.is_foreign:
-        return Look(
+        return Guess(
             f"{what} that holds {inner.what}",
             "",
             compression,
@@ -177,7 +179,7 @@ def _compressed(start: bytes, what: str, compression: str | None) -> Look:
             f"Unpack it first. {inner.advice}",
         )
     kind = inner.kind or "txt"
-    return Look(what, "txt" if kind == "parquet" else kind, compression)
+    return Guess(what, "txt" if kind == "parquet" else kind, compression)
 
 
 def _is_record(start: bytes) -> bool:
@@ -210,40 +212,51 @@ def _is_utf_16(start: bytes) -> bool:
     )
 
 
-def _look_at_text(start: bytes) -> Look:
+def _guess_text(start: bytes) -> Guess:
     try:
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
         text = decoder.decode(start, final=len(start) < _HEAD_BYTES)
     except UnicodeDecodeError:
-        return _look_at_binary(start)
+        return _guess_binary(start)
     if "\0" in text:
-        return _look_at_binary(start)
+        return _guess_binary(start)
     opening = text.lstrip()[:20].lower()
     if opening.startswith(("<!doctype html", "<html")):
-        return Look(
+        return Guess(
             "HTML", advice="Take the text out of it, and write a text a line."
         )
     if opening.startswith(("<?xml", "<tmx", "<!doctype", "<xliff")):
-        return Look(
-            "XML (.tmx and .xliff are such), which is not read yet",
-            advice="Write its texts as .jsonl or .tsv.",
-        )
+        return _guess_xml(text)
     first = text.split("\n", 1)[0].strip()
     if first.startswith("{") and _is_object(first):
-        return Look("JSON lines", "jsonl", is_foreign=False)
+        return Guess("JSON lines", "jsonl", is_foreign=False)
     if first.startswith(("{", "[")) and text.count('"') > 1:
-        return Look(
+        return Guess(
             "a JSON document",
             is_foreign=False,
             advice="Write one object a line, as .jsonl "
             "(jq -c '.[]' IN.json > OUT.jsonl).",
         )
     if "\t" in first:
-        return Look("tab-separated text", "tsv", is_foreign=False)
-    return Look("text in UTF-8", "txt", is_foreign=False)
+        return Guess("tab-separated text", "tsv", is_foreign=False)
+    return Guess("text in UTF-8", "txt", is_foreign=False)
 
 
-def _look_at_binary(start: bytes) -> Look:
+def _guess_xml(text: str) -> Guess:
+    found = _ROOT.search(_NO_ELEMENT.sub("", text))
+    if not found or found[1] == "tmx":
+        return Guess("TMX", "tmx")
+    return Guess(
+        f"XML whose root is {found[1]}; of XML, only TMX is read",
+        advice="Write its texts as .jsonl or .tsv.",
+    )
+
+
+_ROOT = re.compile(r"<([A-Za-z][\w.:-]*)")
+_NO_ELEMENT = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
+
+
+def _guess_binary(start: bytes) -> Guess:
     try:
         # b"x": a window of 32 KiB, as nearly all have.
         if start[:1] == b"x" and zlib.decompressobj().decompress(start, 1):
@@ -258,7 +271,7 @@ def _is_object(line: str) -> bool:
         value = json.loads(line)
         return isinstance(value, dict) and bool(value)
     except (ValueError, RecursionError):
-        # A long first line is cut; its beginning must do.
+        # Of a long first line, only the beginning is known.
         return len(line.encode()) >= _HEAD_BYTES - 8 and line[1:2] == '"'
 
 
@@ -274,5 +287,18 @@ def _stem(path: str) -> str:
 # Endings that a better name replaces; others may be a part of the name.
 _REPLACED = {
     *("txt", "tsv", "jsonl", "parquet", "tfrecord", "tfrecords", "record"),
-    *("gz", "bz2", "xz", "json", "ndjson", "tab", "csv", "text", "dat"),
+    *(
+        "tmx",
+        "zip",
+        "gz",
+        "bz2",
+        "xz",
+        "zst",
+        "json",
+        "ndjson",
+        "tab",
+        "csv",
+        "text",
+        "dat",
+    ),
 }

@@ -3,9 +3,9 @@
 Null and a field that is not there have the same verdict in every format.
 """
 
+from labse.files.formats.row_format import Fields
 from labse.files.lines import not_utf_8
 from labse.files.reading import MalformedRow
-from labse.files.rows import Fields
 
 
 def text_field(fields: Fields, name: str) -> str:
@@ -41,6 +41,8 @@ def language_field(fields: Fields, name: str, default: str) -> str:
     if name not in fields:
         return default
     value = fields[name]
+    if type(value) is str and value.isalnum():  # Nearly always.
+        return value
     # Tabs and line feeds would break the tables that are made of it.
     text = "" if value is None else " ".join(_text(value, name).split())
     if not text:

@@ -1,4 +1,4 @@
-"""Which files there are, and of which kind each is."""
+"""Finds files, and tells the format and compression of each by its name."""
 
 import glob
 import os
@@ -8,38 +8,43 @@ from typing import NamedTuple
 
 from labse.errors import InputError
 from labse.files import content
-
-TXT, TSV, JSONL, PARQUET, TFRECORD = "txt", "tsv", "jsonl", "parquet", "record"
-COMPRESSIONS = ("gz", "bz2", "xz")
+from labse.files.compression import (
+    check_exists,
+    check_library,
+    compression_of,
+)
+from labse.files.formats import moses
+from labse.files.formats.moses import MOSES
+from labse.files.formats.row_format import Format
+from labse.files.formats.table import FORMATS
+from labse.files.formats.tfrecord import TFRECORD
+from labse.files.formats.txt import TXT
 
 _ENDINGS = {
-    ".txt": TXT,
-    ".tsv": TSV,
-    ".jsonl": JSONL,
-    ".parquet": PARQUET,
-    ".tfrecord": TFRECORD,
-    ".tfrecords": TFRECORD,
-    ".record": TFRECORD,
+    ending: each.name for each in FORMATS.values() for ending in each.endings
 }
-_WORDS = {
-    TXT: "a text file",
-    TSV: "a TSV",
-    JSONL: "JSON lines",
-    PARQUET: "a Parquet file",
-    TFRECORD: "a TFRecord file",
+_COMPRESSED = {
     "gz": "a gzip file",
     "bz2": "a bzip2 file",
     "xz": "an xz file",
+    "zst": "a zstd file",
 }
 # Such as train-00000-of-00010; a name's other ending may stand before it.
 _SHARD = re.compile(r"-\d+-of-\d+$")
+# What OPUS ships beside the two files of a Moses corpus.
+_BESIDE_MOSES = (".ids", ".scores", ".xml")
 
 
 class Kind(NamedTuple):
-    """What a file's name says."""
+    """The format and the compression that a file's name tells."""
 
-    rows: str  # one of TXT, TSV, JSONL, PARQUET, TFRECORD
+    rows: str  # one of FORMATS
     compression: str  # one of COMPRESSIONS, or empty
+
+    @property
+    def format(self) -> Format:
+        """The format of its rows."""
+        return FORMATS[self.rows]
 
 
 def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
@@ -48,22 +53,26 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
     A file that has several names, `a.tsv` and `./a.tsv`, has the first.
 
     Args:
-      patterns: files or globs; `**` stands for folders of any depth.
+      patterns: files or globs; `**` matches folders of any depth. For a Moses
+        corpus, also what both names begin with, "NAME.en-de".
 
     Raises:
-      InputError: a pattern is no file and matches none, or matches a folder.
+      InputError: no file matches a pattern, or a folder does.
     """
     files: dict[str, str] = {}
     for pattern in map(os.fspath, patterns):
-        # A file's name may hold what would be a glob's star or bracket.
+        # The name of a file may have a star or a bracket.
         is_file = os.path.lexists(pattern)
         name = glob.escape(pattern) if is_file else pattern
         matches = sorted(glob.glob(name, recursive=True))
+        matches = matches or _moses_files(pattern)
         if not matches:
             raise InputError(
                 "Every input is a file or a glob that matches one. No file "
                 f"matches {pattern!r}."
             )
+        if not is_file:
+            matches = _without_companions(matches)
         for path in matches:
             files.setdefault(os.path.realpath(path), path)
     for path in files.values():
@@ -75,40 +84,106 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
     return list(files.values())
 
 
+def find_pair_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
+    """As `find_files`, but only one of the two files of a Moses corpus."""
+    seen = set()
+    found = []
+    for path in find_files(patterns):
+        key = tuple(map(os.path.realpath, files_of(path)))
+        if key not in seen:
+            seen.add(key)
+            found.append(path)
+    return found
+
+
+def files_of(path: str) -> list[str]:
+    """The files that hold the pairs: two for a Moses corpus, else `path`."""
+    return moses.paths_of(path) if _is_moses(path) else [path]
+
+
+def _is_moses(path: str) -> bool:
+    return _format_of(path) == MOSES.name
+
+
+def _moses_files(prefix: str) -> list[str]:
+    """The files of the corpus "NAME.en-de"."""
+    return [
+        path
+        for path in sorted(glob.glob(f"{glob.escape(prefix)}.*"))
+        if (name := moses.parse_name(path)) and name.stem == prefix
+    ]
+
+
+def _without_companions(paths: list[str]) -> list[str]:
+    stems = {moses.parse_name(path).stem for path in paths if _is_moses(path)}
+    return [
+        path
+        for path in paths
+        if not path.endswith(_BESIDE_MOSES)
+        or os.path.splitext(path)[0] not in stems
+    ]
+
+
 def kind_of(path: str | os.PathLike) -> Kind:
     """The kind of a file by its name; its content is not looked at.
 
     Raises:
       InputError: the name tells no kind. What the content looks like is said.
     """
+    kind = kind_by_name(path)
+    if kind is None:
+        raise _unknown(os.fspath(path))
+    return kind
+
+
+def kind_by_name(path: str | os.PathLike) -> Kind | None:
+    """As `kind_of`, but None for a name that tells no kind."""
     path = os.fspath(path)
-    name = os.path.basename(path).lower()
-    stem, _, ending = name.rpartition(".")
-    compression = ending if stem and ending in COMPRESSIONS else ""
-    if compression:
-        name = stem
-    shard = _SHARD.search(name)
-    stem = name[: shard.start()] if shard else name
-    kind = _ENDINGS.get(os.path.splitext(stem)[1])
-    if kind is None and shard and not stem.endswith(".csv"):
-        kind = TFRECORD
-    if kind == PARQUET and compression:
+    compression = compression_of(path)
+    name = _format_of(path)
+    if name is None:
+        return None
+    if compression and not FORMATS[name].is_packable:
+        ending = FORMATS[name].endings[0]
         raise InputError(
-            f"{path}: a .parquet file is compressed inside. Decompress it, "
+            f"{path}: a {ending} file is compressed inside. Decompress it, "
             f"and leave out .{compression}."
         )
-    if kind is None:
-        raise _unknown(path, stem)
-    return Kind(kind, compression)
+    check_library(path, compression)
+    return Kind(name, compression)
 
 
-def check_content(path: str, kind: Kind) -> None:
+def _stem_of(path: str) -> tuple[str, bool]:
+    """A name without compression and shard, and whether it was a shard."""
+    name = os.path.basename(path).lower()
+    if compression := compression_of(path):
+        name = name[: -len(compression) - 1]
+    shard = _SHARD.search(name)
+    return (name[: shard.start()], True) if shard else (name, False)
+
+
+def _format_of(path: str) -> str | None:
+    stem, is_shard = _stem_of(path)
+    found = _ENDINGS.get(os.path.splitext(stem)[1])
+    if found is None and is_shard and not stem.endswith(".csv"):
+        return TFRECORD.name
+    if found is None and moses.parse_name(path):
+        return MOSES.name
+    return found
+
+
+def check_content(path: str, kind: Kind, as_pairs: bool = True) -> None:
     """Raises `InputError` where the first bytes are of another kind.
 
     Args:
       path: the file.
       kind: what its name says.
+      as_pairs: whether the other file of a Moses corpus is read as well.
     """
+    if as_pairs and kind.rows == MOSES.name:
+        for each in moses.paths_of(path):
+            check_content(each, Kind(kind.rows, compression_of(each)), False)
+        return
     check_exists(path)
     head = content.head(path)
     if not head:
@@ -116,57 +191,53 @@ def check_content(path: str, kind: Kind) -> None:
             f"{path}: the file is empty. Make or fetch it again, or leave it "
             "out."
         )
-    found = content.look(head)
+    found = content.guess_content(head)
     if kind.compression and found.compression == kind.compression:
-        _check_unpacked(path, kind, content.head(path, kind.compression))
-        return
-    if kind.compression:
-        # Binary data of no known kind: the reader says what is damaged.
-        is_right = found is content.BINARY
+        head = content.head(path, kind.compression)
+        if not head:
+            return  # Empty or damaged, as the reader says.
+        found = content.guess_decompressed(head)._replace(
+            compression=kind.compression
+        )
+        problem = f"{kind.format.words}, compressed. The content looks"
     else:
+        words = _COMPRESSED.get(kind.compression, kind.format.words)
+        problem = f"{words}. The content looks"
+        if kind.compression and found is not content.BINARY:
+            raise _other_kind(path, problem, found)
+    if not kind.compression or found.compression == kind.compression:
         found, is_right = _compare(found, kind, head)
-    if not is_right:
-        raise InputError(
-            f"{path}: by its name this is "
-            f"{_WORDS[kind.compression or kind.rows]}. The content looks like "
-            f"{found.what}. {found.remedy(path)}"
-        )
+        if not is_right:
+            raise _other_kind(path, problem, found)
     _check_line_ends(path, kind)
 
 
-def _check_unpacked(path: str, kind: Kind, head: bytes) -> None:
-    if not head:
-        return  # Empty or damaged, as the reader says.
-    found = content.look_into(head)
-    found, is_right = _compare(found, kind, head)
-    if not is_right:
-        # That of the better name.
-        found = found._replace(compression=kind.compression)
-        raise InputError(
-            f"{path}: by its name this is {_WORDS[kind.rows]}, packed. "
-            f"Unpacked, the content looks like {found.what}. "
-            f"{found.remedy(path)}"
-        )
-    _check_line_ends(path, kind)
+def _other_kind(path: str, problem: str, found: content.Guess) -> InputError:
+    return InputError(
+        f"{path}: by its name this is {problem} like {found.what}. "
+        f"{found.remedy(path)}"
+    )
 
 
 def _compare(
-    found: content.Look, kind: Kind, head: bytes
-) -> tuple[content.Look, bool]:
+    found: content.Guess, kind: Kind, head: bytes
+) -> tuple[content.Guess, bool]:
     """What the unpacked content looks like, and whether it may be so named."""
-    if kind.rows in (PARQUET, TFRECORD):
+    if not kind.format.is_text:
         # Binary data of no known kind: the reader says what is damaged.
         is_right = found.kind == kind.rows or found.what == content.BINARY.what
         return found, is_right
-    rows = content.look_at_txt(head) if kind.rows == TXT else None
+    rows = content.guess_rows(head) if kind.rows == TXT.name else None
     if rows and not found.is_foreign:
-        return rows, False
+        return rows._replace(compression=found.compression), False
     return found, not found.is_foreign
 
 
 def _check_line_ends(path: str, kind: Kind) -> None:
-    if kind.rows in (TXT, TSV) and content.ends_lines_by_returns(
-        path, kind.compression
+    if (
+        kind.format.is_text
+        and kind.rows != "jsonl"
+        and content.ends_lines_by_returns(path, kind.compression)
     ):
         raise InputError(
             f"{path}: a line ends at a line feed. Received carriage returns "
@@ -175,27 +246,20 @@ def _check_line_ends(path: str, kind: Kind) -> None:
         )
 
 
-def check_exists(path: str) -> None:
-    """Raises `InputError` unless a file is there."""
-    if os.path.isdir(path):
-        raise InputError(f"{path}: this is a folder. Name the files in it.")
-    if not os.path.exists(path):
-        raise InputError(f"{path}: there is no such file.")
-
-
-def _unknown(path: str, stem: str) -> InputError:
+def _unknown(path: str) -> InputError:
     check_exists(path)
-    if stem.endswith(".csv"):
+    if _stem_of(path)[0].endswith(".csv"):
         return InputError(
             f"{path}: .csv files are not read, since their separators and "
             "quotes differ from program to program. Write the table as .jsonl "
             "(pandas: to_json(orient='records', lines=True)) or as .tsv "
             "(to_csv(sep='\\t', index=False, quoting=csv.QUOTE_NONE))."
         )
-    found = content.look(content.head(path))
+    found = content.guess_content(content.head(path))
     return InputError(
         f"{path}: the name of a file tells its kind: .txt, .tsv, .jsonl, "
-        ".parquet, .tfrecord, or NAME-00000-of-00010 for TFRecords; .gz, .bz2 "
-        f"or .xz may follow. The content looks like {found.what}. "
-        f"{found.remedy(path)}"
+        ".tmx, .parquet, .tfrecord, or NAME-00000-of-00010 for TFRecords, "
+        "NAME.en-de.en and NAME.en-de.de or a .zip of them for a Moses "
+        "corpus; .gz, .bz2, .xz or .zst may follow. The content looks like "
+        f"{found.what}. {found.remedy(path)}"
     )

@@ -5,16 +5,13 @@ character ends a line. What stands after the last \n is a line too, if there is
 anything. A byte order mark at the start of the file goes.
 """
 
-import contextlib
-import lzma
 import os
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from labse.errors import InputError
-from labse.files.content import OPENERS
-from labse.files.kinds import COMPRESSIONS, check_exists
+from labse.files.compression import open_unpacked
+from labse.files.reading import MalformedRow
 
 # A file without line feeds must not fill the memory.
 MAX_LINE_BYTES = 2**24
@@ -22,35 +19,6 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # Number from 1, where it begins in the (unpacked) file, and its bytes.
 Line = tuple[int, int, bytes]
-
-
-@contextlib.contextmanager
-def open_unpacked(path: str) -> Iterator[BinaryIO]:
-    """Opens a file to read, unpacked where its name says that it is packed.
-
-    Raises:
-      InputError: there is no such file; or, in the block, it is damaged.
-    """
-    check_exists(path)
-    ending = path.rpartition(".")[2].lower()
-    opener = OPENERS[ending] if ending in COMPRESSIONS else open
-    with opener(path, "rb") as file, refuse_damage(path):
-        yield file
-
-
-@contextlib.contextmanager
-def refuse_damage(path: str) -> Iterator[None]:
-    """Raises `InputError` where a decompressor finds damage in the block."""
-    try:
-        yield
-    except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-        # Of OSError, the decompressors' own: the system's have a number.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise InputError(
-            f"{path}: the compressed file is damaged or cut off ({error}). "
-            "Make or fetch it again."
-        ) from error
 
 
 def read_lines(path: str | os.PathLike) -> Iterator[Line]:
@@ -108,6 +76,14 @@ def decode_line(line: bytes, where: str) -> str:
             f"{where}: {not_utf_8(error)}. Correct the line, or convert the "
             "file to UTF-8."
         ) from error
+
+
+def decode_row(line: bytes) -> str:
+    """The text of a line; raises `MalformedRow` unless it is UTF-8."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedRow("not UTF-8", not_utf_8(error)) from error
 
 
 def not_utf_8(error: UnicodeDecodeError) -> str:

@@ -1,4 +1,4 @@
-"""Pairs of sentences, from files of any kind; see docs/file_formats.md."""
+"""Pairs of sentences, from files of any format; see docs/file_formats.md."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -7,20 +7,17 @@ from typing import NamedTuple
 from labse import features
 from labse.errors import InputError
 from labse.files.fields import language_field, text_field
-from labse.files.kinds import TXT, Kind, find_files, kind_of
-from labse.files.reading import (
-    UNKNOWN_LANGUAGE,
-    MalformedRow,
-    ReadOptions,
-    Tally,
-)
-from labse.files.rows import Fields, RowFile
+from labse.files.formats.row_format import Fields
+from labse.files.formats.txt import TXT
+from labse.files.kinds import Kind, find_pair_files, kind_of
+from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions, Tally
+from labse.files.rows import open_rows
 
 _LANGUAGES = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
 
 
 class Pair(NamedTuple):
-    """A pair, and where it stands."""
+    """A pair, and its place."""
 
     source: str
     target: str
@@ -70,17 +67,17 @@ class PairFile:
         kind: Kind | None = None,
         shown_as: str = "",
     ):
-        """Opens a file; see `RowFile`.
+        """Opens a file; see `open_rows`.
 
         Args:
           path: the file.
           options: what it does not say by itself.
           tally: counts what is found.
-          kind: see `RowFile`.
-          shown_as: see `RowFile`.
+          kind: see `open_rows`.
+          shown_as: see `open_rows`.
 
         Raises:
-          InputError: as `RowFile`, or there is no column of a side.
+          InputError: as `open_rows`, or there is no column of a side.
         """
         self._tally = tally
         self._parse = PairParser(options)
@@ -88,9 +85,7 @@ class PairFile:
             name for name in _LANGUAGES if not getattr(options, name)
         ]
         check_pair_kind(shown_as or path, kind)
-        self.rows = RowFile(
-            path, options.quotes_are_text, kind=kind, shown_as=shown_as
-        )
+        self.rows = open_rows(path, options, kind=kind, shown_as=shown_as)
         self.rows.require((options.source_column, options.target_column))
 
     def parse(self, fields: Fields) -> tuple[str, str, str, str]:
@@ -102,21 +97,11 @@ class PairFile:
 
     def __iter__(self) -> Iterator[Pair | None]:
         """Yields the pairs; None for a blank line, nothing for malformed."""
-        path, tally = self.rows.shown_as, self._tally
-        for number, row in self.rows:
-            if row is None:
-                tally.num_blank += 1
-                yield None
-                continue
-            try:
-                if isinstance(row, MalformedRow):
-                    raise row
-                pair = self.parse(row)
-            except MalformedRow as malformed:
-                tally.add_malformed(path, number, malformed)
-                continue
-            tally.num_rows += 1
-            yield Pair(*pair, path, number, row)
+        path, parse = self.rows.shown_as, self.parse
+        return self.rows.parsed(
+            lambda number, row: Pair(*parse(row), path, number, row),
+            self._tally,
+        )
 
 
 class PairFiles:
@@ -139,10 +124,10 @@ class PairFiles:
           options: what the files do not say by themselves.
 
         Raises:
-          InputError: no file matches, or one is no file of pairs.
+          InputError: no file matches, or one does not hold pairs.
         """
         self.options = options or ReadOptions()
-        self.files = find_files(patterns)
+        self.files = find_pair_files(patterns)
         self.tally = Tally()
         self._is_first = True
         for path in self.files:
@@ -175,9 +160,10 @@ class PairFiles:
 
 def check_pair_kind(path: str | os.PathLike, kind: Kind | None = None) -> None:
     """Raises `InputError` where a file cannot hold pairs, by its name."""
-    if (kind or kind_of(path)).rows == TXT:
+    if (kind or kind_of(path)).format is TXT:
         raise InputError(
-            f"{os.fspath(path)}: pairs are in .tsv, .jsonl, .parquet or "
-            "TFRecord files. Received a .txt. If it has a header and tabs, "
-            "rename it to .tsv."
+            f"{os.fspath(path)}: pairs are in .tsv, .jsonl, .parquet, .tmx, "
+            "TFRecord or Moses files. Received a .txt. If it has a header and "
+            "tabs, rename it to .tsv; if it is one of two aligned files, name "
+            "them as NAME.en-de.en and NAME.en-de.de."
         )

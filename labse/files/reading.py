@@ -28,7 +28,8 @@ class ReadOptions:
         `translation.en` is a field of an object in JSON and Parquet.
       text_column: the text of a file that is not of pairs.
       source_language, target_language, language: of files without a column of
-        that name; empty: `UNKNOWN_LANGUAGE`.
+        that name; empty: `UNKNOWN_LANGUAGE`. Of files of several languages,
+        TMX and Moses, those to read.
       quotes_are_text: whether a TSV may have cells that look as if a
         spreadsheet had quoted them.
       max_malformed_share: malformed rows are left out up to this share of all
@@ -74,11 +75,13 @@ class Tally:
       num_blank: blank lines, which are no rows.
       reasons: malformed rows by reason.
       shown: the first malformed rows, `path:line: what`.
+      num_without_language: rows of files of several languages that have no
+        text in those that the options name.
       undetermined: column of a language -> the first file without it.
     """
 
     def __init__(self):
-        self.num_rows = self.num_blank = 0
+        self.num_rows = self.num_blank = self.num_without_language = 0
         self.reasons: collections.Counter[str] = collections.Counter()
         self.shown: list[str] = []
         self.undetermined: dict[str, str] = {}
@@ -98,6 +101,7 @@ class Tally:
         """Counts another reading as well."""
         self.num_rows += other.num_rows
         self.num_blank += other.num_blank
+        self.num_without_language += other.num_without_language
         self.reasons += other.reasons
         self.shown = [*self.shown, *other.shown][:_SHOWN]
         self.undetermined = {**other.undetermined, **self.undetermined}
@@ -127,6 +131,12 @@ class Tally:
         """Logs what is left out, and which language is not known."""
         if self.num_malformed:
             logging.warning("%s. They are left out.", self._describe())
+        if self.num_without_language:
+            logging.warning(
+                "%s rows have no text in the languages to read. They are left "
+                "out.",
+                f"{self.num_without_language:,}",
+            )
         if self.undetermined:
             logging.warning(
                 "Rows of %s have no %s: it is taken as %r (undetermined). Add "

@@ -1,30 +1,31 @@
-"""The texts of a file of any size, one after the other, none left out.
+"""The texts of files of any size as a stream, none left out.
 
-Row N of what is made of them belongs to text N. So a malformed line of a .txt
-is refused here, and so is a malformed row, unless a share of them is given.
+Row N of the output belongs to text N. So a malformed line is refused here, and
+so is a malformed row, unless a share of them is given.
 
-    .txt    every line is a text, an empty one too
-    others  every row's text; a blank line is no row
+    .txt, Moses  every line is a text, an empty one too
+    others       every row's text; a blank line is no row
 """
 
 import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO
 
 from labse.errors import InputError
 from labse.files.chunks import chunked
 from labse.files.fields import text_field
-from labse.files.kinds import TXT, find_files, kind_of
-from labse.files.lines import decode_line, open_unpacked, split_lines
-from labse.files.reading import MalformedRow, ReadOptions, Tally
-from labse.files.rows import RowFile
+from labse.files.formats.moses import MOSES
+from labse.files.formats.txt import TXT
+from labse.files.kinds import find_files, kind_of
+from labse.files.lines import decode_line, read_lines, split_lines
+from labse.files.reading import ReadOptions, Tally
+from labse.files.rows import open_rows
 
 STANDARD_INPUT = "-"
 NO_ROW_LEFT_OUT = ReadOptions(max_malformed_share=0.0)
 
-# A killed process loses at most one chunk. Sorted by length, a larger chunk
+# A killed process loses at most one chunk. A larger one, sorted by length,
 # would save little padding.
 CHUNK_TEXTS = 4096
 CHUNK_CHARACTERS = 2**22
@@ -86,46 +87,43 @@ def open_texts(
             "Standard input (-) is read alone. Received beside it: "
             f"{', '.join(patterns)}."
         )
-    return TextStream(_lines(sys.stdin.buffer, "standard input"))
+    name = "standard input"
+    lines = split_lines(sys.stdin.buffer, name)
+    return TextStream(
+        decode_line(line, f"{name}:{number}") for number, _, line in lines
+    )
 
 
 def _files(paths: list[str], options: ReadOptions) -> Iterator[str]:
     tally = Tally()
     for path in paths:
-        if kind_of(path).rows != TXT:
+        if kind_of(path).format not in (TXT, MOSES):
             yield from _rows(path, options, tally)
             continue
         if os.path.getsize(path):
-            RowFile(path)  # Looks at what the content is.
-        with open_unpacked(path) as file:
-            yield from _lines(file, path)
+            open_rows(
+                path, options, as_pairs=False
+            )  # Looks at what the content is.
+        for number, _, line in read_lines(path):
+            yield decode_line(line, f"{path}:{number}")
     tally.check(options.max_malformed_share)
     tally.log()
 
 
-def _lines(file: BinaryIO, name: str) -> Iterator[str]:
-    for number, _, line in split_lines(file, name):
-        yield decode_line(line, f"{name}:{number}")
-
-
 def _rows(path: str, options: ReadOptions, tally: Tally) -> Iterator[str]:
-    rows = RowFile(path, options.quotes_are_text)
+    rows = open_rows(path, options, as_pairs=False)
     rows.require((options.text_column,))
-    for number, row in rows:
-        if row is None:
-            continue
-        try:
-            if isinstance(row, MalformedRow):
-                raise row
-            text = text_field(row, options.text_column)
-        except MalformedRow as malformed:
-            if not options.max_malformed_share:
-                raise InputError(
-                    f"{path}:{number}: {malformed.what}. Vector N is that of "
-                    "row N, so no row is left out. Correct the row or take it "
-                    "out, or raise max_malformed_share, which is 0 here."
-                ) from malformed
-            tally.add_malformed(path, number, malformed)
-            continue
-        tally.num_rows += 1
+    texts = rows.parsed(
+        lambda number, row: text_field(row, options.text_column), tally
+    )
+    is_strict = not options.max_malformed_share
+    for text in filter(None, texts):
+        if is_strict and tally.num_malformed:
+            break
         yield text
+    if is_strict and tally.num_malformed:
+        raise InputError(
+            f"{tally.shown[0]}. Vector N is that of row N, so no row is left "
+            "out. Correct the row or take it out, or raise "
+            "max_malformed_share, which is 0 here."
+        )

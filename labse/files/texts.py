@@ -1,4 +1,4 @@
-"""Texts, from files of any kind; see docs/file_formats.md."""
+"""Texts, from files of any format; see docs/file_formats.md."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -7,15 +7,12 @@ from typing import NamedTuple
 from labse import features
 from labse.errors import InputError
 from labse.files.fields import language_field, text_field
-from labse.files.kinds import TXT, find_files
+from labse.files.formats.row_format import Fields
+from labse.files.formats.txt import TXT
+from labse.files.kinds import find_pair_files, kind_of
 from labse.files.pairs import PairFile
-from labse.files.reading import (
-    UNKNOWN_LANGUAGE,
-    MalformedRow,
-    ReadOptions,
-    Tally,
-)
-from labse.files.rows import Fields, RowFile
+from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions, Tally
+from labse.files.rows import open_rows
 
 
 class Text(NamedTuple):
@@ -40,7 +37,7 @@ class TextFile:
         options: ReadOptions,
         tally: Tally,
     ):
-        """Opens a file; see `RowFile`.
+        """Opens a file; see `open_rows`.
 
         Args:
           path: the file.
@@ -48,11 +45,10 @@ class TextFile:
           tally: counts what is found.
 
         Raises:
-          InputError: as `RowFile`, or there is no column of texts.
+          InputError: as `open_rows`, or there is no column of texts.
         """
-        self.rows = RowFile(path, options.quotes_are_text)
-        is_txt = self.rows.kind.rows == TXT
-        self.column = features.TEXT if is_txt else options.text_column
+        self.rows = open_rows(path, options, as_pairs=False)
+        self.column = text_column(path, options)
         self.rows.require((self.column,))
         self._tally = tally
         self._default = options.language or UNKNOWN_LANGUAGE
@@ -69,19 +65,19 @@ class TextFile:
         return text, language
 
     def __iter__(self) -> Iterator[Text]:
-        for number, row in self.rows:
-            if row is None:
-                self._tally.num_blank += 1
-                continue
-            try:
-                if isinstance(row, MalformedRow):
-                    raise row
-                text, language = self.parse(row)
-            except MalformedRow as malformed:
-                self._tally.add_malformed(self.rows.shown_as, number, malformed)
-                continue
-            self._tally.num_rows += 1
-            yield Text(text, language, number, row)
+        parse = self.parse
+        return filter(
+            None,
+            self.rows.parsed(
+                lambda number, row: Text(*parse(row), number, row), self._tally
+            ),
+        )
+
+
+def text_column(path: str | os.PathLike, options: ReadOptions) -> str:
+    """The field of the texts in a file."""
+    is_txt = kind_of(path).format is TXT
+    return features.TEXT if is_txt else options.text_column
 
 
 class Texts:
@@ -89,8 +85,8 @@ class Texts:
 
     Iterating yields (language, text in UTF-8), both sides of a pair; the files
     are read anew each time. It raises `InputError` where a file breaks a rule,
-    and at the end where too many rows are malformed, where there was no text
-    at all, or none of a language that was asked for.
+    and at the end where too many rows are malformed, where there was no text,
+    or none in one of the languages.
 
     Attributes:
       files: their paths.
@@ -114,7 +110,7 @@ class Texts:
           InputError: no file matches, or one breaks a rule.
         """
         self.options = options or ReadOptions()
-        self.files = find_files(patterns)
+        self.files = find_pair_files(patterns)
         self.languages = tuple(languages)
         self.tally = Tally()
         self._is_first = True
@@ -152,13 +148,14 @@ class _TextsOfFile:
     def __init__(self, path: str, options: ReadOptions, tally: Tally):
         self._tally = tally
         sides = (options.source_column, options.target_column)
-        rows = RowFile(path, options.quotes_are_text)
+        rows = open_rows(path, options)
         self._text = self._pair = None
-        is_txt = rows.kind.rows == TXT
+        is_txt = kind_of(path).format is TXT
         if not is_txt and all(rows.has_column(side) for side in sides):
             self._pair = PairFile(path, options, tally)
-        if is_txt or rows.columns is None or self._pair is None:
-            text = features.TEXT if is_txt else options.text_column
+        rows_differ = rows.columns is None and not rows.is_multilingual
+        if rows_differ or self._pair is None:
+            text = text_column(path, options)
             if not rows.has_column(text):
                 raise rows.lacks(f"{text}, or {' and '.join(sides)},")
             self._text = TextFile(path, options, tally)
@@ -166,22 +163,10 @@ class _TextsOfFile:
         self._rows = rows
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        tally = self._tally
-        for number, row in self._rows:
-            if row is None:
-                tally.num_blank += 1
-                continue
-            try:
-                if isinstance(row, MalformedRow):
-                    raise row
-                texts = self._texts(row)
-            except MalformedRow as malformed:
-                tally.add_malformed(self._rows.shown_as, number, malformed)
-                continue
-            tally.num_rows += 1
-            yield from texts
+        for texts in self._rows.parsed(self._texts, self._tally):
+            yield from texts or ()
 
-    def _texts(self, row: Fields) -> list[tuple[str, str]]:
+    def _texts(self, number: int, row: Fields) -> list[tuple[str, str]]:
         if self._is_pair(row):
             source, target, source_language, language = self._pair.parse(row)
             return [(source_language, source), (language, target)]

@@ -107,7 +107,7 @@ def score_pairs(
         scored = _margins(encode_fn, pairs, survey, out.parent, scoring, k)
     kept = _Kept(survey, added[-1], min_score)
     rows = kept.rows(scored)
-    if min_score is None and out.suffix != ".parquet":
+    if min_score is None:
         rows = _with_blanks(rows, survey.blank_before)
     pair_writer.write_pairs(out, rows, survey.columns)
     return Counts(

@@ -1,23 +1,30 @@
-"""Flags that say what files of text and pairs do not say by themselves.
+"""Flags for files of text and pairs, the same in every program.
 
-The same in every program that reads such files; see docs/file_formats.md.
+They give what files do not say by themselves; see docs/file_formats.md.
 """
 
 from labse import features
 from labse.bin.flags.flag_set import FlagSet
+from labse.errors import InputError
 from labse.files.reading import MAX_MALFORMED_SHARE, ReadOptions
 
-PAIR_FILES = (
-    "Pairs: .tsv with a header, .jsonl, each also as .gz, .bz2 or .xz, "
-    ".parquet or TFRecords; a file or a glob; repeatable."
+_PAIR_FORMATS = (
+    ".tsv, .jsonl, .tmx, .parquet, .tfrecord, or Moses (NAME.en-de.en with "
+    "NAME.en-de.de, or NAME.en-de.zip); .gz, .bz2, .xz or .zst may follow; see "
+    "docs/file_formats.md."
 )
+_FILES = f"A file or a glob; repeatable. Formats: .txt, {_PAIR_FORMATS}"
+PAIR_FILES = f"Pairs. {_FILES.replace('.txt, ', '')}"
+TEXT_FILES = f"Texts. {_FILES}"
+TEXT_OR_PAIR_FILES = f"Texts or pairs. {_FILES}"
+PAIR_OUTPUT = f"File of pairs to write: {_PAIR_FORMATS}"
 
 
 def define_pair_flags(flags: FlagSet, has_share: bool = True) -> None:
-    """Flags of files of pairs.
+    """Flags for files of pairs.
 
     Args:
-      flags: where to.
+      flags: where to define them.
       has_share: whether the share of malformed rows is a flag.
     """
     for side in (features.SOURCE, features.TARGET):
@@ -33,21 +40,22 @@ def define_pair_flags(flags: FlagSet, has_share: bool = True) -> None:
 
 
 def define_text_and_pair_flags(flags: FlagSet) -> None:
-    """Flags of files that may be of texts or of pairs."""
+    """Flags for files of texts or of pairs."""
     define_pair_flags(flags)
     _define_text_column(flags)
     _define_language(flags, features.LANGUAGE, "texts")
 
 
 def define_row_flags(flags: FlagSet) -> None:
-    """Flags of a file of texts of which none is left out by default."""
+    """Flags for files of texts, of which none is left out by default."""
     _define_text_column(flags)
+    _define_language(flags, features.LANGUAGE, "texts")
     _define_rules(flags)
     flags.set_default("max_malformed_share", 0.0)
 
 
 def define_side_flags(flags: FlagSet, language_flags: list[str]) -> None:
-    """Flags of files of texts, with a language for each side."""
+    """Flags for files of texts, with a language for each side."""
     _define_text_column(flags)
     for name in language_flags:
         _define_language(flags, name, "texts")
@@ -55,11 +63,11 @@ def define_side_flags(flags: FlagSet, language_flags: list[str]) -> None:
 
 
 def options(flags: FlagSet, **given) -> ReadOptions:
-    """The `ReadOptions` that the flags say.
+    """The flags as `ReadOptions`.
 
     Args:
-      flags: those of the flags above that the program has.
-      **given: what is not said by the flag of the same name.
+      flags: any of those above.
+      **given: options that take precedence over the flag of the same name.
     """
     found = {
         name: flags[name].value or ""
@@ -75,6 +83,16 @@ def options(flags: FlagSet, **given) -> ReadOptions:
     return ReadOptions(**{**found, **given})
 
 
+def check_pair_output(flags: FlagSet, name: str) -> None:
+    """Raises `InputError` unless a flag names a file that pairs can go to."""
+    from labse.files.pair_writer import check_output
+
+    try:
+        check_output(flags[name].value)
+    except InputError as error:
+        raise InputError(f"--{name}: {error}") from error
+
+
 def _define_text_column(flags: FlagSet) -> None:
     flags.string(
         "text_column",
@@ -88,8 +106,8 @@ def _define_language(flags: FlagSet, name: str, texts: str) -> None:
     flags.string(
         name,
         None,
-        f"ISO 639 code of the {texts} whose files have no such column. "
-        "Default: und, undetermined.",
+        f"ISO 639 code of the {texts} in files without such a column "
+        "(default: und, undetermined); of TMX and Moses, the language to read.",
     )
 
 
@@ -98,7 +116,8 @@ def _define_rules(flags: FlagSet, has_share: bool = True) -> None:
         "tsv_quotes",
         "refuse",
         ["refuse", "text"],
-        "What a TSV's cells that look quoted are: a mistake, or text.",
+        "Cells of a TSV that look quoted: refuse the file, or take the quotes "
+        "for text.",
     )
     if has_share:
         flags.number(

@@ -24,8 +24,7 @@ def define_input_flags(flags: FlagSet, sides: tuple[str, ...]) -> None:
         flags.strings(
             side,
             None,
-            "Texts: .txt, .tsv with a header, .jsonl, each also as .gz, .bz2 "
-            "or .xz, .parquet or TFRecords; a file or a glob; repeatable.",
+            file_flags.TEXT_FILES,
             required=True,
         )
     file_flags.define_side_flags(
@@ -94,12 +93,7 @@ def define_search_flags(flags: FlagSet) -> None:
 
 def define_output_flags(flags: FlagSet) -> None:
     """Flags of what is written and how the work is done."""
-    flags.string(
-        "out",
-        None,
-        "File of pairs: .tsv, .tsv.gz, .jsonl, .jsonl.gz or .parquet.",
-        required=True,
-    )
+    flags.string("out", None, file_flags.PAIR_OUTPUT, required=True)
     flags.number(
         "min_score",
         None,

@@ -83,7 +83,7 @@ def test_inputs_may_be_globs(folder):
         (["--max_malformed_share=2"], "max_malformed_share=2"),
         (["--languages=sv"], "Received: sv, of which there is none"),
         (["--max_characters=0"], "max_characters=0"),
-        (["--out=pairs.csv"], "--out must end in .tsv or .tsv.gz"),
+        (["--out=pairs.csv"], "--out: A file of pairs ends in .tsv, .jsonl"),
         (["--input=gone"], "Received: gone, which is not there"),
         (["--max_characters=2"], "at least one translation that can be kept"),
     ],

@@ -214,7 +214,7 @@ def test_the_averaging_network_is_converted_to_a_run_and_not_further(
         (["--negatives=0"], "--negatives=0"),
         (["--input=absent*"], "No file matches 'absent*'."),
         (["--model=absent"], "A model is a run folder"),
-        (["--out=a.csv"], "--out must end in"),
+        (["--out=a.csv"], "A file of pairs ends in"),
     ],
 )
 def test_mistakes_are_one_line(files, tmp_path, capsys, arguments, message):

@@ -1,7 +1,7 @@
 import pytest
 
 from labse.bin import split_pairs
-from labse.bin.flags import program
+from labse.bin.flags import file_flags, program
 from labse.files import pair_writer
 from labse.files.pairs import PairFiles
 
@@ -119,5 +119,7 @@ def test_what_is_written_may_be_of_another_kind(folder):
     assert sum(1 for _ in PairFiles(paths)) == 100
 
 
-def test_the_endings_are_those_of_the_library():
-    assert split_pairs.OUTPUT_ENDINGS == pair_writer.ENDINGS
+def test_the_help_names_every_ending():
+    for ending in pair_writer.ENDINGS:
+        if ending not in (".tfrecords", ".record"):
+            assert ending in file_flags.PAIR_OUTPUT

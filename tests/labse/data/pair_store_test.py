@@ -412,7 +412,7 @@ def test_a_truncated_tfrecord_is_refused(tmp_path):
     path = write_records(tmp_path / "p.tfrecord", PAIRS)
     path.write_bytes(path.read_bytes()[:-3])
     message = refusal(tmp_path, path)
-    assert f"{path}:4: a TFRecord file is whole" in message
+    assert f"{path}:4: the record is damaged or truncated" in message
 
 
 def test_a_text_file_with_another_name_is_refused(tmp_path):

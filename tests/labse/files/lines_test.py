@@ -3,13 +3,14 @@ import gzip
 import lzma
 
 import pytest
+import zstandard
 
 from labse.errors import InputError
 from labse.files import lines
 from labse.files.lines import read_lines, read_text_lines
 
 PACK = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
-PACK |= {".xz": lzma.compress}
+PACK |= {".xz": lzma.compress, ".zst": zstandard.ZstdCompressor().compress}
 
 
 def write(path, content):
@@ -47,14 +48,14 @@ def test_where_lines_begin(tmp_path):
     assert found == [(1, 3, b"ab"), (2, 7, b""), (3, 8, b"cd")]
 
 
-@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz"])
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst"])
 def test_a_compressed_file_cut_off_is_damaged(tmp_path, ending):
     whole = PACK[ending](b"some lines\n" * 1000)
     path = write(tmp_path / f"a.txt{ending}", whole[:-12])
-    with pytest.raises(InputError, match=f"a.txt{ending}: .*damaged or cut"):
+    with pytest.raises(InputError, match=f"a.txt{ending}: .*damaged or trun"):
         list(read_lines(path))
     path = write(tmp_path / f"a.txt{ending}", b"no such file at all")
-    with pytest.raises(InputError, match=f"a.txt{ending}: .*damaged or cut"):
+    with pytest.raises(InputError, match=f"a.txt{ending}: .*damaged or trun"):
         list(read_lines(path))
 
 

@@ -64,7 +64,7 @@ def test_other_columns_of_a_table(tmp_path):
         (
             "a.txt.gz",
             gzip.compress(b"text")[:-9],
-            r"\.gz: .*damaged or cut off",
+            r"\.gz: .*damaged or truncated",
         ),
         ("a.csv", b"x\n", r"a\.csv: \.csv files are not read"),
         ("a.txt", b"gut\nsch\xf6n\n", r"a\.txt:2: text is UTF-8.*0xf6"),

@@ -7,10 +7,12 @@ depend on the program.
 import gzip
 import json
 import re
+import zipfile
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import zstandard
 
 import labse
 from data_pipeline import holdout
@@ -29,7 +31,7 @@ from labse.bin import (
 from labse.bin.flags import program
 from labse.checkpoints.vocabulary import resizing
 from labse.evaluation.tasks import pairs as evaluation_pairs
-from labse.mining.hard_negatives import hard_negative_files
+from labse.mining.hard_negatives import pair_files as negative_files
 from labse.mining.job.corpus import open_corpus
 from labse.training import dual_encoder_task
 
@@ -132,7 +134,7 @@ def run_evaluate(path, folder, monkeypatch, *arguments):
 
 def run_hard_negatives(path, folder, monkeypatch, *arguments):
     monkeypatch.setattr(
-        hard_negative_files,
+        negative_files,
         "number_pairs",
         lambda store: stop(range(len(store))),
     )
@@ -260,6 +262,46 @@ def without(name, columns=NAMES):
     return row
 
 
+def unit(number, **values):
+    row = {**fields(number), **values}
+    return (
+        f'<tu><tuv xml:lang="en"><seg>{row["source"]}</seg></tuv><tuv '
+        f'xml:lang="de"><seg>{row["target"]}</seg></tuv></tu>\n'
+    )
+
+
+def tmx(extra, tail="</body></tmx>"):
+    units = [unit(i) for i in range(GOOD)]
+    units.insert(BAD_AT, extra)
+    # The units begin in the first line.
+    head = '<tmx version="1.4"><header srclang="en"/><body>'
+    return (head + "".join(units) + tail).encode()
+
+
+def moses(source, target, zipped=False):
+    """Writes a corpus of which one pair is given, as bytes."""
+
+    def write(path):
+        sides = []
+        for bad, letter in ((source, "s"), (target, "t")):
+            lines = [b"%s %d" % (letter.encode(), i) for i in range(GOOD)]
+            lines.insert(BAD_AT, bad)
+            sides.append(b"\n".join([*lines, b""]))
+        if zipped:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("a.en-de.en", sides[0])
+                archive.writestr("a.en-de.de", sides[1])
+            return
+        path.write_bytes(sides[0])
+        path.with_name("a.en-de.de").write_bytes(sides[1])
+
+    return write
+
+
+def zst(content):
+    return zstandard.ZstdCompressor().compress(content)
+
+
 SURROGATE = changed(target="x").replace(b'"x"', rb'"\ud800"')
 TWICE = b'{"source": "a", "source": "b", "target": "c"}'
 
@@ -331,6 +373,23 @@ MALFORMED_PAIRS = {
         lambda path: write_records(path, NAMES, b"\xff\xff"),
         r"tf\.train\.Example",
     ),
+    "packed with zstd": ("a.tsv.zst", zst(tsv(b"a\tb\t\tde")), "_language is"),
+    "empty in TMX": ("a.tmx", tmx(unit(9, target="")), "target is empty"),
+    "packed TMX": (
+        *("a.tmx.gz", gzip.compress(tmx(unit(9, source=" ")))),
+        "source is empty",
+    ),
+    "one text in TMX": (
+        *("a.tmx", tmx('<tu><tuv xml:lang="en"><seg>a</seg></tuv></tu>\n')),
+        "two languages. Received: en",
+    ),
+    "no language in TMX": (
+        *("a.tmx", tmx("<tu><tuv><seg>a</seg></tuv></tu>\n")),
+        "xml:lang",
+    ),
+    "empty in Moses": ("a.en-de.en", moses(b"", b"b"), "source is empty"),
+    "latin-1 in Moses": ("a.en-de.en", moses(b"a", b"\xe4"), "0xe4 at byte 1"),
+    "empty in a zip": ("a.zip", moses(b"a", b" ", True), "target is empty"),
 }
 MONO = ("text", "language")
 MALFORMED_TEXTS = {
@@ -436,6 +495,16 @@ TAKEN = {
         gzip.compress(tsv(None)) + gzip.compress(b"a\tb\ten\tde\n"),
         GOOD + 1,
     ),
+    "blank in Moses": ("a.en-de.en", moses(b" ", b""), GOOD),
+    "CRLF in Moses": ("a.en-de.en", moses(b"a\r", b"b\r"), GOOD + 1),
+    "NUL in a zip": ("a.zip", moses(b"a\x00", b"b\x0c", True), GOOD + 1),
+    "mark in TMX": ("a.tmx", b"\xef\xbb\xbf" + tmx(unit(9)), GOOD + 1),
+    "line feeds in TMX": ("a.tmx", tmx(unit(9, target="a\r\nb")), GOOD + 1),
+    "two zstd files": (
+        "a.tsv.zst",
+        zst(tsv(None)) + zst(b"a\tb\ten\tde\n"),
+        GOOD + 1,
+    ),
     "null beside": ("a.jsonl", jsonl(changed(note=None)), GOOD + 1),
     "a list beside": ("a.jsonl", jsonl(changed(note=["a"])), GOOD + 1),
     "bytes in Parquet": (
@@ -460,6 +529,7 @@ def test_what_is_taken(case, program_name, tmp_path, monkeypatch, caplog):
     assert is_said == (case in ("no languages", "other columns"))
 
 
+THIRD = '<tuv xml:lang="fr"><seg>a</seg></tuv></tu>'
 CUT = gzip.compress(tsv(None) * 50)[:-20]
 CUT_TEXT = gzip.compress(b"a b\n" * 5000)[:-20]
 QUOTED = tsv(b'"Press ""Save"" now"\tb\ten\tde')
@@ -479,7 +549,7 @@ REFUSED = {
         tsv(b'b\t"a, a"\ten\tde'),
         f"a.tsv:{BAD_AT + 2}: a cell looks quoted",
     ),
-    "gzip cut off": ("a.tsv.gz", CUT, "damaged or cut off"),
+    "gzip cut off": ("a.tsv.gz", CUT, "damaged or truncated"),
     "no gzip": ("a.tsv.gz", tsv(None), "rename it to .*a.tsv"),
     "gzip by another name": ("a.tsv", gzip.compress(tsv(None)), "a.tsv.gz"),
     "empty": ("a.tsv", b"", "the file is empty"),
@@ -488,6 +558,25 @@ REFUSED = {
     "quoted header": ("a.tsv", b'"source"\t"target"\n', "a.tsv:1: .*quoted"),
     "csv": ("a.csv", b"source,target\na,b\n", r"\.csv files are not read"),
     "no ending": ("a", tsv(None), "tab-separated text.*rename it to .*a.tsv"),
+    "zstd cut off": ("a.tsv.zst", zst(tsv(None))[:-9], "damaged or truncated"),
+    "TMX cut off": ("a.tmx", tmx("", "<tu>"), "a.tmx:201: .*truncated"),
+    "an entity": (
+        "a.tmx",
+        b"<!DOCTYPE tmx [<!ENTITY a 'b'>]>" + tmx(unit(9, source="&a;")),
+        "a.tmx:1: .*entities",
+    ),
+    "three languages": (
+        "a.tmx",
+        tmx(unit(9).replace("</tu>", THIRD)),
+        "a.tmx:101: a pair has two languages. Received texts in en, de, fr",
+    ),
+    "XLIFF": ("a.tmx", b"<?xml version='1.0'?><xliff/>", "only TMX is read"),
+    "more lines": (
+        *("a.en-de.en", moses(b"a\nb", b"c")),
+        "Received 202 lines in en and 201 lines in de",
+    ),
+    "one file alone": ("a.en-de.en", b"a\n", "There is no .*a.en-de.de"),
+    "no corpus in it": ("a.zip", b"PK\x03\x04", "damaged or truncated"),
     "cut record": ("a.tfrecord", example(fields(1)), "a.tfrecord"),
 }  # fmt: skip
 
@@ -506,10 +595,11 @@ def test_what_is_refused(case, program_name, tmp_path, monkeypatch, capfd):
 
 
 REFUSED_TEXTS = {
+    "zstd cut off": ("a.txt.zst", zst(b"a b\n" * 9)[:-2], "damaged or trunc"),
     "a column twice": ("a.tsv", b"text\ttext\na\tb\n", "a.tsv:1: .*twice"),
     "no text": ("a.tsv", b"a\tb\na\tb\n", "a.tsv:1: .*header.* text"),
     "quoted": ("a.tsv", b'text\n"a ""b"" c"\n', "a.tsv:2: a cell looks quoted"),
-    "gzip cut off": ("a.txt.gz", CUT_TEXT, "damaged or cut off"),
+    "gzip cut off": ("a.txt.gz", CUT_TEXT, "damaged or truncated"),
     "JSON lines": ("a.txt", jsonl(b""), "rename it to .*a.jsonl"),
     "a table": ("a.txt", tsv(b""), "rename it to .*a.tsv"),
     "gzip by another name": ("a.txt", CUT, "rename it to .*a.tsv.gz"),
@@ -574,6 +664,28 @@ def test_nested_fields(program_name, ending, tmp_path, monkeypatch):
     assert (code, taken) == (0, 3 * each)
 
 
+@pytest.mark.parametrize("program_name", TEXT_PROGRAMS)
+@pytest.mark.parametrize("name", ["a.tmx", "a.en-de.en", "a.zip"])
+def test_texts_of_a_file_of_pairs(
+    program_name, name, tmp_path, monkeypatch, capfd
+):
+    """Programs that read texts or pairs read both sides."""
+    content = (
+        tmx(unit(999)) if name == "a.tmx" else moses(b"x", b"y", "z" in name)
+    )
+    path = make(tmp_path, name, content)
+    execute, _ = TEXT_PROGRAMS[program_name]
+    is_text = program_name == "mine"
+    if is_text and name != "a.en-de.en":
+        (tmp_path / "without").mkdir()
+        assert execute(path, tmp_path / "without", monkeypatch) == (2, 0)
+        shown = capfd.readouterr().err
+        assert "texts are in one language. Received en" in shown
+    language = ["--source_language=en"] if is_text else []
+    code, taken = execute(path, tmp_path, monkeypatch, *language)
+    assert (code, taken) == (0, (GOOD + 1) * (1 if is_text else 2))
+
+
 # Vector N is that of row N.
 
 
@@ -612,6 +724,8 @@ def encode_lengths(tmp_path, monkeypatch, capfd):
         ("a.tsv", b"id\ttext\n1\tab\n\n2\tc\n", [2, 1]),
         ("a.jsonl", b'{"text": "ab"}\n\n{"text": "c\\nd"}\n', [2, 3]),
         ("a.jsonl.gz", gzip.compress(b'{"text": "ab"}'), [2]),
+        ("a.txt.zst", zst(b"ab\n\nc"), [2, 0, 1]),
+        ("a.en-de.en", b"ab\n\nc\n", [2, 0, 1]),
     ],
 )
 def test_encode_reads_the_texts(
@@ -646,6 +760,12 @@ def test_encode_leaves_rows_out_where_it_is_told_to(tmp_path, encode_lengths):
     lines = make(tmp_path, "a.txt", b"a\n\xff\n")
     (tmp_path / "v.npy").unlink()
     assert f"{lines}:2: text is UTF-8" in encode_lengths(lines, shares[0])
+
+
+def test_encode_reads_a_language_of_a_tmx(tmp_path, encode_lengths):
+    path = make(tmp_path, "a.tmx", tmx(unit(1000, target="abc")))
+    assert f"{path}:1: " in encode_lengths(path)
+    assert encode_lengths(path, "--language=de")[BAD_AT] == 3
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a"])

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from labse.errors import InputError
-from labse.files import parquet_file
+from labse.files.formats import parquet as parquet_format
 from labse.files.reading import ReadOptions
 from labse.mining.job import corpus_writer, gathered_texts
 from labse.mining.job.corpus import SentenceOrigin, open_corpus
@@ -148,7 +148,7 @@ def test_a_tsv_and_another_field(tmp_path):
 def test_parquet_rows(tmp_path, monkeypatch):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(parquet_file, "_BATCH_ROWS", 2)
+    monkeypatch.setattr(parquet_format, "_BATCH_ROWS", 2)
     path = str(tmp_path / "a.parquet")
     table = pyarrow.table(
         {
@@ -279,7 +279,7 @@ def test_numbers_that_there_are_not(tmp_path):
         (
             "a.txt.gz",
             gzip.compress(b"text")[:-9],
-            r"\.gz: .*damaged or cut off",
+            r"\.gz: .*damaged or truncated",
         ),
         ("a.tsv", b"id\tText\n1\tx\n", r"a\.tsv:1: .*text.*'id \| Text'"),
         ("a.tsv", b"text\ttext\n1\tx\n", r"a\.tsv:1: .*each column once"),
@@ -302,7 +302,11 @@ def test_numbers_that_there_are_not(tmp_path):
             r"1: .*'language' is",
         ),
         ("a.csv", b"text,id\nx,1\n", r"a\.csv: \.csv files are not"),
-        ("a.parquet", b"PAR1", r"a\.parquet: .*whole Parquet file.*row 0"),
+        (
+            "a.parquet",
+            b"PAR1",
+            r"a\.parquet: the Parquet file is damaged or truncated",
+        ),
     ],
 )
 def test_bad_input(tmp_path, name, content, message):
@@ -349,11 +353,11 @@ def test_bad_records(tmp_path):
     ):
         prepare_corpus([str(path)], tmp_path / "corpus")
     for content, message in [
-        (whole[:-1], r"tfrecord:2: .*ends inside a record"),
-        (whole[:14], r"tfrecord:1: .*ends inside a record"),
-        (whole[:5], r"tfrecord:1: .*ends inside a record"),
-        (whole[:-6] + b"x" + whole[-5:], r"tfrecord:2: .*checksum is wrong"),
-        (b"\x01" + whole[1:], r"tfrecord:1: .*checksum of its length"),
+        (whole[:-1], r"tfrecord:2: .*truncated record"),
+        (whole[:14], r"tfrecord:1: .*truncated record"),
+        (whole[:5], r"tfrecord:1: .*truncated record"),
+        (whole[:-6] + b"x" + whole[-5:], r"tfrecord:2: .*corrupted record"),
+        (b"\x01" + whole[1:], r"tfrecord:1: .*corrupted record"),
     ]:
         path.write_bytes(content)
         with pytest.raises(InputError, match=message):

@@ -7,8 +7,8 @@ import pytest
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
-from labse.mining.hard_negatives import hard_negative_files
-from labse.mining.hard_negatives.hard_negative_files import mine
+from labse.mining.hard_negatives import pair_files
+from labse.mining.hard_negatives.pair_files import mine_hard_negatives as mine
 
 HEADER = "source\ttarget\tsource_language\ttarget_language\n"
 # A text's vector is told by its first number: an angle in degrees.
@@ -102,7 +102,7 @@ def test_the_table_byte_by_byte(tmp_path):
     run(tmp_path)
     lines = (tmp_path / "out.tsv").read_text().splitlines()
     assert lines[0] == HEADER.strip() + "\thard_negatives"
-    assert lines[1] == '0 cat\t1 Katze\ten\tde\t["8 Kappe", "21 Hund"]'
+    assert lines[1] == '0 cat\t1 Katze\ten\tde\t["8 Kappe","21 Hund"]'
     assert lines[5] == "20 dog\t22 chien\ten\tfr\t[]"
 
 
@@ -130,7 +130,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_bytes(tmp_path, monkeypatch):
     whole = run(tmp_path, "whole.tsv")
     (tmp_path / "again").mkdir()
     write(tmp_path / "again" / "pairs.tsv")
-    monkeypatch.setattr(hard_negative_files, "CHUNK", 3)
+    monkeypatch.setattr(pair_files, "CHUNK", 3)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "again", encoder=Encoder(broken_after=6))
     assert not (tmp_path / "again" / "out.tsv").exists()
@@ -184,8 +184,9 @@ def test_a_tab_in_a_record_needs_records(tmp_path):
 
     with pytest.raises(InputError) as error:
         run_it("tab.tsv")
-    assert "cannot hold a text with a tab" in str(error.value)
-    assert "pair 1: b'1 a\\tb'" in str(error.value)
+    assert "a cell of a TSV holds neither a tab nor" in str(error.value)
+    assert "tab.tsv, pair 1: " in str(error.value)
+    assert "source: '1 a\\tb'" in str(error.value)
     assert not (tmp_path / "tab.tsv").exists()
     run_it("out.tfrecord")
     assert read(tmp_path / "out.tfrecord", tmp_path / "c")[0].source == (
@@ -196,9 +197,10 @@ def test_a_tab_in_a_record_needs_records(tmp_path):
 @pytest.mark.parametrize(
     "out, message",
     [
-        ("out.csv", "--out must end in .tsv, .tsv.gz or .tfrecord."),
-        ("absent/out.tsv", "--out must be in a folder that exists."),
-        ("pairs.tsv", "exists. Delete it, or choose another --out."),
+        ("out.csv", "A file of pairs ends in .tsv, .jsonl, "),
+        ("absent/out.tsv", "written into a folder that exists."),
+        ("a.en-de.en", "It cannot hold hard_negatives. Write .tsv"),
+        ("pairs.tsv", "exists. Delete it, or choose another name."),
     ],
 )
 def test_an_output_that_cannot_be_is_told_first(tmp_path, out, message):
@@ -246,16 +248,14 @@ def test_more_negatives_than_targets(tmp_path, capsys):
 
 def test_without_any_other_target_nothing_is_encoded(tmp_path):
     encoder = Encoder()
-    with pytest.raises(InputError, match="no language has two different tar"):
+    with pytest.raises(InputError, match="no language with two different t"):
         run(tmp_path, encoder=encoder, rows=ROWS[-2:])
     assert encoder.texts == []
 
 
 def test_a_lost_pair_is_noticed(tmp_path, monkeypatch):
-    rows = hard_negative_files._rows
-    monkeypatch.setattr(
-        hard_negative_files, "_rows", lambda *a: list(rows(*a))[1:]
-    )
+    rows = pair_files._rows
+    monkeypatch.setattr(pair_files, "_rows", lambda *a: list(rows(*a))[1:])
     with pytest.raises(ValueError, match="5 pairs were read, 4 written"):
         run(tmp_path)
     assert not (tmp_path / "out.tsv").exists()

@@ -4,14 +4,15 @@ import io
 import pytest
 
 from labse.errors import InputError
-from labse.files.rows import RowFile
+from labse.files.reading import ReadOptions
+from labse.files.rows import open_rows
 
 
 def refused(tmp_path, content, **arguments):
     path = tmp_path / "a.tsv"
     path.write_text(content, encoding="utf-8", newline="")
     try:
-        list(RowFile(path, **arguments))
+        list(open_rows(path, ReadOptions(**arguments)))
     except InputError as error:
         assert str(error).startswith(f"{path}:")
         return str(error)

@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
-from labse.mining.hard_negatives import hard_negatives
-from labse.mining.hard_negatives.hard_negatives import NONE, PairTexts, find
+from labse.mining.hard_negatives import negatives as hard_negatives
+from labse.mining.hard_negatives.negatives import (
+    NONE,
+    PairTexts,
+)
+from labse.mining.hard_negatives.negatives import (
+    find_hard_negatives as find,
+)
 from labse.mining.translations import fold
 
 

@@ -1,24 +1,20 @@
 """Files of pairs in, the same pairs with hard negatives out.
 
-What is written has the columns that training reads: source, target, their
-languages, `corpus` if any pair names one, and `hard_negatives` (see
-`labse.data.pair_record`); other columns are left out, and hard negatives that a
-pair had are replaced. There are as many pairs as there were, in the same order.
+The output has the columns that training reads: source, target, their languages,
+`corpus` if any pair names one, and `hard_negatives` (see
+`labse.data.pair_record`). Other columns are left out, and hard negatives that a
+pair had are replaced. All pairs stay, in their order.
 
     WORK/index/         where the pairs begin
-    WORK/vectors.npy    of every different text; a process that was killed goes
-                        on with it
+    WORK/vectors.npy    of every distinct text; a killed process resumes from it
 """
 
-import contextlib
 import dataclasses
-import gzip
 import hashlib
-import json
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,21 +22,21 @@ import tqdm
 
 from labse.errors import InputError
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
+from labse.files import pair_writer
+from labse.files.pair_writer import Values
 from labse.files.reading import ReadOptions
 from labse.mining import sentence_vectors
-from labse.mining.hard_negatives import hard_negatives
-from labse.mining.hard_negatives.hard_negatives import (
+from labse.mining.hard_negatives.negatives import (
     NONE,
     Negatives,
     PairTexts,
+    find_hard_negatives,
 )
 from labse.mining.work_folder import WorkFolder
 
 if TYPE_CHECKING:  # It needs TensorFlow.
-    from labse.data.pair_record import Pair
     from labse.data.pair_store import PairStore
 
-ENDINGS = (".tsv", ".tsv.gz", ".tfrecord")
 CHUNK = sentence_vectors.CHUNK
 _VECTORS = "vectors.npy"
 
@@ -53,15 +49,15 @@ class Summary:
     """What was written.
 
     Attributes:
-      pairs: as many as were read.
-      texts: different texts of both sides.
-      complete: pairs with `negatives` of them.
+      pairs: number of pairs, all that were read.
+      texts: number of distinct texts on both sides.
+      complete: pairs with `negatives` hard negatives.
       fewer: pairs with fewer, but some.
       none: pairs without any.
-      true_cosine, negative_cosine: means, of the pairs and of the negatives.
-      negatives: of each pair at most; the number given, or lowered.
-      truncated: how many texts the encoder cut, and at how many tokens; None
-        where it does not say.
+      true_cosine, negative_cosine: means over the pairs and the negatives.
+      negatives: most of a pair; the number given, or lowered.
+      truncated: number of texts that the encoder truncates, and at how many
+        tokens; None if it does not say.
     """
 
     pairs: int
@@ -77,22 +73,12 @@ class Summary:
 
 def check_output(path: str | os.PathLike) -> None:
     """Raises InputError where pairs could not be written to `path`."""
-    path = pathlib.Path(path)
-    if not path.name.endswith(ENDINGS):
-        raise InputError(
-            f"--out must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}. "
-            f"Received: {path}."
-        )
-    if not path.parent.is_dir():
-        raise InputError(
-            f"--out must be in a folder that exists. Received: {path}. Make "
-            f"the folder {path.parent} first."
-        )
-    if path.exists():
-        raise InputError(f"{path} exists. Delete it, or choose another --out.")
+    pair_writer.check_output(path, needed_columns=[HARD_NEGATIVES])
+    if os.path.exists(path):
+        raise InputError(f"{path} exists. Delete it, or choose another name.")
 
 
-def mine(
+def mine_hard_negatives(
     patterns: list[str],
     out: str | os.PathLike,
     load_encoder: LoadEncoder,
@@ -107,14 +93,14 @@ def mine(
 
     Args:
       patterns: files of pairs, or globs.
-      out: the file to write; its ending is one of ENDINGS.
+      out: the file to write, of any format that holds hard negatives.
       load_encoder: called when the pairs are read.
-      work: folder of what can be used again.
-      negatives: how many for each pair; lowered where there are fewer targets.
-      max_cosine: see `hard_negatives.find`.
+      work: folder for the index and the vectors.
+      negatives: number for each pair; lowered where there are fewer targets.
+      max_cosine: see `find_hard_negatives`.
       options: what the files do not say by themselves.
-      restart: encode again what was encoded from other texts or by another
-        model, instead of raising.
+      restart: encode again, instead of raising, if `work` is of other texts
+        or of another model.
 
     Raises:
       InputError: `out` cannot be written; the files hold no pairs; `work` is
@@ -130,17 +116,17 @@ def mine(
     encode_fn, fingerprint = load_encoder()
     vectors = _encode(pairs.texts, encode_fn, fingerprint, folder)
     with _bar(len(pairs), "pair", "search") as bar:
-        found = hard_negatives.find(
+        found = find_hard_negatives(
             pairs, vectors, negatives, max_cosine, bar.update
         )
     summary = _summary(pairs, found, _truncation(pairs.texts, encode_fn))
     if summary.none == len(pairs):
         raise InputError(
             "No pair has a hard negative: all near targets of its language "
-            "are translations of the source, or above --max_cosine. Give more "
+            "are translations of the source, or above max_cosine. Give more "
             f"pairs. Received {len(pairs):,}."
         )
-    _write(pathlib.Path(out), store, pairs, found)
+    _write(out, store, pairs, found)
     return summary
 
 
@@ -165,7 +151,7 @@ def _fitting_number(negatives: int, pairs: PairTexts) -> int:
     if most < 1:
         raise InputError(
             "A hard negative is another target of a pair's language. "
-            f"Received {len(pairs):,} pairs of which no language has two "
+            f"Received {len(pairs):,} pairs, and no language with two "
             "different targets. Give more pairs."
         )
     if negatives > most:
@@ -178,7 +164,7 @@ def _fitting_number(negatives: int, pairs: PairTexts) -> int:
 
 
 def _truncation(texts: list[str], encode_fn) -> tuple[int, int] | None:
-    """How many texts the encoder cuts, and at how many tokens, if it says."""
+    """Number of truncated texts and the limit in tokens, if known."""
     if not hasattr(encode_fn, "truncated"):
         return None
     truncated = encode_fn.truncated(texts)
@@ -241,89 +227,39 @@ def _summary(
 
 
 def _write(
-    out: pathlib.Path, store: "PairStore", pairs: PairTexts, found: Negatives
+    out: str | os.PathLike,
+    store: "PairStore",
+    pairs: PairTexts,
+    found: Negatives,
 ) -> None:
-    """Writes beside `out` and renames."""
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    write = _write_records if out.suffix == ".tfrecord" else _write_table
-    columns = PAIR_COLUMNS
+    columns = [*PAIR_COLUMNS, HARD_NEGATIVES]
     if any(store.corpus_names):
-        columns = (*PAIR_COLUMNS, CORPUS)
-    try:
-        count = write(temporary, out, columns, _rows(store, pairs, found))
-        if count != len(pairs):
+        columns.insert(-1, CORPUS)
+
+    def counted() -> Iterator[Values]:
+        count = 0
+        for count, row in enumerate(_rows(store, pairs, found), start=1):  # noqa: B007
+            yield row
+        if count != len(pairs):  # Before the file gets its name.
             raise ValueError(f"{len(pairs)} pairs were read, {count} written.")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+
+    pair_writer.write_pairs(out, counted(), columns)
 
 
 def _rows(
     store: "PairStore", pairs: PairTexts, found: Negatives
-) -> Iterator[tuple["Pair", list[str]]]:
+) -> Iterator[Values]:
     for row, numbers in enumerate(found.texts):
-        negatives = [pairs.texts[number] for number in numbers[numbers != NONE]]
-        yield store.pair(row), negatives
-
-
-def _cells(pair: "Pair", columns: tuple[str, ...]) -> list[bytes]:
-    values = (getattr(pair, name) for name in columns)
-    return [v.encode() if isinstance(v, str) else v for v in values]
-
-
-def _write_table(
-    temporary: pathlib.Path,
-    out: pathlib.Path,
-    columns: tuple[str, ...],
-    rows: Iterable[tuple["Pair", list[str]]],
-) -> int:
-    count = 0
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(temporary, "wb"))
-        if out.suffix == ".gz":
-            # No name and no time inside: equal pairs give equal bytes.
-            file = stack.enter_context(
-                gzip.GzipFile("", "wb", fileobj=file, mtime=0)
-            )
-        file.write("\t".join([*columns, HARD_NEGATIVES]).encode() + b"\n")
-        for count, (pair, negatives) in enumerate(rows, start=1):
-            cells = _cells(pair, columns)
-            if any(b"\t" in cell or b"\n" in cell for cell in cells):
-                raise InputError(
-                    "A TSV cannot hold a text with a tab or a line feed. "
-                    f"Received in pair {count}: {cells[0][:80]!r}, "
-                    f"{cells[1][:80]!r}. Write a .tfrecord."
-                )
-            texts = json.dumps(negatives, ensure_ascii=False)
-            file.write(b"\t".join([*cells, texts.encode()]) + b"\n")
-    return count
-
-
-def _write_records(
-    temporary: pathlib.Path,
-    _,
-    columns: tuple[str, ...],
-    rows: Iterable[tuple["Pair", list[str]]],
-) -> int:
-    import tensorflow as tf
-
-    count = 0
-    with tf.io.TFRecordWriter(str(temporary)) as writer:
-        for pair, negatives in rows:
-            values = {
-                name: [cell]
-                for name, cell in zip(
-                    columns, _cells(pair, columns), strict=True
-                )
-            }
-            values[HARD_NEGATIVES] = [text.encode() for text in negatives]
-            features = {
-                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=v))
-                for name, v in values.items()
-            }
-            example = tf.train.Example(
-                features=tf.train.Features(feature=features)
-            )
-            writer.write(example.SerializeToString(deterministic=True))
-            count += 1
-    return count
+        pair = store.pair(row)
+        values = {
+            "source": pair.source.decode(),
+            "target": pair.target.decode(),
+            "source_language": pair.source_language,
+            "target_language": pair.target_language,
+            HARD_NEGATIVES: [
+                pairs.texts[number] for number in numbers[numbers != NONE]
+            ],
+        }
+        if any(store.corpus_names):
+            values[CORPUS] = pair.corpus
+        yield values

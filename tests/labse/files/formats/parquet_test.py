@@ -4,7 +4,7 @@ from labse.errors import InputError
 from labse.files.fields import optional_text
 from labse.files.pair_writer import write_pairs
 from labse.files.reading import MalformedRow
-from labse.files.rows import RowFile
+from labse.files.rows import open_rows
 
 
 def test_bytes_are_text_if_they_are_utf_8(tmp_path):
@@ -17,7 +17,7 @@ def test_bytes_are_text_if_they_are_utf_8(tmp_path):
         {"source": b"a", "corpus": None, "more": [], "n": 3},
     ]
     parquet.write_table(arrow.Table.from_pylist(rows), path)
-    first, second, third = (row for _, row in RowFile(path))
+    first, second, third = (row for _, row in open_rows(path))
     assert first == {"source": "ä", "corpus": "c", "more": [{"x": "y"}], "n": 1}
     assert second["corpus"] == b"\xff"
     assert third == {"source": "a", "corpus": None, "more": [], "n": 3}

@@ -25,7 +25,7 @@ ADVICE = (
 
 
 def quoted_name(names: Iterable[str]) -> str | None:
-    """The first of a header's names that stands in quotes."""
+    """The first of a header's names that is in quotes."""
     return next((name for name in names if _NAME.fullmatch(name)), None)
 
 
@@ -69,7 +69,7 @@ def has_unquoted(cells: Iterable[str]) -> bool:
 
 
 class LineBreaks:
-    """Finds a row that a quoted line feed has cut into lines."""
+    """Finds a row that a quoted line feed has split into lines."""
 
     def __init__(self, num_columns: int):
         self._num_columns = num_columns
@@ -89,14 +89,14 @@ class LineBreaks:
             if is_wrong or opened[2]:
                 return opened[:2]
         elif opened and is_wrong and len(cells) == 1 and '"' not in first:
-            self._opened = opened  # The cell goes on.
+            self._opened = opened  # The cell continues.
         if last.startswith('"') and last.count('"') % 2:
             self._opened = (number, last, is_wrong)
         return None
 
     @property
     def is_open(self) -> bool:
-        """Whether the next line is of interest even without a quote."""
+        """Whether the next line matters even without a quote."""
         return self._opened is not None
 
 

@@ -1,4 +1,4 @@
-"""Hard negatives (appendix B): near targets that translate something else.
+"""Hard negatives (appendix B): near targets that are not translations.
 
 The negatives of a pair are the nearest neighbours of its source, by the cosine
 of a weaker model, among all targets of its target's language that are not
@@ -6,10 +6,10 @@ of a weaker model, among all targets of its target's language that are not
 - a translation of the source, directly or by one hop (`translations`),
 - the source's own text, copied or left untranslated,
 - the same text as a nearer negative, but for case, punctuation and the like,
-- with `max_cosine`, so near that they may be a translation that no pair tells.
+- with `max_cosine`, so near that they may be translations that no pair names.
 
-NumPy only. The result depends on nothing but texts and vectors; of equal
-cosines the target that comes first in the pairs is nearer.
+NumPy only. The result depends only on texts and vectors; among equal cosines,
+the target that comes first in the pairs is the nearer one.
 """
 
 import dataclasses
@@ -21,12 +21,12 @@ from labse.mining.translations import Translations, number_texts
 from labse.search.exact_search import exact_search
 from labse.search.unit_vectors import UnitVectors
 
-# Neighbours that are looked at first; where they do not do, more are.
+# Neighbours to search first; more are searched where too few are negatives.
 FIRST_NEIGHBOURS = 16
-# What is farther than this many neighbours is not hard any more.
+# A target beyond this many neighbours is no longer hard.
 LAST_NEIGHBOURS = 256
 _WIDER = 4
-# Sources that are searched together.
+# Sources in one search, so that their scores fit in memory.
 _QUERIES = 2**14
 NONE = -1
 
@@ -55,7 +55,7 @@ class PairTexts:
 
 @dataclasses.dataclass(frozen=True)
 class Negatives:
-    """What was found.
+    """The negatives of all pairs.
 
     Attributes:
       texts: int64 [n, negatives], numbers of texts, the nearest first; NONE
@@ -69,7 +69,7 @@ class Negatives:
     true_cosines: np.ndarray
 
 
-def find(
+def find_hard_negatives(
     pairs: PairTexts,
     vectors,
     negatives: int = 3,
@@ -82,11 +82,11 @@ def find(
       pairs: the pairs.
       vectors: float [texts, dim], those of `pairs.texts`, of any length but
         zero; an array, a map of a file, or `VectorShards`.
-      negatives: how many for each pair (appendix B: 3). A pair gets fewer
-        where its source has fewer among its `LAST_NEIGHBOURS` nearest targets.
-      max_cosine: if given, a negative's cosine with the source is at most so
-        many times that of the true pair.
-      progress: called with how many pairs are done since the last call.
+      negatives: number for each pair (appendix B: 3). A pair gets fewer if
+        its source has fewer among its `LAST_NEIGHBOURS` nearest targets.
+      max_cosine: if given, a negative's cosine with the source is at most
+        this multiple of the true pair's.
+      progress: called with the number of pairs done since the last call.
 
     Raises:
       InputError: a vector is not finite or is zero.
@@ -106,7 +106,7 @@ def find(
 
 
 class _Search:
-    """One search; `texts` and `cosines` are what it has found so far."""
+    """One search; `texts` and `cosines` are the results so far."""
 
     def __init__(self, pairs: PairTexts, vectors, negatives: int, limits):
         self._pairs = pairs
@@ -127,11 +127,11 @@ class _Search:
         last = min(LAST_NEIGHBOURS, len(candidates))
         k = min(FIRST_NEIGHBOURS, last)
         while len(rows):
-            left = []
+            left = []  # pairs that need more neighbours
             for some, sources in self._blocks(rows):
                 indices, cosines = exact_search(
                     self._vectors[sources], vectors, k
-                )
+                )  # both [sources, k]
                 places = np.searchsorted(sources, self._pairs.sources[some])
                 enough = np.fromiter(
                     (
@@ -150,7 +150,7 @@ class _Search:
             k = min(_WIDER * k, last)
 
     def _candidates(self, rows: np.ndarray) -> np.ndarray:
-        """The different targets of some pairs, the first of equals."""
+        """The different targets of some pairs; of near copies, the first."""
         targets = self._pairs.targets[rows]
         _, first = np.unique(self._keys[targets], return_index=True)
         return targets[np.sort(first)]
@@ -158,7 +158,7 @@ class _Search:
     def _blocks(
         self, rows: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Pairs by their sources, with the different sources, sorted."""
+        """Yields pairs grouped by source, with the sorted distinct sources."""
         rows = rows[np.argsort(self._pairs.sources[rows], kind="stable")]
         sources, first = np.unique(self._pairs.sources[rows], return_index=True)
         ends = [*first[_QUERIES::_QUERIES], len(rows)]
@@ -169,7 +169,7 @@ class _Search:
             start = end
 
     def _choose(self, row: int, texts: np.ndarray, cosines: np.ndarray) -> bool:
-        """Notes a pair's negatives among neighbours; says if there are enough.
+        """Stores a pair's negatives; returns whether there are enough.
 
         Args:
           row: the pair.
