@@ -1,9 +1,9 @@
 """The steps of `labse mine` on Apache Beam: any runner, the same bytes.
 
 A phase of a step is a pipeline, its units are the elements. Workers share the
-job's work folder (a network file system), so a unit is nothing but a name: what
-it makes is there when the next phase begins, and a pipeline that was killed
-goes on where it was.
+job's work folder (a network file system), so a unit is only a name: the files
+it writes are there when the next phase begins, and a pipeline that was killed
+resumes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ ENCODING = "embed"
 
 
 class EncoderHandler(ModelHandler):
-    """Embeds shards; the model is loaded once in a process."""
+    """Embeds shards; the model is loaded once in each process."""
 
     def __init__(self, job):
         """Takes the job, whose model is loaded by `load_model`."""
@@ -35,13 +35,13 @@ class EncoderHandler(ModelHandler):
         return self._job
 
     def run_inference(self, batch: Sequence, model, inference_args=None):
-        """Embeds each shard of a batch and gives its unit back."""
+        """Embeds each shard of a batch and yields its unit."""
         for unit in batch:
             model.run(unit)
             yield unit
 
     def batch_elements_kwargs(self):
-        """A shard is a batch: it holds many thousands of sentences."""
+        """A shard is a batch: it has many thousands of sentences."""
         return {"min_batch_size": 1, "max_batch_size": 1}
 
 
@@ -58,19 +58,19 @@ def run_step(job, step: str, arguments: Sequence[str]) -> None:
     """Runs all phases of a step.
 
     Args:
-      job: a `labse.mining.job.mining_job.MiningJob`; is sent to the workers.
+      job: a `labse.mining.job.mining_job.MiningJob`, sent to the workers.
       step: one of its steps.
       arguments: Beam's flags, as `--runner=FlinkRunner`.
 
     Raises:
-      InputError: there is no such runner, a worker raised one, or not every
-        unit came back.
+      InputError: there is no such runner, a worker raised one, or a unit was
+        lost.
     """
     for phase in job.phases(step):
         try:
             _run_phase(job, step, phase, arguments)
         except Exception as error:
-            # A runner gives a worker's error back as text, if at all.
+            # A runner returns a worker's error as text, if at all.
             found = [
                 line.partition("InputError: ")[2]
                 for line in str(error).splitlines()
@@ -83,7 +83,7 @@ def run_step(job, step: str, arguments: Sequence[str]) -> None:
 
 
 def check_runner(arguments: Sequence[str]) -> None:
-    """Raises `InputError` where Beam has no such runner."""
+    """Raises `InputError` if Beam has no such runner."""
     name = PipelineOptions(list(arguments)).view_as(StandardOptions).runner
     try:
         create_runner(name)
@@ -115,6 +115,6 @@ def _run_phase(job, step, phase, arguments) -> None:
 def _check_count(done: int, expected: int) -> None:
     if done != expected:
         raise InputError(
-            f"{expected} units of work went in and {done} came back. Start "
-            "again with the same command."
+            f"{done} of {expected} units of work were done. Run the same "
+            "command again to resume."
         )

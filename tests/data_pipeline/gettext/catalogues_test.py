@@ -192,7 +192,7 @@ class TestDamage:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("po/de.po", po_bytes(HOUSE))
         path.write_bytes(path.read_bytes().replace(b"PK\x01\x02", b"PK\0\0"))
-        with pytest.raises(InputError, match=r"a\.zip must be a sound zip"):
+        with pytest.raises(InputError, match=r"a\.zip must be an intact zip"):
             read(path)
 
     def test_huge_member_is_not_read(self, tmp_path, monkeypatch):
@@ -201,7 +201,7 @@ class TestDamage:
             archive.writestr("po/de.po", po_bytes(HOUSE))
         monkeypatch.setattr(catalogues, "MAX_CATALOGUE_BYTES", 10)
         message = self.error_of(path)
-        assert "po/de.po: a catalogue in an archive may hold 10" in message
+        assert "po/de.po: a catalogue in an archive has at most 10" in message
 
 
 def test_what_the_catalogue_says_of_itself(tmp_path):
