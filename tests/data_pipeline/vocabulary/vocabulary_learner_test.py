@@ -157,7 +157,7 @@ def test_errors():
         learn(COUNTS, 120)
     with pytest.raises(InputError, match="different pieces.*vocab_size=500"):
         learn(COUNTS, 500)
-    with pytest.raises(InputError, match="holds 126 diff.* at min_count=99"):
+    with pytest.raises(InputError, match="has 126 diff.* at min_count=99"):
         learn(COUNTS, 200, min_count=99)
     with pytest.raises(InputError, match="from words. Received none"):
         learn({}, 200)

@@ -84,7 +84,7 @@ def test_inputs_may_be_globs(folder):
         (["--languages=sv"], "Received: sv, which have none"),
         (["--max_characters=0"], "max_characters=0"),
         (["--out=pairs.csv"], "--out must end in .tsv or .tsv.gz"),
-        (["--input=gone"], "Received: gone, which is not there"),
+        (["--input=gone"], "Received: gone, which is missing"),
         (["--max_characters=2"], "at least one translation that can be kept"),
     ],
 )

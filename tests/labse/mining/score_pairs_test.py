@@ -280,7 +280,7 @@ def test_k_is_lowered_to_the_sentences_and_said(
 
 
 def test_no_neighbour(encoder, table, tmp_path):
-    with pytest.raises(InputError, match="is 1 or more. Received: k=0"):
+    with pytest.raises(InputError, match="is at least 1. Received: k=0"):
         score_pairs.score_pairs(
             encoder, [table], tmp_path / "out.tsv", "ratio", k=0
         )
