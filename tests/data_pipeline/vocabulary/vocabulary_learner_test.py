@@ -101,7 +101,7 @@ def test_a_word_seen_once_is_no_piece():
     fixed = 5 + 2 * 8
     pieces = vocabulary_learner.learn_vocabulary(counts, fixed + 1, unused=0)
     assert pieces[fixed:] == ["ab"]
-    with pytest.raises(InputError, match=f"holds {fixed + 1} different"):
+    with pytest.raises(InputError, match=f"has {fixed + 1} different"):
         vocabulary_learner.learn_vocabulary(counts, fixed + 2, unused=0)
     once = vocabulary_learner.learn_vocabulary(
         counts, fixed + 6, unused=0, min_count=1
