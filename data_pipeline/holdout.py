@@ -1,4 +1,4 @@
-"""Holding texts out of training so that nothing of them leaks back in."""
+"""Holds texts out of training, so that none of them leaks into it."""
 
 import collections
 import dataclasses
@@ -18,12 +18,12 @@ from labse.files.reading import ReadOptions
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """How many rows went where, and over how many different source texts.
+    """Number of rows in each file, and of their different source texts.
 
     Attributes:
       train_rows: written for training.
       heldout_rows: written as held out.
-      dropped_rows: in neither, since a text of theirs is held out with
+      dropped_rows: in neither, because one of their texts is held out with
         another partner.
       train_sources: different source texts (by `text_key`) to train on.
       heldout_sources: different source texts held out.
@@ -60,11 +60,11 @@ _ONLY_WORDS = _OnlyWords()
 
 
 def text_key(text: str) -> str:
-    """What is left of a text when spelling is taken lightly.
+    """A key that similar spellings of a text share.
 
-    Letters, marks and digits, case-folded, in Unicode's compatibility form:
-    `Log in`, `log in...` and `LOGIN` are one. Texts of signs alone, such as
-    `->`, are themselves.
+    It has letters, marks and digits, case-folded, in Unicode's compatibility
+    form: `Log in`, `log in...` and `LOGIN` have the same key. The key of a text
+    without any of them, such as `->`, is the text itself.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Case-folding can undo the normal form (U+0345, for one).
@@ -74,14 +74,14 @@ def text_key(text: str) -> str:
 
 
 def is_held_out(key: str, share: float, seed: int) -> bool:
-    """Whether a text is held out: by its own hash alone.
+    """Whether a text is held out, which depends on its own hash only.
 
-    So neither the order of the rows nor rows added later change its side.
+    So neither the order of the rows nor rows added later change the result.
 
     Args:
       key: of `text_key`.
       share: share of all texts to hold out, between 0 and 1.
-      seed: another seed, other texts.
+      seed: another seed selects other texts.
     """
     digest = hashlib.blake2b(f"{seed}\t{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") < share * 2**64
@@ -105,22 +105,22 @@ def split_pairs(
 ) -> Split:
     """Splits files of pairs in two, row by row in their order.
 
-    A source text is on one side only, in every spelling `text_key` takes for
-    the same and in every language it is translated into.
+    A source text is in one file only, in every spelling with the same
+    `text_key` and in every language it is translated into.
 
-    A row to train on is dropped where one of its texts also stands in a
-    held-out row, in the same language: "Store" with "Speichern", while "Save"
-    is held out with "Speichern". Training would teach the model where
-    "Speichern" lies, half of the held-out pair. Holding out all that hangs
-    together instead would hold out most of a catalogue, since a few short
-    words connect it; and the held-out side is the one to keep whole.
+    A row to train on is dropped if one of its texts is also in a held-out row,
+    in the same language: "Store" with "Speichern", while "Save" is held out
+    with "Speichern". Training on it would teach the model the vector of
+    "Speichern", half of the held-out pair. To hold out everything that is
+    connected instead would hold out most of a catalogue, since a few short
+    words connect it; and the held-out file is the one to keep complete.
 
     Args:
       inputs: files of pairs, or globs.
       train_path: file to write.
       heldout_path: file to write.
       share: share of the different source texts to hold out.
-      seed: of the hash that decides.
+      seed: of the hash.
       options: what the files do not say by themselves.
 
     Raises:
@@ -180,12 +180,12 @@ def split_pairs(
 def _row(
     pair: Pair, options: ReadOptions, columns: Collection[str] = ()
 ) -> Fields:
-    """What is written of a pair, under the names that are read by default.
+    """The output row of a pair, with the default column names.
 
     Args:
       pair: the pair.
       options: how it was read.
-      columns: of the output; languages are added where it has them.
+      columns: of the output; if it has languages, they are added.
     """
     names = {
         options.source_column: features.SOURCE,
@@ -195,7 +195,7 @@ def _row(
     row = {
         names.get(name, name): value
         for name, value in pair.fields.items()
-        # A column that is called as a side and is none gives way to it.
+        # A column that has the name of a side, but is not it, is left out.
         if name in names or (name not in names.values() and name not in nested)
     }
     row[features.SOURCE] = pair.source
@@ -219,7 +219,7 @@ def _check_different(inputs: Sequence[str], *outputs: str) -> None:
 
 
 def _keys(pair: Pair) -> _Keys:
-    """Where no language is known, all texts are of one, `und`."""
+    """The keys of both texts; an unknown language is `und`."""
 
     def key(text: str, language: str) -> tuple[str, str]:
         return languages.primary_language(language.lower()), text_key(text)

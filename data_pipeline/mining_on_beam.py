@@ -41,7 +41,7 @@ class EncoderHandler(ModelHandler):
             yield unit
 
     def batch_elements_kwargs(self):
-        """A shard is a batch: it holds many thousands of sentences."""
+        """A shard is a batch: it has many thousands of sentences."""
         return {"min_batch_size": 1, "max_batch_size": 1}
 
 

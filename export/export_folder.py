@@ -1,4 +1,4 @@
-"""Writes an export folder: three SavedModels and what proves them."""
+"""Writes an export folder: three SavedModels and the evidence for them."""
 
 import dataclasses
 import json
@@ -12,12 +12,10 @@ from absl import logging
 
 from export import golden, layout, record, warmup
 from export.card import model_card
-from export.models import (
-    encode_model,
-    preprocess_model,
-    server_operations,
-    text_model,
-)
+from export.models.encode_model import build_encode_model
+from export.models.preprocess_model import build_preprocess_model
+from export.models.server_operations import operations
+from export.models.text_model import build_text_model
 from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
 from labse.files.atomic_write import atomic_folder, check_new_folder
@@ -37,13 +35,13 @@ class Run(NamedTuple):
 
 
 def load_run(path: str) -> Run:
-    """Loads a run's best checkpoint, or else its last.
+    """Loads a run's best checkpoint, or the last if there is no best one.
 
-    Whatever precision it was trained with, it is exported in float32: the
-    variables are float32 in both.
+    An export is float32 whatever `compute_dtype` the run was trained with: its
+    variables are float32 in any case.
 
     Raises:
-      InputError: `path` is no run, or has no checkpoint that fits.
+      InputError: `path` is not a run, or has no checkpoint that fits it.
     """
     encoder, config, vocabulary = run_folder.load_encoder(path, "float32")
     folder = pathlib.Path(path).resolve()
@@ -57,14 +55,13 @@ def load_run(path: str) -> Run:
     )
 
 
-def write(run_path: str, out: str) -> pathlib.Path:
+def export_run(run_path: str, out: str) -> pathlib.Path:
     """Exports the run `run_path` to the new folder `out`.
 
-    It is written under a temporary name beside `out` and renamed at the end:
-    `out` is a whole export or does not exist.
+    `out` is a complete export or does not exist.
 
     Raises:
-      InputError: `run_path` is no run, or `out` exists and is not empty.
+      InputError: `run_path` is not a run, or `out` exists and is not empty.
     """
     target = pathlib.Path(out)
     check_new_folder(target)
@@ -75,7 +72,7 @@ def write(run_path: str, out: str) -> pathlib.Path:
         _write_evidence(run, temporary)
     size = sum(f.stat().st_size for f in target.rglob("*") if f.is_file())
     logging.info(
-        "Wrote %s: %.1f MB, %.0f s. Prove it: labse verify %s",
+        "Wrote %s: %.1f MB, %.0f s. Verify it: labse verify %s",
         target,
         size / 1e6,
         time.monotonic() - start,
@@ -92,55 +89,49 @@ def _write_models(run: Run, folder: pathlib.Path) -> None:
         pieces = run.tokenizer.vocabulary.pieces
         vocabulary.write_bytes("".join(f"{p}\n" for p in pieces).encode())
         asset = str(vocabulary)
-        models = {
-            layout.TEXT: lambda: text_model.build(
-                run.encoder, run.tokenizer, asset, max_length
-            ),
-            layout.PREPROCESS: lambda: preprocess_model.build(
-                run.tokenizer, asset, max_length
-            ),
-            layout.ENCODE: lambda: encode_model.build(
-                run.encoder, asset, run.config.tokenizer.lower_case
-            ),
-        }
-        for name, build in models.items():
-            root, signatures = build()
-            _save(root, str(folder / name), signatures)
+        text = build_text_model(run.encoder, run.tokenizer, asset, max_length)
+        _save(folder / layout.TEXT, *text)
+        preprocess = build_preprocess_model(run.tokenizer, asset, max_length)
+        _save(folder / layout.PREPROCESS, *preprocess)
+        lower_case = run.config.tokenizer.lower_case
+        encode = build_encode_model(run.encoder, asset, lower_case)
+        _save(folder / layout.ENCODE, *encode)
 
 
-def _save(root, path: str, signatures: dict) -> None:
-    # It tells at length how it renames internal tensors.
+def _save(path: pathlib.Path, root, signatures: dict) -> None:
+    # At INFO, TensorFlow logs every tensor that it renames.
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.WARNING)
     try:
-        tf.saved_model.save(root, path, signatures=signatures)
+        tf.saved_model.save(root, str(path), signatures=signatures)
     finally:
         logging.set_verbosity(verbosity)
 
 
 def _write_evidence(run: Run, folder: pathlib.Path) -> None:
-    """Everything beside the SavedModels themselves; the record comes last."""
+    """Everything besides the SavedModels; the record comes last."""
     max_length = run.config.tokenizer.max_length
-    made = golden.compute(run.encoder, run.tokenizer, max_length)
-    golden.save(made, folder)
+    made = golden.compute_golden(run.encoder, run.tokenizer, max_length)
+    golden.write_golden(made, folder)
     largest = max(warmup.BATCH_SIZES)
     texts = made.texts[:largest]
     inputs = run.tokenizer(tf.constant(texts), max_length)[0]
     inputs = {name: value.numpy() for name, value in inputs.items()}
-    warmup.write(folder / layout.TEXT, warmup.text_requests(texts, inputs))
-    warmup.write(folder / layout.ENCODE, warmup.encode_requests(inputs))
-    operations = {
-        name: server_operations.operations(folder / name)
-        for name in layout.MODELS
-    }
-    (folder / layout.OPERATIONS).write_text(
-        json.dumps(operations, indent=1) + "\n"
+    warmup.write_requests(
+        folder / layout.TEXT, warmup.text_requests(texts, inputs)
     )
+    warmup.write_requests(
+        folder / layout.ENCODE, warmup.encode_requests(inputs)
+    )
+    needed = {name: operations(folder / name) for name in layout.MODELS}
+    (folder / layout.OPERATIONS).write_text(json.dumps(needed, indent=1) + "\n")
     (folder / layout.README).write_text(
-        model_card.render(run.folder, run.checkpoint, run.config, run.encoder),
+        model_card.render_card(
+            run.folder, run.checkpoint, run.config, run.encoder
+        ),
         encoding="utf-8",
     )
-    record.save(
+    record.write_record(
         {
             "labse_version": __version__,
             "tensorflow_version": tf.__version__,

@@ -1,9 +1,9 @@
-"""Golden vectors: what the run itself gives fixed sentences.
+"""Golden vectors: those that the run itself gives fixed sentences.
 
 The sentences are package data (`golden_sentences.json`): everyday sentences in
-100 languages and the texts on which tokenizers and padding go wrong. The
-vectors are computed by the Python encoder, never by a SavedModel, so that a
-SavedModel can be judged by them.
+100 languages, and texts on which tokenizers and padding go wrong. The vectors
+are computed by the Python encoder, never by a SavedModel, so that a SavedModel
+can be compared with them.
 """
 
 import json
@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from export import layout
 
-if TYPE_CHECKING:  # What verifies an export loads no code of the model.
+if TYPE_CHECKING:  # Verification does not import the model's code.
     from labse.modeling.sentence_encoder import SentenceEncoder
     from labse.preprocessing.tokenizer import WordPieceTokenizer
 
@@ -24,10 +24,10 @@ _BATCH = 16
 
 
 class Golden(NamedTuple):
-    """Sentences and what the source run makes of them."""
+    """Sentences with the ids and vectors of the source run."""
 
     texts: list[str]
-    names: list[str]  # the language, or what the case is about
+    names: list[str]  # the language, or the case that is tested
     ids: list[list[int]]  # with [CLS] and [SEP], without padding
     truncated: list[bool]
     embeddings: np.ndarray  # float32 [n, dim]
@@ -41,7 +41,7 @@ def read_sentences() -> tuple[list[str], list[str]]:
     return [row["text"] for row in rows], names
 
 
-def compute(
+def compute_golden(
     encoder: "SentenceEncoder",
     tokenizer: "WordPieceTokenizer",
     max_length: int,
@@ -54,7 +54,7 @@ def compute(
     dim = encoder.config.hidden_size
     embeddings = np.empty([len(texts), dim], np.float32)
     pooled = np.empty_like(embeddings)
-    # Sentences of like length together: less padding.
+    # Sentences of similar length together: less padding.
     order = np.argsort(num_tokens, kind="stable")
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
@@ -76,7 +76,7 @@ def compute(
     return Golden(texts, names, ids, cut, embeddings, pooled)
 
 
-def save(golden: Golden, folder: pathlib.Path) -> None:
+def write_golden(golden: Golden, folder: pathlib.Path) -> None:
     """Writes `golden.json` and `golden.npz`."""
     rows = zip(
         golden.names, golden.texts, golden.ids, golden.truncated, strict=True
@@ -96,8 +96,8 @@ def save(golden: Golden, folder: pathlib.Path) -> None:
     )
 
 
-def load(folder: pathlib.Path) -> Golden:
-    """Reads what `save` wrote."""
+def read_golden(folder: pathlib.Path) -> Golden:
+    """Reads what `write_golden` wrote."""
     rows = json.loads(
         (folder / layout.GOLDEN_SENTENCES).read_text(encoding="utf-8")
     )

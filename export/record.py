@@ -21,7 +21,7 @@ def file_sha256(path: pathlib.Path) -> str:
 
 
 def fingerprints(folder: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of every file below `folder` but the record itself."""
+    """SHA-256 of every file below `folder` except the record itself."""
     return {
         path.relative_to(folder).as_posix(): file_sha256(path)
         for path in sorted(folder.rglob("*"))
@@ -29,8 +29,15 @@ def fingerprints(folder: pathlib.Path) -> dict[str, str]:
     }
 
 
-def variable_fingerprint(value: np.ndarray) -> dict:
-    """Shape, data type and SHA-256 of a variable's value."""
+def variable_fingerprints(variables) -> dict[str, dict]:
+    """Shape, data type and SHA-256 of TensorFlow variables by name."""
+    return {
+        variable.name.removesuffix(":0"): _fingerprint(variable.numpy())
+        for variable in variables
+    }
+
+
+def _fingerprint(value: np.ndarray) -> dict:
     return {
         "shape": list(value.shape),
         "dtype": value.dtype.name,
@@ -38,15 +45,7 @@ def variable_fingerprint(value: np.ndarray) -> dict:
     }
 
 
-def variable_fingerprints(variables) -> dict[str, dict]:
-    """Fingerprints of TensorFlow variables by name, without the `:0`."""
-    return {
-        variable.name.removesuffix(":0"): variable_fingerprint(variable.numpy())
-        for variable in variables
-    }
-
-
-def save(record: dict, folder: pathlib.Path) -> None:
+def write_record(record: dict, folder: pathlib.Path) -> None:
     """Writes `export.json`."""
     (folder / layout.RECORD).write_text(
         json.dumps(record, indent=1, ensure_ascii=False) + "\n",
@@ -54,6 +53,6 @@ def save(record: dict, folder: pathlib.Path) -> None:
     )
 
 
-def load(folder: pathlib.Path) -> dict:
+def read_record(folder: pathlib.Path) -> dict:
     """Reads `export.json`."""
     return json.loads((folder / layout.RECORD).read_text(encoding="utf-8"))

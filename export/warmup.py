@@ -2,9 +2,9 @@
 
 A server replays `assets.extra/tf_serving_warmup_requests`, a TFRecord file of
 `tensorflow.serving.PredictionLog`, before it takes traffic
-(https://github.com/tensorflow/serving, g3doc/saved_model_warmup.md). The
-messages are declared here by their field numbers, because the package that
-has them, tensorflow-serving-api, is not needed for anything else.
+(https://github.com/tensorflow/serving, g3doc/saved_model_warmup.md). Its
+messages are declared here by their field numbers, because their package,
+tensorflow-serving-api, is needed for nothing else.
 """
 
 import functools
@@ -26,7 +26,7 @@ _FIELD = descriptor_pb2.FieldDescriptorProto
 _MESSAGE = _FIELD.TYPE_MESSAGE
 # (message, field, number, type, message type, repeated); the field numbers of
 # apis/model.proto, predict.proto and prediction_log.proto. A TensorProto is
-# declared as its bytes, which look the same on the wire.
+# declared as bytes, which are encoded in the same way.
 _FIELDS = (
     ("ModelSpec", "name", 1, _FIELD.TYPE_STRING, None, False),
     ("ModelSpec", "signature_name", 3, _FIELD.TYPE_STRING, None, False),
@@ -66,7 +66,7 @@ def _message_class(name: str):
 
 
 def serialize(signature: str, inputs: dict[str, np.ndarray]) -> bytes:
-    """One request as a serialised PredictionLog."""
+    """One request as a serialized PredictionLog."""
     log = _message_class("PredictionLog")()
     request = log.predict_log.request
     request.model_spec.signature_name = signature
@@ -78,7 +78,7 @@ def serialize(signature: str, inputs: dict[str, np.ndarray]) -> bytes:
 
 
 def parse(record: bytes) -> tuple[str, dict[str, np.ndarray]]:
-    """The signature and the inputs of what `serialize` gave."""
+    """The signature and the inputs of what `serialize` returned."""
     log = _message_class("PredictionLog").FromString(record)
     request = log.predict_log.request
     inputs = {
@@ -90,13 +90,15 @@ def parse(record: bytes) -> tuple[str, dict[str, np.ndarray]]:
     return request.model_spec.signature_name, inputs
 
 
-def read(path: pathlib.Path) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+def read_requests(
+    path: pathlib.Path,
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """The requests of a file."""
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         yield parse(record)
 
 
-def write(
+def write_requests(
     folder: pathlib.Path, requests: list[tuple[str, dict[str, np.ndarray]]]
 ) -> None:
     """Writes the warm-up file of the SavedModel in `folder`."""

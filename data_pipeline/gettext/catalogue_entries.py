@@ -1,8 +1,8 @@
-"""The content of a translation catalogue -> its header and its entries.
+"""Parses the content of a translation catalogue: its header and its entries.
 
-A catalogue is a `.po` file (text, `gettext_po`) or a `.mo` file (the same,
-compiled, without the marks of unfinished work: the GNU gettext manual, "The
-Format of GNU MO Files", https://www.gnu.org/software/gettext/manual/).
+A catalogue is a `.po` file (text, `po_parser`) or a `.mo` file (the same,
+compiled, without flags such as fuzzy: the GNU gettext manual, "The Format of
+GNU MO Files", https://www.gnu.org/software/gettext/manual/).
 """
 
 import codecs
@@ -22,7 +22,7 @@ def parse_po_file(content: bytes) -> tuple[dict[str, str], list[Entry]]:
     """The fields of the header and the other entries of a `.po` file.
 
     Raises:
-      MalformedCatalogue: it is not sound.
+      MalformedCatalogue: the content is malformed.
     """
     _check_bytes_per_character(content)
     content = content.removeprefix(codecs.BOM_UTF8)
@@ -44,13 +44,13 @@ def _check_bytes_per_character(content: bytes) -> None:
 
 
 def _header_of_bytes(content: bytes) -> str:
-    """The header, which is ASCII whatever the charset and most often first."""
+    """The header, which is ASCII in any charset, and usually comes first."""
     try:
         for entry in parse_po(content.decode("latin-1"), "latin-1"):
             if entry.is_header:
                 return entry.msgstr[0]
     except MalformedCatalogue:
-        pass  # Met again when the text is read in its charset.
+        pass  # Raised again when the text is read in its charset.
     return ""
 
 
@@ -63,17 +63,17 @@ def _header_and_entries(
     for line in header.msgstr[0].split("\n") if header else ():
         name, colon, value = line.partition(":")
         name, value = name.strip().lower(), value.strip()
-        # Where msgcat joined headers that do not agree, none of them counts.
+        # If msgcat joined headers with different values, none is used.
         if colon and fields.setdefault(name, value) != value:
             fields[name] = ""
     return fields, [entry for entry in entries if entry.msgid]
 
 
 def _encoding(header: str) -> str:
-    """The encoding that a header declares; UTF-8 where it does not."""
+    """The encoding that a header declares; UTF-8 by default."""
     match = _CHARSET.search(header)
     declared = match[1] if match else "CHARSET"
-    if declared == "CHARSET":  # what stands in a template, yet to be filled in
+    if declared == "CHARSET":  # the placeholder of a template
         return "utf-8"
     try:
         return codecs.lookup(declared).name
@@ -96,7 +96,7 @@ def parse_mo_file(content: bytes) -> tuple[dict[str, str], list[Entry]]:
     """The fields of the header and the other entries of a `.mo` file.
 
     Raises:
-      MalformedCatalogue: it is not sound.
+      MalformedCatalogue: the content is malformed.
     """
     messages = list(
         zip(*(_strings(content, table) for table in (0, 1)), strict=True)

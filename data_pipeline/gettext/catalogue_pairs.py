@@ -1,6 +1,6 @@
-"""Translation catalogues -> pairs of texts, every loss counted.
+"""Translation catalogues to pairs of texts; everything dropped is counted.
 
-A corpus of the same making as OPUS's GNOME, KDE and Ubuntu corpora (Tiedemann,
+OPUS's GNOME, KDE and Ubuntu corpora are made in the same way (Tiedemann,
 "Parallel Data, Tools and Interfaces in OPUS", LREC 2012).
 """
 
@@ -20,21 +20,21 @@ from data_pipeline.gettext.po_parser import Entry, MalformedCatalogue
 from labse import languages
 from labse.errors import InputError
 
-# Of many catalogues, the number that is named.
+# Most catalogues that a message names.
 NAMED = 5
 
 # (target language, source, target): the order in which pairs are sorted.
 Pair = tuple[str, str, str]
 
-# Why a string became no pair, in the order in which it is asked. With
-# `pairs_written` these add up to `strings_read`.
+# Why a string is dropped, in the order of the checks. With `pairs_written`
+# these add up to `strings_read`.
 DROPS = {
     "obsolete": "no longer in the program",
-    "fuzzy": "a guess that nobody has confirmed",
+    "fuzzy": "an unconfirmed guess",
     "conflict": "several translations between the marks of msgcat",
-    "plural_unclear": "which plural form is meant cannot be told",
+    "plural_unclear": "it is unclear which plural form is meant",
     "untranslated": "no translation",
-    "no_letters": "no letter beside the placeholders",
+    "no_letters": "no letter besides the placeholders",
     "too_long": "longer than --max_characters",
     "same_as_source": "the translation repeats the source",
     "placeholders_differ": "source and target fill in different values",
@@ -45,14 +45,14 @@ DROPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Extraction:
-    """What came out.
+    """The pairs of texts, and counts.
 
     Attributes:
-      pairs: sorted, each once.
+      pairs: sorted, without duplicates.
       counters: `catalogues_*`, `strings_read`, the names of `DROPS`,
         `pairs_written`.
       unclear: names of the catalogues whose language is unclear, and why.
-      malformed: places in the catalogues that could not be read, and why.
+      malformed: the catalogues that could not be read, where and why.
     """
 
     pairs: list[Pair]
@@ -62,7 +62,7 @@ class Extraction:
 
     @property
     def malformed_share(self) -> float:
-        """Of the catalogues that were opened."""
+        """Share of malformed catalogues among those that were opened."""
         opened = self.counters["catalogues_read"] + len(self.malformed)
         return len(self.malformed) / opened if opened else 0.0
 
@@ -78,22 +78,23 @@ def extract_pairs(
     """Reads the catalogues of all inputs.
 
     A regional catalogue is often a copy of its parent's with a few words
-    changed. Its copied pairs are what the run-time would fall back on anyway
-    and teach nothing new, so they are dropped where the parent's pairs are
-    extracted too; what is different stays, under the region's tag.
+    changed. The copied pairs add nothing (the run-time would fall back on the
+    parent's anyway), so they are dropped if the parent's pairs are extracted
+    too; the others are kept, under the region's tag.
 
     Args:
-      inputs: as `find_catalogues` has them, and globs of these.
+      inputs: as in `find_catalogues`, and globs of these.
       source_language: tag of the language of the msgids.
-      target_languages: tags to keep; None for all. A region's tag is its own.
+      target_languages: tags to keep; None for all. A region has a tag of its
+        own.
       max_characters: the longest text kept, on either side.
-      target_language: tag of the catalogues whose language is unclear; None:
-        they are left out.
+      target_language: tag of the catalogues whose language is unclear; if
+        None, they are left out.
       exclude: globs of catalogues to leave out, see `CatalogueFile.matches`.
 
     Raises:
-      InputError: an input is not there or holds no catalogue, a language is
-        nowhere, or a glob matches nothing.
+      InputError: an input does not exist or has no catalogue, a language has
+        none, or a glob matches nothing.
     """
     reader = _Reader(source_language, target_languages, target_language)
     unused = set(exclude)
@@ -120,7 +121,7 @@ def extract_pairs(
 
 
 class _Reader:
-    """Reads the catalogues of the languages that are wanted."""
+    """Reads the catalogues of the languages to keep."""
 
     def __init__(
         self,
@@ -128,7 +129,7 @@ class _Reader:
         target_languages: frozenset[str] | None,
         target_language: str | None,
     ):
-        """Begins; arguments as `extract_pairs`."""
+        """Takes the arguments of `extract_pairs`."""
         self.counters = collections.Counter()
         self.unclear: list[str] = []
         self.malformed: list[str] = []
@@ -140,7 +141,7 @@ class _Reader:
     def read(self, file: CatalogueFile) -> tuple[str, Catalogue | None]:
         """The language and the catalogue; None, counted, if it is not used."""
         sure = file.sure_language
-        # Not even read: it may be damaged, and costs time.
+        # Not read: it may be damaged, and takes time.
         if sure and not self._wants(sure):
             return sure, None
         try:
@@ -161,9 +162,9 @@ class _Reader:
         return language, catalogue if self._wants(language) else None
 
     def _wants(self, language: str) -> bool:
-        """Whether the language is wanted; counted if it is not."""
+        """Whether to keep the language; counts it if not."""
         if _same_language(language, self._source_language):
-            # en_GB respells English; it does not translate it.
+            # en_GB is another spelling of English, not a translation.
             self.counters["catalogues_in_source_language"] += 1
             return False
         self.found.add(language)
@@ -177,8 +178,8 @@ def _check_excluded(unused: set[str]) -> None:
     if unused:
         raise InputError(
             "Each glob of catalogues to exclude must match one. Received: "
-            f"{', '.join(sorted(unused))}, which match none. A glob stands "
-            "for the whole path in the folder or archive, such as "
+            f"{', '.join(sorted(unused))}, which match none. A glob is for "
+            "the whole path in the folder or archive, such as "
             "'*/fr/LC_MESSAGES/*'."
         )
 
@@ -188,17 +189,17 @@ def _check_found(wanted: frozenset[str] | None, reader: _Reader) -> None:
     if missing:
         lost = [*reader.malformed, *reader.unclear]
         raise InputError(
-            "Each language asked for must have a catalogue. Received: "
-            f"{', '.join(missing)}, of which there is none. There are: "
-            f"{', '.join(sorted(reader.found)) or 'none at all'}."
+            "Each target language must have a catalogue. Received: "
+            f"{', '.join(missing)}, which have none. There are catalogues in: "
+            f"{', '.join(sorted(reader.found)) or 'no language'}."
             + (f" Not counted: {named(lost)}." if lost else "")
-            + " Give target_language for those that are unclear."
+            + " Pass target_language for those whose language is unclear."
             * bool(reader.unclear)
         )
 
 
 def named(places: list[str]) -> str:
-    """The first few of many, and how many more there are."""
+    """The first few, and the number of the others."""
     more = len(places) - NAMED
     return "; ".join(places[:NAMED]) + (f"; and {more} more" * (more > 0))
 
@@ -217,7 +218,7 @@ def _repeats_parent(pair: Pair, pairs: set[Pair]) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class _Candidate:
-    """A string and its translation; `leaves_out` may lack on either side."""
+    """A string and its translation; either may omit one of `leaves_out`."""
 
     source: str
     target: str
@@ -227,12 +228,12 @@ class _Candidate:
 def _pairs(
     catalogue: Catalogue, max_characters: int, counters: collections.Counter
 ) -> Iterator[tuple[str, str]]:
-    """The catalogue's pairs of visible texts; the rest is counted."""
+    """The catalogue's pairs of visible texts; counts the dropped ones."""
     plural_indices = PluralIndices(catalogue.plural_forms)
     for entry in catalogue.entries:
         strings = 1 if entry.msgid_plural is None else 2
         counters["strings_read"] += strings
-        # A .mo holds neither of these: its compiler left them out.
+        # A .mo file has none of these: its compiler leaves them out.
         if entry.obsolete:
             counters["obsolete"] += strings
         elif entry.fuzzy:
@@ -243,7 +244,7 @@ def _pairs(
             candidates = _candidates(entry, plural_indices)
             counters["plural_unclear"] += strings - len(candidates)
             for candidate in candidates:
-                source, target, reason = _judge(candidate, max_characters)
+                source, target, reason = _checked(candidate, max_characters)
                 if reason:
                     counters[reason] += 1
                 else:
@@ -270,10 +271,10 @@ def _candidates(
     return candidates
 
 
-def _judge(
+def _checked(
     candidate: _Candidate, max_characters: int
 ) -> tuple[str, str, str | None]:
-    """The visible texts, and why they are no pair, or None if they are."""
+    """The visible texts, and why they are dropped; None if they are kept."""
     source, target = message_text.without_accelerators(
         message_text.visible_text(candidate.source),
         message_text.visible_text(candidate.target),
@@ -295,7 +296,7 @@ def _judge(
 def _same_placeholders(
     source: str, target: str, leaves_out: collections.Counter
 ) -> bool:
-    """Whether both fill in the same values, but for one of `leaves_out`."""
+    """Whether both have the same values, except one of `leaves_out`."""
     source_values = message_text.placeholders(source)
     target_values = message_text.placeholders(target)
     difference = (source_values - target_values) + (

@@ -1,7 +1,7 @@
-"""Gettext's translation catalogues: where they are, and reading them.
+"""Finds and reads gettext's translation catalogues.
 
 A catalogue is a `.po` file (text) or a `.mo` file (the same, compiled, without
-the marks of unfinished work), which some packages call `.gmo`.
+flags such as fuzzy), which some packages name `.gmo`.
 """
 
 import collections
@@ -24,20 +24,20 @@ PACKAGE_PREFIX = "package:"
 COMPILED_SUFFIXES = (".mo", ".gmo")
 SUFFIXES = (".po", *COMPILED_SUFFIXES)
 
-# The biggest catalogues in wide use hold a few megabytes; an archive's member
-# beyond this is a mistake or a trap, and is read into memory whole.
+# The largest catalogues in wide use have a few megabytes. Members of archives
+# are read into memory, and a larger one is a mistake or an attack.
 MAX_CATALOGUE_BYTES = 256 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
 class Catalogue:
-    """One catalogue, read.
+    """The content of a catalogue.
 
     Attributes:
       name: where it came from, for messages.
-      language: its tag, or None where nothing says it clearly.
+      language: its tag, or None if it is unclear.
       why_unclear: why the language is None.
-      entries: all but the header.
+      entries: all except the header.
       plural_forms: the header's Plural-Forms, or "".
     """
 
@@ -50,13 +50,13 @@ class Catalogue:
 
 @dataclasses.dataclass(frozen=True)
 class CatalogueFile:
-    """A catalogue that is not read yet.
+    """A catalogue that has not been read yet.
 
     Attributes:
       name: where it is, for messages.
-      path: in its archive, or as a whole; says the language and the format.
-      path_in_input: in the archive or the folder that was given.
-      content: reads it.
+      path: in its archive, or absolute; implies language and format.
+      path_in_input: in the archive or folder that is the input.
+      content: reads the bytes.
     """
 
     name: str
@@ -66,15 +66,15 @@ class CatalogueFile:
 
     @property
     def sure_language(self) -> str | None:
-        """The tag of the language where the path alone says it."""
+        """The tag of the language if it is clear from the path."""
         return header_language.sure_language(self.path)
 
     def read(self) -> Catalogue:
         """Reads and parses it.
 
         Raises:
-          MalformedCatalogue: it cannot be read, or is not sound; the message
-            begins with its place.
+          MalformedCatalogue: it cannot be read, or is malformed; the message
+            begins with path and line.
         """
         try:
             return parse_catalogue(self.name, self.path, self.content())
@@ -85,7 +85,7 @@ class CatalogueFile:
             raise MalformedCatalogue(f"{self.name}: {error}") from error
 
     def matches(self, pattern: str) -> bool:
-        """Whether a glob, whose `*` matches `/` too, is that of its path."""
+        """Whether a glob, whose `*` matches `/` too, matches its path."""
         return any(
             path == pattern or fnmatch.fnmatchcase(path, pattern)
             for path in (self.name, self.path_in_input)
@@ -93,9 +93,9 @@ class CatalogueFile:
 
 
 def expand_globs(inputs: Iterable[str]) -> Iterator[str]:
-    """The inputs, and in place of a glob, in order, what it matches."""
+    """The inputs; in place of a glob its matches, sorted."""
     for input_name in inputs:
-        # A path that is there stands for itself, whatever is in its name.
+        # A path that exists is not a glob, whatever its name contains.
         found = not os.path.exists(input_name) and glob.glob(
             input_name, recursive=True
         )
@@ -107,17 +107,17 @@ def find_catalogues(
 ) -> Iterator[CatalogueFile]:
     """The catalogues of an input, in the order of their names.
 
-    A compiled catalogue beside the `.po` of the same name is passed over: it
-    is made from it. Members of archives are read in memory and written
-    nowhere, each before the next is taken.
+    A compiled catalogue beside the `.po` of the same name is skipped, because
+    it was made from that. Members of archives are read into memory one by one,
+    and never written.
 
     Args:
       input_name: folder, wheel, zip file, `.po`, `.mo`, `.gmo`, or
         `package:NAME` for an installed Python package.
-      counters: receives `catalogues_mo_beside_po`.
+      counters: counts `catalogues_mo_beside_po`.
 
     Raises:
-      InputError: there is no such input, or it holds no catalogue.
+      InputError: there is no such input, or it has no catalogue.
     """
     if input_name.startswith(PACKAGE_PREFIX):
         files = _files_of_folders(_package_folders(input_name), counters)
@@ -134,9 +134,9 @@ def find_catalogues(
             ".gmo file, or package:NAME for an installed Python package. "
             f"Received: {input_name}, which is "
             + (
-                "none of them, or damaged."
+                "none of these, or damaged."
                 if os.path.exists(input_name)
-                else "not there."
+                else "missing."
             )
         )
     found = False
@@ -145,8 +145,8 @@ def find_catalogues(
         yield file
     if not found:
         raise InputError(
-            "An input must hold .po, .mo or .gmo files. Received: "
-            f"{input_name}, which holds none."
+            "An input must have .po, .mo or .gmo files. Received: "
+            f"{input_name}, which has none."
         )
 
 
@@ -166,15 +166,15 @@ def _package_folders(input_name: str) -> list[Path]:
         spec = None
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
-            "package:NAME names a Python package that is installed beside "
-            f"labse. Received: {input_name}, which is not. Install it, or give "
-            "its folder or wheel."
+            "package:NAME is an installed Python package. Received: "
+            f"{input_name}, which is not installed. Install it, or pass its "
+            "folder or wheel."
         )
     return [Path(folder) for folder in spec.submodule_search_locations]
 
 
 def _file(path: Path, path_in_input: str) -> CatalogueFile:
-    # The whole path, since the folder above may name the language.
+    # The absolute path, since the parent folder may be named by a language.
     whole = PurePosixPath(os.path.realpath(path))
     return CatalogueFile(str(path), whole, path_in_input, path.read_bytes)
 
@@ -201,8 +201,8 @@ def _files_of_zip(
         archive = zipfile.ZipFile(archive_name)
     except zipfile.BadZipFile as error:
         raise InputError(
-            f"{archive_name} must be a sound zip file. Received: {error}. "
-            "Make or fetch it again."
+            f"{archive_name} must be an intact zip file. Received: {error}. "
+            "Make or download it again."
         ) from error
     with archive:
         members = _catalogues_in(archive, archive_name)
@@ -226,8 +226,8 @@ def _catalogues_in(
         path = PurePosixPath(info.filename)
         if path in members:
             raise InputError(
-                "An archive has one member of a name. Received twice in "
-                f"{archive_name}: {path}. Unpack it, and give the folder."
+                "An archive has one member of each name. Received twice in "
+                f"{archive_name}: {path}. Unpack it, and pass the folder."
             )
         members[path] = info
     return members
@@ -236,7 +236,7 @@ def _catalogues_in(
 def _without_made_from_others(
     paths: Iterable[PurePosixPath], counters: collections.Counter
 ) -> list[PurePosixPath]:
-    """Sorted, without those that were compiled from a neighbour."""
+    """The paths, sorted, without those compiled from another one."""
     paths = sorted(paths)
     texts = {path.with_suffix("") for path in paths if not _is_compiled(path)}
     kept = [
@@ -252,9 +252,9 @@ def _without_made_from_others(
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > MAX_CATALOGUE_BYTES:
         raise MalformedCatalogue(
-            f"a catalogue in an archive may hold {MAX_CATALOGUE_BYTES} bytes. "
-            f"Received: {info.file_size}. Unpack the archive and give its "
-            "folder"
+            f"a catalogue in an archive has at most {MAX_CATALOGUE_BYTES} "
+            f"bytes. Received: {info.file_size}. Unpack the archive and pass "
+            "its folder"
         )
     try:
         return archive.read(info)
@@ -278,11 +278,11 @@ def parse_catalogue(
 
     Args:
       name: for messages.
-      path: says the format by its suffix and perhaps the language.
+      path: its suffix is the format; it may imply the language.
       content: the file's bytes.
 
     Raises:
-      MalformedCatalogue: the content is not what the suffix promises.
+      MalformedCatalogue: the content is not of that format.
     """
     parse = catalogue_entries.parse_po_file
     if _is_compiled(path):

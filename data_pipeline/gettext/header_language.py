@@ -1,17 +1,18 @@
-"""The language of a translation catalogue: what its path and header say.
+"""The language of a translation catalogue, by its path and header.
 
-Looked for, the surest place first:
+These are tried, the most reliable first:
 
-1. `<locale>/LC_MESSAGES/x.po`, where the run-time itself looks;
+1. `<locale>/LC_MESSAGES/x.po`, the path that gettext itself uses;
 2. `<locale>.po`;
 3. a locale at the end of the name (`gedit.master.de.po`, `plugin-de_DE.po`,
    `strings_de.po`), before its first dot (`de.app.po`), or in the name of the
    folder (`de/x.po`, `values-pt-rBR/x.po`), together with the header's
    Language.
 
-1 and 2 win over the header, which may be copied from another catalogue. The
-clues of 3 must not contradict each other, since a folder may be called `my`
-(Burmese); a locale that name or folder and header agree on is taken.
+1 and 2 take precedence over the header, which may be copied from another
+catalogue. The hints of 3 must not contradict each other, since a folder may be
+named `my` (Burmese); a locale in name or folder that the header confirms is
+used.
 """
 
 import re
@@ -23,7 +24,7 @@ from labse import languages
 # At the end of a name, these are more often English than a language's code.
 _ENGLISH_WORDS = {"am", "an", "as", "in", "io", "my", "or", "so", "to"}
 _SEPARATOR = re.compile(r"[._-]")
-# WordPress: forms of address; what stands before is the locale.
+# WordPress: forms of address, after the locale.
 _FORM_OF_ADDRESS = re.compile(r"_(?:in)?formal$")
 _ANDROID_REGION = re.compile(r"(?<=-[a-z]{2})-r(?=[A-Z]{2}$)")
 # `b+sr+Latn` at the end of Android's folders.
@@ -31,13 +32,13 @@ _ANDROID_BCP_47 = re.compile(r"(?<![^._-])b\+(?=[a-z]{2,3}\+)")
 
 
 def sure_language(path: PurePosixPath) -> str | None:
-    """The tag that stands in one of the two surest places, or None."""
+    """The tag by 1 or 2, or None."""
     if path.parent.name == "LC_MESSAGES":
         return languages.language_tag(path.parent.parent.name)
     whole = _known_tag(path.stem)
     last = _SEPARATOR.split(path.stem)[-1]
-    # `my-de` may be Burmese in Germany, or the German of something of mine;
-    # `am_et` has its language's own region, which the tag leaves out.
+    # `my-de` may be Burmese in Germany, or the German of a project named `my`;
+    # `am_et` has its language's default region, which the tag leaves out.
     is_code = last.islower() and languages.is_known_language(last)
     return None if whole and "-" in whole and is_code else whole
 
@@ -69,7 +70,7 @@ def catalogue_language(
     }
     claims = {place: tag for place, tag in claims.items() if tag}
     if not claims:
-        return None, "neither its name nor its header says a language"
+        return None, "neither its name nor its header has a language"
     if len(set(map(languages.primary_language, claims.values()))) > 1:
         return None, ", ".join(
             f"its {place} says {tag}" for place, tag in claims.items()
@@ -96,7 +97,7 @@ def _tags_in(name: str, without: Collection[str] = ()) -> list[str]:
 
     Args:
       name: of a file or a folder.
-      without: parts of a name that are not taken for a language.
+      without: parts of a name that are not considered a language.
     """
     name = _FORM_OF_ADDRESS.sub("", _ANDROID_REGION.sub("-", name))
     if match := _ANDROID_BCP_47.search(name):

@@ -1,7 +1,7 @@
-"""The text of a user interface's string: what a reader sees of it.
+"""The visible text of a user interface's string.
 
-Such strings carry more than language: HTML, the mark of the key that picks a
-menu item, and placeholders that the program fills in.
+Such strings also have HTML, marks of accelerator keys, and placeholders that
+the program fills in.
 """
 
 import collections
@@ -25,7 +25,7 @@ _BLOCK_TAG = re.compile(
 _INLINE_TAG = re.compile(rf"</?(?:{_INLINE_TAGS}){_ATTRIBUTES}/?>", re.I)
 _QUOTE_TAG = re.compile(r"</?q>", re.I)  # a browser shows quotation marks
 _ENTITY = re.compile(r"&(?:#[0-9]+|#x[0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
-# Control characters go with the white space: none of them is text.
+# Control characters are treated as white space.
 _SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -34,7 +34,7 @@ def visible_text(string: str) -> str:
     string = _BLOCK_TAG.sub(" ", string)
     string = _QUOTE_TAG.sub('"', string)
     string = _INLINE_TAG.sub("", string)
-    # Only entities that are closed: `&Copy` is a menu item, not a sign.
+    # Only entities with a semicolon: `&Copy` is a menu item.
     string = _ENTITY.sub(lambda match: html.unescape(match[0]), string)
     return _SPACES.sub(" ", string).strip()
 
@@ -42,27 +42,27 @@ def visible_text(string: str) -> str:
 # `(&F)` and `(_F)` follow a label whose script has no such key.
 _APPENDED_ACCELERATOR = re.compile(r"\s*\([&_][A-Za-z0-9]\)")
 _LEADING_ACCELERATOR = re.compile(r"(?<![\w&])[&_](?=[^\W_])")
-# Inside a word only where no upper-case letter follows (not in R&D), and where
-# nothing but letters is around: not in contact_page.html.
+# Inside a word only if no upper-case letter follows (not in R&D), and if there
+# are only letters around it (not in contact_page.html).
 _INNER_ACCELERATOR = re.compile(
     r"([^\W\d_]+)[&_]([^\W\d_]+(?:[-'’][^\W\d_]+)*[.…:?!]*)"
 )
 
 
 def without_accelerators(source: str, target: str) -> tuple[str, str]:
-    """Takes out the marks of keys: `&File`, `_File`, `E&xit`, `ファイル(&F)`.
+    """Removes the marks of keys: `&File`, `_File`, `E&xit`, `ファイル(&F)`.
 
-    One mark a string, as toolkits have it. What stands unchanged in both texts
-    (`AT&T`, `max_length`) is a name, not a label, and so is what looks like an
-    address or code: a source with a mark inside a word that does not begin
-    with a capital, such as `initial_condition`.
+    A string has at most one, as in toolkits. A word that is the same in both
+    texts (`AT&T`, `max_length`) is a name, not a label. So is an address or
+    code: a source with a mark inside a word that does not begin with a capital,
+    such as `initial_condition`.
     """
     source_plain, sure = _without_accelerator(source, target)
     if source_plain is None:
         return source, target
     if not sure and not re.search(r"\b[A-Z][a-zA-Z]*[&_]", source):
         return source, target
-    # A mark inside a word is too rare to believe it of one text alone.
+    # A mark inside a word is too rare to assume it in one of the texts only.
     target_plain, _ = _without_accelerator(target, source)
     if target_plain is None:
         return (source_plain, target) if sure else (source, target)
@@ -72,7 +72,7 @@ def without_accelerators(source: str, target: str) -> tuple[str, str]:
 def _without_accelerator(text: str, other: str) -> tuple[str | None, bool]:
     """The text without its one mark, and whether the mark opens a word.
 
-    None instead of the text where it has no mark or more than one.
+    The text is None if it has no mark or more than one.
     """
     if text.count("&") + text.count("_") != 1:
         return None, False
@@ -113,10 +113,10 @@ _CONVERSION_KINDS = {"c": "s", "r": "s", "a": "s", "@": "s"} | {
 
 
 def placeholders(text: str) -> collections.Counter[str]:
-    """What the program fills in: the value, not how it is printed.
+    """The values that the program fills in, without their format.
 
-    `%s` and `%d` are told apart by their place, so that `%2$s` may come first
-    in a translation but `%d` may not without saying so.
+    `%s` and `%d` are identified by their position, so that a translation may
+    begin with `%2$s`, but may not reorder `%d` without a position.
     """
     found = collections.Counter()
     position = 0
@@ -136,7 +136,7 @@ def placeholders(text: str) -> collections.Counter[str]:
 
 
 def has_letters(text: str) -> bool:
-    """Whether a letter of any script is left beside the placeholders."""
+    """Whether there is a letter of any script besides the placeholders."""
     return any(
         unicodedata.category(character).startswith("L")
         for character in PLACEHOLDER.sub(" ", text)

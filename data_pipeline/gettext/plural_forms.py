@@ -1,4 +1,4 @@
-"""The plural forms of other languages, and English's two."""
+"""Maps the plural forms of other languages to English's two."""
 
 import collections
 import gettext
@@ -8,17 +8,16 @@ _PLURAL_FORMS = re.compile(r"\bplural\s*=([^;]+)")
 
 
 class PluralIndices:
-    """Which of a catalogue's plural forms say "one" and "many".
+    """The plural forms of a catalogue that translate "one" and "many".
 
-    English has one form for 1 and one for the rest. Of the other language's
-    forms, the one used for 1 translates the singular, and the one used for the
-    most numbers from 2 to 200 the plural: not Arabic's dual, not the form that
-    Russian has for 2 to 4.
+    English has a form for 1 and a form for the rest. In the other language,
+    the form for 1 translates the singular, and the form for most numbers from 2
+    to 200 the plural: not Arabic's dual, nor Russian's form for 2 to 4.
     """
 
     def __init__(self, plural_forms: str):
-        """Takes the header's Plural-Forms, sound or not."""
-        # A header that nobody can follow is as good as none.
+        """Parses the header's Plural-Forms."""
+        # An invalid header is treated like a missing one.
         self._one, self._many = None, None
         match = _PLURAL_FORMS.search(plural_forms)
         if not match:
@@ -31,11 +30,11 @@ class PluralIndices:
             return
 
     def of(self, forms: dict[int, str]) -> tuple[int | None, int | None]:
-        """The indices of one and many in an entry; None where unclear."""
+        """The indices of one and many in an entry; None if unclear."""
         if self._many in forms and self._one in forms:
             return self._one, self._many
         if len(forms) <= 2:  # what gettext itself assumes without a header
             return 0, len(forms) - 1
-        # An entry older than its header lacks the form for many, but its form
-        # for one is in its place.
+        # An entry older than its header lacks the form for many, but has the
+        # form for one at the right index.
         return self._one, None

@@ -1,11 +1,11 @@
-r"""The text of a `.po` file -> its entries, as `msgfmt` reads them.
+r"""Parses the text of a `.po` file into its entries, as `msgfmt` does.
 
 Format: the GNU gettext manual, "The Format of PO Files",
-https://www.gnu.org/software/gettext/manual/. Whatever `msgfmt` takes is taken:
-several strings on a line, no space after a keyword, `\101` and `\x41`, a
-backslash at the end of a line. So are, which `msgfmt` refuses, two entries for
-one msgid; and where a file's lines end in carriage returns alone, its comments
-end with them too (`msgfmt` takes the rest of the file for a comment).
+https://www.gnu.org/software/gettext/manual/. Everything that `msgfmt` accepts
+is accepted: several strings on a line, no space after a keyword, `\101` and
+`\x41`, a backslash at the end of a line. Two entries for one msgid are accepted
+too, which `msgfmt` refuses. If the lines of a file end in carriage returns
+alone, its comments end with them (`msgfmt` reads the rest as a comment).
 """
 
 import dataclasses
@@ -23,10 +23,10 @@ class Entry:
 
     Attributes:
       msgid: the message.
-      msgstr: its translation alone, or its plural forms.
-      msgctxt: tells equal messages apart; None where nothing does.
-      msgid_plural: the message for many; None where there is none.
-      fuzzy: a guess that nobody has confirmed.
+      msgstr: its translation, or its plural forms.
+      msgctxt: distinguishes equal messages, or None.
+      msgid_plural: the message for many, or None.
+      fuzzy: an unconfirmed guess.
       obsolete: no longer in the program.
     """
 
@@ -49,10 +49,10 @@ class Entry:
 
 
 class MalformedCatalogue(Exception):
-    """Why a catalogue cannot be read: one sentence without its full stop.
+    """A catalogue cannot be read; the message has no full stop.
 
     Attributes:
-      line: where, or None.
+      line: of the error, or None.
     """
 
     def __init__(self, message: str, line: int | None = None):
@@ -65,12 +65,12 @@ def parse_po(text: str, encoding: str) -> Iterator[Entry]:
     r"""The entries, the header among them.
 
     Args:
-      text: decoded with "surrogateescape": what is no text may stand in a
-        comment, and is refused in a string.
+      text: decoded with "surrogateescape": invalid bytes are accepted in
+        comments and refused in strings.
       encoding: of bytes that are written as `\303` or `\xc3`.
 
     Raises:
-      MalformedCatalogue: a line is not what it must be.
+      MalformedCatalogue: a line is malformed.
     """
     text = text.replace("\r\n", "\n")
     if "\n" not in text:
@@ -94,7 +94,7 @@ def parse_po(text: str, encoding: str) -> Iterator[Entry]:
 class _Token(NamedTuple):
     """A keyword (`msgid`, `msgstr[1]`), the inside of a string, or a comment.
 
-    `obsolete`: it stands after `#~`.
+    `obsolete`: whether it follows `#~`.
     """
 
     kind: str
@@ -107,7 +107,7 @@ _TOKEN = re.compile(
     r"""
       (?P<space> [ \t\r\f\v]+ | \\\n )
     | (?P<line_end> \n )
-    | (?P<previous> \#~?\|[^\n]* )  # the msgid that was translated once
+    | (?P<previous> \#~?\|[^\n]* )  # the previous msgid
     | (?P<obsolete> \#~ )
     | (?P<comment> \#[^\n]* )
     | (?P<keyword> domain | msgctxt | msgid (?:_plural)? | msgstr ) (?![\w$])
@@ -146,16 +146,16 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _is_fuzzy(comment: str) -> bool:
-    # gettext's newest releases write some flags after `#=`.
+    # The newest releases of gettext write some flags after `#=`.
     is_of_flags = comment[1:2] in (",", "=")
     return is_of_flags and "fuzzy" in re.split(r"[\s,]+", comment[2:])
 
 
 class _EntryBuilder:
-    """The fields of an entry, as they come."""
+    """Collects the fields of an entry."""
 
     def __init__(self, fuzzy: bool = False):
-        """Begins an entry without fields."""
+        """Starts an entry without fields."""
         self._fuzzy = fuzzy
         self._strings: dict[str, list[str]] = {}  # of each field
         self._first: _Token | None = None
@@ -165,7 +165,7 @@ class _EntryBuilder:
         return next(reversed(self._strings), None)
 
     def takes(self, keyword: str) -> bool:
-        """Whether the field belongs to this entry and does not begin one."""
+        """Whether the field belongs to this entry, not to the next one."""
         if keyword == "msgid":
             return self._last == "msgctxt"
         return keyword not in ("domain", "msgctxt")
@@ -204,7 +204,7 @@ class _EntryBuilder:
             )
 
     def built(self) -> list[Entry]:
-        """The entry, if there is one; a text ends at a NUL, as in C."""
+        """The entry, if it has fields; a text ends at a NUL, as in C."""
         if not self._strings:
             return []
         missing = [name for name, parts in self._strings.items() if not parts]
@@ -236,7 +236,7 @@ class _EntryBuilder:
 
 
 def _fields_before(keyword: str) -> tuple[str | None, ...]:
-    """The fields of which one must stand before; None: the entry begins."""
+    """The possible fields before; None if it may begin the entry."""
     form = re.fullmatch(r"msgstr\[([1-9][0-9]*)\]", keyword)
     if form:
         return (f"msgstr[{int(form[1]) - 1}]",)
@@ -266,14 +266,14 @@ _ESCAPED = {
     "\\": "\\",
     "\n": "",  # the string continues in the next line
 }
-# A byte that could not be decoded, as "surrogateescape" has it.
+# An invalid byte, in "surrogateescape".
 _UNDECODED = re.compile("[\udc80-\udcff]")
 
 
 def _unescaped(token: _Token, encoding: str) -> str:
     def character(match: re.Match) -> str:
         if match["bytes"]:
-            # As C has it: any number of hexadecimal digits, the last two count.
+            # As in C: any number of hexadecimal digits, the last two count.
             return bytes(
                 (int(one["hex"], 16) if one["hex"] else int(one["octal"], 8))
                 & 255
@@ -281,7 +281,7 @@ def _unescaped(token: _Token, encoding: str) -> str:
             ).decode(encoding)
         if match["other"] not in _ESCAPED:
             raise MalformedCatalogue(
-                "after a backslash stands one of abfnrtv, a backslash, a "
+                "a backslash is followed by one of abfnrtv, a backslash, a "
                 "quotation mark, or the number of a byte. Received: "
                 f"{match[0]!r}",
                 token.line,

@@ -1,8 +1,8 @@
-"""Leaves out pieces that only served to make longer ones.
+"""Leaves out pieces that were only steps towards longer ones.
 
-Merging goes in small steps: before "minutes" comes "minut", which no text is
-read in any more once "minutes" is there. Such pieces would take the room of
-useful ones.
+Merging goes in small steps: before "minutes" comes "minut", which is never used
+any more once there is "minutes". Such pieces would take the place of useful
+ones.
 """
 
 import collections
@@ -13,7 +13,7 @@ import numpy as np
 from labse.preprocessing.vocabulary import SUFFIX_PREFIX
 
 _BATCH = 65_536
-# The search ends where this share of the room is left.
+# The search ends if at most this share of the room is left.
 _TOLERANCE = 1 / 1000
 
 
@@ -23,19 +23,19 @@ def choose(
     words: Sequence[str],
     room: int,
 ) -> list[str]:
-    """Chooses the pieces that a vocabulary gets beside `fixed`.
+    """Chooses the pieces that a vocabulary has in addition to `fixed`.
 
-    From the first pieces on, as many as it takes, those that the tokenizer
-    gives for the words are chosen, and those that stand between different
-    neighbours in longer pieces: a text that is not known yet may need them,
-    most of all in a script without spaces, where pieces of known text are
-    phrases. What room is left gets the first of the others.
+    It considers as many of the first pieces as it needs. Of these it chooses
+    the pieces that the tokenizer returns for the words, and those with
+    different neighbours in longer pieces: other texts may need them, most of
+    all in a script without spaces, where pieces of known text are phrases. If
+    room is left, it is filled with the first of the other pieces.
 
     Args:
       fixed: special pieces and characters.
       longer: pieces of several characters, the most useful first.
       words: distinct words of the text that they were learned from.
-      room: how many to choose at most.
+      room: most pieces to choose.
 
     Returns:
       the chosen pieces in the order of `longer`.
@@ -43,9 +43,7 @@ def choose(
     has_neighbours = _between_different_neighbours(longer)
     count = min(room, len(longer))
     while True:
-        chosen = (
-            _is_given(fixed, longer[:count], words) | has_neighbours[:count]
-        )
+        chosen = _is_used(fixed, longer[:count], words) | has_neighbours[:count]
         missing = room - int(chosen.sum())
         if missing <= room * _TOLERANCE or count == len(longer):
             break
@@ -55,31 +53,31 @@ def choose(
     return [longer[row] for row in rows.tolist()]
 
 
-def _is_given(
+def _is_used(
     fixed: Sequence[str], longer: Sequence[str], words: Sequence[str]
 ) -> np.ndarray:
-    """bool [longer]: whether the tokenizer gives the piece for some word."""
+    """bool [longer]: whether the tokenizer returns the piece for some word."""
     import tensorflow as tf
 
     from labse.preprocessing.tokenizer import WordPieceTokenizer
     from labse.preprocessing.vocabulary import Vocabulary
 
     tokenizer = WordPieceTokenizer(Vocabulary([*fixed, *longer]))
-    is_given = np.zeros(len(fixed) + len(longer), bool)
+    is_used = np.zeros(len(fixed) + len(longer), bool)
     for start in range(0, len(words), _BATCH):
         batch = tf.constant(words[start : start + _BATCH])
-        is_given[tokenizer.tokenize(batch).values.numpy()] = True
-    return is_given[len(fixed) :]
+        is_used[tokenizer.tokenize(batch).values.numpy()] = True
+    return is_used[len(fixed) :]
 
 
 def _between_different_neighbours(pieces: Sequence[str]) -> np.ndarray:
     """bool [pieces]: whether longer pieces show that a piece is a unit.
 
-    "##inut" always has an "m" before and an "e" after it, and is none. The
-    variety of neighbours is how Feng et al. 2004 ("Accessor variety criteria
-    for Chinese word extraction") find words in text without spaces; an end of
-    the longer piece is a neighbour, too. What begins words needs different
-    ones behind it only.
+    "##inut" always has an "m" before and an "e" after it, so it is not a unit.
+    Feng et al. 2004 ("Accessor variety criteria for Chinese word extraction")
+    find words in text without spaces by the variety of neighbours; an end of
+    the longer piece counts as a neighbour, too. A piece that begins words needs
+    different neighbours only after it.
     """
     known = set(pieces)
     before, after = (collections.defaultdict(set) for _ in range(2))

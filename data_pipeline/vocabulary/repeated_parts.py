@@ -1,8 +1,8 @@
 """Cuts rare words into parts that are not rare.
 
-In a script without spaces a "word" is a whole phrase, and most phrases are
-seen once. What is seen again and again stands inside them: so rareness is
-counted in parts of words, which mean the same in every script.
+In a script without spaces a "word" is a whole phrase, and most phrases occur
+once. The units that recur are inside them, so frequency is counted for parts of
+words, which are comparable in every script.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,21 +17,21 @@ _CODE_POINTS = 0x110000
 def cut(
     counts: Mapping[str, int], characters: Sequence[str], min_count: int
 ) -> dict[str, list[str]]:
-    """Cuts the words that are rare, or hold a character that is not kept.
+    """Cuts the words that are rare, or have a character that is not kept.
 
-    From the left, each part is the longest that is seen `min_count` times: at
-    the beginning of words if it begins the word, inside words if it does not.
+    From the left, each part is the longest that occurs `min_count` times: at
+    the beginning of words if it begins the word, inside words otherwise.
     Occurrences within one word count, overlapping ones too.
 
     Args:
-      counts: word -> how often it is seen; a rare word is seen less than
-        min_count times.
-      characters: those that are kept; others stand between parts.
+      counts: word -> number of occurrences; a rare word has fewer than
+        min_count.
+      characters: those that are kept; others separate parts.
       min_count: at least 1.
 
     Returns:
-      the words that were cut, each with its parts of two and more characters;
-      one from inside the word begins with "##".
+      the words that were cut, each with its parts of two or more characters;
+      a part from inside the word begins with "##".
     """
     words = list(counts)
     lengths = np.fromiter(map(len, words), np.int64, len(words))
@@ -61,18 +61,18 @@ def _longest_parts(
     is_cut: np.ndarray,
     min_count: int,
 ) -> np.ndarray:
-    """How long a part may be that begins at each character of words to cut.
+    """Length of the longest part that begins at each character.
 
-    Substrings are numbered length by length: a longer one is its beginning
-    and one more character. Only those that are seen often enough, and stand
-    in a word to cut, grow on.
+    Substrings are numbered length by length: a longer one is the number of its
+    beginning and one more character. Only those grow further that occur often
+    enough, and in a word to cut.
 
     Args:
       text: int64 [characters], the words' code points one after another.
-      starts, lengths, weights: int64 [words], weights how often each is seen.
+      starts, lengths, weights: int64 [words]; weights are occurrences.
       is_kept: bool [characters].
-      is_cut: bool [words].
-      min_count: how often a part must be seen.
+      is_cut: bool [words], the words to cut.
+      min_count: least occurrences of a part.
 
     Returns:
       int64 [characters], 0 where the character is not kept.
@@ -86,17 +86,17 @@ def _longest_parts(
     numbers = 2 * text[places] + is_first[places]
     length = 1
     while len(places):
-        goes_on = places + length < ends[places]
-        places, numbers = places[goes_on], numbers[goes_on]
-        goes_on = is_kept[places + length]
-        places, numbers = places[goes_on], numbers[goes_on]
+        grows = places + length < ends[places]
+        places, numbers = places[grows], numbers[grows]
+        grows = is_kept[places + length]
+        places, numbers = places[grows], numbers[grows]
         numbers = numbers * _CODE_POINTS + text[places + length]
         length += 1
         numbers = np.unique(numbers, return_inverse=True)[1]
         is_frequent = np.bincount(numbers, weights[places]) >= min_count
         is_needed = np.bincount(numbers, is_cut[places]) > 0
-        goes_on = (is_frequent & is_needed)[numbers]
-        places, numbers = places[goes_on], numbers[goes_on]
+        grows = (is_frequent & is_needed)[numbers]
+        places, numbers = places[grows], numbers[grows]
         longest[places] = length
     return longest
 

@@ -3,10 +3,10 @@
 Feng et al. 2022, section 3.2: a cased vocabulary in which small languages
 weigh more than their share of the text (smoothing exponent 0.3).
 
-The pieces themselves come from Hugging Face's trainer, which merges the most
-frequent pair of pieces again and again. It is given words, and of rare words
-the parts that are seen elsewhere (`repeated_parts`); of what it finds, pieces
-that nothing is read in are left out (`absorbed_pieces`).
+The pieces come from Hugging Face's trainer, which repeatedly merges the most
+frequent pair of pieces. Its input is words, or in place of rare words the parts
+that recur elsewhere (`repeated_parts`); of its pieces, those that are never
+used are left out (`absorbed_pieces`).
 """
 
 import collections
@@ -31,41 +31,41 @@ DEFAULT_UNUSED = 99
 # would leave a vocabulary of 120,000 without room for words.
 DEFAULT_MAX_CHARACTERS = 30_000
 
-# The trainer takes texts, not counts: a word is repeated as often as it
-# counts. More than this many words only cost time.
+# The trainer takes texts, not counts, so a word is repeated by its count. More
+# than this many words only cost time.
 _MAX_TRAINING_WORDS = 20_000_000
-# With few words, each is repeated so that fractions of smoothed counts tell.
+# With few words, each is repeated so that fractions of smoothed counts matter.
 _MAX_REPEAT = 10
 _CHUNK = 1000
-# Stands before a part from inside a word. No word has it: the normaliser
-# removes private-use characters.
+# Put before a part from inside a word. No word has it: the normaliser removes
+# private-use characters.
 _INSIDE = "\ue000"
 # This many times vocab_size are learned, to choose from. In texts of 0.6 and
-# 18 million words 8 to 13 % of them only served to make longer ones.
+# 18 million words 8 to 13 % of them were only steps towards longer ones.
 _SURPLUS = 1.5
 
 
 def smoothing_coefficients(
     words: Mapping[str, int], exponent: float
 ) -> dict[str, float]:
-    """What each word of a language counts after smoothing.
+    """The weight of each word of a language after smoothing.
 
-    With p_l the share of language l, its words count
+    With p_l the share of language l, its words have the weight
     p_l^S / (sum_k p_k^S * p_l), so that the language's smoothed share is
-    p_l^S / sum_k p_k^S, and the total stays. (TensorFlow Text's vocabulary
-    tool, which section 3.2 names.)
+    p_l^S / sum_k p_k^S, and the total is unchanged. (TensorFlow Text's
+    vocabulary tool, which section 3.2 names.)
 
     Args:
-      words: language -> words in all.
-      exponent: S; 1 leaves the shares as they are, 0 makes them equal.
+      words: language -> total number of words.
+      exponent: S; 1 leaves the shares unchanged, 0 makes them equal.
 
     Raises:
       InputError: the exponent is not between 0 and 1.
     """
     if not 0 <= exponent <= 1:
         raise InputError(
-            "The smoothing exponent is between 0 (languages count the same) "
-            f"and 1 (as they are). Received {exponent}."
+            "The smoothing exponent is between 0 (all languages have the same "
+            f"weight) and 1 (no smoothing). Received {exponent}."
         )
     total = sum(words.values())
     shares = {language: n / total for language, n in words.items() if n}
@@ -76,7 +76,7 @@ def smoothing_coefficients(
     }
 
 
-def learn(
+def learn_vocabulary(
     counts: Mapping[str, Mapping[str, int]],
     vocab_size: int,
     smoothing_exponent: float = 0.3,
@@ -84,26 +84,26 @@ def learn(
     unused: int = DEFAULT_UNUSED,
     max_characters: int = DEFAULT_MAX_CHARACTERS,
 ) -> list[str]:
-    """Learns a vocabulary; the same counts give the same one.
+    """Learns a vocabulary; equal counts give equal vocabularies.
 
     Args:
       counts: language -> word -> count.
       vocab_size: number of pieces, special pieces and characters included.
       smoothing_exponent: see `smoothing_coefficients`.
-      min_count: a piece of several characters is seen at least this often
-        over all languages, in whatever words, before smoothing.
+      min_count: a piece of several characters occurs at least this often
+        over all languages, in any words, before smoothing.
       unused: number of [unused] pieces after [PAD]; 99 puts [UNK] at 100.
       max_characters: most characters to keep, the most frequent (smoothed).
-        Rare ones are kept too: a word with one that is not known is [UNK].
+        Rare ones are kept too: a word with an unknown one is [UNK].
 
     Returns:
       vocab_size pieces: [PAD], [unused1]..., [UNK], [CLS], [SEP], [MASK], the
-      characters by code point, their ## forms, then longer pieces from the
-      most useful on. Characters that always stand alone have no ## form.
+      characters by code point, their ## forms, then longer pieces, the most
+      useful first. Characters that are words by themselves have no ## form.
 
     Raises:
       InputError: there are no words, the size has no room for the special
-        pieces and characters, or the text does not hold as many pieces.
+        pieces and characters, or the text has too few different pieces.
     """
     if min_count < 1:
         raise InputError(f"min_count is at least 1. Received {min_count}.")
@@ -128,9 +128,9 @@ def learn(
     )
     if len(pieces) < vocab_size:
         raise InputError(
-            f"The text holds {len(pieces)} different pieces at "
+            f"The text has {len(pieces)} different pieces at "
             f"min_count={min_count}. Received vocab_size={vocab_size}. Lower "
-            "it or min_count, or give more text."
+            "it or min_count, or provide more text."
         )
     return pieces
 
@@ -143,8 +143,8 @@ def special_pieces(unused: int) -> list[str]:
     return [PAD, *names, UNK, CLS, SEP, MASK]
 
 
-def write(path: str, pieces: Iterable[str]) -> None:
-    """Writes a vocab.txt, the whole of it or nothing."""
+def write_vocabulary(path: str, pieces: Iterable[str]) -> None:
+    """Writes a vocab.txt atomically."""
     with atomic_file(path) as file:
         file.writelines(f"{piece}\n" for piece in pieces)
 
@@ -152,14 +152,14 @@ def write(path: str, pieces: Iterable[str]) -> None:
 def _sums(
     counts: Mapping[str, Mapping[str, int]], exponent: float
 ) -> tuple[dict[str, int], dict[str, float]]:
-    """Word -> count over all languages, as it is and smoothed, both sorted."""
+    """Word -> count over all languages, raw and smoothed, both sorted."""
     raw = collections.Counter()
     smoothed = collections.Counter()
     coefficients = smoothing_coefficients(
         {language: sum(words.values()) for language, words in counts.items()},
         exponent,
     )
-    # Sorted: the sum of floats depends on the order.
+    # Sorted, because a sum of floats depends on the order.
     for language in sorted(coefficients):
         coefficient = coefficients[language]
         for word, count in counts[language].items():
@@ -189,7 +189,7 @@ def _frequent_parts(
 ) -> dict[str, float]:
     """Words and parts of rare words -> smoothed count, sorted.
 
-    Each is seen `min_count` times, and so is every piece of it.
+    Each occurs `min_count` times, and so does every piece of it.
     """
     parts = repeated_parts.cut(raw, characters, min_count)
     weights = collections.Counter()
@@ -230,12 +230,12 @@ def _train(
         vocab_size=size,
         min_frequency=1,
         # The trainer numbers ## forms in the order of a hash table that
-        # differs from run to run, and settles ties by number
+        # differs from run to run, and breaks ties by number
         # (huggingface/tokenizers issue 1794). Here all have their number
         # before it starts: equal counts give equal pieces.
         special_tokens=fixed,
-        # No characters but these: it leaves out _INSIDE, and what follows
-        # that is not the beginning of a word.
+        # No other characters: so it leaves out _INSIDE, and what follows it is
+        # not the beginning of a word.
         limit_alphabet=0,
         continuing_subword_prefix=SUFFIX_PREFIX,
         show_progress=False,
@@ -247,7 +247,7 @@ def _train(
 
 
 def _repeat(parts: Mapping[str, float]) -> Iterator[str]:
-    """Texts in which each part stands as often as it counts."""
+    """Texts in which each part is repeated according to its count."""
     total = sum(parts.values())
     scale = min(_MAX_REPEAT, _MAX_TRAINING_WORDS / total) if total else 0
     for part, count in parts.items():

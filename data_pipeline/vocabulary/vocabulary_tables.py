@@ -1,4 +1,4 @@
-"""What a vocabulary was learned from and what it makes of text, for people."""
+"""Tables of the text that a vocabulary was learned from, and of its pieces."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,18 +25,18 @@ def describe_languages(
 def describe_pieces(
     pieces: Sequence[str], texts: Iterable[tuple[str, bytes]]
 ) -> str:
-    """A table: how a vocabulary reads the texts of each language.
+    """A table: the pieces of the texts of each language.
 
     Args:
       pieces: the vocabulary.
-      texts: (language, text in valid UTF-8), not those it was learned from.
+      texts: (language, text in valid UTF-8), other ones than for learning.
     """
     from labse.preprocessing import piece_counts
     from labse.preprocessing.tokenizer import WordPieceTokenizer
     from labse.preprocessing.vocabulary import Vocabulary
 
     counter = piece_counts.PieceCounter(WordPieceTokenizer(Vocabulary(pieces)))
-    piece_counts.count([counter], texts, "reporting")
+    piece_counts.count_pieces([counter], texts, "reporting")
     rows = sorted(counter.languages.items())
     if len(rows) > 1:
         rows.append(("all", counter.total()))

@@ -1,4 +1,4 @@
-"""Counts words per language over texts.
+"""Counts the words of each language.
 
 Words are those of the tokenizer: the same normaliser, the same separators.
 """
@@ -8,14 +8,14 @@ from collections.abc import Iterable
 
 from labse.preprocessing.vocabulary import BERT_MAX_CHARACTERS_PER_WORD
 
-# Stands for a word that the tokenizer can only read as [UNK].
+# Replaces a word that is [UNK] with any vocabulary.
 _UNKNOWN_WORD = "\ue000"
 
 _BATCH = 8192
 
-# Over this many different words in a language (about 1 GB), the rarest are
-# thinned out. Not all of them go: in a script without spaces nearly all text
-# stands in words that are seen once.
+# Above this many different words in a language (about 1 GB), the rarest are
+# thinned out. Not all of them are dropped: in a script without spaces nearly
+# all text is in words that occur once.
 MAX_DIFFERENT_WORDS = 10_000_000
 
 
@@ -24,16 +24,16 @@ def count_words(
 ) -> dict[str, collections.Counter[str]]:
     """Counts the words of each language.
 
-    Words of more than 100 characters are left out: they are [UNK] to the
-    tokenizer whatever the vocabulary is.
+    Words of more than 100 characters are left out: they are [UNK] with any
+    vocabulary.
 
     Args:
-      texts: (language, UTF-8 text); broken bytes are ignored.
+      texts: (language, UTF-8 text); invalid bytes are ignored.
 
     Returns:
       language -> word -> count.
     """
-    # Only here: `labse build-vocab --help` shall not wait for TensorFlow.
+    # Imported here so that `labse build-vocab --help` does not wait for it.
     import tensorflow as tf
 
     from labse.preprocessing import normalizer
@@ -52,7 +52,7 @@ def count_words(
         words = split(tf.constant(waiting.pop(language))).numpy().tolist()
         counts[language].update(words)
         if len(counts[language]) > MAX_DIFFERENT_WORDS:
-            _forget_rare_words(counts[language])
+            _drop_rare_words(counts[language])
 
     for language, text in texts:
         waiting[language].append(text)
@@ -72,8 +72,8 @@ def _decode(counts: collections.Counter[bytes]) -> collections.Counter[str]:
     return decoded
 
 
-def _forget_rare_words(counts: collections.Counter) -> None:
-    """Forgets every other one of the rarest until half the room is free."""
+def _drop_rare_words(counts: collections.Counter) -> None:
+    """Drops every other one of the rarest until half the room is free."""
     limit = 1
     while len(counts) > MAX_DIFFERENT_WORDS // 2:
         rare = [word for word, count in counts.items() if count <= limit]

@@ -1,4 +1,4 @@
-"""The words of the model card; `model_card` fills in what is known."""
+"""The text of the model card; `model_card` fills in what is known."""
 
 TRAINED = """\
 Sentence embeddings for many languages: trained so that a sentence and its
@@ -8,17 +8,16 @@ https://aclanthology.org/2022.acl-long.62). {origin}"""
 
 UNKNOWN_TRAINING = """\
 Sentence embeddings: a unit vector of {dim} numbers for each text. {origin} How
-they were trained is not recorded here: see the card of the model that they
-came from."""
+they were trained is not recorded here: see the card of the original model."""
 
 TRAINED_USE = """\
-Finding translations of a sentence in a large collection, judging whether two
+Finding translations of a sentence in a large collection, deciding whether two
 sentences are translations of each other, search and classification across
-languages, and as the start of fine-tuning."""
+languages, and fine-tuning."""
 
 UNKNOWN_USE = """\
-That of the model that the weights came from: its own card says for which
-languages and tasks it was made."""
+That of the original model: its own card names the languages and tasks it was
+made for."""
 
 CARD = """\
 # {name}
@@ -40,12 +39,12 @@ The similarity of two sentences is the dot product of their vectors.
 
 ## Limits
 
-- Texts are cut at {max_length} tokens ([CLS] and [SEP] included); the
-  signature `serving_default` of `text` says of each text whether it was.
+- Texts are truncated at {max_length} tokens ([CLS] and [SEP] included); the
+  output `truncated` of `text`'s signature `serving_default` says which ones.
 - Quality differs between languages and domains; measure it on your own data
   (`labse evaluate`) before you rely on a threshold.
-- Similar is not true: vectors of contradicting sentences can be close. The
-  model repeats biases of the texts it was trained on.
+- Similar does not mean true: vectors of contradictory sentences can be close.
+  The model reproduces biases of its training texts.
 
 ## Use
 
@@ -89,7 +88,7 @@ model.fit(tf.constant(["good", "bad"]), tf.constant([1, 0]))
 
 ### In a Keras 3 model
 
-As features, which stay as they are; fine-tuning needs Keras 2.
+As fixed features; fine-tuning needs Keras 2.
 
 ```python
 import keras
@@ -136,10 +135,10 @@ curl http://localhost:8501/v1/models/labse:predict \\
   -d '{{"inputs": {{"text": ["hello", "bonjour"]}}}}'
 ```
 
-The answer holds `embedding`, `num_tokens` and `truncated`. Let a server batch
-strings: they need no padding. Where it batches ids for `encode`, it pads the
-shorter rows; padding counts as padding there whatever `input_mask` says of it,
-if it is [PAD] (0 in most vocabularies) or the row's first token, [CLS].
+The response has `embedding`, `num_tokens` and `truncated`. Let a server batch
+strings: they need no padding. If it batches ids for `encode`, it pads the
+shorter rows; `encode` masks padding that is [PAD] (0 in most vocabularies) or
+the row's first token, [CLS], whatever `input_mask` holds there.
 `{operations}` lists the operations that any other server must have.
 
 ## What is in the folder
@@ -152,6 +151,6 @@ if it is [PAD] (0 in most vocabularies) or the row's first token, [CLS].
   same before normalisation), `sequence_output` and `encoder_outputs`; TF Hub's
   transformer encoder API.
 - `{golden}`, `{vectors}`: sentences with the ids and vectors that the exported
-  run folder itself gives them. `labse verify DIR` compares.
+  run itself gives them. `labse verify DIR` compares the models with them.
 - `{record}`: the configuration, and the SHA-256 of every file and variable.
 """

@@ -1,4 +1,4 @@
-"""The model card, `README.md`: what is known of the run, nothing else."""
+"""The model card, `README.md`: what is known about the run, nothing else."""
 
 import json
 import pathlib
@@ -27,7 +27,7 @@ _IDS = {
 }
 
 
-def render(
+def render_card(
     run: pathlib.Path,
     checkpoint: str,
     config: ExperimentConfig,
@@ -36,10 +36,10 @@ def render(
     """The card as Markdown.
 
     Args:
-      run: the run folder; of its `metrics.json` and `history.jsonl` the
-        averages are quoted where they exist, and its `source.json` says that
+      run: the run folder. The averages of its `metrics.json` and
+        `history.jsonl` are quoted if they exist; a `source.json` means that
         its weights were not trained there.
-      checkpoint: which checkpoint was exported.
+      checkpoint: the one that was exported.
       config: the run's configuration.
       encoder: the run's encoder.
     """
@@ -70,9 +70,9 @@ def render(
 def _origin(run: pathlib.Path, checkpoint: str) -> tuple[str, bool]:
     """Where the weights come from, and whether a training run is known.
 
-    A run folder of `labse convert`, `prune-vocab` or `grow-vocab` holds a
-    `source.json`; its configuration has values for a training that never was,
-    unless a training run made the model that it was made from.
+    A run folder of `labse convert`, `prune-vocab` or `grow-vocab` has a
+    `source.json`. The training in its configuration never took place, unless
+    the original model comes from a training run.
     """
     path = run / run_folder.SOURCE_RECORD
     if not path.is_file():
@@ -81,7 +81,7 @@ def _origin(run: pathlib.Path, checkpoint: str) -> tuple[str, bool]:
             f"checkpoint\n`{checkpoint}`, exported in float32."
         ), True
     source = json.loads(path.read_text(encoding="utf-8"))
-    # Records of older versions do not say who trained the weights.
+    # Records of older versions do not name the run that trained the weights.
     trained_by = source.get("trained_by")
     lines = [
         f"The weights were made from `{source['path']}` "
@@ -148,7 +148,7 @@ def _pooling(shape: EncoderConfig) -> str:
 
 
 def _figures(run: pathlib.Path) -> str:
-    """What the run itself measured: evaluation and the last validation."""
+    """The run's own figures: evaluation and the last validation."""
     parts = []
     if (run / METRICS).is_file():
         metrics = json.loads((run / METRICS).read_text(encoding="utf-8"))
@@ -163,7 +163,7 @@ def _figures(run: pathlib.Path) -> str:
             rows = "\n".join(
                 f"| {name} | {_number(value)} |"
                 for name, value in figures.items()
-                # Of each language there is an object in the file itself.
+                # Objects, such as the figures by language, are left out.
                 if isinstance(value, int | float)
             )
             parts.append(
@@ -173,9 +173,9 @@ def _figures(run: pathlib.Path) -> str:
 
 
 def _evaluation(metrics: dict, name: str) -> list[str]:
-    """A table of the averages of the model `name`, of `labse evaluate`.
+    """A table of the averages of the model `name` by `labse evaluate`.
 
-    The file may tell of other models too, and has a row for each language.
+    The file may have other models too, and has a row for each language.
     """
     averages = [
         (group, average)

@@ -15,8 +15,8 @@ from export.checks import (
 from export.checks.outcome import Check
 from export.checks.subject import Subject
 
-# What the files say comes first, then what they do. The checks of the source
-# come last: they import the model's code.
+# First the contents of the files, then what the models compute. The checks of
+# the source come last: they import the model's code.
 CHECKS = (
     ("files are those that were exported", content_checks.files),
     ("weights are the run's", content_checks.weights),

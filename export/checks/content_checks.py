@@ -1,4 +1,4 @@
-"""What the files of an export hold, against what was recorded."""
+"""The contents of an export's files, compared with its record."""
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,7 @@ def files(subject: Subject) -> str:
 
 
 def _what_changed(subject: Subject, name: str) -> str:
-    """What a changed file means, as far as can be told."""
+    """What a changed file means, as far as it is known."""
     if layout.VARIABLES in name:
         damaged = _damaged_variables(subject, name.split("/")[0])
         return f" (weights; damaged: {_some(damaged)})" if damaged else ""
@@ -39,7 +39,7 @@ def _what_changed(subject: Subject, name: str) -> str:
 
 
 def _damaged_variables(subject: Subject, model: str) -> list[str]:
-    """The variables whose checksum in the checkpoint does not hold."""
+    """The variables whose checksum in the checkpoint is wrong."""
     prefix = f"{subject.path(model)}/{layout.VARIABLES}"
     try:
         reader = tf.train.load_checkpoint(prefix)
@@ -77,7 +77,7 @@ def _pieces(subject: Subject, model: str) -> list[str]:
 
 
 def _changed_piece(subject: Subject, name: str) -> str:
-    """The first line that differs from a copy which was not changed."""
+    """The first line that differs from an unchanged copy."""
     changed = name.split("/")[0]
     for model in layout.MODELS:
         path = f"{model}/{layout.VOCABULARY_ASSET}"
@@ -92,7 +92,7 @@ def _changed_piece(subject: Subject, name: str) -> str:
             if one != other:
                 return f"line {number}: {one!r}, {other!r} in {model}/"
         return f"{len(here)} lines, {len(there)} in {model}/"
-    return "no copy of it is as it was"
+    return "every copy of it was changed"
 
 
 def weights(subject: Subject) -> str:
@@ -100,15 +100,10 @@ def weights(subject: Subject) -> str:
     expected = subject.record["variables"]
     findings = []
     for model in (layout.TEXT, layout.ENCODE):
-        variables = {
-            variable.name.removesuffix(":0"): variable
-            for variable in subject.model(model).variables
-            if variable.dtype == tf.float32
-        }
-        actual = {
-            name: record.variable_fingerprint(variable.numpy())
-            for name, variable in variables.items()
-        }
+        variables = subject.model(model).variables
+        actual = record.variable_fingerprints(
+            variable for variable in variables if variable.dtype == tf.float32
+        )
         wrong = sorted(
             name
             for name in expected.keys() | actual
@@ -130,29 +125,36 @@ def _some(names: list[str]) -> str:
 
 
 def vocabulary(subject: Subject) -> str:
-    """All three hold the vocabulary as an asset, and its casing is told."""
-    encode = subject.model(layout.ENCODE)
+    """All three have the vocabulary as an asset, and the right casing."""
     lower_case = subject.lower_case
     casing = "uncased" if lower_case else "cased"
-    told = bool(encode.do_lower_case.numpy())
-    if told != lower_case:
+    do_lower_case = bool(subject.model(layout.ENCODE).do_lower_case.numpy())
+    if do_lower_case != lower_case:
         raise Difference(
-            f"casing: encode/ has do_lower_case = {told}, the run's vocabulary "
-            f"is {casing}"
+            f"casing: encode/ has do_lower_case = {do_lower_case}, the run's "
+            f"vocabulary is {casing}"
         )
-    digests = {}
-    for model in layout.MODELS:
-        asset = subject.model(model).vocab_file.asset_path.numpy().decode()
-        digests[model] = record.file_sha256(asset)
     expected = subject.record["files"][
         f"{layout.ENCODE}/{layout.VOCABULARY_ASSET}"
     ]
-    wrong = [model for model in layout.MODELS if digests[model] != expected]
+    wrong = [
+        name
+        for name in layout.MODELS
+        if record.file_sha256(
+            subject.model(name).vocab_file.asset_path.numpy().decode()
+        )
+        != expected
+    ]
     if wrong:
         raise Difference(
             f"vocabulary: the asset of {', '.join(wrong)} is not the run's"
         )
     pieces = _pieces(subject, layout.ENCODE)[:-1]
+    _check_special_pieces(subject, pieces)
+    return f"{len(pieces):,} pieces, {casing}"
+
+
+def _check_special_pieces(subject: Subject, pieces: list[str]) -> None:
     tokenize = subject.model(layout.PREPROCESS).tokenize
     special = tokenize.get_special_tokens_dict()
     found = {key: int(value) for key, value in special.items()}
@@ -165,11 +167,10 @@ def vocabulary(subject: Subject) -> str:
     }
     if found != wanted:
         raise Difference(f"special pieces: {found}, the asset has {wanted}")
-    return f"{len(pieces):,} pieces, {casing}"
 
 
 def pooling(subject: Subject) -> str:
-    """`pooled_output` is `sequence_output` pooled as the run is configured."""
+    """`pooled_output` is `sequence_output`, pooled as in the run's config."""
     encode = subject.model(layout.ENCODE)
     inputs = subject.inputs(subject.batches(8)[0])
     outputs = encode(inputs)
@@ -182,7 +183,7 @@ def pooling(subject: Subject) -> str:
     expected = subject.config["encoder"]["pooling"]
     if expected not in found:
         raise Difference(
-            f"pooling: encode/ pools {' or '.join(found) or 'otherwise'}, the "
+            f"pooling: encode/ has {' or '.join(found) or 'another one'}, the "
             f"run {expected}"
         )
     return expected

@@ -1,4 +1,4 @@
-"""An export inside Keras models, as users build them."""
+"""An export inside Keras models."""
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def sequential(subject: Subject) -> str:
 
 
 def functional(subject: Subject) -> str:
-    """The preprocessor before the encoder, with every way of calling it."""
+    """The preprocessor before the encoder, called in every way."""
     texts = tf_keras.Input([], dtype=tf.string)
     encode = hub.KerasLayer(subject.model(layout.ENCODE))
     inputs = hub.KerasLayer(subject.model(layout.PREPROCESS))(texts)
@@ -42,7 +42,7 @@ def functional(subject: Subject) -> str:
         raise Difference(f"static shape {outputs.shape}: the size is unknown")
     model = tf_keras.Model(texts, outputs)
     rows = subject.sample()
-    # A layer that is not trainable drops nothing, training or not.
+    # A layer that is not trainable has no dropout, in training or not.
     trained = model(subject.texts(rows), training=True)
     differences = [
         subject.compare(model(subject.texts(rows)), rows),
@@ -58,11 +58,11 @@ def functional(subject: Subject) -> str:
 
 
 def fine_tuning(subject: Subject) -> str:
-    """One step of training changes the weights; dropout is on meanwhile."""
+    """A training step changes the weights, with dropout."""
     rows = subject.batches(_BATCH)[0]
     texts = tf_keras.Input([], dtype=tf.string)
     inputs = hub.KerasLayer(subject.model(layout.PREPROCESS))(texts)
-    # Another copy: the other checks want the weights as they were.
+    # A copy of its own: the other checks need the original weights.
     encode = hub.KerasLayer(subject.path(layout.ENCODE), trainable=True)
     embedding = encode(inputs)["default"]
     classes = tf_keras.layers.Dense(2)(embedding)
@@ -82,18 +82,18 @@ def fine_tuning(subject: Subject) -> str:
     unchanged = [
         variable.name
         for variable, value in zip(encode.trainable_weights, old, strict=True)
-        # Softmax takes no notice of what is added to every score, which is
-        # all that a bias of the keys does.
+        # A bias of the keys adds the same number to every score of a query,
+        # which softmax cancels.
         if np.array_equal(variable.numpy(), value)
         and "/key/bias" not in variable.name
     ]
     if unchanged:
-        raise Difference(f"a training step leaves {unchanged} as they were")
+        raise Difference(f"a training step does not change {unchanged}")
     return f"{len(old)} variables trained; before that {largest(before)}"
 
 
 def _check_dropout(subject: Subject, trained, rows) -> None:
-    """Raises if a trainable layer called with training=True drops nothing."""
+    """Raises if a trainable layer has no dropout with training=True."""
     shape = subject.config["encoder"]
     difference = np.abs(trained - subject.golden.embeddings[rows]).max()
     if drops_out(shape) and difference <= TOLERANCE:
@@ -101,7 +101,7 @@ def _check_dropout(subject: Subject, trained, rows) -> None:
 
 
 def keras_3(subject: Subject) -> str:
-    """Keras 3 loads `text` by its signature and `encode` by its call."""
+    """Keras 3 loads `text` by its signature and `encode` by `__call__`."""
     rows = subject.sample()
     text = keras.layers.TFSMLayer(
         subject.path(layout.TEXT), call_endpoint="serving_default"

@@ -1,15 +1,15 @@
-"""What a check of an export may come to."""
+"""The outcomes of a check of an export."""
 
 from collections.abc import Callable
 
 
 class Difference(Exception):
-    """A check found something else than it must be; the message says what."""
+    """A check failed; the message says what differs."""
 
 
 class Skipped(Exception):
-    """A check cannot be made here; the message says why."""
+    """A check cannot be run here; the message says why."""
 
 
-# A check gives what was compared, as the end of its line.
+# A check returns what was compared, as the end of its line.
 Check = Callable[[], str]

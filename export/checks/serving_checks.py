@@ -86,11 +86,11 @@ def preprocess(subject: Subject) -> str:
 
 
 def warmup_requests(subject: Subject) -> str:
-    """The server's warm-up requests run; a failing one would fail the load."""
+    """The warm-up requests run; a failing one would keep the server down."""
     count = 0
     for model in (layout.TEXT, layout.ENCODE):
         file = pathlib.Path(subject.path(model)) / layout.WARMUP
-        requests = list(warmup.read(file))
+        requests = list(warmup.read_requests(file))
         with _served(subject, model) as predict:
             for signature, inputs in requests:
                 rows = len(next(iter(inputs.values())))

@@ -1,4 +1,4 @@
-"""The export against its source, and through this package's own loader."""
+"""The export compared with its run, and loaded by `labse.load`."""
 
 import os
 
@@ -10,18 +10,19 @@ def run(subject: Subject) -> str:
     """The run folder still gives the golden vectors."""
     path = subject.record["run"]
     if not os.path.isdir(path):
-        raise Skipped(f"{path} is gone; the other checks do not need it")
-    # Here and not at the top: the checks before these must not see the
-    # model's code.
+        raise Skipped(f"{path} does not exist; the other checks do not need it")
+    # Not at the top: the checks before these must not import the model's code.
     from export import export_folder, golden
 
     source = export_folder.load_run(path)
     if source.checkpoint != subject.record["checkpoint"]:
         raise Skipped(
-            f"{path} went on training: its checkpoint is now "
-            f"{source.checkpoint}, exported was {subject.record['checkpoint']}"
+            f"{path} was trained further: its checkpoint is now "
+            f"{source.checkpoint}, {subject.record['checkpoint']} was exported"
         )
-    made = golden.compute(source.encoder, source.tokenizer, subject.max_length)
+    made = golden.compute_golden(
+        source.encoder, source.tokenizer, subject.max_length
+    )
     if made.texts != subject.golden.texts:
         raise Skipped("the export has another version's golden sentences")
     if made.ids != subject.golden.ids:

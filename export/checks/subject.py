@@ -21,14 +21,14 @@ class Subject:
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
-        self.record = record.load(folder)
+        self.record = record.read_record(folder)
         self.config = self.record["config"]
         self._models = {}
 
     @functools.cached_property
     def golden(self):
         """The golden sentences and vectors."""
-        return golden.load(self.folder)
+        return golden.read_golden(self.folder)
 
     @property
     def max_length(self) -> int:
@@ -38,15 +38,15 @@ class Subject:
     @property
     def lower_case(self) -> bool:
         """Whether the run's tokenizer lower-cases."""
-        # Older exports have no such key; they are cased.
+        # Older exports do not have the key; they are cased.
         return self.config["tokenizer"].get("lower_case", False)
 
     def path(self, model: str) -> str:
-        """The path of a SavedModel."""
+        """Path of a SavedModel."""
         return str(self.folder / model)
 
     def model(self, name: str):
-        """A SavedModel as `hub.load` gives it; loaded once."""
+        """A SavedModel, loaded once by `hub.load`."""
         if name not in self._models:
             self._models[name] = hub.load(self.path(name))
         return self._models[name]
@@ -117,9 +117,9 @@ class Subject:
 def differences(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """The largest difference in each row: float32 [n].
 
-    Of unit vectors and small numbers the absolute one; of states before
-    normalisation, which may be large, the one relative to the row's largest
-    number. NaN counts as infinitely different.
+    It is absolute in unit vectors and small numbers, and relative to the row's
+    largest number in states before normalisation, which may be large. NaN
+    counts as infinitely different.
     """
     actual, expected = (np.reshape(x, [len(x), -1]) for x in (actual, expected))
     scale = np.maximum(1.0, np.abs(expected).max(axis=1))

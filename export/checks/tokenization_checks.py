@@ -1,4 +1,4 @@
-"""The ids that an export gives the golden sentences."""
+"""The ids of the golden sentences by an export."""
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +23,7 @@ def preprocess(subject: Subject) -> str:
 
 
 def pack(subject: Subject) -> str:
-    """`tokenize` and `bert_pack_inputs` in turn give the same."""
+    """`tokenize`, then `bert_pack_inputs`, gives the same."""
     model = subject.model(layout.PREPROCESS)
     rows = range(len(subject.golden.texts))
     words = model.tokenize(subject.texts(rows))
@@ -42,7 +42,7 @@ def pack(subject: Subject) -> str:
 
 
 def text(subject: Subject) -> str:
-    """The signatures of `text` count and cut tokens as the run does."""
+    """The signatures of `text` count and truncate tokens as the run does."""
     model = subject.model(layout.TEXT)
     rows = range(len(subject.golden.texts))
     texts = subject.texts(rows)
@@ -55,7 +55,7 @@ def text(subject: Subject) -> str:
         raise Difference("num_tokens is not the number of ids")
     truncated = [subject.golden.truncated[row] for row in short]
     if served["truncated"].numpy().tolist() != truncated:
-        raise Difference("truncated is not true of the cut sentences alone")
+        raise Difference("truncated differs from the run's")
     return (
         f"{len(rows)} sentences, equal ids; {len(short)} counted, "
         f"{sum(truncated)} of them truncated"
@@ -73,7 +73,7 @@ def _compare(subject: Subject, outputs, rows, model) -> None:
     expected = subject.inputs(rows, length)
     for name in INPUTS:
         actual = outputs[name].numpy()
-        # Any piece may stand where the mask is 0.
+        # Where the mask is 0, any piece may be.
         if name == "input_word_ids":
             actual = actual * outputs["input_mask"].numpy()
         wrong = np.flatnonzero((actual != expected[name].numpy()).any(axis=1))
@@ -86,7 +86,7 @@ def _compare(subject: Subject, outputs, rows, model) -> None:
 
 
 def _cause(subject: Subject, model, rows) -> str:
-    """A word on the casing, if that explains the difference."""
+    """Names the casing if that explains the difference."""
     if subject.lower_case:
         return ""
     texts = [subject.golden.texts[row] for row in rows]

@@ -1,4 +1,4 @@
-"""The vectors that an export gives, loaded as TF Hub loads."""
+"""The vectors of an export that is loaded by TF Hub."""
 
 import numpy as np
 import tensorflow as tf
@@ -28,12 +28,12 @@ def text(subject: Subject) -> str:
     ]
     empty = model(tf.constant([], tf.string))
     if empty.shape != (0, subject.golden.embeddings.shape[1]):
-        raise Difference(f"no text at all gives shape {empty.shape}")
+        raise Difference(f"an empty batch gives shape {empty.shape}")
     return largest(*found)
 
 
 def preprocess_encode(subject: Subject) -> str:
-    """The two models in turn, as for google/LaBSE/2."""
+    """One model after the other, as for google/LaBSE/2."""
     preprocess = subject.model(layout.PREPROCESS)
     encode = subject.model(layout.ENCODE)
     rows = subject.sample()
@@ -43,7 +43,7 @@ def preprocess_encode(subject: Subject) -> str:
 
 def padding(subject: Subject) -> str:
     """Padding and the rest of the batch change nothing."""
-    # One trace for all shapes; a loaded function makes one for each.
+    # One trace for all shapes, where a loaded function makes one for each.
     spec = tf.TensorSpec([None, None], tf.int32)
     encode = tf.function(
         subject.model(layout.ENCODE).__call__,
@@ -71,10 +71,10 @@ def padding(subject: Subject) -> str:
 
 
 def server_padding(subject: Subject) -> str:
-    """Rows that a server filled up give what they give by themselves.
+    """Rows that a server padded have the same vectors as without padding.
 
-    With each input's first element, as TensorFlow Serving does, or with zeros
-    and a mask of ones.
+    It pads with each input's first element, as TensorFlow Serving does, or with
+    zeros and a mask of ones.
     """
     rows = subject.batches(_BATCH)[0]
     given = subject.inputs(rows)
@@ -96,7 +96,7 @@ def server_padding(subject: Subject) -> str:
 
 
 def traces(subject: Subject) -> str:
-    """A loaded model is not traced anew for each size."""
+    """A loaded model is not traced again for each size."""
     text, encode = (hub.load(subject.path(m)) for m in layout.MODELS[::2])
     for size in range(1, _BATCH + 1):
         rows = subject.batches(size)[size]
@@ -106,20 +106,20 @@ def traces(subject: Subject) -> str:
     counts = [
         m.__call__.experimental_get_tracing_count() for m in (text, encode)
     ]
-    # One; and one, from which the next generalises rows, and the next length.
+    # `encode` is traced once, then with any number of rows, then any length.
     for name, count, most in zip(
         layout.MODELS[::2], counts, (1, 3), strict=True
     ):
         if count > most:
             raise Difference(
-                f"{name}/ was traced {count} times for {_BATCH} sizes, not "
-                f"{most}: it would grow with every new size"
+                f"{name}/ was traced {count} times for {_BATCH} sizes, more "
+                f"than {most}: every new size would add a trace"
             )
     return f"{_BATCH} sizes, traced {counts[0]} and {counts[1]} times"
 
 
 def inputs(subject: Subject) -> str:
-    """Version 1's list, int64, and no type ids give the same."""
+    """Version 1's list, int64, and no type ids give the same vectors."""
     encode = subject.model(layout.ENCODE)
     rows = subject.batches(_BATCH)[0]
     given = subject.inputs(rows)
@@ -141,7 +141,7 @@ def inputs(subject: Subject) -> str:
 
 
 def outputs(subject: Subject) -> str:
-    """Each output is what TF Hub's API says."""
+    """Each output is as TF Hub's API defines it."""
     encode = subject.model(layout.ENCODE)
     rows = subject.batches(_BATCH)[0]
     given = subject.inputs(rows)
@@ -166,13 +166,13 @@ def outputs(subject: Subject) -> str:
 
 
 def drops_out(encoder: dict) -> bool:
-    """Whether an encoder, as configured, drops anything in training."""
+    """Whether an encoder of this configuration has dropout."""
     in_attention = encoder["num_layers"] and encoder["attention_dropout"]
     return bool(encoder["dropout"] or in_attention)
 
 
 def dropout(subject: Subject) -> str:
-    """On with training=True only, and then another one in every call."""
+    """Only with training=True, and then different in every call."""
     shape = subject.config["encoder"]
     rows = subject.batches(_BATCH)[0]
     for name, given in (
@@ -189,7 +189,7 @@ def dropout(subject: Subject) -> str:
         first, second = embed(True).numpy(), embed(True).numpy()
         if not drops_out(shape):
             if not np.array_equal(first, second):
-                raise Difference(f"{name}/ drops out, the run does not")
+                raise Difference(f"{name}/ has dropout, the run does not")
         elif np.abs(first - second).max() <= TOLERANCE:
             raise Difference(f"{name}/: training=True gives no dropout")
         elif np.abs(first - embed(False)).max() <= TOLERANCE:

@@ -2,8 +2,8 @@
 
     python -m export.checks.verification DIR
 
-The process imports nothing of the model's code before its last checks, so
-that a SavedModel which needs that code does not pass.
+Before its last checks the process imports none of the model's code, so that a
+SavedModel that needs that code fails.
 """
 
 import logging
@@ -30,26 +30,26 @@ _ADVICE = re.compile(
 
 
 def verify(path: str) -> int:
-    """Verifies `path` and prints one line a check.
+    """Verifies `path` and prints a line for each check.
 
     Returns:
       0, or 1 if a check failed.
 
     Raises:
-      InputError: `path` is no export folder.
+      InputError: `path` is not an export folder.
     """
     folder = pathlib.Path(path)
     if not (folder / layout.RECORD).is_file():
         raise InputError(
-            "labse verify takes a folder that labse export wrote; it holds "
-            f"{layout.RECORD}. Received: {path}."
+            f"An export folder has a file {layout.RECORD}. {path} has none. "
+            "Pass a folder that labse export wrote."
         )
     environment = {
         "TF_CPP_MIN_LOG_LEVEL": "3",
         # TensorFlow Hub's import.
         "PYTHONWARNINGS": "ignore:pkg_resources is deprecated",
         **os.environ,
-        # This package is found as it was found here.
+        # The same package as in this process.
         "PYTHONPATH": os.pathsep.join(entry or "." for entry in sys.path),
         "PYTHONUNBUFFERED": "1",
     }
@@ -74,14 +74,14 @@ def verify(path: str) -> int:
     code = process.returncode
     if code not in (0, FAILED_EXIT_CODE):
         print(
-            f"FAILED   the verifying process ended with exit code {code} "
-            "before the last check"
+            f"FAILED   the process of the checks ended with exit code {code} "
+            "before the last one"
         )
     return FAILED_EXIT_CODE if code else 0
 
 
 def run_checks(checks: Iterator[tuple[str, Check]]) -> int:
-    """Makes every check, whatever the others gave, and prints its line.
+    """Runs every check, even if others fail, and prints its line.
 
     Returns:
       the exit code.
@@ -94,8 +94,8 @@ def run_checks(checks: Iterator[tuple[str, Check]]) -> int:
             status, detail = "skipped", str(reason)
         except Difference as difference:
             status, detail = "FAILED", str(difference)
-        # A model that cannot be loaded or called fails its check; what was
-        # raised is its finding.
+        # If a model cannot be loaded or called, the check has failed with
+        # whatever was raised.
         except Exception as error:
             traceback.print_exc()
             first_line = (str(error).splitlines() or [""])[0]
@@ -111,14 +111,10 @@ def main() -> None:
     """The new process."""
     from export.checks import all_checks
 
-    # Advice on retracing and deprecation, between the lines of the checks.
+    # No advice on retracing and deprecation between the lines of the checks.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.exit(run_checks(all_checks.checks(pathlib.Path(sys.argv[1]))))
 
 
 if __name__ == "__main__":
-    # `python -m` runs this file as __main__; the checks raise the classes of
-    # the module under its own name.
-    from export.checks import verification
-
-    verification.main()
+    main()

@@ -13,36 +13,32 @@ from labse.features import MODEL_INPUTS
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
 
-# What the signature gives; `encoder_outputs` is a list, which no signature
-# can give.
+# Outputs of the signature. `encoder_outputs` is a list, which a signature
+# cannot return.
 SIGNATURE_OUTPUTS = ("default", "pooled_output", "sequence_output")
 
 
-def build(
+def build_encode_model(
     encoder: SentenceEncoder, vocabulary_path: str, lower_case: bool = False
 ) -> tuple[tf.train.Checkpoint, dict]:
     """The object to save, and its signatures.
 
     Args:
       encoder: a float32 encoder with its weights.
-      vocabulary_path: the file that becomes the asset `vocab_file`; it tells
-        the ids of padding, which is masked whatever `input_mask` says.
-      lower_case: what `do_lower_case` says of the vocabulary.
+      vocabulary_path: the file that becomes the asset `vocab_file`; from it
+        come the ids of padding, which is masked whatever `input_mask` holds.
+      lower_case: the value of `do_lower_case`.
 
     Returns:
       root: callable with a dict of `MODEL_INPUTS` (int32 or int64 [batch,
-        length]; `input_type_ids` may be left out), which gives the dict of
+        length]; `input_type_ids` may be left out), which returns the dict of
         `SentenceEncoder.all_outputs`; or with version 1's list of three,
-        which gives `[embedding, sequence_output]`. Has `variables`,
+        which returns `[embedding, sequence_output]`. Has `variables`,
         `trainable_variables`, `vocab_file` and `do_lower_case`.
       signatures: `serving_default`.
     """
-    root = tf.train.Checkpoint()
     call = _call_function(encoder, Vocabulary.read(vocabulary_path))
-    root.__call__ = call
-    track_variables(root, encoder)
-    root.regularization_losses = []
-    root.vocab_file = tf.saved_model.Asset(vocabulary_path)
+    root = make_root(call, encoder, vocabulary_path)
     root.do_lower_case = tf.Variable(
         lower_case, trainable=False, name="Variable"
     )
@@ -60,12 +56,18 @@ def build(
     return root, {"serving_default": serve}
 
 
-def track_variables(root, encoder: SentenceEncoder) -> None:
-    """Hangs the encoder's variables, not its layers, on `root`.
+def make_root(
+    call, encoder: SentenceEncoder, vocabulary_path: str
+) -> tf.train.Checkpoint:
+    """The object to save of a model with weights, called by `call`.
 
-    Layers would make Keras save a trace of each of them, and ask for their
-    classes when the model is loaded.
+    It tracks the encoder's variables, not its layers: of layers, Keras would
+    save a trace each, and need their classes when the model is loaded.
     """
+    root = tf.train.Checkpoint()
+    root.__call__ = call
+    root.regularization_losses = []
+    root.vocab_file = tf.saved_model.Asset(vocabulary_path)
     root.variables = list(encoder.variables)
     root.trainable_variables = [
         variable
@@ -74,6 +76,7 @@ def track_variables(root, encoder: SentenceEncoder) -> None:
         if encoder.config.uses_pooler
         or not variable.name.startswith("pooler_transform/")
     ]
+    return root
 
 
 def _spec(dtype: tf.DType, name: str) -> tf.TensorSpec:
@@ -118,6 +121,6 @@ def _call_function(
             for kind in (list, tuple):
                 three = kind(specs.values())
                 call.get_concrete_function(three, training=training)
-    # It takes too many kinds of inputs for one signature.
+    # One input signature cannot describe all these kinds of inputs.
     relax_shapes(call)
     return call

@@ -1,4 +1,4 @@
-"""Padding is masked by what it is, not by what the caller says of it."""
+"""Masks padding by its ids, whatever mask the caller passes."""
 
 import tensorflow as tf
 
@@ -8,24 +8,21 @@ from labse.preprocessing.vocabulary import Vocabulary
 def mask_padding(
     word_ids: tf.Tensor, mask: tf.Tensor, vocabulary: Vocabulary
 ) -> tf.Tensor:
-    """`mask` with 0 where the ids say that padding stands.
+    """`mask`, with 0 where the ids are padding: int32 [n, length].
 
-    A server that batches ids fills the shorter rows of each input by itself:
+    A server that batches ids pads the shorter rows of each input by itself:
     TensorFlow Serving (`pad_variable_length_inputs`) with the tensor's first
-    element, so ids with [CLS] and the mask with 1; others fill the ids with
-    zeros and the mask with ones. Padding is each [PAD], and each [CLS] after
-    which nothing but [CLS] and [PAD] comes; a row's first token is none. No
-    sentence ends like that, so a right mask stays as it is, bit by bit.
+    element, so the ids with [CLS] and the mask with 1; others pad the ids with
+    zeros and the mask with ones. Padding is every [PAD], and every [CLS] that
+    is followed by nothing but [CLS] and [PAD], except a row's first token. No
+    sentence ends like that, so a correct mask is returned unchanged.
 
-    Only operations that TensorFlow Lite has built in.
+    Uses only operations that are built into TensorFlow Lite.
 
     Args:
       word_ids: int32 [n, length].
       mask: int32 [n, length].
-      vocabulary: tells the ids of [PAD] and [CLS].
-
-    Returns:
-      int32 [n, length].
+      vocabulary: has the ids of [PAD] and [CLS].
     """
     is_pad = tf.equal(word_ids, vocabulary.pad_id)
     is_token = ~(is_pad | tf.equal(word_ids, vocabulary.cls_id))

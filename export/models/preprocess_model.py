@@ -15,7 +15,7 @@ from labse.preprocessing.vocabulary import SUFFIX_PREFIX, Vocabulary
 MAX_SEGMENTS = 2  # BERT has two token types.
 
 
-def build(
+def build_preprocess_model(
     tokenizer: WordPieceTokenizer, vocabulary_path: str, seq_length: int
 ) -> tuple[tf.train.Checkpoint, dict]:
     """The object to save, and its signatures.
@@ -23,26 +23,21 @@ def build(
     Args:
       tokenizer: text to ids.
       vocabulary_path: the file that becomes the asset `vocab_file`.
-      seq_length: the length of rows where the caller gives none.
+      seq_length: default length of the rows.
 
     Returns:
-      root: callable with string [n], which gives a dict of int32 [n,
+      root: callable with string [n], which returns a dict of int32 [n,
         seq_length]. Has `tokenize` (string [n] to int32 [n, (words),
         (pieces)]), `tokenize.get_special_tokens_dict`, `bert_pack_inputs`
         and `vocab_file`.
       signatures: `serving_default`, the same from `text`.
     """
     vocabulary = tokenizer.vocabulary
-    root = tf.train.Checkpoint()
-
-    def pack_texts(texts):
-        return tokenizer(texts, seq_length, seq_length)[0]
-
-    def serve(text):
-        return pack_texts(text)
-
     strings = tf.TensorSpec([None], tf.string, "text")
-    root.__call__ = _function(pack_texts, strings)
+    root = tf.train.Checkpoint()
+    root.__call__ = _function(
+        lambda text: tokenizer(text, seq_length, seq_length)[0], strings
+    )
     root.tokenize = tf.train.Checkpoint()
     root.tokenize.__call__ = _function(
         words_function(tokenizer, vocabulary), strings
@@ -55,7 +50,7 @@ def build(
     root.bert_pack_inputs = tf.train.Checkpoint()
     root.bert_pack_inputs.__call__ = _pack_function(vocabulary, seq_length)
     root.vocab_file = tf.saved_model.Asset(vocabulary_path)
-    return root, {"serving_default": _function(serve, strings)}
+    return root, {"serving_default": root.__call__}
 
 
 def _function(function, *specs: tf.TensorSpec):
@@ -76,8 +71,8 @@ def special_tokens_dict(vocabulary: Vocabulary) -> dict[str, int]:
 def words_function(tokenizer: WordPieceTokenizer, vocabulary: Vocabulary):
     """A function from string [n] to int32 [n, (words), (pieces)].
 
-    The tokenizer gives pieces without words. A word begins at each piece
-    that has no "##": "##" is punctuation in a text, so no word begins with
+    The tokenizer returns pieces, not grouped by words. A word begins at each
+    piece without "##": a "##" in a text is punctuation, so no word begins with
     such a piece.
     """
     with tf.init_scope():
@@ -109,14 +104,14 @@ def _pack_function(vocabulary: Vocabulary, default_seq_length: int):
     def pack(inputs, seq_length=default_seq_length):
         return pack_segments(inputs, vocabulary, seq_length)
 
-    # A tensor stands for every number: loaded functions turn a Python int
-    # into one where no other trace fits.
+    # A trace for a tensor serves every number: where no other trace fits, a
+    # loaded function turns a Python int into a tensor.
     length = tf.TensorSpec([], tf.int32, "seq_length")
     for ragged_rank in (1, 2):
         rows = tf.RaggedTensorSpec([None] * (ragged_rank + 1), tf.int32)
         for num_segments in range(1, MAX_SEGMENTS + 1):
             pack.get_concrete_function([rows] * num_segments, seq_length=length)
-        # A saved Keras model gives the only element of a list by itself.
+        # A saved Keras model passes the only element of a list by itself.
         pack.get_concrete_function(rows, seq_length=length)
     relax_shapes(pack)
     return pack
@@ -130,9 +125,9 @@ def pack_segments(
     """One or two segments to model inputs, as `tf_text.BertPackInputs` does.
 
     Args:
-      segments: int32 [n, (pieces)] or [n, (words), (pieces)] each; one may
-        stand without its list.
-      vocabulary: gives the ids of the special pieces.
+      segments: int32 [n, (pieces)] or [n, (words), (pieces)] each; a single
+        one may be given without a list.
+      vocabulary: has the ids of the special pieces.
       seq_length: int32 []; two segments that are too long lose pieces at
         their ends, the longer one first, until both fit.
 
@@ -175,10 +170,10 @@ def pack_segments(
 
 
 def _trim(first: tf.RaggedTensor, second: tf.RaggedTensor, room):
-    """Cuts both to at most `room` pieces together, about half for each."""
+    """Truncates both to at most `room` pieces together, about half each."""
     lengths = [tf.cast(s.row_lengths(), tf.int32) for s in (first, second)]
     room = tf.maximum(room, 0)
-    # What one does not need, the other gets; the odd piece goes to the first.
+    # The other may use what one does not need; an odd piece goes to the first.
     keep_first = tf.minimum(
         lengths[0], tf.maximum(room - room // 2, room - lengths[1])
     )

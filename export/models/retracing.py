@@ -1,4 +1,4 @@
-"""Keeps a loaded function from being traced for every new shape."""
+"""Keeps a loaded function from being retraced for every new shape."""
 
 import tensorflow as tf
 
@@ -7,16 +7,16 @@ _ATTRIBUTE = "_reduce_retracing"
 
 
 def relax_shapes(function: tf.types.experimental.PolymorphicFunction) -> None:
-    """Makes `function`, saved and loaded, take any shape after a few traces.
+    """Makes `function`, once saved and loaded, take any shape in few traces.
 
-    TensorFlow loads a function as one that is traced anew for every shape it
-    is called with, unless it has an input signature, and keeps every trace
-    for ever. `reduce_retracing=True` is not saved. But a function is loaded
-    with its saved traces as attributes, by the names under which they were
-    saved; so the first one is saved under the name of the attribute that
-    `reduce_retracing=True` sets. From the second shape on the loaded
-    function then generalises what differs: at most three traces for each
-    kind of input and value of `training`.
+    A loaded function without an input signature is traced again for every
+    shape that it is called with, and keeps every trace. `reduce_retracing=True`
+    is not saved. However, a function is loaded with its saved traces as
+    attributes, by the names under which they were saved; so here the first one
+    is saved under the name of the attribute that `reduce_retracing=True` sets.
+    From the second shape on, the loaded function generalises the dimensions
+    that differ: at most three traces for each kind of input and value of
+    `training`.
     """
     list_children = function._trackable_children
 

@@ -11,7 +11,7 @@ def operations(folder: pathlib.Path) -> dict[str, list[str]]:
 
     Returns:
       `tensorflow`: those of TensorFlow itself. `tensorflow_text`: the others,
-      which TensorFlow Serving has built in and other servers may not have.
+      which are built into TensorFlow Serving but perhaps not into others.
     """
     saved_model = saved_model_pb2.SavedModel.FromString(
         (folder / "saved_model.pb").read_bytes()

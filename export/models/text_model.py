@@ -5,14 +5,16 @@ TF Hub's "text embedding" API, and the model that TensorFlow Serving serves.
 
 import tensorflow as tf
 
-from export.models.encode_model import track_variables
+from export.models.encode_model import make_root
 from export.models.padding import mask_padding
 from labse.features import MODEL_INPUTS
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
+_STRINGS = tf.TensorSpec([None], tf.string, "text")
 
-def build(
+
+def build_text_model(
     encoder: SentenceEncoder,
     tokenizer: WordPieceTokenizer,
     vocabulary_path: str,
@@ -29,40 +31,48 @@ def build(
       max_length: most tokens of a text, [CLS] and [SEP] included.
 
     Returns:
-      root: callable with string [n], which gives float32 [n, dim]; with
+      root: callable with string [n], which returns float32 [n, dim]; with
         `training=True`, a bool or a bool tensor, with dropout.
       signatures: `serving_default` (`text` to `embedding`, `num_tokens` and
         `truncated`), `preprocess` (`text` to the model inputs) and `encode`
         (the model inputs to `embedding`).
     """
-    strings = tf.TensorSpec([None], tf.string, "text")
-    ids = [tf.TensorSpec([None, None], tf.int32, name) for name in MODEL_INPUTS]
 
     @tf.function(autograph=False)
     def embed(inputs, seed=None):
         return encoder(inputs, training=seed is not None, seed=seed)
 
-    # With a signature, and `training` a part of it, a loaded function is
-    # traced once; without, anew for each number of texts and for each list.
+    call = _call_function(embed, tokenizer, max_length)
+    root = make_root(call, encoder, vocabulary_path)
+    return root, _signatures(embed, tokenizer, max_length)
+
+
+def _call_function(embed, tokenizer: WordPieceTokenizer, max_length: int):
+    # With an input signature that includes `training`, a loaded function is
+    # traced once; without, again for each number of texts and for each list.
     @tf.function(
         autograph=False,
-        input_signature=[strings, tf.TensorSpec([], tf.bool, "training")],
+        input_signature=[_STRINGS, tf.TensorSpec([], tf.bool, "training")],
     )
     def call(texts, training=False):
         inputs = tokenizer(texts, max_length)[0]
-        # All rows go one of two ways, and none the other. A conditional
-        # instead would have gradients of which TensorFlow says in every fit
-        # that their types are wrong.
+        # All rows go through one of two calls, with dropout or without, and
+        # none through the other. A conditional instead would have gradients
+        # about whose types TensorFlow warns in every fit.
         rows = tf.shape(inputs[MODEL_INPUTS[0]])[0]
-        still = tf.where(training, 0, rows)
+        without = tf.where(training, 0, rows)
         seed = tf.cond(training, _draw_seed, lambda: tf.zeros([2], tf.int32))
-        ways = (
-            embed({name: value[:still] for name, value in inputs.items()}),
-            embed({name: x[still:] for name, x in inputs.items()}, seed),
+        parts = (
+            embed({name: value[:without] for name, value in inputs.items()}),
+            embed({name: x[without:] for name, x in inputs.items()}, seed),
         )
-        return tf.concat(ways, axis=0)
+        return tf.concat(parts, axis=0)
 
-    @tf.function(autograph=False, input_signature=[strings])
+    return call
+
+
+def _signatures(embed, tokenizer: WordPieceTokenizer, max_length: int) -> dict:
+    @tf.function(autograph=False, input_signature=[_STRINGS])
     def serve(text):
         inputs, num_tokens, truncated = tokenizer(text, max_length)
         return {
@@ -71,9 +81,11 @@ def build(
             "truncated": truncated,
         }
 
-    @tf.function(autograph=False, input_signature=[strings])
+    @tf.function(autograph=False, input_signature=[_STRINGS])
     def preprocess(text):
         return tokenizer(text, max_length)[0]
+
+    ids = [tf.TensorSpec([None, None], tf.int32, name) for name in MODEL_INPUTS]
 
     @tf.function(autograph=False, input_signature=ids)
     def encode(input_word_ids, input_mask, input_type_ids):
@@ -82,12 +94,7 @@ def build(
         inputs = dict(zip(MODEL_INPUTS, values, strict=True))
         return {"embedding": embed(inputs)}
 
-    root = tf.train.Checkpoint()
-    root.__call__ = call
-    track_variables(root, encoder)
-    root.regularization_losses = []
-    root.vocab_file = tf.saved_model.Asset(vocabulary_path)
-    return root, {
+    return {
         "serving_default": serve,
         "preprocess": preprocess,
         "encode": encode,

@@ -85,7 +85,7 @@ def main(flags: FlagSet) -> None:
     counts = word_counts.count_words(texts)
     exponent = flags.smoothing_exponent
     print(vocabulary_tables.describe_languages(counts, exponent))
-    pieces = vocabulary_learner.learn(
+    pieces = vocabulary_learner.learn_vocabulary(
         counts,
         flags.vocab_size,
         exponent,
@@ -93,7 +93,7 @@ def main(flags: FlagSet) -> None:
         flags.unused,
         flags.max_characters,
     )
-    vocabulary_learner.write(flags.out, pieces)
+    vocabulary_learner.write_vocabulary(flags.out, pieces)
     print(f"{flags.out}: {len(pieces):,} pieces")
     if report_text is not None:
         print(vocabulary_tables.describe_pieces(pieces, report_text))

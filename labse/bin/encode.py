@@ -2,14 +2,14 @@ r"""Turns the texts of a file into vectors.
 
     labse encode --model=RUN --input=lines.txt --out=vectors.npy
 
-Writes float32 [texts, dimension], rows of length 1, in the order of the
-texts. Any size: texts are read and rows written piece by piece. A process that
-was killed goes on when it is started again with the same command.
+Writes float32 [texts, dimension], rows of length 1, in the order of the texts.
+Files may be of any size: texts are read and rows written in chunks. After a
+kill, the same command resumes.
 
 Vector N is that of line N of a .txt, where an empty line has a vector too, or
-that of row N of a .tsv, .jsonl, .parquet or TFRecord file, of which
---text_column is read. So a malformed line or row is refused. Rows, not lines,
-are left out by --max_malformed_share; then the numbers no longer agree.
+that of --text_column in row N of a .tsv, .jsonl, .parquet or TFRecord file. So
+a malformed line or row is refused. With --max_malformed_share, malformed rows
+(not lines) are left out; then the numbers no longer agree.
 """
 
 import pathlib
@@ -52,7 +52,7 @@ def main(flags: FlagSet) -> None:
     import labse
     from labse.inference.encode_file import check_output, encode_file
 
-    # Before a model is loaded for minutes.
+    # Before loading a model, which may take minutes.
     check_output(pathlib.Path(flags.out))
     model = labse.load(flags.model, flags.compute_dtype)
     rows = encode_file(

@@ -200,7 +200,7 @@ def _encode_fn(model: str, flags: FlagSet, reports: dict):
         encoder, fingerprint = Encoder(model, flags.compute_dtype)()
         folder = flags.cache or Path(flags.out) / "embeddings"
         count = TruncationCount()
-        if encoder.tells_truncation:
+        if encoder.reports_truncation:
             reports[model] = lambda: count.report(encoder.max_length)
         encode_fn = cached(encoder.with_bar, folder, fingerprint)
         return counting(encode_fn, encoder, count)(texts)

@@ -30,7 +30,7 @@ def main(flags: FlagSet) -> None:
     from labse.files.atomic_write import check_new_folder
 
     check_new_folder(flags.out, "--out")
-    export_folder.write(flags.run, flags.out)
+    export_folder.export_run(flags.run, flags.out)
 
 
 if __name__ == "__main__":

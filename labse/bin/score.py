@@ -11,14 +11,14 @@ r"""Scores existing pairs, to filter a corpus: the same rows with their scores.
   ratio       cosine, and margin: the cosine divided by the neighbourhood's
 
 The neighbourhood is the mean cosine of the source with its k nearest among all
-targets of the file and of the target with its k nearest among all sources: a
-sentence that is near everything scores less.
+targets of the file, and of the target with its k nearest among all sources: a
+sentence that is similar to everything scores lower.
 
-Every pair stays, in its order and with all its columns, the scores behind
-them, unless --min_score is given. Blank lines stay blank in a .tsv and a
-.jsonl, so that the output fits a single input line by line; malformed rows are
-left out and counted. What --out is follows from its name. It is written under
-another name and renamed at the end.
+All pairs are written, in their order and with all their columns, followed by
+the scores, unless --min_score is given. Blank lines stay blank in a .tsv and a
+.jsonl, so that the output matches a single input line by line; malformed rows
+are left out and counted. The ending of --out is its format; the file is whole
+or not there.
 """
 
 import pathlib
@@ -55,15 +55,15 @@ def define_flags(flags: FlagSet) -> None:
     flags.number(
         "min_score",
         None,
-        "Leave out pairs below: of the cosine in absolute (the paper keeps "
-        "those from 0.6 on), else of the margin. By default all stay.",
+        "Leave out pairs with a lower cosine in absolute (the paper uses 0.6), "
+        "a lower margin otherwise. By default all are written.",
     )
     flags.string(
         "cache",
         None,
-        "Folder that keeps the vectors by model and text, so that what was "
-        "killed goes on and no text is encoded twice: 4 bytes a dimension and "
-        "text. By default nothing is kept.",
+        "Folder that stores the vectors by model and text, so that a killed "
+        "run resumes and no text is encoded twice: 4 bytes per dimension and "
+        "text. By default nothing is stored.",
     )
     flags.choice(
         "compute_dtype", "float32", ["float32", "bfloat16"], "Of the matmuls."
@@ -73,7 +73,7 @@ def define_flags(flags: FlagSet) -> None:
 
 def main(flags: FlagSet) -> None:
     """Reads, scores and writes the pairs."""
-    # Imported here so that --help does not wait for it.
+    # Imported here so that --help does not wait for NumPy.
     from labse.mining.score_pairs import score_pairs
 
     encoder = _LazyEncoder(flags)
@@ -100,7 +100,7 @@ def main(flags: FlagSet) -> None:
 class _LazyEncoder:
     """Loads the model when it is first called.
 
-    So a mistake in a file is told before TensorFlow and the model have been
+    So an error in a file is reported before TensorFlow and the model have been
     loaded.
     """
 
@@ -116,7 +116,7 @@ class _LazyEncoder:
         return self._encode_fn(texts)
 
     def report(self) -> str:
-        """How many texts were cut; empty where nothing is known."""
+        """The number of truncated texts; empty if it is unknown."""
         if self._count is None:
             return ""
         return self._count.report(self._max_length)
@@ -138,8 +138,9 @@ def _cached(encode_fn, fingerprint: str, flags: FlagSet):
         return encode_fn
     if flags.model.startswith(PYTHON):
         raise InputError(
-            "--cache keeps vectors by the model's files, and a function has "
-            f"none. Received: {flags.model}. Leave --cache out."
+            "--cache stores vectors by the fingerprint of the model's files, "
+            f"which a function does not have. Received: {flags.model}. Leave "
+            "--cache out."
         )
     from labse.evaluation.embedding_cache import cached
 

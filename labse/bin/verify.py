@@ -1,11 +1,11 @@
-"""Proves that an export folder works and is what the run made.
+"""Verifies that an export folder works and computes what the run computes.
 
   labse verify DIR
 
-Loads the three SavedModels in a new process in every way they are meant to be
-loaded, and compares with the vectors that the training run itself gave.
-Prints one line a check, with the largest difference; exits with 1 when one
-fails and says what differs.
+Loads the three SavedModels in a new process, in each way that they support, and
+compares their vectors with those of the training run itself. Prints a line for
+each check, with the largest difference or with what differs; the exit code is 1
+if a check fails.
 """
 
 from labse.bin.flags import program

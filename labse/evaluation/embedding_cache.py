@@ -1,10 +1,10 @@
-"""Vectors kept on disk by model and text, so that no text is encoded twice.
+"""A cache of vectors on disk, by model and text.
 
     FOLDER/FINGERPRINT/part-N.npz    `keys` uint8 [n, 16], `vectors` [n, dim]
 
-A part is written under another name and renamed, so a killed process leaves
-whole parts, and the next one encodes only what is missing. Another model, or
-the same one after more training, has another fingerprint.
+Parts are written atomically, so after a kill the next process encodes only
+what is missing. Another model, or the same one after more training, has another
+fingerprint.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from labse.files.atomic_write import atomic_file
 from labse.files.vector_file import disk_errors, scratch_array
 from labse.mining.sentence_vectors import EncodeFn, check_one_each
 
-# What is lost at most when the process is killed.
+# Texts in a part; a kill loses at most as many.
 PART_TEXTS = 16_384
 _KEY_BYTES = 16
 _KEY = np.dtype(f"S{_KEY_BYTES}")
@@ -28,15 +28,14 @@ _KEY = np.dtype(f"S{_KEY_BYTES}")
 def cached(
     encode_fn: EncodeFn, folder: str | pathlib.Path, fingerprint: str
 ) -> EncodeFn:
-    """An `encode_fn` that asks the given one only for texts it has not seen.
+    """An `encode_fn` that calls the given one only for texts not in the cache.
 
-    Its vectors are mapped from a file that has no name any more, in the
-    cache's folder: it takes disk for as long as they are used, and memory only
-    as there is some to spare. Beside them a text takes some 100 bytes.
+    Its vectors are a `scratch_array` in the cache's folder. Memory is needed
+    for some 100 bytes per text.
 
     Args:
       encode_fn: list of n texts -> float32 [n, dim].
-      folder: of the cache; made if it is not there.
+      folder: of the cache; created if it does not exist.
       fingerprint: of the model; changes whenever its vectors do.
 
     Raises:
@@ -73,7 +72,7 @@ class _Rows:
     def __init__(self, folder: pathlib.Path, texts: list[str]):
         self._folder = folder
         self.keys = np.array([_key(text) for text in texts], _KEY)  # [n]
-        # The distinct keys in order, and where each is first among the texts.
+        # The sorted distinct keys, and the first text of each.
         self._sorted, self._first, self._number = np.unique(
             self.keys, return_index=True, return_inverse=True
         )
@@ -81,7 +80,7 @@ class _Rows:
         self._vectors: np.ndarray | None = None
 
     def fill(self, keys: np.ndarray, vectors: np.ndarray) -> None:
-        """Takes the vectors [m, dim] of the keys [m] that are wanted."""
+        """Copies the vectors [m, dim] whose keys [m] are among the texts'."""
         place = np.searchsorted(self._sorted, keys)
         place = np.minimum(place, len(self._sorted) - 1)
         wanted = np.flatnonzero(self._sorted[place] == keys)
@@ -97,21 +96,21 @@ class _Rows:
             or vectors.dtype != self._vectors.dtype
         ):
             raise InputError(
-                f"{self._folder} must hold vectors of one encoder: "
+                f"{self._folder} must have vectors of one encoder: "
                 f"{self._vectors.dtype} {list(wanted_shape)}. Received: "
                 f"{vectors.dtype} {list(vectors.shape)}. Remove the folder; "
-                "its texts are then encoded again."
+                "the texts are then encoded again."
             )
         place = place[wanted]
         self._vectors[self._first[place]] = vectors[wanted]
         self._is_filled[place] = True
 
     def missing(self) -> np.ndarray:
-        """int64 [m]: the first row of each text without a vector, in order."""
+        """int64 [m]: the first row of each text without a vector, sorted."""
         return np.sort(self._first[~self._is_filled])
 
     def vectors(self) -> np.ndarray:
-        """[n, dim]: the vector of each text, all of them filled."""
+        """[n, dim]: the vector of each text, once none is missing."""
         first = self._first[self._number]
         again = np.flatnonzero(first != np.arange(len(first)))
         for start in range(0, len(again), PART_TEXTS):

@@ -60,8 +60,9 @@ class VectorFile:
         self.rows = 0
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self._start = 0  # where the rows begin
+        # Without a buffer: after a full disk there is nothing left to write.
         self._file = os.fdopen(
-            os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b"
+            os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0
         )
         try:
             self._lock()
@@ -111,14 +112,16 @@ class VectorFile:
         ):
             if not self._start:
                 self._write_header(0)
-            self._file.write(stored)
-            self._sync()
+            left = stored.view(np.uint8).reshape(-1)
+            while len(left):
+                left = left[self._file.write(left.data) :]
+            os.fsync(self._file.fileno())
         self.rows += len(stored)
 
     def finish(self) -> None:
         """Writes the number of rows into the header."""
         self._write_header(self.rows)
-        self._sync()
+        os.fsync(self._file.fileno())
 
     def _lock(self) -> None:
         try:
@@ -139,7 +142,9 @@ class VectorFile:
             shape, _, dtype = np.lib.format.read_array_header_1_0(self._file)
         except ValueError:  # A new file, or killed inside the header.
             return
-        if dtype != self._dtype or self.dimension not in (None, shape[1]):
+        if dtype != self._dtype or len(shape) != 2:
+            return
+        if self.dimension not in (None, shape[1]):
             return
         start = self._file.tell()
         rows = (size - start) // (shape[1] * dtype.itemsize)
@@ -162,10 +167,6 @@ class VectorFile:
         end = self._file.tell()
         assert not self._start or end == self._start
         self._start = end
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
 
 def scratch_array(

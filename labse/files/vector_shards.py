@@ -1,4 +1,4 @@
-"""The vectors of many sentences, in files that are mapped, not read.
+"""The vectors of many sentences, mapped from several files.
 
 A shard is a `.npy` file with the vectors of consecutive sentences.
 """
@@ -12,11 +12,11 @@ from labse.errors import InputError
 
 
 class VectorShards:
-    """The rows of several `.npy` files, as if they were one array [n, dim].
+    """The rows of several `.npy` files as one array [n, dim].
 
     Attributes:
-      starts: first row of each shard, and at the end n.
-      shape, ndim, dtype: as NumPy has them.
+      starts: first row of each shard, followed by n.
+      shape, ndim, dtype: as in NumPy.
     """
 
     ndim = 2

@@ -88,7 +88,7 @@ def encode_file(
                 )
                 progress.rows = part.rows
                 progress.lines_digest = texts.digest
-                progress.truncated = count.cut
+                progress.truncated = count.truncated
                 state = json.dumps(dataclasses.asdict(progress), indent=2)
                 write_text(progress_path(output), state)
                 bar.update(len(chunk))

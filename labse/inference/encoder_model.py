@@ -15,7 +15,7 @@ from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 
 class EncoderModel(SentenceModel):
-    """An encoder of this process, with the weights that it has now."""
+    """An encoder in memory, with its present weights."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class EncoderModel(SentenceModel):
         fingerprint: str = "",
         word_table: np.ndarray | None = None,
     ):
-        """Prepares the weights; make a new one after further training.
+        """Casts the weights once; make a new model after further training.
 
         Args:
           encoder: a built encoder.
@@ -33,16 +33,17 @@ class EncoderModel(SentenceModel):
           max_length: most tokens of a sentence, [CLS] and [SEP] included.
           fingerprint: changes with the weights and the vocabulary.
           word_table: [vocab_size, hidden_size] of any floating-point type,
-            for an encoder built without its table. A map of a file costs the
-            memory of the rows that are used: the table is 82 % of LaBSE.
+            for an encoder built without its table. If it is mapped from a
+            file, only the rows that are used take memory: the table is 82 % of
+            LaBSE.
         """
         self._dimension = encoder.config.hidden_size
         self._num_positions = encoder.config.max_positions
         self._set_max_length(max_length)
         self._fingerprint = fingerprint
         self._word_table = word_table
-        # Eager tensors: captured by the graph they are neither cast again at
-        # each call nor copied into it.
+        # Eager tensors: the graphs capture them, and neither cast them again at
+        # each call nor hold a copy.
         blocks = encoder.transformer.block_weights()
         pieces_spec = tf.TensorSpec([None], tf.int32)
         integers = tf.TensorSpec([None], tf.int64)
@@ -75,7 +76,7 @@ class EncoderModel(SentenceModel):
 
     @property
     def fingerprint(self) -> str:
-        """See `SentenceModel`; empty where none was given."""
+        """See `SentenceModel`; empty if none was given."""
         if not self._fingerprint:
             return ""
         text = f"{self._fingerprint} {self.max_length}"
@@ -85,7 +86,7 @@ class EncoderModel(SentenceModel):
         self._max_length = checked_max_length(value, self._num_positions)
 
     def _pieces(self, texts: list[bytes]):
-        """Pieces (values, row splits) and the number of tokens of each text."""
+        """Pieces (values, row splits), and each text's number of tokens."""
         pieces = self._tokenize()(tf.constant(texts, tf.string))
         return pieces, np.diff(pieces[1].numpy()) + 2  # [CLS] and [SEP]
 
@@ -111,11 +112,11 @@ class EncoderModel(SentenceModel):
 
 
 def _graph(*signature):
-    """Makes a function into one that gives its graph, traced once, when used.
+    """Makes a function one that returns its graph, traced at the first use.
 
-    A `tf.function` would be traced once too. But TensorFlow counts the traces
-    of all functions of the same code together, and warns of "retracing" at the
-    fifth model.
+    A `tf.function` would also be traced once, but TensorFlow adds up the traces
+    of all functions with the same code, and warns of "retracing" at the fifth
+    model.
     """
 
     def decorate(function):

@@ -1,4 +1,4 @@
-"""What tells one model from another."""
+"""Fingerprints of models."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ _BLOCK_BYTES = 2**24
 def of_source(source: StoredModel, compute_dtype: str) -> str:
     """Hexadecimal digest of a model's configuration and files.
 
-    The longest text is left out: a model may set another. How the model was
-    trained is too, but for the files that say it. Of a TensorFlow checkpoint
-    the index is read, which holds a checksum of every tensor; of others the
-    files of weights.
+    `max_length` is left out, because it can be set to another value. The
+    training is left out too, except for what the files contain. For a
+    TensorFlow checkpoint the index is read, which has a checksum of every
+    tensor; otherwise the files of weights.
     """
     settings = stored_model.config_values(source.config)
     del settings["tokenizer.max_length"]
@@ -34,7 +34,7 @@ def of_saved_model(path: str) -> str:
 def _digest(paths: list[pathlib.Path], settings: str) -> str:
     digest = hashlib.sha256(settings.encode())
     for path in paths:
-        # The length keeps apart where one file ends and the next begins.
+        # The length marks where one file ends and the next begins.
         digest.update(path.stat().st_size.to_bytes(8, "little"))
         with open(path, "rb") as file:
             while block := file.read(_BLOCK_BYTES):

@@ -32,8 +32,8 @@ def load(
     """Loads a model that turns sentences into vectors.
 
     No code of the model's author runs, with one exception: a SavedModel that
-    takes strings is a program, which TensorFlow runs. Load such a one only
-    from where you would run a program from.
+    takes strings is a program, which TensorFlow runs. Load one only from a
+    source whose programs you would run.
 
     Args:
       path: a run folder; an export folder, or a SavedModel inside; a
@@ -46,16 +46,16 @@ def load(
         from its float32 vectors (Euclidean, at most, 150 sentences of Tatoeba),
         and a vector moved by as much, 0.0041, with the size of its batch. A
         SavedModel that takes strings computes in the dtype it was saved with.
-      vocabulary, pooling, activation, max_length, lower_case, ids: what the
-        files do not record, or what is to be otherwise; see
+      vocabulary, pooling, activation, max_length, lower_case, ids: properties
+        that the files do not record, or that replace theirs; see
         `labse.checkpoints.stored_model.ModelOptions`.
 
     Returns:
-      the model; see `SentenceModel`. It can be pickled: it is then loaded
-      again from `path`.
+      the model; see `SentenceModel`. Unpickling a copy loads it again from
+      `path`.
 
     Raises:
-      InputError: `path` is none of these, or not sound; or this process was
+      InputError: `path` is none of these, or is damaged; or this process was
         forked from one that had run TensorFlow.
     """
     if compute_dtype not in COMPUTE_DTYPES:
@@ -68,46 +68,55 @@ def load(
             f"A model is {recognition.KINDS}. Received an object of type "
             f"{type(path).__name__}."
         )
-    process.check()
+    process.check_usable()
     path = os.fspath(path)
     stated = ModelOptions(
         vocabulary, pooling, activation, max_length, lower_case, ids
     )
     folder = recognition.local_folder(path)
     text_folder = _text_saved_model(folder)
-    arguments = {"compute_dtype": compute_dtype}
     if text_folder is None:
         source = recognition.open_model(folder, stated)
         model = _load_source(source, compute_dtype)
-        arguments |= dataclasses.asdict(stated)
-        del arguments["fallback"]
-        if vocabulary is not None:
-            arguments["vocabulary"] = os.path.abspath(vocabulary)
     elif compute_dtype != "float32" or stated != ModelOptions():
         raise InputError(
             "A SavedModel that takes strings computes as it was saved. "
-            f"Received compute_dtype={compute_dtype!r} for {path}, or options "
-            f"for files of weights ({stated}). Load the run folder it was "
-            "exported from, or leave these out."
+            f"Received compute_dtype={compute_dtype!r} for {path}, or "
+            f"properties of files of weights ({stated}). Load the run "
+            "folder it was exported from, or leave these out."
         )
     else:
         model = text_saved_model.TextSavedModel(text_folder, path)
-    is_elsewhere = "://" in path or path.startswith("~")
-    where = path if is_elsewhere else os.path.abspath(path)
-    model.origin = Origin(_reload, where, arguments)
+    of_weights = stated if text_folder is None else None
+    model.origin = _origin(path, compute_dtype, of_weights)
     return model
 
 
+def _origin(
+    path: str, compute_dtype: str, stated: ModelOptions | None
+) -> Origin:
+    """What a pickle stores; paths work in any current folder."""
+    arguments = {"compute_dtype": compute_dtype}
+    if stated is not None:
+        arguments |= dataclasses.asdict(stated)
+        del arguments["fallback"]
+        if stated.vocabulary is not None:
+            arguments["vocabulary"] = os.path.abspath(stated.vocabulary)
+    is_elsewhere = "://" in path or path.startswith("~")
+    where = path if is_elsewhere else os.path.abspath(path)
+    return Origin(_reload, where, arguments)
+
+
 def _reload(path: str, arguments: dict, expected: str) -> SentenceModel:
-    """A pickled model, loaded again from where it was.
+    """Loads a pickled model again.
 
     Args:
       path: absolute, or a handle.
       arguments: of `load`.
-      expected: the fingerprint that it had.
+      expected: its fingerprint when it was pickled.
 
     Raises:
-      InputError: it is not there any more, or is another one.
+      InputError: it does not exist any more, or is another one.
     """
     if process.is_unusable():
         return ForkedModel()
@@ -115,14 +124,14 @@ def _reload(path: str, arguments: dict, expected: str) -> SentenceModel:
         model = load(path, **arguments)
     except InputError as error:
         raise InputError(
-            "A pickled model is loaded from where it was, which every machine "
-            f"has to see: {path}. {error}"
+            "A pickled model is loaded again from its path, which every "
+            f"machine must be able to read: {path}. {error}"
         ) from error
     if model.fingerprint != expected:
         raise InputError(
-            f"{path} holds another model than when this one was pickled: its "
-            "vectors would not fit those made before. Bring the old one back, "
-            "or pickle what labse.load makes of the new one."
+            f"{path} is another model than when this one was pickled: its "
+            "vectors could not be compared with the earlier ones. Restore the "
+            "old one, or load and pickle the new one."
         )
     return model
 
@@ -144,10 +153,10 @@ def _load_source(source: StoredModel, compute_dtype: str) -> EncoderModel:
 
 
 def _text_saved_model(path: str) -> str | None:
-    """The SavedModel of `path` that takes strings, None where there is none.
+    """The SavedModel of `path` that takes strings; None if there is none.
 
     Raises:
-      InputError: an export has lost it.
+      InputError: an export lacks it.
     """
     if recognition.holds_weights(path):
         return None
@@ -156,8 +165,8 @@ def _text_saved_model(path: str) -> str | None:
         folder /= "text"
         if not (folder / saved_model_graph.SAVED_MODEL).is_file():
             raise InputError(
-                f"{path} is an export that lacks text/saved_model.pb. Export "
-                "the run again, or copy the export whole."
+                f"{path} is an export without text/saved_model.pb. Export the "
+                "run again, or copy the whole export."
             )
     if not (folder / saved_model_graph.SAVED_MODEL).is_file():
         return None

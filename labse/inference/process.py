@@ -1,8 +1,8 @@
 """Whether TensorFlow can run in this process.
 
 A fork copies TensorFlow's state without its threads: the first operation
-waits for ever. `labse` registers a hook (`os.register_at_fork`), so that it
-can say so instead.
+hangs. `labse` registers a hook (`os.register_at_fork`), so that it can raise an
+error instead.
 """
 
 import os
@@ -11,17 +11,17 @@ import threading
 
 from labse.errors import InputError
 
-# Without its threads TensorFlow waits for ever, with them some 0.02 s.
+# Without its threads TensorFlow hangs; with them it takes some 0.02 s.
 PATIENCE_SECONDS = 10.0
 
 _ran_before_fork = False
-# TensorFlow ran here before the hook was registered: was a fork between?
+# TensorFlow ran before the hook was registered, perhaps before a fork.
 _is_unsure = False
 _lock = threading.Lock()
 
 
 def watch_forks() -> None:
-    """Registers the hook, once a process."""
+    """Registers the hook, once in a process."""
     global _is_unsure
     if hasattr(os, "register_at_fork"):  # Not on Windows, which cannot fork.
         _is_unsure = _tensorflow_runs()
@@ -35,7 +35,7 @@ def _after_fork() -> None:
 
 
 def _tensorflow_runs() -> bool:
-    """Whether TensorFlow's runtime is there; importing it starts none."""
+    """Whether TensorFlow's runtime has started; importing it is not enough."""
     eager = sys.modules.get("tensorflow.python.eager.context")
     context = eager and eager.context_safe()
     return context is not None and context._initialized
@@ -44,8 +44,8 @@ def _tensorflow_runs() -> bool:
 def is_unusable() -> bool:
     """Whether TensorFlow ran in the process that this one was forked from.
 
-    Where it ran before the hook was registered, it is tried out, once: its
-    threads bear no name of their own, and BLAS or Python may have others.
+    If it ran before the hook was registered, an operation is tried, once: its
+    threads have no name of their own, and BLAS or Python may have others.
     """
     global _ran_before_fork, _is_unsure
     with _lock:
@@ -56,7 +56,7 @@ def is_unusable() -> bool:
 
 
 def _answers() -> bool:
-    """Whether a function ends, for which TensorFlow needs its threads."""
+    """Whether a function returns for which TensorFlow needs its threads."""
     import tensorflow as tf
 
     def compute():
@@ -71,8 +71,8 @@ def _answers() -> bool:
     return not thread.is_alive()
 
 
-def check() -> None:
-    """Raises InputError where TensorFlow would wait for ever."""
+def check_usable() -> None:
+    """Raises `InputError` where TensorFlow would hang."""
     if is_unusable():
         raise InputError(
             "This process was forked from one in which TensorFlow had run, "

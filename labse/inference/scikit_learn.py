@@ -1,17 +1,17 @@
-"""What scikit-learn asks of a step of its pipelines."""
+"""The interface of a step of scikit-learn's pipelines."""
 
 import copy
 
 from labse.errors import InputError
 
-# What can be set, and searched for.
+# Parameters that can be set, and searched over.
 _PARAMETERS = ("max_length",)
 
 
 class Transformer:
     """Texts to vectors as a step of `sklearn.pipeline.Pipeline`.
 
-    There is nothing to fit. scikit-learn itself is needed only where it calls.
+    There is nothing to fit. scikit-learn itself is not imported before use.
     """
 
     def fit(self, texts, labels=None):
@@ -34,7 +34,7 @@ class Transformer:
         """Sets parameters; returns the model.
 
         Raises:
-          InputError: there is no such parameter, or its value cannot be.
+          InputError: there is no such parameter, or its value is invalid.
         """
         for name in params:
             if name not in _PARAMETERS:

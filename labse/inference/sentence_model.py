@@ -1,8 +1,8 @@
-"""What every model that `labse.load` returns does: `encode`.
+"""The interface of every model that `labse.load` returns: `encode`.
 
-The vector of a sentence is a function of the sentence alone. Which others are
-encoded with it, in which order and in which batches, moves it by no more than
-the rounding of a matmul: 1e-5 in float32, more in bfloat16, see
+The vector of a sentence is a function of the sentence alone. The others that
+are encoded with it, their order and their batches change it by no more than the
+rounding of a matmul: 1e-5 in float32, more in bfloat16; see
 `SentenceModel.encode`.
 """
 
@@ -29,10 +29,10 @@ class Prepared(NamedTuple):
     """A chunk of texts, ready to be embedded.
 
     Attributes:
-      lengths: int64 [n], in tokens, what is cut off not counted.
-      truncated: bool [n], which texts are cut; may be filled in by `_embed`;
-        None where the model does not say.
-      data: what `_embed` takes.
+      lengths: int64 [n], in tokens, after truncation.
+      truncated: bool [n], whether a text is truncated; may be filled in by
+        `_embed`; None if the model does not report it.
+      data: for `_embed`.
     """
 
     lengths: np.ndarray
@@ -41,12 +41,12 @@ class Prepared(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a model was loaded from, and how: what is pickled of it.
+    """Where a model was loaded from, and how; pickled in its place.
 
     Attributes:
-      reload: gives the model, from path, arguments and fingerprint.
+      reload: path, arguments, fingerprint -> the model.
       path: absolute, or a handle.
-      arguments: what `labse.load` was called with.
+      arguments: those of `labse.load`.
     """
 
     reload: Callable
@@ -57,11 +57,11 @@ class Origin(NamedTuple):
 class SentenceModel(Transformer, abc.ABC):
     """A model that turns sentences into unit vectors.
 
-    It is pickled as the place it was loaded from, and loaded again there.
+    Pickling it stores the path it was loaded from; unpickling loads it again.
 
     Attributes:
       origin: where it was loaded from; None for weights in memory.
-      source: of a model loaded from a file of weights, what was found there.
+      source: the `ModelSource` of a model loaded from files of weights.
     """
 
     origin: Origin | None = None
@@ -77,17 +77,17 @@ class SentenceModel(Transformer, abc.ABC):
         return self._dimension
 
     def get_sentence_embedding_dimension(self) -> int:
-        """Another name of `dimension`, that of sentence-transformers."""
+        """The name of `dimension` in sentence-transformers."""
         return self.dimension
 
     get_embedding_dimension = get_sentence_embedding_dimension
 
     @property
     def max_length(self) -> int | None:
-        """Most tokens of a sentence that count, [CLS] and [SEP] included.
+        """Most tokens of a sentence, [CLS] and [SEP] included.
 
-        What is over is cut off. None if the model does not say. It can be set
-        at any time, where weights were loaded.
+        Longer ones are truncated. None if the model does not say. It can be set
+        at any time if weights were loaded.
         """
         return self._max_length
 
@@ -99,7 +99,7 @@ class SentenceModel(Transformer, abc.ABC):
 
     @property
     def max_seq_length(self) -> int | None:
-        """Another name of `max_length`, that of sentence-transformers."""
+        """The name of `max_length` in sentence-transformers."""
         return self.max_length
 
     @max_seq_length.setter
@@ -110,7 +110,7 @@ class SentenceModel(Transformer, abc.ABC):
     def fingerprint(self) -> str:
         """Hexadecimal; changes whenever the vectors do.
 
-        That is with weights, vocabulary, compute_dtype and `max_length`.
+        It depends on weights, vocabulary, compute_dtype and `max_length`.
         """
         return self._fingerprint
 
@@ -128,38 +128,38 @@ class SentenceModel(Transformer, abc.ABC):
         Args:
           sentences: any iterable of strings: a list, an array, a string
             tensor, a column of a table, a generator, an open text file. Bytes
-            are UTF-8. One string alone gives one vector alone. A row, a dict
-            with a string under "text", is that string; or, of MTEB's batches,
-            a list of strings.
+            are UTF-8. A single string gives a single vector. A row, a dict
+            with a string under "text", is that string; in MTEB's batches, a
+            list of strings.
           batch_size: sentences in a batch; by default as many as have about
-            `TOKENS_PER_BATCH` tokens. Speed and memory depend on it; the
-            vectors by rounding alone, see below.
+            `TOKENS_PER_BATCH` tokens. Speed and memory depend on it, the
+            vectors only by rounding, see below.
           show_progress_bar: a bar with rate and time left, on stderr.
-          on_truncation: what to do where a text has more than `max_length`
-            tokens: "warn" cuts it and warns, once for each model; "ignore"
-            cuts it; "error" raises InputError.
-          **peer: arguments of sentence-transformers, where they ask for what
-            is done anyway (`labse.inference.peer_arguments`), and what MTEB
-            says about its task.
+          on_truncation: what to do if a text has more than `max_length`
+            tokens: "warn" truncates it and warns, once for each model;
+            "ignore" truncates it; "error" raises InputError.
+          **peer: arguments of sentence-transformers with the only value that
+            is supported (`labse.inference.peer_arguments`), and MTEB's
+            arguments about its task.
 
         Returns:
           float32 [n, dimension], rows of length 1 in the order of
-          `sentences`; [dimension] for one string alone. With its neighbours in
-          the batch a sentence's vector moves by rounding alone. In float32
-          that is less than 1e-5 in a number. In bfloat16 it is more: up to
-          6.6e-5 (Euclidean 1.8e-4) in the quickstart's model of 2 blocks, 400
+          `sentences`; [dimension] for a single string. The other sentences of
+          the batch change a vector only by rounding. In float32 that is less
+          than 1e-5 in each number. In bfloat16 it is more: up to 6.6e-5
+          (Euclidean 1.8e-4) in the quickstart's model of 2 blocks, 400
           sentences of Tatoeba, and Euclidean 0.0041 in an untrained BERT
-          Base. Where two runs must agree to the bit, use float32, or the same
-          sentences in the same order and batch_size.
+          Base. If two runs must be equal in every bit, use float32, or the
+          same sentences in the same order and batch_size.
 
         Raises:
-          InputError: an item is no text, an argument is not as it must be, or
+          InputError: an item is not a text, an argument is not supported, or
             this process cannot run TensorFlow (`labse.inference.process`).
         """
-        peer_arguments.check(peer, self.dimension)
+        peer_arguments.check_arguments(peer, self.dimension)
         peer_arguments.check_batch_size(batch_size)
         truncation.check_choice(on_truncation)
-        process.check()
+        process.check_usable()
         items, is_one = _texts(sentences)
         counted = TruncationCount()
         vectors = []
@@ -167,7 +167,7 @@ class SentenceModel(Transformer, abc.ABC):
             total=_count(items, peer),
             unit=" sentences",
             disable=not show_progress_bar,
-            leave=None,  # Under another bar it goes when it is full.
+            leave=None,  # Below another bar it disappears when it is full.
         ) as bar:
             for texts in chunks(items):
                 vectors.append(
@@ -175,13 +175,17 @@ class SentenceModel(Transformer, abc.ABC):
                         texts, batch_size, on_truncation, counted, bar.update
                     )
                 )
-        if on_truncation == "warn" and counted.cut and not self._has_warned:
+        if (
+            on_truncation == "warn"
+            and counted.truncated
+            and not self._has_warned
+        ):
             self._has_warned = True
-            truncation.warn(counted, self.max_length)
+            truncation.warn_of_truncation(counted, self.max_length)
         return _joined(vectors, is_one, [0, self.dimension], np.float32)
 
     def encode_query(self, sentences, *args, **kwargs) -> np.ndarray:
-        """The same as `encode`: a question has no other vector than a text."""
+        """The same as `encode`: queries and documents have one encoder."""
         return self.encode(sentences, *args, **kwargs)
 
     def encode_document(self, sentences, *args, **kwargs) -> np.ndarray:
@@ -189,37 +193,37 @@ class SentenceModel(Transformer, abc.ABC):
         return self.encode(sentences, *args, **kwargs)
 
     def num_tokens(self, sentences: str | bytes | Iterable) -> np.ndarray:
-        """How many tokens texts have, before any is cut.
+        """The number of tokens of each text, before truncation.
 
         Args:
           sentences: as in `encode`.
 
         Returns:
-          int64 [n], [CLS] and [SEP] included; a number for one string alone.
+          int64 [n], [CLS] and [SEP] included; a number for a single string.
 
         Raises:
-          InputError: the model is a SavedModel that takes strings: it counts
-            none that it cuts off.
+          InputError: the model is a SavedModel that takes strings, which does
+            not count the tokens that it drops.
         """
-        return self._ask(self._num_tokens, sentences, np.int64)
+        return self._of_each(self._num_tokens, sentences, np.int64)
 
     def truncated(self, sentences: str | bytes | Iterable) -> np.ndarray:
-        """Which texts have more than `max_length` tokens, so that they are cut.
+        """Whether each text is truncated: has more than `max_length` tokens.
 
         Args:
           sentences: as in `encode`.
 
         Returns:
-          bool [n]; one value for one string alone.
+          bool [n]; a single value for a single string.
 
         Raises:
-          InputError: the model does not say; see `tells_truncation`.
+          InputError: the model does not report it; see `reports_truncation`.
         """
-        return self._ask(self._truncated, sentences, bool)
+        return self._of_each(self._truncated, sentences, bool)
 
     @property
-    def tells_truncation(self) -> bool:
-        """Whether the model says which texts it cuts."""
+    def reports_truncation(self) -> bool:
+        """Whether the model reports which texts it truncates."""
         return True
 
     def similarity(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -234,7 +238,7 @@ class SentenceModel(Transformer, abc.ABC):
 
     @property
     def mteb_model_meta(self):
-        """What MTEB asks a model for; needs the package `mteb`."""
+        """The metadata that MTEB needs; requires the package `mteb`."""
         from mteb.models.model_meta import ModelMeta
 
         return ModelMeta.create_empty(
@@ -248,7 +252,7 @@ class SentenceModel(Transformer, abc.ABC):
         )
 
     def __setattr__(self, name: str, value) -> None:
-        """Only what has an effect can be set."""
+        """Refuses attributes that would have no effect."""
         if not hasattr(type(self), name) and not name.startswith("_"):
             names = [n for n in dir(type(self)) if not n.startswith("_")]
             near = difflib.get_close_matches(name, names, n=1)
@@ -262,8 +266,9 @@ class SentenceModel(Transformer, abc.ABC):
         if self.origin is None:
             raise InputError(
                 "A model is pickled as the path it was loaded from, and this "
-                "one has none: its weights are in memory alone. Save it as a "
-                "run folder and pickle what labse.load makes of that."
+                "one has none: its weights are only in memory. Save it as a "
+                "run folder and pickle the model that labse.load returns for "
+                "that."
             )
         reload, path, arguments = self.origin
         if "max_length" in arguments:
@@ -271,13 +276,13 @@ class SentenceModel(Transformer, abc.ABC):
         return reload, (path, arguments, self.fingerprint)
 
     def __copy__(self) -> "SentenceModel":
-        """Another model of the same weights; its `max_length` is its own."""
+        """Another model with the same weights and its own `max_length`."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin
 
     def __deepcopy__(self, memo) -> "SentenceModel":
-        return copy.copy(self)  # Nothing changes the weights.
+        return copy.copy(self)  # The weights never change.
 
     def _encode_chunk(
         self,
@@ -288,7 +293,7 @@ class SentenceModel(Transformer, abc.ABC):
         report: Callable[[int], None],
     ) -> np.ndarray:
         prepared = self._prepare(texts)
-        if on_truncation == "error":  # Now if it is known, or after.
+        if on_truncation == "error":  # Now if it is known; else below.
             truncation.raise_if_any(
                 prepared.truncated, counted.texts, self.max_length
             )
@@ -305,12 +310,12 @@ class SentenceModel(Transformer, abc.ABC):
         counted.add(prepared.truncated)
         return vectors
 
-    def _ask(self, function: Callable, given, dtype: type) -> np.ndarray:
-        """What `function` says of each text."""
-        process.check()
+    def _of_each(self, function: Callable, given, dtype: type) -> np.ndarray:
+        """The value of `function` for each text."""
+        process.check_usable()
         items, is_one = _texts(given)
-        answers = [function(texts) for texts in chunks(items)]
-        return _joined(answers, is_one, [0], dtype)
+        values = [function(texts) for texts in chunks(items)]
+        return _joined(values, is_one, [0], dtype)
 
     @abc.abstractmethod
     def _set_max_length(self, value: int) -> None:
@@ -326,7 +331,7 @@ class SentenceModel(Transformer, abc.ABC):
 
     @abc.abstractmethod
     def _prepare(self, texts: list[bytes]) -> Prepared:
-        """What can be known of a chunk before it is embedded."""
+        """Tokenizes a chunk, as far as it is done before embedding."""
 
     @abc.abstractmethod
     def _embed(self, prepared: Prepared, rows: np.ndarray) -> np.ndarray:
@@ -334,36 +339,36 @@ class SentenceModel(Transformer, abc.ABC):
 
 
 class ForkedModel(SentenceModel):
-    """Stands for a model where TensorFlow cannot run: it raises when used.
+    """A model in a process where TensorFlow cannot run: raises when used.
 
-    Raising already where it is unpickled would end the worker of a pool, and
-    the pool would wait for its answer for ever.
+    Raising while it is unpickled would end the worker of a pool, and the pool
+    would wait for its result forever.
     """
 
     _dimension = _max_length = None
     _fingerprint = ""
 
     def _unusable(self, *_):
-        process.check()
+        process.check_usable()
 
     _set_max_length = _num_tokens = _truncated = _prepare = _embed = _unusable
 
 
 def _texts(given) -> tuple[Iterable, bool]:
-    """What is to be iterated over, and whether it is one text alone."""
+    """The texts to iterate over, and whether it is a single one."""
     text = one_text(given)
     return (given, False) if text is None else ([text], True)
 
 
 def _count(items: Iterable, peer: dict) -> int | None:
-    """How many texts; None for MTEB's batches, whose length is theirs."""
+    """The number of texts; None for MTEB's batches, which count batches."""
     return None if peer.keys() & peer_arguments.MTEB else count(items)
 
 
 def _joined(
     parts: list[np.ndarray], is_one: bool, empty: list[int], dtype: type
 ) -> np.ndarray:
-    """The parts as one array; of one text alone its row."""
+    """The parts as one array; the row of a single text."""
     if is_one:
         return parts[0][0]
     if len(parts) == 1:
@@ -374,7 +379,7 @@ def _joined(
 def _batches(
     lengths: np.ndarray, batch_size: int | None
 ) -> Iterator[np.ndarray]:
-    """Rows [k] of similar length, the longest first: then memory ends early."""
+    """Rows [k] of similar length, the longest first: memory runs out early."""
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):

@@ -1,8 +1,8 @@
-"""Whatever holds texts to chunks of UTF-8: one item for each text, or an error.
+"""Any container of texts to chunks of UTF-8: one item per text, or an error.
 
-A text is a string, or bytes in UTF-8, also as NumPy, TensorFlow or Arrow have
-them. What is no text is never taken apart into something that is: a dict's
-keys, a table's column names and a row's fields are strings, but not sentences.
+A text is a string, or bytes in UTF-8, also as a scalar of NumPy, TensorFlow or
+Arrow. Nothing else is taken apart until strings come out: a dict's keys, a
+table's column names and a row's fields are strings, but not sentences.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,14 +13,14 @@ import tensorflow as tf
 from labse.errors import InputError
 from labse.files.chunks import chunked
 
-# Sentences are tokenized and sorted by length in chunks of at most so many
+# Sentences are tokenized and sorted by length in chunks of at most this many
 # sentences and characters, so that a stream of any length fits in memory.
 CHUNK_SENTENCES = 2**16
 CHUNK_CHARACTERS = 2**25
 
 # The key of a text in MTEB's batches and in rows of data sets.
 TEXT = "text"
-# What a memoryview says that it holds, where it holds bytes.
+# The formats of a memoryview of bytes.
 _BYTES = ("B", "c")
 _RULE = "encode takes a string or an iterable of strings"
 
@@ -34,10 +34,10 @@ def one_text(value) -> bytes | None:
       InputError: the bytes are not UTF-8.
     """
     if isinstance(value, str):
-        # A surrogate is no character; the tokenizer drops it.
+        # A surrogate is not a character; the tokenizer drops it.
         return value.encode("utf-8", "surrogatepass")
     if isinstance(value, memoryview):
-        # Of an array of numbers it has the numbers, not a text.
+        # A memoryview of numbers is not a text.
         return _checked(value.tobytes()) if value.format in _BYTES else None
     if isinstance(value, bytes | bytearray):
         return _checked(bytes(value))
@@ -57,13 +57,13 @@ def chunks(sentences: Iterable) -> Iterator[list[bytes]]:
     """The texts in UTF-8, in chunks of bounded size.
 
     Raises:
-      InputError: this is no iterable of texts; the message says where.
+      InputError: this is not an iterable of texts; the message says where.
     """
     return chunked(_texts(sentences), len, CHUNK_SENTENCES, CHUNK_CHARACTERS)
 
 
 def count(sentences: Iterable) -> int | None:
-    """How many texts there are, where that can be known before."""
+    """The number of texts, if it is known in advance."""
     try:
         return len(sentences)
     except TypeError:  # A generator; a tf.data.Dataset of unknown size.
@@ -87,14 +87,14 @@ def _texts(sentences: Iterable) -> Iterator[bytes]:
 
 
 def _unbatched(item) -> Iterable:
-    """The items of one of MTEB's batches; anything else alone."""
+    """The items of one of MTEB's batches; anything else as one item."""
     if not isinstance(item, Mapping) or TEXT not in item:
         return (item,)
     return (item,) if one_text(item) is not None else _items(item[TEXT])
 
 
 def _items(sentences: Iterable) -> Iterable:
-    """What a container holds."""
+    """The items of a container."""
     if isinstance(sentences, Mapping) and TEXT in sentences:
         return _unbatched(sentences)
     _refuse_table_or_row(sentences)
@@ -112,26 +112,25 @@ def _array(tensor) -> np.ndarray:
     """The values of a string tensor."""
     if not isinstance(tensor, tf.Tensor | tf.Variable):
         raise InputError(
-            f"{_RULE}. Received: {type(tensor).__name__}. Give a string "
+            f"{_RULE}. Received: {type(tensor).__name__}. Pass a string "
             "tensor [n], such as its flat_values."
         )
     if tensor.dtype != tf.string:
         raise InputError(f"{_RULE}. Received: a tensor of {tensor.dtype.name}.")
     if not hasattr(tensor, "numpy"):
         raise InputError(
-            f"{_RULE}. Received a tensor without values, inside of a graph. "
-            "A model that works in a graph is hub.KerasLayer(EXPORT/text), "
-            "see labse export."
+            f"{_RULE}. Received a symbolic tensor, inside a graph. For a graph "
+            "use hub.KerasLayer(EXPORT/text), see labse export."
         )
     return np.asarray(tensor.numpy(), object)
 
 
 def _refuse_table_or_row(value) -> None:
-    """Of these, iterating gives names of columns, or fields."""
+    """Iterating over these gives column names or fields, not texts."""
     kind = type(value).__name__
     if hasattr(value, "columns"):  # pandas, Polars, Arrow, Spark, Dask.
         raise InputError(
-            f"{_RULE}. Received a table ({kind}). Give its column of texts, "
+            f"{_RULE}. Received a table ({kind}). Pass its column of texts, "
             'such as encode(table["text"]).'
         )
     index = getattr(value, "index", None)  # Of a list it is a method.
@@ -148,7 +147,7 @@ def _refuse_table_or_row(value) -> None:
     if is_row:
         raise InputError(
             f"{_RULE}. Received a row ({kind}), whose fields are "
-            'not all sentences. Give its text, such as encode(row["text"]), '
+            'not all sentences. Pass its text, such as encode(row["text"]), '
             "or a list of its texts."
         )
 
@@ -171,7 +170,7 @@ def _described(value) -> str:
         keys = ", ".join(str(key) for key in list(value)[:8])
         return (
             f"{kind} with the keys {keys or '(none)'}. A row has its text "
-            f'under "{TEXT}"; of others give the text alone'
+            f'under "{TEXT}"; otherwise pass the text itself'
         )
     if isinstance(value, np.ndarray) or tf.is_tensor(value):
         return f"{kind} of shape {tuple(value.shape)}"

@@ -1,4 +1,4 @@
-"""Texts that are longer than a model takes: noticed, counted, told."""
+"""Texts that are too long for a model: detected, counted, reported."""
 
 import warnings
 from collections.abc import Callable
@@ -7,44 +7,44 @@ import numpy as np
 
 from labse.errors import InputError
 
-# What to do about a text that is cut. A function is called with bool [k], for
-# each chunk of texts in their order, or None where the model does not say.
+# What to do about truncated texts. A function is called for each chunk of texts
+# in their order, with bool [k], or None if the model does not report them.
 ON_TRUNCATION = ("warn", "ignore", "error")
 OnTruncation = str | Callable[[np.ndarray | None], None]
 
 
 class TruncationCount:
-    """How many texts a model took, and how many of them it cut.
+    """Number of texts, and of those that the model truncated.
 
     Attributes:
-      texts: how many there were.
-      cut: how many were cut; None where the model does not say.
+      texts: all of them.
+      truncated: None if the model does not report it.
     """
 
-    def __init__(self, texts: int = 0, cut: int | None = 0):
+    def __init__(self, texts: int = 0, truncated: int | None = 0):
         self.texts = texts
-        self.cut = cut
+        self.truncated = truncated
 
     def add(self, truncated: np.ndarray | None) -> None:
-        """Counts more texts, bool [k]; None: the model does not say."""
+        """Counts more texts, bool [k]; None if the model does not report it."""
         if truncated is None:
-            self.cut = None
-        elif self.cut is not None:
+            self.truncated = None
+        elif self.truncated is not None:
             self.texts += len(truncated)
-            self.cut += int(np.sum(truncated))
+            self.truncated += int(np.sum(truncated))
 
     def report(self, max_length: int | None, what: str = "texts") -> str:
-        """A line to show; empty where nothing is known."""
-        if self.cut is None or max_length is None or not self.texts:
+        """A line to show; empty if nothing is known."""
+        if self.truncated is None or max_length is None or not self.texts:
             return ""
         return (
-            f"{self.cut:,} of {self.texts:,} {what} were cut at {max_length} "
-            "tokens"
+            f"{self.truncated:,} of {self.texts:,} {what} were truncated at "
+            f"{max_length} tokens"
         )
 
 
 def check_choice(on_truncation) -> None:
-    """Raises InputError unless this is one of the choices."""
+    """Raises `InputError` unless this is one of the choices."""
     if not callable(on_truncation) and on_truncation not in ON_TRUNCATION:
         raise InputError(
             f"on_truncation must be one of {', '.join(ON_TRUNCATION)}. "
@@ -55,17 +55,18 @@ def check_choice(on_truncation) -> None:
 def raise_if_any(
     truncated: np.ndarray | None, first: int, max_length: int | None
 ) -> None:
-    """Raises InputError where a text is cut, or may have been.
+    """Raises `InputError` if a text is truncated, or may have been.
 
     Args:
-      truncated: bool [k], or None where the model does not say.
+      truncated: bool [k], or None if the model does not report it.
       first: index of the first of these texts.
-      max_length: at which they are cut.
+      max_length: most tokens of a text.
     """
     if truncated is None:
         raise InputError(
-            'on_truncation="error" needs a model that says which texts it '
-            "cuts. This SavedModel does not. Load what it was exported from."
+            'on_truncation="error" needs a model that reports which texts it '
+            "truncates. This SavedModel does not. Load the run folder that it "
+            "was exported from."
         )
     rows = np.flatnonzero(truncated)
     if len(rows):
@@ -73,17 +74,20 @@ def raise_if_any(
         raise InputError(
             f"Texts must have at most {max_length} tokens, [CLS] and [SEP] "
             f"included. Received {len(rows):,} with more, at index {shown}"
-            f"{', ...' if len(rows) > 8 else ''}. Split them, or take "
-            'on_truncation="warn", which cuts them.'
+            f"{', ...' if len(rows) > 8 else ''}. Split them, or pass "
+            'on_truncation="warn", which truncates them.'
         )
 
 
-def warn(counted: TruncationCount, max_length: int | None) -> None:
-    """Warns that texts were cut, as of the line that called `encode`."""
+def warn_of_truncation(
+    counted: TruncationCount, max_length: int | None
+) -> None:
+    """Warns that texts were truncated, at the line that called `encode`."""
     warnings.warn(
-        f"{counted.report(max_length)}, [CLS] and [SEP] included: what is "
-        "over does not count. model.truncated(texts) tells which; this is "
-        'told once for each model, and not with on_truncation="ignore".',
+        f"{counted.report(max_length)}, [CLS] and [SEP] included: the rest has "
+        "no effect. model.truncated(texts) returns which they are. This "
+        'warning appears once for each model; on_truncation="ignore" turns '
+        "it off.",
         UserWarning,
         stacklevel=3,
     )

@@ -1,9 +1,9 @@
-"""Scores existing pairs: how near each source is to its target.
+"""Scores existing pairs by the similarity of source and target.
 
 `absolute` adds the cosine, in one pass over the pairs. `distance` and `ratio`
 (`labse.mining.margin`) add the margin too: the neighbourhood of a source is its
-k nearest among the distinct targets of these very pairs, that of a target its
-k nearest among their distinct sources.
+k nearest among the distinct targets of the same pairs, that of a target its k
+nearest among their distinct sources.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from labse.mining.sentence_vectors import EncodeFn, encode_checked
 from labse.search.exact_search import exact_search_both
 from labse.search.unit_vectors import UnitVectors
 
-# Encoded and scored at once: so many pairs, or so many characters.
+# Most pairs, and most characters, that are encoded and scored at once.
 CHUNK_PAIRS = 8192
 CHUNK_CHARACTERS = 2**22
 
@@ -40,14 +40,14 @@ _DIGEST_BYTES = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Counts:
-    """How many pairs were read, and what became of them.
+class ScoreCounts:
+    """Numbers of pairs.
 
     Attributes:
-      num_read: pairs.
+      num_read: all of them.
       num_kept: written.
-      num_dropped: of too low a score.
-      num_malformed: rows that are left out.
+      num_dropped: those with too low a score.
+      num_malformed: rows that were left out.
       num_blank: blank lines.
     """
 
@@ -66,32 +66,32 @@ def score_pairs(
     k: int = 4,
     min_score: float | None = None,
     options: ReadOptions | None = None,
-) -> Counts:
+) -> ScoreCounts:
     """Writes the pairs in their order with all their columns and the scores.
 
-    The columns are in the files' order, the scores behind them. A blank line
-    stays one in a .tsv and a .jsonl, so that the output fits the input line by
-    line, unless `min_score` drops pairs. All is read once before anything is
-    encoded: a bad line is found then.
+    The columns are in the files' order, followed by the scores. Blank lines
+    stay in a .tsv and a .jsonl, so that the output matches the input line by
+    line, unless `min_score` drops pairs. Before anything is encoded, all files
+    are read once to find malformed rows.
 
     Args:
       encode_fn: list of n texts -> float [n, dim].
       patterns: files of pairs, or globs.
-      out: the file to write, which must not be there.
+      out: the file to write, which must not exist.
       scoring: one of `labse.mining.margin.SCORINGS`.
-      k: neighbours on each side, lowered where a side has fewer distinct
-        texts; of no use in `absolute`.
-      min_score: pairs below are dropped; of the cosine in `absolute`, else of
-        the margin.
+      k: neighbours on each side, lowered if a side has fewer distinct texts;
+        not used in `absolute`.
+      min_score: least score of the pairs to write: the cosine in `absolute`,
+        else the margin.
       options: what the files do not say by themselves.
 
     Raises:
-      InputError: an argument, a file, a row or a vector is not as it must be.
+      InputError: an argument, a file, a row or a vector breaks a rule.
     """
     out = Path(out)
     pair_writer.check_output(out)
     if out.exists():
-        raise InputError(f"{out} exists. Delete it, or choose another --out.")
+        raise InputError(f"{out} exists. Delete it, or choose another name.")
     if scoring not in margin.SCORINGS:
         raise InputError(
             f"scoring must be one of {', '.join(margin.SCORINGS)}. Received: "
@@ -110,7 +110,7 @@ def score_pairs(
     if min_score is None:
         rows = _with_blanks(rows, survey.blank_before)
     pair_writer.write_pairs(out, rows, survey.columns)
-    return Counts(
+    return ScoreCounts(
         kept.num_read,
         kept.num_kept,
         kept.num_dropped,
@@ -121,17 +121,17 @@ def score_pairs(
 
 @dataclasses.dataclass
 class _Survey:
-    """What the first reading finds.
+    """What the first pass over the files finds.
 
     Attributes:
       num_pairs: rows.
       num_malformed, num_blank: rows that are left out, and blank lines.
-      blank_before: number of a pair, from 0 -> blank lines before it;
-        `num_pairs` for those at the end.
+      blank_before: number of a pair, from 0 -> number of blank lines before
+        it; `num_pairs` for those at the end.
       columns: of the output.
-      numbers: of each side, each pair's text among the distinct ones, which
-        are numbered as they come: int64 [num_pairs].
-      num_texts: of each side, how many distinct texts.
+      numbers: by side, the number of each pair's text among the distinct ones,
+        in the order of their first occurrence: int64 [num_pairs].
+      num_texts: by side, the number of distinct texts.
       files: name, size and time of the last change.
     """
 
@@ -145,13 +145,13 @@ class _Survey:
     files: list[tuple[str, int, int]]
 
     def check(self, num_read: int) -> None:
-        """Raises InputError unless all is as it was."""
+        """Raises `InputError` if a file has changed."""
         paths = [path for path, _, _ in self.files]
         if num_read != self.num_pairs or _state(paths) != self.files:
             raise InputError(
                 "Files of pairs must not change while they are read. There "
                 f"were {self.num_pairs} pairs in {', '.join(paths[:3])}, then "
-                f"{num_read}. Start again."
+                f"{num_read}. Run the same command again."
             )
 
 
@@ -172,7 +172,7 @@ def _survey(pairs: PairFiles, out: Path, added: tuple[str, ...]) -> _Survey:
         if not columns.keys() >= pair.fields.keys():
             columns.update(dict.fromkeys(pair.fields))
             format_row = pair_writer.formatter(out, [*columns, *added])
-        # An old score is replaced, whatever it is.
+        # A score of an earlier run is replaced.
         fields = {**pair.fields, **dict.fromkeys(added, 0.0)}
         format_row(fields, f"{pair.path}:{pair.number}")
         if MARGIN in added:
@@ -206,9 +206,9 @@ def _fitting_k(k: int, survey: _Survey) -> int:
     """k, lowered to the distinct sentences of the smaller side."""
     if k < 1:
         raise InputError(
-            "k, the neighbours of a sentence, is 1 or more. Received: "
-            f"k={k}. Choose a larger k, or the scoring absolute, which needs "
-            "none."
+            "k, the number of neighbours, is at least 1. Received: "
+            f"k={k}. Choose a larger k, or the scoring absolute, which has "
+            "no neighbours."
         )
     fewest = min(survey.num_texts, key=survey.num_texts.get)
     most = survey.num_texts[fewest]
@@ -223,7 +223,7 @@ def _fitting_k(k: int, survey: _Survey) -> int:
 
 
 class _Kept:
-    """Drops what scores too low, and counts."""
+    """Drops pairs with too low a score, and counts."""
 
     def __init__(self, survey: _Survey, column: str, min_score: float | None):
         self.num_read = self.num_kept = self.num_dropped = 0
@@ -232,7 +232,7 @@ class _Kept:
         self._min_score = min_score
 
     def rows(self, scored: Iterable[Values]) -> Iterator[Values]:
-        """Those that stay."""
+        """The rows to write."""
         for row in scored:
             self.num_read += 1
             if (
@@ -243,14 +243,14 @@ class _Kept:
                 continue
             self.num_kept += 1
             yield row
-        # Before the file gets its name.
+        # Before the output is complete.
         self._survey.check(self.num_read)
 
 
 def _with_blanks(
     rows: Iterable[Values], blank_before: dict[int, int]
 ) -> Iterator[Values | None]:
-    """The rows with None where a blank line was."""
+    """The rows, with None for each blank line."""
     number = -1
     for number, row in enumerate(rows):
         yield from [None] * blank_before.get(number, 0)
@@ -261,8 +261,8 @@ def _with_blanks(
 def _scored(pair: Pair, survey: _Survey, **scores: float) -> Values:
     """The row of a pair with its scores.
 
-    Where another file has languages, a pair without says so: an empty cell
-    would be malformed.
+    If another file has languages, a pair without them has `und`: an empty
+    field would be malformed.
     """
     row = {**pair.fields, **scores}
     for name in (SOURCE_LANGUAGE, TARGET_LANGUAGE):
@@ -274,7 +274,7 @@ def _scored(pair: Pair, survey: _Survey, **scores: float) -> Values:
 def _cosines(
     encode_fn: EncodeFn, pairs: PairFiles, survey: _Survey
 ) -> Iterator[Values]:
-    """The rows with their cosine; a chunk's distinct texts are encoded once."""
+    """The rows with their cosine; encodes a chunk's distinct texts once."""
     with tqdm.tqdm(total=survey.num_pairs, unit=" pairs") as bar:
         for chunk in _chunks(pairs):
             texts = dict.fromkeys(
@@ -321,7 +321,7 @@ def _margins(
             survey.numbers[side][start : start + len(some)] for side in _SIDES
         )
         if len(of_source) != len(some):
-            return  # Rows came to it since; the caller tells.
+            return  # There are more rows now; the caller reports it.
         cosines = sources.cosines(of_source, targets, of_target)
         margins = margin.score(
             cosines, source_means[of_source], target_means[of_target], scoring
@@ -338,7 +338,7 @@ def _vectors(
     survey: _Survey,
     folder: Path,
 ) -> list[np.ndarray]:
-    """Those of each side's distinct texts, mapped: float32 [n, dim] each."""
+    """The vectors of each side's distinct texts, mapped: float32 [n, dim]."""
     found = []
     with tqdm.tqdm(
         total=sum(survey.num_texts.values()), unit=" sentences"

@@ -1,11 +1,11 @@
 r"""Makes TensorFlow Text's fast WordPiece give the ids of TF Hub's models.
 
 The preprocessors published on TF Hub are `tensorflow_text.BertTokenizer` with
-its defaults. Texts are lower-cased and freed of control characters by that
-class's own operations; broken UTF-8 passes through them as it does there. What
-then differs is where `FastWordpieceTokenizer`, five times as fast, splits:
-every code point was given to both, and the tables below hold the 31 that it
-takes for separators while `BertTokenizer` takes them for letters.
+its defaults. Lower-casing and the removal of control characters use that
+class's own operations, which pass invalid UTF-8 through. The remaining
+difference is where `FastWordpieceTokenizer`, five times as fast, splits: both
+were run on every code point, and the table below has the 31 characters that
+are separators to it and letters to `BertTokenizer`.
 """
 
 from collections.abc import Iterable
@@ -26,30 +26,32 @@ _LETTERS = (
     "113D4-113D5 113D7-113D8 11BE1 16D6D-16D6F 1E5FF"
 )
 
-# Letters to both that can stand for others: of two bytes (unassigned), of
-# three and of four (private use).
-_STAND_INS = "378-379 380-383 38B 38D 3A2 530 557-558 E100-E1FF F0000-F00FF"
+# Letters to both that can replace others: of two bytes (unassigned), of three
+# and of four (private use).
+_PLACEHOLDERS = "378-379 380-383 38B 38D 3A2 530 557-558 E100-E1FF F0000-F00FF"
 
 
-def stand_ins(pieces: Iterable[str], unknown_word: str) -> dict[str, str]:
-    """Characters to put in the place of separators that pieces hold.
+def find_placeholders(
+    pieces: Iterable[str], unknown_word: str
+) -> dict[str, str]:
+    """Replacements for the separators that occur in pieces.
 
     LaBSE's vocabulary has pieces like "##\u00a0000", which `BertTokenizer`
     finds.
 
     Args:
       pieces: a vocabulary.
-      unknown_word: a character that is taken.
+      unknown_word: a character that is used already.
 
     Returns:
-      for each separator in a piece a character of as many bytes (words have a
-      limit in bytes) that is in no piece.
+      for each separator in a piece, a character that is in no piece and has as
+      many bytes (a word's length is limited in bytes).
 
     Raises:
-      InputError: there are too few of them.
+      InputError: there are too few such characters.
     """
     used = {unknown_word}.union(*pieces)
-    free = [c for c in map(chr, code_points(_STAND_INS)) if c not in used]
+    free = [c for c in map(chr, code_points(_PLACEHOLDERS)) if c not in used]
     found = {}
     for letter in map(chr, code_points(_LETTERS)):
         if letter not in used:
@@ -59,7 +61,7 @@ def stand_ins(pieces: Iterable[str], unknown_word: str) -> dict[str, str]:
             raise InputError(
                 "The vocabulary leaves an unassigned or private-use character "
                 "free for each of its separators inside a piece. Received one "
-                f"without any for {letter!r}."
+                f"that has none left for {letter!r}."
             )
         found[letter] = fitting[0]
         free.remove(fitting[0])
@@ -69,16 +71,16 @@ def stand_ins(pieces: Iterable[str], unknown_word: str) -> dict[str, str]:
 def normalize(
     texts: tf.Tensor,
     unknown_word: str,
-    stand_ins: dict[str, str],
+    placeholders: dict[str, str],
     lower_case: bool,
 ) -> tf.Tensor:
     """Rewrites texts so that both tokenizers see the same words.
 
     Args:
       texts: string [n].
-      unknown_word: a private-use character that is in no piece and no
-        stand-in. It stands for characters that are in no piece.
-      stand_ins: from `stand_ins`.
+      unknown_word: a private-use character that is in no piece and not a
+        placeholder. It replaces characters that are in no piece.
+      placeholders: from `find_placeholders`.
       lower_case: whether to lower-case and strip accents as
         `BertTokenizer(lower_case=True)` does.
 
@@ -89,17 +91,17 @@ def normalize(
         is_ascii = tf.strings.regex_full_match(texts, r"[\x00-\x7f]*")
         texts = change_rows(tf.strings.lower(texts), ~is_ascii, _lower)
     texts = tf.strings.regex_replace(texts, r"\p{Cc}|\p{Cf}", " ")
-    taken = _character_list(stand_ins.values())
+    taken = _character_list(placeholders.values())
     rare = character_class(f"{_LETTERS} {taken}")
     ordinary = tf.strings.regex_full_match(texts, f"[^{rare}]*")
 
     def replace(texts: tf.Tensor) -> tf.Tensor:
-        if stand_ins:
+        if placeholders:
             texts = tf.strings.regex_replace(
                 texts, f"[{character_class(taken)}]", unknown_word
             )
-        for letter, stand_in in stand_ins.items():
-            texts = tf.strings.regex_replace(texts, letter, stand_in)
+        for letter, placeholder in placeholders.items():
+            texts = tf.strings.regex_replace(texts, letter, placeholder)
         return tf.strings.regex_replace(
             texts, f"[{character_class(_LETTERS)}]", unknown_word
         )

@@ -2,12 +2,12 @@
 
 The reference is the uncased BERT tokenizer of Hugging Face's `tokenizers`
 (`do_lower_case=True, strip_accents=None`): canonical decomposition (NFD),
-nonspacing marks removed, lower case letter by letter. `tensorflow_text` has
-an NFD, TensorFlow a lower-casing, both of a newer Unicode than the reference;
-every code point was given to both, and the tables below hold those that they
-treat differently. Two operations that look fit are not: `case_fold_utf8` and
-`FastBertNormalizer` fold by compatibility (NFKC), so that "\u00df" becomes "ss"
-and the ligature "\ufb01" two letters.
+nonspacing marks removed, lower case letter by letter. The NFD of
+`tensorflow_text` and TensorFlow's lower-casing follow a newer Unicode than the
+reference; both were run on every code point, and the tables below have those
+that they treat differently. `case_fold_utf8` and `FastBertNormalizer` are not
+suitable: they fold by compatibility (NFKC), so that "\u00df" becomes "ss" and
+the ligature "\ufb01" two letters.
 """
 
 import numpy as np
@@ -55,8 +55,8 @@ _ACCENTS = (
     "1DA75 1DA84 1DA9B-1DA9F 1DAA1-1DAAF 1E8D0-1E8D6 E0100-E01EF"
 )
 
-# Marks and composed letters since then: TensorFlow Text decomposes or
-# reorders them, the reference leaves them as they are.
+# Later marks and composed letters: TensorFlow Text decomposes or reorders
+# them, the reference does not change them.
 _NOT_DECOMPOSED = (
     "7FD 897-89F 8CA-8D3 9FE C3C D3B-D3C EBA 1715 1ABF-1ACE 1DF6-1DFA A82C "
     "105C9 105E4 10D24-10D27 10D69-10D6D 10EAB-10EAC 10EFD-10EFF 10F46-10F50 "
@@ -66,8 +66,8 @@ _NOT_DECOMPOSED = (
     "16FF0-16FF1 1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF 1E5EE-1E5EF"
 )
 
-# Capitals since Unicode 12, with the distance to their small letters.
-# TensorFlow does not lower them yet.
+# Capitals since Unicode 12, which TensorFlow does not lower-case yet, with the
+# distance to their small letters.
 _NEW_CAPITALS = {
     "1C89 A7C0 A7CC A7CE A7D0 A7D2 A7D4 A7D6 A7D8 A7DA": 1,
     "2C2F": 0x2C5F - 0x2C2F,
@@ -78,8 +78,8 @@ _NEW_CAPITALS = {
     "16EA0-16EB8": 0x16EBB - 0x16EA0,
 }
 
-# From a character to its hiding place in the private-use planes 15 and 16,
-# where NFD changes nothing. The normaliser has emptied them before.
+# Characters are moved by this distance to the private-use planes 15 and 16,
+# where NFD changes nothing. The normaliser has removed what was there.
 _HIDDEN = 0xF0000
 
 _RARE = "".join(map(character_class, (_NOT_DECOMPOSED, *_NEW_CAPITALS)))
@@ -107,11 +107,11 @@ def _lower_any(texts: tf.Tensor) -> tf.Tensor:
     texts = tf.strings.regex_replace(
         texts, f"[{character_class(_ACCENTS)}]+", ""
     )
-    # What TensorFlow makes of "I" is for the locale of the machine to say:
-    # in a Turkish one it is a dotless i. ASCII's lower-casing asks no locale.
+    # TensorFlow's result for "I" depends on the machine's locale: in a Turkish
+    # one it is a dotless i. ASCII's lower-casing depends on none.
     texts = tf.strings.lower(texts)
-    # At the end of a word it would become another letter; the reference looks
-    # at no neighbours.
+    # Capital sigma. At the end of a word it would become a final sigma; the
+    # reference ignores neighbours.
     texts = tf.strings.regex_replace(texts, "\u03a3", "\u03c3")
     texts = tf.strings.lower(texts, encoding="utf-8")
     return change_rows(texts, ~ordinary, _show_hidden)

@@ -1,7 +1,7 @@
-"""Reads pieces that a vocabulary is to get, and checks that they can come up.
+"""Reads pieces to add to a vocabulary, and checks that the tokenizer uses them.
 
-A piece that no text is ever split into would be a row of dead weight, and a
-sign that the file was made for another tokenizer.
+A piece that the tokenizer never returns would be an unused row, and a sign that
+the file was made for another tokenizer.
 """
 
 import os
@@ -22,7 +22,7 @@ from labse.preprocessing.vocabulary import (
 
 _UNUSED = re.compile(r"\[unused\d*\]")
 _SHOWN = 5
-# Stands before a piece that does not begin a word.
+# Put before a piece that does not begin a word.
 _LETTER = "a"
 
 
@@ -36,13 +36,13 @@ def read_new_pieces(
       vocabulary: of the model.
 
     Returns:
-      the new pieces in the file's order, each with its line, and how many
-      others the vocabulary has already. Special pieces and [unused...] are
-      neither.
+      the new pieces in the file's order, each with its line, and the number
+      of those that the vocabulary has already. Special pieces and [unused...]
+      are not counted.
 
     Raises:
-      InputError: the file is not there or not UTF-8, a line is empty, too
-        long or there twice, or no piece is new.
+      InputError: the file does not exist or is not UTF-8, a line is empty, too
+        long or repeated, or no piece is new.
     """
     path = os.fspath(path)
     lines = [line for _, line in read_text_lines(path)]
@@ -63,8 +63,8 @@ def read_new_pieces(
             new[piece] = number
     if not new:
         raise InputError(
-            f"{path} must hold pieces that the model lacks. Received {have:,} "
-            "that it has, and no other."
+            f"{path} must have pieces that the model does not have yet. "
+            f"Received {have:,} pieces, all of which it has."
         )
     return new, have
 
@@ -72,10 +72,10 @@ def read_new_pieces(
 def check_pieces(
     lines: Mapping[str, int], path: str, config: TokenizerConfig
 ) -> None:
-    """Raises `InputError` where the tokenizer could never give a piece.
+    """Raises `InputError` if the tokenizer could never return a piece.
 
-    Each is given to the tokenizer: as a word, or behind a letter if it has
-    "##". With no other pieces to choose from, it must come out.
+    Each is tokenized, as a word, or after a letter if it has "##". With no
+    other pieces in the vocabulary, the result must be that piece.
 
     Args:
       lines: pieces, each with its line.
@@ -85,8 +85,8 @@ def check_pieces(
     inside = [piece for piece in lines if piece.startswith(SUFFIX_PREFIX)]
     whole = [piece for piece in lines if not piece.startswith(SUFFIX_PREFIX)]
     possible = {
-        *_that_come_out(whole, "", config),
-        *_that_come_out(inside, _LETTER, config),
+        *_returned(whole, "", config),
+        *_returned(inside, _LETTER, config),
     }
     wrong = [piece for piece in lines if piece not in possible]
     if not wrong:
@@ -97,21 +97,21 @@ def check_pieces(
     more = f" and {len(wrong) - _SHOWN:,} more" if len(wrong) > _SHOWN else ""
     kind = "uncased" if config.lower_case else "cased"
     raise InputError(
-        f"{path}:{lines[wrong[0]]}: every piece is one that the model's "
-        f"tokenizer ({kind}, ids of {config.ids}) can give: a part of one "
-        "word, as it stands in normalised text, with ## before it if it does "
-        f"not begin the word. Received {shown}{more}. Remove these lines."
+        f"{path}:{lines[wrong[0]]}: the model's tokenizer ({kind}, ids of "
+        f"{config.ids}) must be able to return every piece: a part of one "
+        "word of normalised text, with ## before it if it does not begin the "
+        f"word. Received {shown}{more}. Remove these lines."
     )
 
 
-def _that_come_out(
+def _returned(
     pieces: Sequence[str], beginning: str, config: TokenizerConfig
 ) -> set[str]:
-    """Those of the pieces that a word, with `beginning` before it, gives."""
+    """The pieces that the tokenizer returns for a word after `beginning`."""
     pieces = [piece for piece in pieces if piece != SUFFIX_PREFIX]
     if not pieces:
         return set()
-    # The WordPiece model needs one piece that it can use.
+    # The WordPiece model needs at least one piece that words can have.
     vocabulary = Vocabulary(dict.fromkeys([*SPECIAL_PIECES, _LETTER, *pieces]))
     tokenizer = WordPieceTokenizer.from_config(vocabulary, config)
     ids = {piece: index for index, piece in enumerate(vocabulary.pieces)}

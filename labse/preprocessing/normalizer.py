@@ -2,11 +2,11 @@ r"""Makes TensorFlow Text's WordPiece see the words that BERT's sees.
 
 The reference is the cased BERT tokenizer of Hugging Face's `tokenizers`: the
 published LaBSE scores (Thai->English 97.1 on Tatoeba) are with its ids, while
-TensorFlow Text alone gives other ids in 0.3 % of Tatoeba's sentences. Every
-code point, alone and inside a word, was given to both; the tables below hold
+TensorFlow Text alone gives other ids in 0.3 % of Tatoeba's sentences. Both
+were run on every code point, alone and inside a word; the tables below have
 those that they treat differently, and nothing else is changed. They are
-written out, not `\p{Cf}` and the like, so that ids do not move when a library
-moves to a newer Unicode.
+written out, instead of `\p{Cf}` and the like, so that ids stay the same when a
+library adopts a newer Unicode.
 """
 
 import tensorflow as tf
@@ -14,7 +14,7 @@ import tensorflow as tf
 from labse.preprocessing.lower_case import lower
 from labse.preprocessing.rare_characters import change_rows, character_class
 
-# Removed, so that the characters around them join: control and format
+# Removed, which joins the characters around them: control and format
 # characters, private use, U+FFFD. Newer format characters (U+0890, U+08E2,
 # U+110CD, U+13430...) are letters to the reference.
 _REMOVED = (
@@ -23,13 +23,13 @@ _REMOVED = (
     "1D173-1D17A E0001 E0020-E007F F0000-FFFFD 100000-10FFFD"
 )
 
-# White space other than U+0020. TensorFlow Text splits at it too, but not
-# where the vocabulary has a piece like "##\u00a0000", as LaBSE's has.
+# White space other than U+0020. TensorFlow Text splits at it too, except if the
+# vocabulary has a piece like "##\u00a0000", as LaBSE's has.
 _SPACES = "9-A D A0 1680 2000-200A 2028-2029 202F 205F 3000"
 
 # Punctuation since Unicode 9 and a part of CJK extension E: separators to
-# TensorFlow Text, letters to the reference. The public vocabularies of mBERT
-# and LaBSE have none of them; a piece that has one is never found.
+# TensorFlow Text, letters to the reference. They do not occur in the public
+# vocabularies of mBERT and LaBSE; a piece with one would never be found.
 _LETTERS = (
     "61D 9FD A76 C77 C84 1B4E-1B4F 1B7D-1B7F 2E43-2E4F 2E52-2E5D 10D6E 10EAD "
     "10F55-10F59 10F86-10F89 113D4-113D5 113D7-113D8 1144B-1144F 1145A-1145B "
@@ -39,11 +39,11 @@ _LETTERS = (
     "1E95E-1E95F 2B820-2B91F"
 )
 
-# Punctuation once, not any more: letters to TensorFlow Text, separators to
-# the reference.
+# No longer punctuation: letters to TensorFlow Text, separators to the
+# reference.
 _SEPARATORS = "166D 111C9"
 
-# Not characters at all. An encoded surrogate is broken UTF-8.
+# Not characters. An encoded surrogate is invalid UTF-8.
 _SURROGATES = "D800-DFFF"
 
 _CJK = (
@@ -58,7 +58,7 @@ _ORDINARY = "[^" + "".join(
 
 _ASCII_PUNCTUATION = r"!-/:-@\[-`{-~"
 _WORD_BREAK = rf"([{_ASCII_PUNCTUATION}\p{{P}}{character_class(_CJK)}])"
-# Some of the separators, enough to see quickly that a text has no long word.
+# Some of the separators: enough to see quickly that a text has no long word.
 _COMMON_BREAKS = rf" {_ASCII_PUNCTUATION}" + character_class(
     "2010-2027 3001-3003 3008-3011 4E00-9FFF FF01-FF03 FF05-FF0A FF0C-FF0F"
 )
@@ -73,12 +73,12 @@ def normalize(
     """Rewrites what the two tokenizers treat differently.
 
     White space becomes a space; control, format and private-use characters
-    are removed; bytes that are no UTF-8 are removed.
+    and bytes that are not UTF-8 are removed.
 
     Args:
       texts: string [n].
-      unknown_word: a private-use character that is in no piece. It stands for
-        characters that no vocabulary has, and for a word that is too long.
+      unknown_word: a private-use character that is in no piece. It replaces
+        characters that no vocabulary has, and words that are too long.
       max_characters_per_word: longer words become `unknown_word`; None for no
         limit.
       lower_case: whether to lower-case and strip accents, for the ids of the
@@ -118,7 +118,7 @@ def split_words(texts: tf.Tensor) -> tf.RaggedTensor:
 
 
 def _clean(texts: tf.Tensor, unknown_word: str) -> tf.Tensor:
-    # Broken bytes become U+FFFD, which is removed below.
+    # Invalid bytes become U+FFFD, which is removed below.
     texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8")
     for table, replacement in (
         (_REMOVED, ""),

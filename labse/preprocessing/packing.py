@@ -21,9 +21,9 @@ def pack(
 
     Args:
       pieces: int32 [n, (pieces)], without special pieces.
-      vocabulary: gives the ids of the special pieces.
-      max_length: most tokens a row keeps, [CLS] and [SEP] included. What is
-        over is cut off at the end.
+      vocabulary: has the ids of the special pieces.
+      max_length: most tokens of a row, [CLS] and [SEP] included. Longer ones
+        are truncated at the end.
       padded_length: the length of every row, which is then static; the
         longest row of the batch (2 for an empty batch) if None.
 
@@ -31,10 +31,10 @@ def pack(
       inputs: `input_word_ids`, `input_mask`, `input_type_ids`, int32
         [n, length].
       num_tokens: int32 [n], tokens kept, [CLS] and [SEP] included.
-      truncated: bool [n], whether pieces were cut off.
+      truncated: bool [n], whether pieces were dropped.
 
     Raises:
-      InputError: max_length is under 3 or over padded_length.
+      InputError: max_length is less than 3 or more than padded_length.
     """
     _check_lengths(max_length, padded_length)
     wanted = tf.cast(pieces.row_lengths(), tf.int32) + 2
@@ -48,12 +48,12 @@ def pack(
         vocabulary.pad_id, shape=tf.stack([tf.shape(wanted)[0], length - 1])
     )
     ids = tf.pad(ids, [[0, 0], [1, 0]], constant_values=vocabulary.cls_id)
-    # By the shape of `ids`: with a length that depends on the texts XLA ends
-    # the process instead of saying that it takes no strings.
+    # From the shape of `ids`: with a length that depends on the texts, XLA ends
+    # the process instead of reporting that it does not support strings.
     position = tf.range(tf.shape(ids)[1])[tf.newaxis]  # [1, length]
     last = num_tokens[:, tf.newaxis] - 1  # [n, 1]
-    # The place of [SEP] holds a cut-off piece or padding, and pieces that
-    # were cut off may stand after it.
+    # The position of [SEP] has a dropped piece or padding so far, and more
+    # dropped pieces may follow.
     ids = tf.where(position == last, vocabulary.sep_id, ids)
     ids = tf.where(position > last, vocabulary.pad_id, ids)
     mask = tf.cast(position <= last, tf.int32)
@@ -67,10 +67,10 @@ def pack(
 
 
 def checked_max_length(value, num_positions: int) -> int:
-    """`max_length` as a user gives it, if an encoder can have it.
+    """A user's `max_length`, if it is valid for an encoder.
 
     Raises:
-      InputError: it is no whole number, or beyond the encoder's positions.
+      InputError: it is not a whole number, or beyond the encoder's positions.
     """
     is_number = isinstance(value, int | np.integer)
     if (
@@ -87,7 +87,7 @@ def checked_max_length(value, num_positions: int) -> int:
 
 
 def _check_lengths(max_length: int, padded_length: int | None) -> None:
-    """Checks what is known when the graph is built."""
+    """Checks the lengths that are known when the graph is built."""
     max_length = tf.get_static_value(max_length)
     padded_length = tf.get_static_value(padded_length)
     if max_length is None:

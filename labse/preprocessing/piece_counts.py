@@ -1,8 +1,8 @@
-"""Counts what a tokenizer makes of texts: pieces, words, [UNK].
+"""Counts the pieces, words and [UNK] that a tokenizer returns for texts.
 
-A word is what the tokenizer splits off: each has one first piece, which is
-[UNK] or does not begin with "##". So words are counted by their first pieces,
-and the share of [UNK] is the share of words that became [UNK].
+Words are those of the tokenizer: each has one first piece, which is [UNK] or
+does not begin with "##". So words are counted by their first pieces, and the
+share of [UNK] is the share of words that became [UNK].
 """
 
 import collections
@@ -20,19 +20,19 @@ from labse.preprocessing.vocabulary import SUFFIX_PREFIX
 
 _BATCH_TEXTS = 8192
 _BATCH_BYTES = 2**24
-# Words with [UNK] that are remembered, so that none is read often.
+# Words that became [UNK] and are remembered, so that they are read once.
 _MAX_REMEMBERED_WORDS = 2**18
 
 
 @dataclasses.dataclass
 class Figures:
-    """What a tokenizer makes of the texts of a language.
+    """Counts for the texts of a language.
 
     Attributes:
-      texts: how many.
+      texts: number of texts.
       words: of the tokenizer.
-      unknown_words: of these are [UNK].
-      pieces: an [UNK] is one; [CLS] and [SEP] are none.
+      unknown_words: those that are [UNK].
+      pieces: with [UNK], without [CLS] and [SEP].
       characters: of the words; a word that is too long counts as one.
     """
 
@@ -44,28 +44,28 @@ class Figures:
 
     @property
     def unknown_rate(self) -> float:
-        """The share of words that are [UNK]; 0 where there is no word."""
+        """The share of words that are [UNK]; 0 if there is no word."""
         return self.unknown_words / max(1, self.words)
 
     @property
     def pieces_per_word(self) -> float:
-        """Pieces per word; 0 where there is no word."""
+        """Pieces per word; 0 if there is no word."""
         return self.pieces / max(1, self.words)
 
     @property
     def pieces_per_character(self) -> float:
-        """Pieces per character: what a word is depends on the script."""
+        """Pieces per character, since words differ from script to script."""
         return self.pieces / max(1, self.characters)
 
 
 class PieceCounter:
-    """Counts the pieces that a tokenizer gives, in memory of a fixed size.
+    """Counts the pieces of a tokenizer, in memory of a fixed size.
 
     Attributes:
-      tokenizer: whose pieces.
-      counts: int64 [vocab_size], how often each piece was given.
+      tokenizer: returns the pieces.
+      counts: int64 [vocab_size], how often each piece was returned.
       languages: the figures of each language.
-      unknown: takes note of words that became [UNK], or None.
+      unknown: collects words that became [UNK], or None.
     """
 
     def __init__(
@@ -125,13 +125,13 @@ class PieceCounter:
 
 
 class UnknownWords:
-    """Reads the words of texts that have [UNK] in them.
+    """Collects the words of texts that contain [UNK].
 
-    A word is [UNK] when its reading, piece by piece, comes to where no piece
-    fits. The tokenizer does not tell which pieces it had read until then.
+    A word is [UNK] if its reading, piece by piece, comes to a point where no
+    piece fits. The tokenizer does not return the pieces read before.
 
     Attributes:
-      ids: of the pieces with which words that are [UNK] begin.
+      ids: of the pieces read before, in words that are [UNK].
       characters: those of all words of these texts.
     """
 
@@ -141,7 +141,7 @@ class UnknownWords:
         pieces = tokenizer.vocabulary.pieces
         self._max_bytes = tokenizer.max_bytes_per_word
         self._piece_ids = {piece: index for index, piece in enumerate(pieces)}
-        self._back = _standing_for(tokenizer)
+        self._originals = _originals(tokenizer)
         self._seen = set()
 
         @tf.function(
@@ -154,7 +154,7 @@ class UnknownWords:
         self._split = split
 
     def add(self, texts: Sequence[bytes]) -> None:
-        """Reads texts that have [UNK] in them."""
+        """Reads texts that contain [UNK]."""
         if not texts:
             return
         for word in self._split(tf.constant(texts)).numpy().tolist():
@@ -163,9 +163,9 @@ class UnknownWords:
             if len(self._seen) >= _MAX_REMEMBERED_WORDS:
                 self._seen.clear()
             self._seen.add(word)
-            letters = word.decode("utf-8", "ignore").translate(self._back)
+            letters = word.decode("utf-8", "ignore").translate(self._originals)
             self.characters.update(letters)
-            # A longer one is [UNK] whatever the vocabulary is.
+            # A longer word is [UNK] with any vocabulary.
             if len(word) <= self._max_bytes:
                 ids, complete = read_word(letters, self._piece_ids)
                 self.ids.update(() if complete else ids)
@@ -177,14 +177,13 @@ def read_word(
     """Reads a word as WordPiece does: the longest piece first, from the left.
 
     Args:
-      word: as it stands in pieces, without "##".
-      ids: from a piece to its id.
-      inside: whether the word goes on another one: its first piece begins
-        with "##" too.
+      word: as in pieces, without "##".
+      ids: piece -> id.
+      inside: whether the text is the continuation of a word, so that its first
+        piece begins with "##" too.
 
     Returns:
-      the ids, and whether they reach the end; where they do not, the word is
-      [UNK].
+      the ids, and whether they reach the end; if not, the word is [UNK].
     """
     found, start = [], 0
     while start < len(word):
@@ -200,17 +199,17 @@ def read_word(
     return found, True
 
 
-def count(
+def count_pieces(
     counters: Sequence[PieceCounter],
     texts: Iterable[tuple[str, bytes]],
     what: str,
 ) -> None:
-    """Gives the same texts to each counter, with a bar.
+    """Adds texts to each counter, with a progress bar.
 
     Args:
-      counters: what counts.
+      counters: to add to.
       texts: (language, text in valid UTF-8).
-      what: what is done, for the bar.
+      what: the bar's description.
     """
     with tqdm.tqdm(desc=what, unit=" texts", unit_scale=True) as bar:
         for chunk in chunked(
@@ -233,11 +232,11 @@ def _row_sums(values: np.ndarray, row_splits: np.ndarray) -> np.ndarray:
     return sums[row_splits[1:]] - sums[row_splits[:-1]]
 
 
-def _standing_for(tokenizer: WordPieceTokenizer) -> dict[int, str]:
-    """From characters of normalised texts to those of pieces they stand for.
+def _originals(tokenizer: WordPieceTokenizer) -> dict[int, str]:
+    """Placeholders in normalised texts -> the characters of pieces.
 
-    A tokenizer may put a character that no piece has in the place of one that
-    its WordPiece model would take for a separator.
+    A tokenizer may replace a character that its WordPiece model would take for
+    a separator by one that no piece has.
     """
     letters = sorted(set().union(*tokenizer.vocabulary.pieces))
     known = set(letters)

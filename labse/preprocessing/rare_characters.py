@@ -1,7 +1,7 @@
-"""Finds and changes the few texts that hold certain characters.
+"""Finds and changes the few texts that contain certain characters.
 
-Most texts hold none of them. To look is cheap and to change is not, so what
-must be changed is taken out of the batch and put back.
+Most texts contain none of them. Finding them is cheap and changing them is not,
+so only the texts to change are taken out of the batch and put back.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ def character_class(table: str) -> str:
     """The inside of an RE2 character class.
 
     Args:
-      table: hexadecimal code points and ranges of them, with spaces between:
+      table: hexadecimal code points and ranges, separated by spaces:
         "9-A D 3000".
     """
     return "".join(

@@ -21,25 +21,25 @@ from labse.preprocessing.vocabulary import (
 
 
 class WordPieceTokenizer(tf.Module):
-    """WordPiece with the ids of a published BERT tokenizer, id for id.
+    """WordPiece with exactly the ids of a published BERT tokenizer.
 
-    Which one, `ids` and `lower_case` say:
+    `ids` and `lower_case` select it:
 
     - "hugging_face" (cased: LaBSE's and mBERT's tokenizer): the BERT
       tokenizer of `tokenizers` with `do_lower_case` as `lower_case`, and
       `strip_accents=None`. Bytes that are not UTF-8 are dropped.
-    - "tensorflow_hub": `tensorflow_text.BertTokenizer`, which is what TF
-      Hub's preprocessors are. A control or format character ends a word; a
-      no-break or an ideographic space is a letter, and so is a broken byte,
-      with which the word is [UNK].
+    - "tensorflow_hub": `tensorflow_text.BertTokenizer`, which TF Hub's
+      preprocessors use. A control or format character ends a word; a no-break
+      or an ideographic space is a letter, and so is an invalid byte, which
+      makes the word [UNK].
 
-    Equal on every text in which no special piece is written out: "[MASK]" in
-    a text is four ordinary words here, so that a text cannot smuggle special
-    pieces in. (`BertTokenizer` does the same, `tokenizers` does not.)
+    The ids are equal for every text that does not spell out a special piece:
+    "[MASK]" in a text is ordinary words here, so that a text cannot inject
+    special pieces. (`BertTokenizer` does the same, `tokenizers` does not.)
 
-    It holds no Python state and works in `tf.data`, in a SavedModel, under
-    TensorFlow 1's loader, and on an empty batch. What is slow is `__init__`
-    (about 2 s for 500,000 pieces): make one and keep it.
+    It has no Python state and works in `tf.data`, in a SavedModel, with
+    TensorFlow 1's loader, and on an empty batch. `__init__` is slow (about 2 s
+    for 500,000 pieces): make one and keep it.
     """
 
     def __init__(
@@ -55,11 +55,11 @@ class WordPieceTokenizer(tf.Module):
         Args:
           vocabulary: the pieces.
           max_bytes_per_word: a word with more bytes becomes [UNK]. TensorFlow
-            Text's default of 100 bytes loses words of 34 Thai letters; the
-            ids of TF Hub's preprocessors are with it.
+            Text's default of 100 bytes, which TF Hub's preprocessors use,
+            loses words of 34 Thai letters.
           max_characters_per_word: a word with more characters becomes [UNK];
-            100 is BERT's limit. None leaves only the limit in bytes, which
-            "tensorflow_hub" has alone in any case.
+            100 is BERT's limit. None leaves only the limit in bytes, which is
+            the only one of "tensorflow_hub" in any case.
           lower_case: whether to lower-case and strip accents, for uncased
             vocabularies.
           ids: whose ids, "hugging_face" or "tensorflow_hub".
@@ -82,21 +82,22 @@ class WordPieceTokenizer(tf.Module):
             "one private-use character (U+E000 to U+F8FF)",
         )
         # Not a dict: tf.Module would track it.
-        self._stand_ins = ()
+        self._placeholders = ()
         if ids == "tensorflow_hub":
-            found = hub_normalizer.stand_ins(
+            found = hub_normalizer.find_placeholders(
                 vocabulary.pieces, self._unknown_word
             )
-            self._stand_ins = tuple(found.items())
+            self._placeholders = tuple(found.items())
         buffer = _word_piece_model(
-            _searchable(vocabulary, dict(self._stand_ins)), max_bytes_per_word
+            _searchable(vocabulary, dict(self._placeholders)),
+            max_bytes_per_word,
         )
         # One eager tensor, which every function captures: a SavedModel then
-        # holds the model (26 MB for 501,153 pieces) once, not once a function.
+        # has the model (26 MB for 501,153 pieces) once, not in each function.
         with tf.init_scope():
             model = tf.constant(np.frombuffer(buffer, np.uint8))
-        # Not FastBertTokenizer: its own normaliser would change nothing after
-        # ours and takes a fifth of the time.
+        # Not FastBertTokenizer: after ours, its own normaliser would change
+        # nothing, and takes a fifth of the time.
         self._wordpiece = tf_text.FastWordpieceTokenizer(
             model_buffer=model, token_out_type=tf.int32
         )
@@ -114,7 +115,7 @@ class WordPieceTokenizer(tf.Module):
         )
 
     def normalize(self, texts: tf.Tensor) -> tf.Tensor:
-        """Rewrites texts so that their words are those of the tokenizer meant.
+        """Rewrites texts so that their words are those of the reference.
 
         Args:
           texts: string [n].
@@ -132,7 +133,7 @@ class WordPieceTokenizer(tf.Module):
             return hub_normalizer.normalize(
                 texts,
                 self._unknown_word,
-                dict(self._stand_ins),
+                dict(self._placeholders),
                 self.lower_case,
             )
         return normalizer.normalize(
@@ -174,7 +175,7 @@ class WordPieceTokenizer(tf.Module):
 
         Args:
           texts: string [n].
-          max_length: most tokens a row keeps, [CLS] and [SEP] included.
+          max_length: most tokens of a row, [CLS] and [SEP] included.
           padded_length: length of every row; the longest of the batch if
             None.
 
@@ -201,10 +202,10 @@ def _word_piece_model(pieces: list[str], max_bytes_per_word: int) -> bytes:
         if "No valid vocab tokens" not in str(error):
             raise
         raise InputError(
-            "A vocabulary holds pieces that words are read as. Received "
-            f"{len(pieces):,}, none of which is a word or a part of one: "
-            "letters beside punctuation, say. Give a vocab.txt of BERT; labse "
-            "build-vocab makes one from text."
+            "A vocabulary has pieces of words. Received "
+            f"{len(pieces):,} pieces, none of which is a word or a part of "
+            "one. They may mix letters and punctuation. Pass a vocab.txt of "
+            "BERT; labse build-vocab makes one from text."
         ) from error
 
 
@@ -225,20 +226,22 @@ def _check_limits(
         )
 
 
-def _searchable(vocabulary: Vocabulary, stand_ins: dict[str, str]) -> list[str]:
-    r"""The pieces as the WordPiece model is to find them.
+def _searchable(
+    vocabulary: Vocabulary, placeholders: dict[str, str]
+) -> list[str]:
+    r"""The pieces for the WordPiece model.
 
-    No word has a space, but the model would find one with a space in a piece
-    of the vocabulary; and it cannot be built with a piece "\x11", which it
-    uses itself. Control characters are in no normalised text.
+    No word has a space, but the model would find one if a piece had a space;
+    and it cannot be built with a piece "\x11", which it uses itself.
+    Normalised texts have no control characters.
     """
     used = set().union(*vocabulary.pieces)
-    replacements = dict(stand_ins)
+    replacements = dict(placeholders)
     if used & set(" \x11"):
         nowhere = _unused_character(
             vocabulary, range(1, 0x11), "one of U+0001 to U+0010"
         )
-        # Two, for "a b" and "a\x11b" are two pieces.
+        # One and two of them, since "a b" and "a\x11b" are two pieces.
         replacements[" "], replacements["\x11"] = nowhere, 2 * nowhere
     if not replacements:
         return list(vocabulary.pieces)

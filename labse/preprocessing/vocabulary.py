@@ -1,8 +1,8 @@
 """A WordPiece vocabulary, read from a file with one piece a line.
 
-The line number (from 0) is the id. A piece is whatever stands before the line
-feed: LaBSE's own vocabulary has pieces with a no-break space inside, so
-nothing is ever stripped.
+The line number (from 0) is the id. A piece is everything before the line feed:
+LaBSE's own vocabulary has pieces with a no-break space inside, so nothing is
+ever stripped.
 """
 
 import collections
@@ -23,8 +23,8 @@ SUFFIX_PREFIX = "##"  # before a piece that does not begin a word
 BERT_MAX_CHARACTERS_PER_WORD = 100
 SPECIAL_PIECES = (PAD, UNK, CLS, SEP, MASK)
 
-# What the WordPiece model of TensorFlow Text can hold; it ends the process
-# with a less clear error, so the limits are checked here.
+# Limits of the WordPiece model of TensorFlow Text, which would end the process
+# with a less clear error.
 MAX_PIECES = 2**22
 MAX_PIECE_BYTES = 256
 _UNUSED = re.compile(r"\[unused\d*\]")  # BERT's, for later use.
@@ -34,9 +34,9 @@ class Vocabulary:
     """The pieces of a vocabulary in the order of their ids.
 
     Attributes:
-      pieces: tuple of the pieces; the place of a piece is its id.
-      pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special pieces,
-        looked up (BERT's files have [UNK] at 100, others elsewhere).
+      pieces: tuple of the pieces; the index of a piece is its id.
+      pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special pieces
+        (BERT's files have [UNK] at 100, others elsewhere).
     """
 
     def __init__(self, pieces: Iterable[str], origin: str = "vocabulary"):
@@ -47,8 +47,8 @@ class Vocabulary:
           origin: the file they came from, for messages.
 
         Raises:
-          InputError: a piece is empty, too long or there twice, a special
-            piece is missing, there is no other, or there are too many.
+          InputError: a piece is empty, too long or repeated, a special piece
+            is missing, all are special, or there are too many.
         """
         self.pieces = tuple(pieces)
         self._check(origin)
@@ -60,16 +60,16 @@ class Vocabulary:
         missing = [piece for piece in SPECIAL_PIECES if piece not in ids]
         if missing:
             raise InputError(
-                f"{origin}: a vocabulary holds {' '.join(SPECIAL_PIECES)}, "
+                f"{origin}: a vocabulary has {' '.join(SPECIAL_PIECES)}, "
                 f"one a line. Missing in its {len(self.pieces)} lines: "
                 f"{' '.join(missing)}. Is it a WordPiece vocab.txt of BERT?"
             )
         if all(map(_is_reserved, self.pieces)):
             raise InputError(
-                f"{origin}: a vocabulary holds pieces that words are read as. "
-                f"Received {len(self.pieces)} lines, all special: "
-                f"{' '.join(self.pieces[:8])}. Give a whole vocab.txt; labse "
-                "build-vocab makes one from text."
+                f"{origin}: a vocabulary has pieces of words. Received "
+                f"{len(self.pieces)} lines, all special: "
+                f"{' '.join(self.pieces[:8])}. Pass a complete vocab.txt; "
+                "labse build-vocab makes one from text."
             )
         self.pad_id = ids[PAD]
         self.unk_id = ids[UNK]
@@ -94,7 +94,7 @@ class Vocabulary:
                 content = file.read()
         except FileNotFoundError as error:
             raise InputError(
-                f"{origin}: there is no such vocabulary file. Give the path "
+                f"{origin}: there is no such vocabulary file. Pass the path "
                 "of a vocab.txt with one piece a line."
             ) from error
         return cls(_split_lines(content, origin), origin)
@@ -104,7 +104,7 @@ class Vocabulary:
 
     @property
     def has_capitals(self) -> bool:
-        """Whether it can only be a cased one."""
+        """Whether the vocabulary must be a cased one."""
         return any(
             re.search("[A-Z]", piece) and not piece.startswith("[")
             for piece in self.pieces
@@ -119,17 +119,17 @@ class Vocabulary:
         for number, piece in enumerate(self.pieces, start=1):
             if "\0" in piece:
                 raise InputError(
-                    f"{origin}:{number}: a piece holds no NUL character. "
-                    f"Received {piece[:40]!r}. Give a vocab.txt, or fetch it "
-                    "again if it is one."
+                    f"{origin}:{number}: a piece has no NUL character. "
+                    f"Received {piece[:40]!r}. Pass a vocab.txt, or download "
+                    "it again if it is one."
                 )
             if not piece:
                 raise InputError(
                     f"{origin}:{number}: a piece has at least one character. "
-                    "Received an empty line. Remove it; mind that the ids of "
-                    "all later pieces change."
+                    "Received an empty line. Remove it; note that this "
+                    "changes the ids of all later pieces."
                 )
-            # At most 4 bytes a character: most need no encoding to be judged.
+            # A character has at most 4 bytes: most pieces are short enough.
             if len(piece) * 4 > MAX_PIECE_BYTES and (
                 len(piece.encode()) > MAX_PIECE_BYTES
             ):
@@ -142,25 +142,20 @@ class Vocabulary:
             raise InputError(self._describe_duplicates(origin))
 
     def _describe_duplicates(self, origin: str) -> str:
-        lines = collections.defaultdict(list)
-        for number, piece in enumerate(self.pieces, start=1):
-            lines[piece].append(number)
-        repeated = {
-            piece: numbers
-            for piece, numbers in lines.items()
-            if len(numbers) > 1
-        }
-        piece, numbers = next(iter(repeated.items()))
+        counts = collections.Counter(self.pieces)
+        repeated = [piece for piece, count in counts.items() if count > 1]
+        piece = repeated[0]
+        numbers = [n for n, p in enumerate(self.pieces, start=1) if p == piece]
         return (
-            f"{origin}:{numbers[1]}: every piece stands once in a vocabulary. "
+            f"{origin}:{numbers[1]}: every piece occurs once in a vocabulary. "
             f"Received {piece!r} on lines {', '.join(map(str, numbers))}"
-            f" ({len(repeated)} pieces are repeated). Was the text normalised "
-            "or stripped on its way here?"
+            f" ({len(repeated)} pieces are repeated). Was the file normalised "
+            "or stripped?"
         )
 
 
 def _is_reserved(piece: str) -> bool:
-    """Whether no word is ever read as the piece."""
+    """Whether the piece is never a part of a word."""
     return piece in (*SPECIAL_PIECES, SUFFIX_PREFIX) or bool(
         _UNUSED.fullmatch(piece)
     )
@@ -182,7 +177,7 @@ def _split_lines(content: bytes, origin: str) -> list[str]:
     if not lines:
         raise InputError(
             f"{origin}: a vocabulary has one piece a line. Received an empty "
-            "file. Fetch or make it again."
+            "file. Download or make it again."
         )
     if all(line.endswith("\r") for line in lines):
         lines = [line[:-1] for line in lines]

@@ -48,7 +48,7 @@ def commands(page):
 @pytest.fixture(scope="module")
 def exported(small_run, tmp_path_factory):
     out = tmp_path_factory.mktemp("export") / "small"
-    return export_folder.write(str(small_run), str(out))
+    return export_folder.export_run(str(small_run), str(out))
 
 
 def with_python():

@@ -14,7 +14,7 @@ from labse.checkpoints import recognition
 def exported(make_run, tmp_path_factory):
     run = make_run("mean_tanh", num_layers=0)
     out = tmp_path_factory.mktemp("export") / "averaging"
-    return run, export_folder.write(run, str(out))
+    return run, export_folder.export_run(run, str(out))
 
 
 def test_it_passes_the_checks_in_which_it_differs(exported):

@@ -80,7 +80,7 @@ def run(make_run):
 def exported(run, tmp_path_factory):
     """The path of its export; no test changes it."""
     out = tmp_path_factory.mktemp("export") / "tiny"
-    return export_folder.write(run, str(out))
+    return export_folder.export_run(run, str(out))
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def test_folder_holds_everything_and_nothing_else(exported):
 
 
 def test_record_names_the_source_and_fingerprints_the_rest(exported, run):
-    saved = record.load(exported)
+    saved = record.read_record(exported)
     assert saved["run"] == str(pathlib.Path(run).resolve())
     assert saved["checkpoint"] == "checkpoints/last/ckpt-700"
     assert saved["config"]["encoder"]["pooling"] == "cls"
@@ -56,7 +56,7 @@ def test_vocabulary_asset_has_the_pieces_of_the_run(exported, run):
 
 def test_golden_vectors_are_those_of_the_python_encoder(exported, run):
     encoder, config, vocabulary = run_folder.load_encoder(run)
-    made = golden.load(exported)
+    made = golden.read_golden(exported)
     row = made.names.index("de")
     ids = tf.constant([made.ids[row]])
     assert made.ids[row][0] == vocabulary.cls_id
@@ -85,10 +85,10 @@ def test_golden_sentences_are_many_and_different(exported):
     texts, names = golden.read_sentences()
     assert len(texts) == len(set(texts)) > 200
     assert len({name for name in names if len(name) <= 3}) > 60
-    vectors = golden.load(exported).embeddings
+    vectors = golden.read_golden(exported).embeddings
     # Vectors that were all alike would prove nothing.
     distance = np.abs(vectors[:, None] - vectors[None]).max(axis=-1)
-    ids = [tuple(row) for row in golden.load(exported).ids]
+    ids = [tuple(row) for row in golden.read_golden(exported).ids]
     different = np.array([[one != other for other in ids] for one in ids])
     assert distance[different].min() > 1e-3
 
@@ -103,7 +103,7 @@ def test_mixed_precision_run_is_exported_in_float32(make_run):
 def test_existing_folder_is_refused(run, tmp_path):
     (tmp_path / "mine.txt").write_text("precious")
     with pytest.raises(InputError) as error:
-        export_folder.write(run, str(tmp_path))
+        export_folder.export_run(run, str(tmp_path))
     assert str(error.value) == (
         "out must be a new folder; nothing is written over. "
         f"{tmp_path} exists. Choose another name, or remove it first."
@@ -112,7 +112,7 @@ def test_existing_folder_is_refused(run, tmp_path):
 
 
 def test_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
-    def write_something(root, path, signatures):
+    def write_something(path, root, signatures):
         pathlib.Path(path).mkdir()
 
     def fail(*arguments):
@@ -121,7 +121,7 @@ def test_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export_folder, "_write_evidence", fail)
     monkeypatch.setattr(export_folder, "_save", write_something)
     with pytest.raises(RuntimeError, match="disk is full"):
-        export_folder.write(run, str(tmp_path / "out"))
+        export_folder.export_run(run, str(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
 
 

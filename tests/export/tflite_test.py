@@ -14,7 +14,7 @@ def folder(request, exported, make_run, tmp_path_factory):
     if request.param == "cls":
         return exported
     out = tmp_path_factory.mktemp("export") / request.param
-    return export_folder.write(make_run(request.param), str(out))
+    return export_folder.export_run(make_run(request.param), str(out))
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def content(folder):
 
 @pytest.mark.parametrize("names", [["de"], ["en", "de", "fr", "truncated"]])
 def test_vectors_are_those_of_the_run(folder, content, names):
-    rows = golden.load(folder)
+    rows = golden.read_golden(folder)
     numbers = [rows.names.index(name) for name in names]
     length = max(len(rows.ids[number]) for number in numbers)
     ids = np.zeros([len(names), length], np.int32)

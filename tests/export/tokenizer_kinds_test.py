@@ -23,7 +23,7 @@ def exported(request, make_run, tmp_path_factory):
     """An export's folder, and the configuration of its tokenizer."""
     run = make_run(tokenizer=request.param)
     out = tmp_path_factory.mktemp("export") / "tiny"
-    return export_folder.write(run, str(out)), request.param
+    return export_folder.export_run(run, str(out)), request.param
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def test_files_hold_every_signature_and_batch_size(exported):
     path = exported / "text/assets.extra/tf_serving_warmup_requests"
     found = [
         (signature, len(next(iter(inputs.values()))))
-        for signature, inputs in warmup.read(path)
+        for signature, inputs in warmup.read_requests(path)
     ]
     assert sorted(found) == [
         (signature, size)
@@ -42,7 +42,7 @@ def test_files_hold_every_signature_and_batch_size(exported):
         for size in (1, 8, 32)
     ]
     path = exported / "encode/assets.extra/tf_serving_warmup_requests"
-    assert [signature for signature, _ in warmup.read(path)] == [
+    assert [signature for signature, _ in warmup.read_requests(path)] == [
         "serving_default"
     ] * 3
     # A server refuses more than 1,000 records.

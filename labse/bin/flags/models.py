@@ -1,4 +1,4 @@
-"""What --model names: anything that labse.load takes, or a Python function."""
+"""The flag --model: anything that labse.load takes, or a Python function."""
 
 import hashlib
 import importlib
@@ -10,10 +10,10 @@ from labse.checkpoints.kinds import KINDS
 from labse.errors import InputError
 
 PYTHON = "python:"
-# What the flags that name a model say of themselves.
+# The help of flags that name a model.
 MODEL_HELP = (
-    f"The model: {KINDS}. A name on Hugging Face's hub is not fetched: give "
-    "the folder."
+    f"The model: {KINDS}. Names on Hugging Face's hub are not downloaded: "
+    "pass the folder."
 )
 MODEL_OR_FUNCTION_HELP = (
     f"{MODEL_HELP} Or {PYTHON}module.function: list of n strings -> float32 "
@@ -37,8 +37,8 @@ def import_function(name: str, flag: str):
         found = getattr(importlib.import_module(module), function)
     except Exception as error:  # Whatever the user's module raises.
         raise InputError(
-            f"{flag}={name} could not be imported: {error}. It is looked for "
-            "in the current folder and where Python looks."
+            f"{flag}={name} could not be imported: {error}. Modules are "
+            "imported from the current folder and Python's path."
         ) from error
     finally:
         sys.path.pop(0)
@@ -46,40 +46,39 @@ def import_function(name: str, flag: str):
 
 
 class ModelEncoder:
-    """An encode_fn of a model, which can say which texts it cuts."""
+    """The encode_fn of a model, which reports the texts it truncates."""
 
     def __init__(self, model):
         """Takes what `labse.load` returns."""
         self._model = model
         self.max_length = model.max_length
-        self.tells_truncation = model.tells_truncation
+        self.reports_truncation = model.reports_truncation
 
     def __call__(self, texts):
         """float32 [n, dim]."""
         return self._model.encode(texts, on_truncation="ignore")
 
     def with_bar(self, texts):
-        """The same, with a progress bar."""
+        """The same with a progress bar."""
         return self._model.encode(
             texts, show_progress_bar=True, on_truncation="ignore"
         )
 
     def truncated(self, texts):
-        """bool [n]; None where the model does not say."""
-        if not self.tells_truncation:
+        """bool [n]; None if the model does not report it."""
+        if not self.reports_truncation:
             return None
         return self._model.truncated(texts)
 
 
 def counting(encode_fn, encoder, count):
-    """An encode_fn that counts the texts that are cut.
+    """An encode_fn that counts truncated texts.
 
-    Those too whose vectors `encode_fn` has from elsewhere.
+    It also counts those whose vectors `encode_fn` takes from a cache.
 
     Args:
-      encode_fn: to be called.
-      encoder: a `ModelEncoder`, or a Python function, of which nothing is
-        known.
+      encode_fn: the function to call.
+      encoder: a `ModelEncoder`, or a Python function, which reports nothing.
       count: the `TruncationCount`.
     """
     truncated = getattr(encoder, "truncated", lambda texts: None)
@@ -103,10 +102,10 @@ class Encoder:
         return f"{self.model}, {self.compute_dtype}"
 
     def __call__(self):
-        """Returns an encode_fn and what changes whenever its vectors do.
+        """Returns an encode_fn and its fingerprint.
 
-        Of a Python function that is its module's text: what it imports may
-        change unseen.
+        The fingerprint of a Python function is that of its module's source;
+        changes in what it imports are not noticed.
         """
         if self.model.startswith(PYTHON):
             function = import_function(self.model, "--model")

@@ -142,7 +142,7 @@ def prune_vocabulary(
     check_new_folder(out)
     tokenizer = _tokenizer(model, model.vocabulary)
     counter = PieceCounter(tokenizer, UnknownWords(tokenizer))
-    piece_counts.count([counter], texts, "counting pieces")
+    piece_counts.count_pieces([counter], texts, "counting pieces")
     rows = needed_rows(counter, min_count)
     pieces = model.vocabulary.pieces
     if all(pieces[row] in SPECIAL_PIECES for row in rows):
@@ -155,10 +155,10 @@ def prune_vocabulary(
     vocabulary = Vocabulary(pieces[row] for row in rows)
     new = PieceCounter(_tokenizer(model, vocabulary))
     if report_texts is None:
-        piece_counts.count([new], texts, "reporting")
+        piece_counts.count_pieces([new], texts, "reporting")
     else:
         counter = PieceCounter(tokenizer)
-        piece_counts.count([counter, new], report_texts, "reporting")
+        piece_counts.count_pieces([counter, new], report_texts, "reporting")
     table = SelectedRows(model.weights[WORD_EMBEDDINGS], rows)
     figures = vocabulary_report.text_figures(
         counter, new, (report_texts or texts).files
@@ -234,7 +234,7 @@ def grow_vocabulary(
             PieceCounter(_tokenizer(model, pieces))
             for pieces in (model.vocabulary, vocabulary)
         ]
-        piece_counts.count(counters, report_texts, "reporting")
+        piece_counts.count_pieces(counters, report_texts, "reporting")
         found |= vocabulary_report.text_figures(*counters, report_texts.files)
     table = AppendedRows(model.weights[WORD_EMBEDDINGS], tuple(parts))
     return _write(model, vocabulary, table, out, GROW_REPORT, found)

@@ -311,7 +311,8 @@ class TestLanguages:
 
     def test_language_asked_for_and_not_there(self, tmp_path):
         with pytest.raises(
-            InputError, match="Received: fr, sv, of which.*There are: de, nl"
+            InputError,
+            match="Received: fr, sv, which have none.*catalogues in: de, nl",
         ):
             extract(
                 tmp_path,
@@ -327,7 +328,7 @@ class TestLanguages:
         result = catalogue_pairs.extract_pairs([str(tmp_path)], "en")
         assert result.pairs == [("de", "dog", "Hund")]
         assert result.unclear == [
-            f"{path}: neither its name nor its header says a language"
+            f"{path}: neither its name nor its header has a language"
         ]
         assert result.counters["catalogues_language_unclear"] == 1
         assert result.unclear[0] in catalogue_pairs.summary(result)

@@ -119,22 +119,24 @@ class TestInputs:
     def test_package_that_is_not_there(self, name):
         with pytest.raises(
             InputError,
-            match=rf"installed beside labse\. Received: package:{name}, which",
+            match=rf"installed Python package\. Received: package:{name}, wh",
         ):
             read(f"package:{name}")
 
     def test_input_that_is_not_there(self):
-        with pytest.raises(InputError, match="Received: gone, which is not th"):
+        with pytest.raises(
+            InputError, match="Received: gone, which is missing"
+        ):
             read("gone")
 
     def test_input_of_another_kind(self, tmp_path):
         path = put(tmp_path, "cut.whl", b"PK\x03\x04 the rest is lost")
-        with pytest.raises(InputError, match="cut.whl, which is none of them"):
+        with pytest.raises(InputError, match="cut.whl, which is none of these"):
             read(path)
 
     def test_input_without_catalogues(self, tmp_path):
         put(tmp_path, "readme.txt", b"")
-        with pytest.raises(InputError, match=r"must hold \.po, \.mo or \.gmo"):
+        with pytest.raises(InputError, match=r"must have \.po, \.mo or \.gmo"):
             read(tmp_path)
 
 
@@ -192,7 +194,7 @@ class TestDamage:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("po/de.po", po_bytes(HOUSE))
         path.write_bytes(path.read_bytes().replace(b"PK\x01\x02", b"PK\0\0"))
-        with pytest.raises(InputError, match=r"a\.zip must be a sound zip"):
+        with pytest.raises(InputError, match=r"a\.zip must be an intact zip"):
             read(path)
 
     def test_huge_member_is_not_read(self, tmp_path, monkeypatch):
@@ -201,7 +203,7 @@ class TestDamage:
             archive.writestr("po/de.po", po_bytes(HOUSE))
         monkeypatch.setattr(catalogues, "MAX_CATALOGUE_BYTES", 10)
         message = self.error_of(path)
-        assert "po/de.po: a catalogue in an archive may hold 10" in message
+        assert "po/de.po: a catalogue in an archive has at most 10" in message
 
 
 def test_what_the_catalogue_says_of_itself(tmp_path):

@@ -67,9 +67,9 @@ def test_clear(path, header, language):
 @pytest.mark.parametrize(
     ("path", "header", "why"),
     [
-        ("src/x.po", "", "neither its name nor its header says a language"),
-        ("src/x.po", "--", "neither its name nor its header says a language"),
-        ("src/x.po", "German", "neither its name nor its header says"),
+        ("src/x.po", "", "neither its name nor its header has a language"),
+        ("src/x.po", "--", "neither its name nor its header has a language"),
+        ("src/x.po", "German", "neither its name nor its header has"),
         ("locale/template/LC_MESSAGES/x.po", "", "neither its name"),
         ("my-plugin.po", "", "neither its name"),
         ("my.plugin.po", "", "neither its name"),

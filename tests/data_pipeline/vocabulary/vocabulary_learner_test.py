@@ -42,7 +42,7 @@ def test_smoothing_keeps_the_total_and_skips_empty_languages():
 
 
 def test_order_of_pieces():
-    pieces = vocabulary_learner.learn(COUNTS, 38, unused=2)
+    pieces = vocabulary_learner.learn_vocabulary(COUNTS, 38, unused=2)
     assert len(pieces) == 38 == len(set(pieces))
     fixed = ["[PAD]", "[unused1]", "[unused2]", "[UNK]", "[CLS]", "[SEP]"]
     fixed += ["[MASK]", *CHARACTERS, *SUFFIXES]
@@ -58,7 +58,7 @@ def test_special_pieces_are_where_bert_has_them():
 
 
 def test_the_tokenizer_reads_what_was_learnt():
-    pieces = vocabulary_learner.learn(COUNTS, 37, unused=0)
+    pieces = vocabulary_learner.learn_vocabulary(COUNTS, 37, unused=0)
     ids = WordPieceTokenizer(Vocabulary(pieces)).tokenize(["low neu, 中 ß 上"])
     got = [pieces[i] for i in ids.values]
     assert got == ["low", "neu", ",", "中", "ß", "[UNK]"]
@@ -70,15 +70,17 @@ def test_smoothing_moves_pieces_to_the_small_language():
         "small": {"xyz": 30},
     }
     size = 5 + 2 * 10 + 1  # a b c d e f q x y z, their ## forms, one piece
-    plain = vocabulary_learner.learn(counts, size, 1.0, unused=0)
-    smoothed = vocabulary_learner.learn(counts, size, 0.0, unused=0)
+    plain = vocabulary_learner.learn_vocabulary(counts, size, 1.0, unused=0)
+    smoothed = vocabulary_learner.learn_vocabulary(counts, size, 0.0, unused=0)
     assert plain[-1].endswith("q")
     assert smoothed[-1] in ("xy", "##yz")
 
 
 def test_most_frequent_characters_are_kept():
     counts = {"x": {"aa": 10, "ab": 5, "c": 2}}
-    pieces = vocabulary_learner.learn(counts, 8, unused=0, max_characters=1)
+    pieces = vocabulary_learner.learn_vocabulary(
+        counts, 8, unused=0, max_characters=1
+    )
     assert pieces[5:] == ["a", "##a", "aa"]
 
 
@@ -87,7 +89,9 @@ def test_a_phrase_seen_once_gives_the_words_in_it():
     names = ("กขค", "งจฉ", "ชซฌ")
     phrases = {a + b + c: 1 for a in names for b in names for c in names}
     fixed = 5 + 2 * 9
-    pieces = vocabulary_learner.learn({"th": phrases}, fixed + 9, unused=0)
+    pieces = vocabulary_learner.learn_vocabulary(
+        {"th": phrases}, fixed + 9, unused=0
+    )
     assert {*names, *(f"##{name}" for name in names)} <= set(pieces)
     assert not phrases.keys() & set(pieces)
 
@@ -95,11 +99,13 @@ def test_a_phrase_seen_once_gives_the_words_in_it():
 def test_a_word_seen_once_is_no_piece():
     counts = {"x": {"abcd": 1, "abef": 1, "ghab": 1}}
     fixed = 5 + 2 * 8
-    pieces = vocabulary_learner.learn(counts, fixed + 1, unused=0)
+    pieces = vocabulary_learner.learn_vocabulary(counts, fixed + 1, unused=0)
     assert pieces[fixed:] == ["ab"]
-    with pytest.raises(InputError, match=f"holds {fixed + 1} different"):
-        vocabulary_learner.learn(counts, fixed + 2, unused=0)
-    once = vocabulary_learner.learn(counts, fixed + 6, unused=0, min_count=1)
+    with pytest.raises(InputError, match=f"has {fixed + 1} different"):
+        vocabulary_learner.learn_vocabulary(counts, fixed + 2, unused=0)
+    once = vocabulary_learner.learn_vocabulary(
+        counts, fixed + 6, unused=0, min_count=1
+    )
     assert {"ab", "abcd", "abef", "ghab"} <= set(once)
 
 
@@ -110,7 +116,9 @@ def test_rareness_is_counted_before_smoothing_and_over_all_languages():
         "other": {"xyz": 1},
     }
     fixed = 5 + 2 * 9
-    pieces = vocabulary_learner.learn(counts, fixed + 2, 0.0, unused=0)
+    pieces = vocabulary_learner.learn_vocabulary(
+        counts, fixed + 2, 0.0, unused=0
+    )
     # "abcd" weighs some 170 after smoothing and was seen once.
     assert set(pieces[fixed:]) == {"uv", "xy"}
 
@@ -119,7 +127,7 @@ def test_rareness_is_counted_before_smoothing_and_over_all_languages():
 TIES = """
 words = {a + b + c: 2 for a in "abcde" for b in "fghij" for c in "abfgk"}
 words |= {a + b + c: 1 for a in "fghij" for b in "abcde" for c in words}
-pieces = vocabulary_learner.learn({"x": words, "y": {"zab": 3}}, 170)
+pieces = vocabulary_learner.learn_vocabulary({"x": words, "y": {"zab": 3}}, 170)
 """
 
 
@@ -130,7 +138,7 @@ def test_same_pieces_in_another_process_with_another_hash_seed(tmp_path):
 import sys
 from data_pipeline.vocabulary import vocabulary_learner
 {TIES}
-vocabulary_learner.write(sys.argv[1], pieces)
+vocabulary_learner.write_vocabulary(sys.argv[1], pieces)
 """
     path = tmp_path / "vocab.txt"
     subprocess.run(
@@ -142,14 +150,14 @@ vocabulary_learner.write(sys.argv[1], pieces)
 
 
 def test_errors():
-    learn = vocabulary_learner.learn
+    learn = vocabulary_learner.learn_vocabulary
     with pytest.raises(
         InputError, match="room for 104 special.* more than 126. Received 120"
     ):
         learn(COUNTS, 120)
     with pytest.raises(InputError, match="different pieces.*vocab_size=500"):
         learn(COUNTS, 500)
-    with pytest.raises(InputError, match="holds 126 diff.* at min_count=99"):
+    with pytest.raises(InputError, match="has 126 diff.* at min_count=99"):
         learn(COUNTS, 200, min_count=99)
     with pytest.raises(InputError, match="from words. Received none"):
         learn({}, 200)
@@ -168,6 +176,6 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         raise RuntimeError("full disk")
 
     with pytest.raises(RuntimeError):
-        vocabulary_learner.write(str(path), pieces())
+        vocabulary_learner.write_vocabulary(str(path), pieces())
     assert path.read_bytes() == b"old\n"
     assert os.listdir(tmp_path) == ["vocab.txt"]

@@ -25,7 +25,7 @@ def test_card_has_the_figures_of_the_run(exported, loaded):
     assert "| encoder | 2 blocks, hidden size 16, 2 heads" in card
     assert "`checkpoints/last/ckpt-700`" in card
     assert "the last block's [CLS] (`cls`), l2-normalised" in card
-    assert "Texts are cut at 48 tokens" in card
+    assert "Texts are truncated at 48 tokens" in card
     # Nothing was measured, so nothing is claimed.
     assert "The run recorded none." in card
     for way in ("hub.KerasLayer(", "labse.load(", "docker run", "curl "):
@@ -70,7 +70,9 @@ def test_card_quotes_what_the_run_measured(run, loaded, tmp_path):
         '{"step": 200, "validation": {"accuracy": 0.5, "languages": {}}}\n'
         '{"step": 210, "loss": 2.5}\n'
     )
-    card = model_card.render(copy, "checkpoints/best/ckpt-2", config, encoder)
+    card = model_card.render_card(
+        copy, "checkpoints/best/ckpt-2", config, encoder
+    )
     assert "Averages of the task `tatoeba` on `tatoeba/v1`" in card
     assert (
         "| all (112) | target_to_source | 0.9501 | 0.9401 to 0.9601 |" in card
@@ -90,7 +92,9 @@ def test_figures_of_other_models_alone_are_none(run, loaded, tmp_path):
     metrics = {"task": "sts", "data": "d", "models": [evaluated("x", 0.9)]}
     (copy / "metrics.json").write_text(json.dumps(metrics))
     encoder, config = loaded
-    card = model_card.render(copy, "checkpoints/best/ckpt-2", config, encoder)
+    card = model_card.render_card(
+        copy, "checkpoints/best/ckpt-2", config, encoder
+    )
     assert "The run recorded none." in card
 
 
@@ -113,7 +117,7 @@ def card_of(folder: pathlib.Path) -> str:
     encoder, config, _ = run_folder.load_encoder(str(folder))
     checkpoint = pathlib.Path(run_folder.best_or_last(folder))
     name = checkpoint.relative_to(folder).as_posix()
-    return model_card.render(folder, name, config, encoder)
+    return model_card.render_card(folder, name, config, encoder)
 
 
 def test_card_of_a_converted_model_claims_no_training(run, tmp_path):

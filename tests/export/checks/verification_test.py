@@ -166,8 +166,8 @@ def imports_at_the_top(module: str) -> list[str]:
 def test_folder_that_is_no_export_is_refused(tmp_path, capsys):
     assert program.run(verify, [str(tmp_path)], "labse verify") == 2
     assert capsys.readouterr().err == (
-        "labse verify: labse verify takes a folder that labse export wrote; "
-        f"it holds export.json. Received: {tmp_path}.\n"
+        f"labse verify: An export folder has a file export.json. {tmp_path} "
+        "has none. Pass a folder that labse export wrote.\n"
     )
     assert program.run(verify, [], "labse verify") == 2
     assert "takes one export folder. Received 0" in capsys.readouterr().err
@@ -182,7 +182,7 @@ def test_another_weight_is_named(run, copied):
     replace_model(
         copied,
         layout.ENCODE,
-        encode_model.build(loaded.encoder, asset_of(copied)),
+        encode_model.build_encode_model(loaded.encoder, asset_of(copied)),
     )
     assert finding(content_checks.weights, copied) == (
         f"encode/: 1 of 39 variables are not the run's: {key}"
@@ -202,10 +202,12 @@ def test_other_pooling_is_named(run, copied):
     encoder = loaded.encoder
     encoder.config = dataclasses.replace(encoder.config, pooling="mean")
     replace_model(
-        copied, layout.ENCODE, encode_model.build(encoder, asset_of(copied))
+        copied,
+        layout.ENCODE,
+        encode_model.build_encode_model(encoder, asset_of(copied)),
     )
     assert finding(content_checks.pooling, copied) == (
-        "pooling: encode/ pools mean, the run cls"
+        "pooling: encode/ has mean, the run cls"
     )
     assert "differ from the run's vectors" in finding(
         vector_checks.padding, copied
@@ -226,7 +228,9 @@ def test_other_casing_is_named(run, copied):
     tokenizer = LowerCasing(loaded.tokenizer.vocabulary)
     asset = asset_of(copied)
     replace_model(
-        copied, layout.PREPROCESS, preprocess_model.build(tokenizer, asset, 48)
+        copied,
+        layout.PREPROCESS,
+        preprocess_model.build_preprocess_model(tokenizer, asset, 48),
     )
     message = finding(tokenization_checks.preprocess, copied)
     assert message.startswith("input_word_ids: ")
@@ -239,7 +243,9 @@ def test_other_casing_is_named(run, copied):
 
 def test_do_lower_case_is_named(run, copied):
     loaded = export_folder.load_run(run)
-    root, signatures = encode_model.build(loaded.encoder, asset_of(copied))
+    root, signatures = encode_model.build_encode_model(
+        loaded.encoder, asset_of(copied)
+    )
     root.do_lower_case.assign(True)
     replace_model(copied, layout.ENCODE, (root, signatures))
     assert finding(content_checks.vocabulary, copied) == (
@@ -283,7 +289,7 @@ def test_missing_and_added_files_are_named(copied):
 def test_warmup_request_that_does_not_fit_fails(copied):
     requests = [("serving_default", {"text": np.zeros([2, 2], np.int32)})]
     shutil.rmtree(copied / "text" / "assets.extra")
-    warmup.write(copied / "text", requests)
+    warmup.write_requests(copied / "text", requests)
     with pytest.raises(ValueError, match="Cannot feed value of shape"):
         serving_checks.warmup_requests(Subject(copied))
 
@@ -291,10 +297,10 @@ def test_warmup_request_that_does_not_fit_fails(copied):
 def test_lost_run_is_skipped_not_passed(subject, copied):
     other = Subject(copied)
     other.record["run"] = "/nowhere/run"
-    with pytest.raises(Skipped, match="^/nowhere/run is gone"):
+    with pytest.raises(Skipped, match="^/nowhere/run does not exist"):
         source_checks.run(other)
     other.record.update(subject.record, checkpoint="checkpoints/last/ckpt-1")
-    with pytest.raises(Skipped, match="went on training"):
+    with pytest.raises(Skipped, match="was trained further"):
         source_checks.run(other)
 
 

@@ -140,7 +140,7 @@ PADDINGS = ("first element", "zeros, mask of ones", "zeros")
 def test_padding_of_a_server_changes_nothing(
     exported, encoder, pad_with, own_padding
 ):
-    rows = golden.load(exported)
+    rows = golden.read_golden(exported)
     short, long = rows.names.index("de"), rows.names.index("truncated")
     ids = np.array([rows.ids[short]], np.int32)
     mask = np.ones_like(ids)
@@ -179,7 +179,7 @@ def test_graph_compiles_around_the_model(encoder, preprocessor):
 def test_pooler_is_trainable_where_it_pools(make_run, exported):
     encoder, _, _ = run_folder.load_encoder(make_run(pooling="cls_tanh"))
     asset = str(exported / "encode" / "assets" / "cased_vocab.txt")
-    root, _ = encode_model.build(encoder, asset)
+    root, _ = encode_model.build_encode_model(encoder, asset)
     names = {v.name for v in root.trainable_variables}
     assert "pooler_transform/kernel:0" in names
     assert names == {v.name for v in encoder.variables}
@@ -198,7 +198,7 @@ def test_signature_has_the_contract_names(exported):
 
 
 def test_text_model_is_fine_tunable_too(exported):
-    rows = golden.load(exported)
+    rows = golden.read_golden(exported)
     layer = hub.KerasLayer(
         str(exported / "text"), trainable=True, input_shape=[], dtype=tf.string
     )

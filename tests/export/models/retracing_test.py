@@ -36,7 +36,7 @@ def count_traces(monkeypatch):
 
 @pytest.fixture(scope="module")
 def rows(exported):
-    return golden.load(exported)
+    return golden.read_golden(exported)
 
 
 def model_inputs(batch: int, length: int, dtype=tf.int32) -> dict:

@@ -103,7 +103,7 @@ def test_the_terminal_shows_only_what_the_program_says(small_run, tmp_path):
     assert (result.returncode, result.stdout) == (0, "")
     *bar, cut, rows = result.stderr.strip().split("\n")
     assert all(re.search(r"\d/2 \[.*\]$|^$", line) for line in bar)
-    assert cut == "1 of 2 lines were cut at 64 tokens"
+    assert cut == "1 of 2 lines were truncated at 64 tokens"
     assert rows == "2 rows in v.npy"
 
 
@@ -119,7 +119,7 @@ def test_cut_lines_count_from_the_start(
     with pytest.raises(Killed):
         encode_file.encode_file(ModelThatDies(model, dies_at), source, out)
     encode_file.encode_file(model, source, out)
-    expected = f"{cut} of 300 lines were cut at 64 tokens"
+    expected = f"{cut} of 300 lines were truncated at 64 tokens"
     assert expected in capsys.readouterr().err
 
 
@@ -134,7 +134,7 @@ def test_of_rows_of_an_earlier_version_nothing_is_claimed(
     del progress["truncated"]
     path.write_text(json.dumps(progress))
     assert encode_file.encode_file(model, source, out) == 300
-    assert "cut at" not in capsys.readouterr().err
+    assert "truncated at" not in capsys.readouterr().err
 
 
 def test_the_program_takes_batch_size_and_compute_dtype(

@@ -28,7 +28,7 @@ _VECTORS = {
 class _Model:
     fingerprint = "f" * 64
     max_length = 4
-    tells_truncation = True
+    reports_truncation = True
 
     def encode(self, texts, show_progress_bar=False, on_truncation="warn"):
         assert show_progress_bar and on_truncation == "ignore"
@@ -119,7 +119,7 @@ def test_pairs_of_a_run_with_its_curve(loads, table, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "pairs, all: mean over 1" in out
     # Of dog, cat, Hund, Katze and chien the last two have over 4 letters.
-    assert "2 of 5 texts were cut at 4 tokens" in out
+    assert "2 of 5 texts were truncated at 4 tokens" in out
     assert f"Wrote {run / 'metrics.json'} and {run / 'report.html'}." in out
 
 
@@ -246,5 +246,5 @@ def test_embeddings_are_kept(loads, table, tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert _run(*arguments) == 0
     # Those are counted too whose vectors are there.
-    assert "2 of 5 texts were cut at 4" in capsys.readouterr().out
+    assert "2 of 5 texts were truncated at 4" in capsys.readouterr().out
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["f" * 32]

@@ -81,10 +81,10 @@ def test_inputs_may_be_globs(folder):
         (["--target_language=German"], "--target_language takes names such"),
         (["--exclude=*/fr/*"], "Received: */fr/*, which match none"),
         (["--max_malformed_share=2"], "max_malformed_share=2"),
-        (["--languages=sv"], "Received: sv, of which there is none"),
+        (["--languages=sv"], "Received: sv, which have none"),
         (["--max_characters=0"], "max_characters=0"),
         (["--out=pairs.csv"], "--out: A file of pairs ends in .tsv, .jsonl"),
-        (["--input=gone"], "Received: gone, which is not there"),
+        (["--input=gone"], "Received: gone, which is missing"),
         (["--max_characters=2"], "at least one translation that can be kept"),
     ],
 )

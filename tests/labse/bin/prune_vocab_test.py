@@ -156,7 +156,7 @@ def test_a_model_of_another_kind(files, small_run):
 def test_a_pruned_run_is_exported_and_verified(files, small_run):
     flags = {"model": small_run, "text": f"{files}/pairs.tsv"}
     assert run(prune_vocab, **flags, out=files / "small") == 0
-    export_folder.write(str(files / "small"), str(files / "export"))
+    export_folder.export_run(str(files / "small"), str(files / "export"))
     assert verification.verify(str(files / "export")) == 0
 
 

@@ -43,7 +43,7 @@ def test_score_also_where_a_cache_has_the_vectors(
             *flags,
         )
         assert code == 0
-        expected = "3 of 14 texts were cut at 64 tokens"
+        expected = "3 of 14 texts were truncated at 64 tokens"
         assert expected in capsys.readouterr().err
 
 
@@ -62,7 +62,7 @@ def test_of_a_python_function_nothing_is_said(
         *(f"--input={pairs}", f"--out={tmp_path / 'out.tsv'}"),
     )
     assert code == 0
-    assert "cut" not in capsys.readouterr().err
+    assert "truncated" not in capsys.readouterr().err
 
 
 def test_mine_also_where_a_work_folder_has_the_vectors(

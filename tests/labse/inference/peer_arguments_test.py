@@ -75,12 +75,12 @@ def test_the_peer_has_no_other_arguments():
 @pytest.mark.parametrize(
     "name, value, message",
     [
-        ("normalize_embeddings", False, "=True, .*: False. .*pooled_output"),
+        ("normalize_embeddings", False, "=True only.*: False. .*pooled_output"),
         ("normalize_embeddings", 1, "Received: 1"),
         ("normalize_embeddings", np.False_, "Received: "),
         ("normalize_embeddings", np.int64(1), "Received: "),
-        ("convert_to_numpy", False, "=True, .*torch.from_numpy"),
-        ("convert_to_tensor", True, "=False, .*tf.constant"),
+        ("convert_to_numpy", False, "=True only.*torch.from_numpy"),
+        ("convert_to_tensor", True, "=False only.*tf.constant"),
         ("device", "cuda", "device='cuda', .* CPU.*CUDA_VISIBLE_DEVICES"),
         ("device", ["cpu", "cpu"], "device="),
         ("prompt", "query: ", "prompt \\+ s for s in sentences"),
@@ -111,9 +111,9 @@ def test_a_gpu_is_a_gpu(model, monkeypatch):
         peer_arguments.tf.config, "list_logical_devices", lambda kind: ["one"]
     )
     for device in (None, "cuda", "cuda:0", "gpu", "/GPU:0"):
-        peer_arguments.check({"device": device}, 32)
+        peer_arguments.check_arguments({"device": device}, 32)
     with pytest.raises(InputError, match="here it is the GPU"):
-        peer_arguments.check({"device": "cpu"}, 32)
+        peer_arguments.check_arguments({"device": "cpu"}, 32)
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "query", True])

@@ -112,7 +112,7 @@ def test_another_model_at_the_place_is_refused(small_run, tmp_path):
     (folder / "config.yaml").write_text(
         config.replace("pooling: cls\n", "pooling: mean\n")
     )
-    with pytest.raises(InputError, match=f"{folder} holds another model"):
+    with pytest.raises(InputError, match=f"{folder} is another model"):
         pickle.loads(pickled)
     shutil.rmtree(folder)
     with pytest.raises(

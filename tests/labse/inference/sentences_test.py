@@ -121,7 +121,7 @@ def test_tables_and_their_rows_are_refused(model):
     datasets = pytest.importorskip("datasets")
     table = pandas.DataFrame({"text": TWO, "label": ["a", "b"]})
     for given, message in [
-        (table, r"a table (DataFrame). Give its column"),
+        (table, r"a table (DataFrame). Pass its column"),
         (table[["text"]], "a table (DataFrame)"),
         (table[:0], "a table (DataFrame)"),
         (arrow.table({"text": TWO}), "a table (Table)"),
@@ -200,7 +200,7 @@ def test_a_tensor_of_a_graph_is_refused(model):
         return model.encode(texts)
 
     for texts in (tf.constant("a"), tf.constant(["a"])):
-        with pytest.raises(InputError, match="inside of a graph"):
+        with pytest.raises(InputError, match="inside a graph"):
             embed(texts)
 
 

@@ -117,14 +117,18 @@ def test_tokens_are_counted_before_the_cut(model):
 
 
 def test_it_is_told_once(model):
-    with pytest.warns(UserWarning, match="1 of 3 texts were cut at 64 tokens"):
+    with pytest.warns(
+        UserWarning, match="1 of 3 texts were truncated at 64 tokens"
+    ):
         model.encode(TEXTS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.encode(TEXTS)
         copy.copy(model).encode(TEXTS[:2])
     model.max_length = 3
-    with pytest.warns(UserWarning, match="2 of 3 texts were cut at 3 tokens"):
+    with pytest.warns(
+        UserWarning, match="2 of 3 texts were truncated at 3 tokens"
+    ):
         model.encode(TEXTS)
 
 
@@ -162,23 +166,25 @@ def test_other_choices_are_refused(model, choice):
 def test_a_saved_model_says_what_it_cuts(text_export):
     model = labse.load(text_export)
     texts = ["a", "12345678", "123456789", ""]
-    assert model.max_length == 8 and model.tells_truncation
+    assert model.max_length == 8 and model.reports_truncation
     np.testing.assert_array_equal(
         model.truncated(texts), [False, False, True, False]
     )
-    with pytest.warns(UserWarning, match="1 of 4 texts were cut at 8 tokens"):
+    with pytest.warns(
+        UserWarning, match="1 of 4 texts were truncated at 8 tokens"
+    ):
         model.encode(texts, batch_size=3)
     with pytest.raises(InputError, match="at most 8 tokens.* index 2"):
         model.encode(texts, on_truncation="error")
     model.encode(texts[:2], on_truncation="error")
-    with pytest.raises(InputError, match="counts no token that it cuts off"):
+    with pytest.raises(InputError, match="does not count the tokens"):
         model.num_tokens(texts)
 
 
 def test_a_saved_model_keeps_its_length(text_export):
     model = labse.load(text_export)
     for name in ("max_length", "max_seq_length"):
-        with pytest.raises(InputError, match="cuts them at 8, .* run folder"):
+        with pytest.raises(InputError, match="fixed .8.*run folder"):
             setattr(model, name, 4)
     model.max_length = 8  # As it is.
 
@@ -193,11 +199,11 @@ def test_of_a_model_that_does_not_say_nothing_is_claimed(tmp_path):
     )
     tf.saved_model.save(root, str(tmp_path))
     model = labse.load(tmp_path)
-    assert not model.tells_truncation
+    assert not model.reports_truncation
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.encode(["a " * 1000])
-    with pytest.raises(InputError, match="does not say which texts"):
+    with pytest.raises(InputError, match="does not report truncation"):
         model.truncated("a")
-    with pytest.raises(InputError, match="needs a model that says"):
+    with pytest.raises(InputError, match="needs a model that reports"):
         model.encode("a", on_truncation="error")

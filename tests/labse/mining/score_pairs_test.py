@@ -8,7 +8,7 @@ from labse.errors import InputError
 from labse.files import pair_writer
 from labse.files.reading import ReadOptions
 from labse.mining import score_pairs
-from labse.mining.score_pairs import Counts
+from labse.mining.score_pairs import ScoreCounts
 from labse.search import exact_search
 
 TABLE = (
@@ -56,7 +56,7 @@ def cells(path):
 def test_cosines_and_all_columns(encoder, table, tmp_path):
     out = tmp_path / "out.tsv"
     counts = score_pairs.score_pairs(encoder, [table], out)
-    assert counts == Counts(5, 5, 0)
+    assert counts == ScoreCounts(5, 5, 0)
     # dog is (1, 0), cat (0, 1), Hund (0.6, 0.8), Katze (-0.6, 0.8).
     assert out.read_text() == (
         "id\tsource\ttarget\tsource_language\tcosine\n"
@@ -80,7 +80,7 @@ def test_the_output_fits_the_input_line_by_line(encoder, tmp_path):
     )
     out = tmp_path / "out.tsv"
     counts = score_pairs.score_pairs(encoder, [path], out)
-    assert counts == Counts(2, 2, 0, num_malformed=0, num_blank=4)
+    assert counts == ScoreCounts(2, 2, 0, num_malformed=0, num_blank=4)
     # An old score keeps its place; a new one stands behind the columns.
     assert out.read_text() == (
         "target\tid\tcosine\tsource\n\nHund\t1\t0.6\tdog\n"
@@ -97,7 +97,7 @@ def test_with_a_lowest_score_blank_lines_go_as_well(encoder, tmp_path):
     path.write_text("source\ttarget\n\ndog\tHund\n\ncat\tKatze\n")
     out = tmp_path / "out.tsv"
     counts = score_pairs.score_pairs(encoder, [path], out, min_score=0.7)
-    assert counts == Counts(2, 1, 1, num_malformed=0, num_blank=2)
+    assert counts == ScoreCounts(2, 1, 1, num_malformed=0, num_blank=2)
     assert out.read_text() == "source\ttarget\tcosine\ncat\tKatze\t0.8\n"
 
 
@@ -107,7 +107,7 @@ def test_malformed_rows_are_left_out_and_counted(encoder, table, tmp_path):
     out = tmp_path / "out.tsv"
     options = ReadOptions(max_malformed_share=0.2)
     counts = score_pairs.score_pairs(encoder, [table], out, options=options)
-    assert counts == Counts(5, 5, 0, num_malformed=1, num_blank=0)
+    assert counts == ScoreCounts(5, 5, 0, num_malformed=1, num_blank=0)
     assert [row["id"] for row in cells(out)] == ["1", "2", "3", "4", "5"]
 
 
@@ -129,7 +129,7 @@ def test_a_lowest_score_drops_and_counts(encoder, table, tmp_path):
     out = tmp_path / "out.jsonl"
     counts = score_pairs.score_pairs(encoder, [table], out, min_score=0.6)
     # 0.6 as float32 is above 0.6.
-    assert counts == Counts(5, 4, 1)
+    assert counts == ScoreCounts(5, 4, 1)
     kept = [json.loads(line)["id"] for line in out.read_text().splitlines()]
     assert kept == ["1", "2", "4", "5"]
 
@@ -173,7 +173,7 @@ def test_a_lowest_margin(encoder, table, tmp_path):
         encoder, [table], out, "ratio", k=2, min_score=1.3
     )
     # The margins are 1.2, 1.6, -3, 1.43, 1.2.
-    assert counts == Counts(5, 2, 3)
+    assert counts == ScoreCounts(5, 2, 3)
     assert [row["id"] for row in cells(out)] == ["2", "4"]
 
 
@@ -280,7 +280,7 @@ def test_k_is_lowered_to_the_sentences_and_said(
 
 
 def test_no_neighbour(encoder, table, tmp_path):
-    with pytest.raises(InputError, match="is 1 or more. Received: k=0"):
+    with pytest.raises(InputError, match="is at least 1. Received: k=0"):
         score_pairs.score_pairs(
             encoder, [table], tmp_path / "out.tsv", "ratio", k=0
         )

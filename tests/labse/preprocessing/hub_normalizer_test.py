@@ -60,7 +60,7 @@ def pieces_of(texts):
     folded = tf_text.normalize_utf8(tf_text.case_fold_utf8(texts), "NFD")
     characters = set(b"".join([*texts, *folded.numpy()]).decode("utf-8"))
     # Some characters must be free to stand for others.
-    taken = set(map(chr, code_points(hub_normalizer._STAND_INS)))
+    taken = set(map(chr, code_points(hub_normalizer._PLACEHOLDERS)))
     characters = sorted(characters - taken - set(" \0"))
     return [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
 
@@ -139,7 +139,7 @@ def test_separators_that_pieces_hold_are_found(lower_case, in_pieces):
     if in_pieces:
         for letter in LETTERS[::2]:
             pieces += [letter, f"##{letter}", f"##{letter}b", f"a{letter}"]
-    taken = hub_normalizer.stand_ins(pieces, "\ue000").values()
+    taken = hub_normalizer.find_placeholders(pieces, "\ue000").values()
     assert len(taken) == (len(LETTERS[::2]) if in_pieces else 0)
     texts = [
         form.format(letter).encode()
@@ -231,9 +231,9 @@ def test_errors():
         WordPieceTokenizer(Vocabulary(SMALL), ids="tf_hub")
     with pytest.raises(InputError, match="tensorflow_hub. Received: 'TF'"):
         TokenizerConfig(ids="TF")
-    private = [chr(code) for code in code_points(hub_normalizer._STAND_INS)]
+    private = [chr(code) for code in code_points(hub_normalizer._PLACEHOLDERS)]
     pieces = [*SMALL, *private, "a\u3000"]
-    with pytest.raises(InputError, match="without any for '\\\\u3000'"):
+    with pytest.raises(InputError, match="has none left for '\\\\u3000'"):
         WordPieceTokenizer(Vocabulary(pieces), ids="tensorflow_hub")
     # No piece needs one.
     WordPieceTokenizer(Vocabulary(pieces[:-1]), ids="tensorflow_hub")

@@ -37,7 +37,7 @@ def test_new_pieces_with_their_lines(tmp_path, end):
         ("neu\n\nx\n", r"new\.txt:2: a piece has at least one character"),
         ("n" * 257, r"new\.txt:1: a piece has at most 256 bytes"),
         (b"gut\nsch\xf6n\n", r"new\.txt:2: text is UTF-8.*0xf6"),
-        ("a\nold\n[PAD]\n", r"pieces that the model lacks. Received 2 that"),
+        ("a\nold\n[PAD]\n", r"does not have yet. Received 2 pieces"),
     ],
 )
 def test_errors_of_the_file(tmp_path, content, message):

@@ -104,10 +104,10 @@ def test_a_word_that_goes_on_another():
 def test_batches_of_texts_and_bytes_make_no_difference(monkeypatch, tokenizer):
     texts = [("de", b"xcd, abcd"), ("en", b"ab ab"), ("de", b"x")] * 5
     whole, parts = PieceCounter(tokenizer), PieceCounter(tokenizer)
-    piece_counts.count([whole], texts, "")
+    piece_counts.count_pieces([whole], texts, "")
     monkeypatch.setattr(piece_counts, "_BATCH_TEXTS", 4)
     monkeypatch.setattr(piece_counts, "_BATCH_BYTES", 12)
-    piece_counts.count([parts], iter(texts), "")
+    piece_counts.count_pieces([parts], iter(texts), "")
     assert whole.languages == parts.languages
     assert whole.languages["de"].texts == 10
     np.testing.assert_array_equal(whole.counts, parts.counts)

@@ -99,6 +99,6 @@ def test_nothing_but_special_pieces(tmp_path, others):
     with pytest.raises(InputError) as error:
         Vocabulary.read(path)
     assert str(error.value).startswith(
-        f"{path}: a vocabulary holds pieces that words are read as. Received "
-        f"{len(pieces)} lines, all special: [PAD] "
+        f"{path}: a vocabulary has pieces of words. Received {len(pieces)} "
+        "lines, all special: [PAD] "
     )

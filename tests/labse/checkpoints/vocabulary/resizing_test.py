@@ -420,5 +420,5 @@ def test_a_report_on_growing(source, tmp_path):
 def test_a_piece_that_cannot_come_up_leaves_nothing_behind(source, tmp_path):
     path = write_pieces(tmp_path, "жук", "two words")
     message = refusal(grow_vocabulary, source, path, str(tmp_path / "large"))
-    assert "new.txt:2: every piece is one that the model's" in message
+    assert "new.txt:2: the model's tokenizer (cased" in message
     assert [entry.name for entry in tmp_path.iterdir()] == ["new.txt"]
