@@ -179,7 +179,7 @@ def _select(flags: FlagSet, job) -> None:
     candidates_file = job.candidates()
     source = job.corpus(SOURCE)
     target = job.corpus(list(job.sides)[-1])
-    candidates, choices = scored.read(candidates_file)
+    candidates, choices = scored.read_candidates(candidates_file)
     min_score, probability = _min_score(flags, job, candidates)
     ranks = None
     if job.settings.retrieval == "all":
@@ -229,7 +229,7 @@ def _check_degenerates(kept, choices, source, target) -> dict:
     """A look at the best pairs: are they translations?"""
     from labse.mining import degenerate
 
-    found = degenerate.check(
+    found = degenerate.find_degenerate(
         kept.pairs,
         source.text,
         target.text,

@@ -216,4 +216,4 @@ def check_threshold(flags: FlagSet, retrieval: str) -> None:
             "--precision needs --gold, known translations between these very "
             "files. Received no --gold."
         )
-    gold_pairs.read(flags.gold)
+    gold_pairs.read_gold_file(flags.gold)

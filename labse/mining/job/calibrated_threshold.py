@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from labse.mining.candidates import Candidates
+from labse.mining.candidates import CandidatePairs
 from labse.mining.job.job_files import SOURCE, TARGET, JobFiles
 from labse.mining.threshold import gold_pairs
 from labse.mining.threshold.precision import Calibration, fit
@@ -25,7 +25,7 @@ class Threshold:
 
 def from_gold(
     job: JobFiles,
-    candidates: Candidates,
+    candidates: CandidatePairs,
     precision: float,
     gold_path: str,
     is_complete: bool,
@@ -40,11 +40,13 @@ def from_gold(
       is_complete: whether it names every translation there is.
 
     Raises:
-      InputError: see `gold_pairs.read`, `find`, `precision.fit` and
+      InputError: see `read_gold_file`, `find_gold_pairs`, `precision.fit` and
         `Calibration.threshold`.
     """
-    gold = gold_pairs.find(
-        gold_pairs.read(gold_path), job.corpus(SOURCE), job.corpus(TARGET)
+    gold = gold_pairs.find_gold_pairs(
+        gold_pairs.read_gold_file(gold_path),
+        job.corpus(SOURCE),
+        job.corpus(TARGET),
     )
     judged, is_right = gold.labels(candidates.pairs, is_complete)
     calibration = fit(

@@ -404,10 +404,10 @@ class MiningJob(JobFiles):
         source = self.vectors(SOURCE)
         target = self.vectors(TARGET) if backward else source
         scoring, retrieval = self.settings.scoring, self.settings.retrieval
-        found, choices = candidates.find(
+        found, choices = candidates.find_candidates(
             forward, backward, source, target, scoring, retrieval
         )
-        candidates.write(path, found, choices)
+        candidates.write_candidates(path, found, choices)
 
 
 def _check_count(what: str, given: int, received: int) -> None:

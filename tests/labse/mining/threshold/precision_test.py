@@ -174,10 +174,10 @@ def test_a_precision_that_no_threshold_reaches():
         calibration.threshold(0.9)
     message = str(error.value)
     assert "No threshold gives a precision of 0.9" in message
-    assert "of score 1, are expected to have 0.6667" in message
-    assert "no more than 0.666," in message
+    assert "of score 1, is expected to be 0.6667" in message
+    assert "at most 0.666," in message
     assert calibration.threshold(0.666) == 1
-    with pytest.raises(InputError, match="expected to have 0"):
+    with pytest.raises(InputError, match="expected to be 0"):
         calibration.threshold(0.5, np.array([0.0, -1.0]))
 
 
@@ -187,7 +187,7 @@ def test_a_precision_that_no_threshold_reaches():
         ([], [], "at least one, and finite. Received: shape"),
         ([[0.5]], [[True]], "Received: shape"),
         ([0.5, np.nan], [True, False], "Received: 1 that are not"),
-        ([0.5, 0.1], [True], "as many. Received: "),
+        ([0.5, 0.1], [True], "one label for each score. Received: "),
         ([0.5, 0.1], [False, False], "none of 0 known ones among 2 labelled"),
         ([0.5, 0.1], [True, True], "all 2 labelled pairs are translations"),
     ],
@@ -198,7 +198,9 @@ def test_pairs_that_say_nothing(scores, labels, message):
 
 
 def test_numbers_that_cannot_be():
-    with pytest.raises(InputError, match="than there are, 0"):
+    with pytest.raises(
+        InputError, match="at least .* among the pairs, 1. Received: 0"
+    ):
         precision.fit([0, 1], [0, 1], num_known=0)
     with pytest.raises(InputError, match="none of 7 known ones"):
         precision.fit([0, 1], [0, 0], num_known=7)
