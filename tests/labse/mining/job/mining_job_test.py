@@ -25,7 +25,7 @@ from labse.mining.job.mining_job import STEPS, MiningJob
 from labse.mining.margin import Neighbours
 from labse.mining.select_pairs import select, select_all, write
 
-ROOT = pathlib.Path(__file__).parents[3]
+ROOT = pathlib.Path(__file__).parents[4]
 NUM_LINES = 600
 ENCODER = textwrap.dedent(
     '''
