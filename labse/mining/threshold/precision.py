@@ -109,11 +109,6 @@ class Calibration:
             )
         return float(levels[reached[-1]])
 
-    def expected_precision(self, scores: np.ndarray) -> float:
-        """The mean probability of pairs with these scores; NaN of no pairs."""
-        probabilities = self.probability(scores)
-        return float(probabilities.mean()) if probabilities.size else math.nan
-
     def to_json(self) -> str:
         """JSON; equal calibrations give equal text.
 
@@ -139,38 +134,6 @@ class Calibration:
             "curve": curve,
         }
         return json.dumps(values, indent=1, sort_keys=True) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, name: str = "calibration") -> "Calibration":
-        """The calibration that `to_json` wrote.
-
-        Args:
-          text: JSON.
-          name: of the file, for the message.
-
-        Raises:
-          InputError: it is not of that schema.
-        """
-        try:
-            values = json.loads(text)
-            if values.pop("format") != FORMAT:
-                raise ValueError("another format")
-            columns = values.pop("curve")
-            names = [field.name for field in dataclasses.fields(CurvePoint)]
-            rows = zip(*(columns[each] for each in names), strict=True)
-            curve = tuple(CurvePoint(*map(float, row)) for row in rows)
-            scores, probabilities = (
-                np.array(values.pop(each), np.float64)
-                for each in ("scores", "probabilities")
-            )
-            result = cls(scores, probabilities, curve=curve, **values)
-            _check_function(scores, probabilities)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{name} must be a calibration as `labse mine` writes it, "
-                f"{FORMAT}. It is not: {error}. Fit it again."
-            ) from error
-        return result
 
     def _levels(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distinct scores, highest first, and the precision from each on."""
@@ -294,19 +257,6 @@ def _check_classes(num_translations: int, num_pairs: int, num_known: int):
             "num_known must be at least the number of known translations "
             f"among the pairs, {num_translations:,}. Received: {num_known:,}."
         )
-
-
-def _check_function(scores: np.ndarray, probabilities: np.ndarray) -> None:
-    if scores.ndim != 1 or not scores.size:
-        raise ValueError("it has no scores")
-    if scores.shape != probabilities.shape:
-        raise ValueError("scores and probabilities differ in number")
-    if not (np.diff(scores) > 0).all() or not np.isfinite(scores).all():
-        raise ValueError("scores do not increase")
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError("probabilities are not between 0 and 1")
-    if not (np.diff(probabilities) >= 0).all():
-        raise ValueError("probabilities decrease")
 
 
 def _curve(
