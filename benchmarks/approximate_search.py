@@ -21,7 +21,7 @@ from machine import machine
 from search import make_vectors
 
 from labse.files.vector_shards import VectorShards
-from labse.search import approximate_search
+from labse.search import approximate_index, approximate_search
 from labse.search.exact_search import exact_search
 
 K = 4
@@ -52,7 +52,7 @@ def measure(folder: pathlib.Path, size: int, dimension: int) -> None:
     nearest = exact_search(queries, vectors, K)
     seconds = time.perf_counter() - start
     print(f"exact: {len(queries) / seconds:.0f} queries/s", flush=True)
-    for kind in approximate_search.KINDS:
+    for kind in approximate_index.KINDS:
         measure_kind(folder, kind, vectors, queries, nearest)
 
 
@@ -61,11 +61,11 @@ def measure_kind(folder, kind, vectors, queries, nearest) -> None:
     out = folder / kind
     out.mkdir()
     start = time.perf_counter()
-    trained = approximate_search.train(vectors, kind, out)
+    trained = approximate_index.train(vectors, kind, out)
     trained_at = time.perf_counter()
-    approximate_search.populate(trained, vectors, 0, out / "0.index")
+    approximate_index.populate(trained, vectors, 0, out / "0.index")
     populated_at = time.perf_counter()
-    approximate_search.merge([out / "0.index"], out / "index")
+    approximate_index.merge([out / "0.index"], out / "index")
     size = sum(path.stat().st_size for path in (out / "index").iterdir())
     print(
         f"{kind}: {size / len(vectors):.0f} bytes a vector; trained in "

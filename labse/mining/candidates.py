@@ -1,4 +1,4 @@
-"""Scored pairs of sentences: from neighbours, to and from a file."""
+"""Candidate pairs and their scores: from neighbours, to and from a file."""
 
 import dataclasses
 import os
@@ -16,20 +16,20 @@ from labse.mining.margin import (
 )
 from labse.search.unit_vectors import UnitVectors
 
-# Pairs whose vectors are fetched together.
+# Pairs whose vectors are read at once.
 _PAIRS = 2**14
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidates:
-    """Scored pairs, the best first unless it is said otherwise.
+class CandidatePairs:
+    """Scored pairs of sentences, the best first unless stated otherwise.
 
     Attributes:
       sources: int64 [p], numbers of source sentences.
       targets: int64 [p], numbers of target sentences.
-      scores: float64 [p], by the scoring that was asked for.
+      scores: float64 [p].
       cosines: float32 [p].
-      margins: float64 [p]; the ratio, where the scoring is the cosine.
+      margins: float64 [p]: the scores, or the ratio where these are cosines.
     """
 
     sources: np.ndarray
@@ -46,66 +46,64 @@ class Candidates:
         """Sources, targets and scores."""
         return Pairs(self.sources, self.targets, self.scores)
 
-    def taken(self, which: np.ndarray) -> "Candidates":
-        """Some of them: bool [p] or int [q]."""
-        return Candidates(
+    def taken(self, which: np.ndarray) -> "CandidatePairs":
+        """The pairs of a bool [p] or int [q]."""
+        return CandidatePairs(
             *(
                 getattr(self, field.name)[which]
                 for field in dataclasses.fields(self)
             )
         )
 
-    def sorted(self) -> "Candidates":
-        """The best first, as `margin.Pairs`."""
+    def sorted(self) -> "CandidatePairs":
+        """The best first, in the order of `margin.Pairs`."""
         order = np.lexsort((self.targets, self.sources, -self.scores))
         return self.taken(order)
 
 
-def read(
+def read_candidates(
     path: str | os.PathLike,
-) -> tuple[Candidates, dict[str, np.ndarray]]:
-    """The candidates that `write` wrote.
-
-    Returns:
-      the candidates, and `chosen_targets` and `chosen_sources`, what each
-      sentence would have chosen alone; for paraphrases, nothing.
-    """
+) -> tuple[CandidatePairs, dict[str, np.ndarray]]:
+    """What `write_candidates` wrote and `find_candidates` returns."""
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
-    names = [field.name for field in dataclasses.fields(Candidates)]
-    return Candidates(**{name: arrays.pop(name) for name in names}), arrays
+    names = [field.name for field in dataclasses.fields(CandidatePairs)]
+    return CandidatePairs(**{name: arrays.pop(name) for name in names}), arrays
 
 
-def write(
-    path: pathlib.Path, candidates: Candidates, choices: dict[str, np.ndarray]
+def write_candidates(
+    path: pathlib.Path,
+    candidates: CandidatePairs,
+    choices: dict[str, np.ndarray],
 ) -> None:
-    """Writes what `find` gave."""
+    """Writes what `find_candidates` returns."""
     with open(path, "wb") as file:
         np.savez(file, **vars(candidates), **choices)
 
 
-def find(
+def find_candidates(
     forward: Neighbours,
     backward: Neighbours | None,
     source: VectorShards,
     target: VectorShards,
     scoring: str,
     retrieval: str,
-) -> tuple[Candidates, dict[str, np.ndarray]]:
-    """Scores neighbours and keeps what the retrieval keeps.
+) -> tuple[CandidatePairs, dict[str, np.ndarray]]:
+    """Scores all neighbours and keeps those of the retrieval.
 
     Args:
       forward: of the sources.
-      backward: of the targets; None for paraphrases, where all neighbours are
-        candidates.
+      backward: of the targets; None for paraphrases, where all neighbours
+        are kept.
       source: the sources' vectors.
       target: the targets' vectors.
       scoring: one of `margin.SCORINGS`.
       retrieval: one of `margin.RETRIEVALS`.
 
     Returns:
-      the candidates, and `chosen_targets` and `chosen_sources`: what each
-      sentence would have chosen alone; for paraphrases, nothing.
+      the candidates, and a dict of `chosen_targets`, int64 [n], the best
+      target of each source, and `chosen_sources`, int64 [m], the reverse;
+      empty for paraphrases.
     """
     choices = {}
     if backward is None:
@@ -128,14 +126,14 @@ def find(
         backward.cosines.mean(axis=1, dtype=np.float64)[pairs.targets],
         "ratio" if scoring == "absolute" else scoring,
     )
-    found = Candidates(
+    found = CandidatePairs(
         pairs.sources, pairs.targets, pairs.scores, cosines, margins
     )
     return found, choices
 
 
 def paraphrase_pairs(forward: Neighbours, scoring: str) -> Pairs:
-    """All neighbours of one side as pairs, each once, the lower line first."""
+    """All neighbours within one side, each pair once, the lower line first."""
     means = forward.cosines.mean(axis=1, dtype=np.float64)
     own = np.repeat(np.arange(len(means)), forward.indices.shape[1])
     other = forward.indices.ravel()
@@ -154,7 +152,7 @@ def pair_cosines(
     sources: np.ndarray,
     targets: np.ndarray,
 ) -> np.ndarray:
-    """The cosine of each pair, float32 [pairs], the bits of every search."""
+    """float32 [pairs]: the cosine of each pair, with the bits of a search."""
     cosines = np.empty(len(sources), np.float32)
     for start in range(0, len(sources), _PAIRS):
         some = slice(start, start + _PAIRS)

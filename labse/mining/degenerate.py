@@ -1,16 +1,15 @@
-"""Are the pairs of the highest scores translations, or degenerate?
+"""Degenerate pairs among those of the highest scores.
 
-What a failed model or a dirty corpus puts on top, looked for among the best
-mined pairs:
+A failed model or a dirty corpus gives high scores to:
 
-    hub          its target is the choice of many sources, or its source that
-                 of many targets, before any one-to-one selection
-    near_copy    both sides are nearly the same characters: not translated
-    boilerplate  the text of a side, digits masked, is that of many pairs
-    length       far longer or shorter than the source lets expect
+    hub          a target that is the best of many sources, or a source that is
+                 the best of many targets, before any one-to-one selection
+    near_copy    two sides of nearly the same characters: not translated
+    boilerplate  a text that many pairs share on one side, digits masked
+    length       a target far longer or shorter than its source suggests
 
-A pair may be of several kinds; `share` counts it once. Only the best pairs'
-texts are read.
+A pair may be of several kinds; `share` counts it once. Only the texts of the
+best pairs are read.
 """
 
 import dataclasses
@@ -24,21 +23,21 @@ import numpy as np
 from labse.mining.margin import Pairs
 
 KINDS = ("hub", "near_copy", "boilerplate", "length")
-# How many of the best pairs are looked at.
+# Number of best pairs that are checked.
 TOP = 10_000
-# One in so many at most may be degenerate without a warning.
+# A larger share of degenerate pairs triggers a warning.
 LIMIT = 0.1
-# A sentence in this many of the other side's choices is a hub. Four hold a
-# good sentence and its paraphrases.
+# A sentence that is the best of this many others is a hub. Up to four can be a
+# sentence and its paraphrases.
 HUB_FROM = 5
-# 2 * equal / all characters, of texts of the same digits and case.
+# 2 * equal / all characters, digits and case aside.
 NEAR_COPY = 0.9
 BOILERPLATE_FROM = 5
-# Three times longer or shorter than the middle pair has it.
+# Times longer or shorter than in the median pair.
 LENGTH_FACTOR = 3.0
-# Bytes added to both sides: a word more in a sentence of two is nothing odd.
+# Bytes added to both sides: one more word in a sentence of two is common.
 _LENGTH_SLACK = 20
-# What is compared of long texts; the comparison takes quadratic time.
+# Characters compared of long texts; the comparison takes quadratic time.
 _COMPARED = 400
 _EXAMPLES = 5
 _SHOWN = 160
@@ -51,9 +50,9 @@ class Example:
     """A degenerate pair.
 
     Attributes:
-      source, target: the texts, cut to 160 characters.
+      source, target: the texts, truncated to 160 characters.
       score: of the pair.
-      detail: why.
+      detail: why it is degenerate.
     """
 
     source: str
@@ -63,14 +62,14 @@ class Example:
 
 
 @dataclasses.dataclass(frozen=True)
-class Degenerates:
-    """What was found among the best pairs.
+class DegeneratePairs:
+    """The degenerate pairs among the best.
 
     Attributes:
-      num_checked: how many pairs were looked at.
-      num_degenerate: how many are of one kind or more.
-      counts: of each kind.
-      examples: of each kind, the best five.
+      num_checked: number of pairs checked.
+      num_degenerate: number of pairs of at least one kind.
+      counts: by kind.
+      examples: by kind, the best five.
     """
 
     num_checked: int
@@ -80,11 +79,11 @@ class Degenerates:
 
     @property
     def share(self) -> float:
-        """Degenerate ones among those looked at; 0 if there are none."""
+        """The degenerate share of the pairs checked; 0 of no pairs."""
         return self.num_degenerate / max(self.num_checked, 1)
 
     def warning(self, limit: float = LIMIT) -> str:
-        """Lines that say what is wrong, or "" up to a share of `limit`."""
+        """Lines for the user, or "" up to a share of `limit`."""
         if self.share <= limit:
             return ""
         lines = [
@@ -107,31 +106,29 @@ class Degenerates:
 
 
 _ADVICE = (
-    "Look at them before using the pairs: clean the text (templates, text "
-    "that is not translated), mine with a margin scoring, or with a better "
-    "model."
+    "Check them before using the pairs: clean the text (templates, "
+    "untranslated text), mine with a margin scoring, or use a better model."
 )
 
 
-def check(
+def find_degenerate(
     pairs: Pairs,
     source_text: Callable[[int], str],
     target_text: Callable[[int], str],
     forward: np.ndarray | None = None,
     backward: np.ndarray | None = None,
     top: int = TOP,
-) -> Degenerates:
-    """Looks at the best pairs.
+) -> DegeneratePairs:
+    """Checks the best pairs.
 
     Args:
       pairs: mined, the best first.
-      source_text: the text of a source's number.
-      target_text: the text of a target's number.
-      forward: int [n], the target that each source chose: the targets of the
-        pairs of the `forward` retrieval, in any order. Without it no target is
-        a hub.
-      backward: int [m], the source that each target chose.
-      top: how many pairs to look at.
+      source_text: number of a source -> text.
+      target_text: number of a target -> text.
+      forward: int [n], the best target of each source, in any order; without
+        it, hubs among the targets are not found.
+      backward: int [m], the best source of each target; likewise.
+      top: number of pairs to check.
     """
     sources, targets = pairs.sources[:top], pairs.targets[:top]
     source_texts = [source_text(int(number)) for number in sources]
@@ -157,7 +154,7 @@ def check(
         for kind, details in found.items()
     }
     degenerate = set().union(*found.values())
-    return Degenerates(
+    return DegeneratePairs(
         len(sources),
         len(degenerate),
         {kind: len(details) for kind, details in found.items()},
@@ -165,7 +162,7 @@ def check(
     )
 
 
-# Each of these gives the ranks of pairs, rising, and why.
+# Each of these returns the ranks of pairs, ascending, and why.
 
 
 def _hubs(
@@ -176,8 +173,8 @@ def _hubs(
 ) -> dict[int, str]:
     details = {}
     for numbers, chosen, words in (
-        (sources, backward, "the source is the choice of {} targets"),
-        (targets, forward, "the target is the choice of {} sources"),
+        (sources, backward, "the source is the best of {} targets"),
+        (targets, forward, "the target is the best of {} sources"),
     ):
         if chosen is None or not len(numbers):
             continue
@@ -209,13 +206,13 @@ def _boilerplate(sources: list[str], targets: list[str]) -> dict[int, str]:
         for rank, text in enumerate(texts):
             if times[text] >= BOILERPLATE_FROM:
                 details[rank] = (
-                    f"{times[text]:,} {side} are {text[:40]!r} but for numbers"
+                    f"{times[text]:,} {side} are {text[:40]!r}, digits masked"
                 )
     return dict(sorted(details.items()))
 
 
 def _odd_lengths(sources: list[str], targets: list[str]) -> dict[int, str]:
-    """Against the middle pair's: languages differ in bytes a sentence."""
+    """Relative to the median pair: languages differ in bytes a sentence."""
     if not sources:
         return {}
     ratios = np.log(
@@ -238,5 +235,5 @@ def _num_bytes(text: str) -> int:
 
 
 def _plain(text: str) -> str:
-    """Without differences of case, white space and numbers."""
+    """Case folded, white space collapsed, numbers masked."""
     return _SPACES.sub(" ", _DIGITS.sub("0", text.casefold())).strip()

@@ -1,29 +1,29 @@
-"""Which sentences are translations, from both sides' nearest neighbours.
+"""Margin scores and retrieval: pairs from both sides' nearest neighbours.
 
 Some sentences have a high cosine with everything. Margin scores (Artetxe and
-Schwenk 2019, https://arxiv.org/abs/1811.01136) weigh the cosine of two
-sentences against how near their neighbourhoods are on average:
+Schwenk 2019, https://arxiv.org/abs/1811.01136) compare the cosine of two
+sentences with the average cosine of their neighbourhoods:
 
     b(x, y) = (mean of cos(x, z) over x's k nearest targets z
                + mean of cos(y, z) over y's k nearest sources z) / 2
 
-    absolute   cos(x, y)            the paper of LaBSE mines by this one
+    absolute   cos(x, y)            what the LaBSE paper mines with
     distance   cos(x, y) - b(x, y)
     ratio      cos(x, y) / b(x, y)
 
-The candidates are all neighbours of either side. What is kept of them is the
-retrieval:
+The candidates are all neighbours of either side. The retrieval says which of
+them are kept:
 
     forward        each source's target of highest score
     backward       each target's source of highest score
     intersection   the pairs in both of these
     union          the pairs in either
-    max            of the union, the best pair whose sentences are both free
-                   yet, again and again: one-to-one
+    max            of the union, greedily the best pair whose sentences are
+                   both unused: one-to-one
     all            every source with each of its k nearest targets
 
 Nothing here depends on the order in which neighbours were found: equal scores
-are told apart by the source's line, then by the target's, the lowest first.
+are ordered by the source's line, then by the target's, the lowest first.
 NumPy only; time and memory grow with sentences times k.
 """
 
@@ -36,22 +36,22 @@ from labse.errors import InputError
 SCORINGS = ("absolute", "distance", "ratio")
 RETRIEVALS = ("forward", "backward", "intersection", "union", "max", "all")
 
-# A neighbourhood at right angles or beyond says nothing to divide by. With
-# this in its place the ratio stays finite and keeps the order of the cosines.
+# A neighbourhood with a mean cosine of 0 or less gives no ratio. Replaced by
+# this, the ratio stays finite and keeps the order of the cosines.
 _LEAST_NEIGHBOURHOOD = 1e-6
 
-# One-to-one selection gives up its rounds for a plain loop when a round decides
-# less than one pair in so many: each link of a chain waits for the one before.
+# One-to-one selection leaves its rounds for a plain loop when a round decides
+# less than one pair in 64: each link of a chain waits for the one before.
 _CHAIN = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """The nearest candidates of every sentence of one side.
+    """The nearest neighbours of every sentence of one side.
 
     Attributes:
       indices: int [n, k], lines of the other side, each once in a row.
-      cosines: float [n, k], theirs with the sentence, in any order.
+      cosines: float [n, k], with the sentence, in any order.
     """
 
     indices: np.ndarray
@@ -94,9 +94,8 @@ def score(
       scoring: one of SCORINGS.
 
     Returns:
-      float64, of the shape of the cosines. A ratio whose neighbourhood is
-      below 1e-6 is taken over 1e-6: a cosine of no or negative sign has no
-      ratio.
+      float64, of the shape of the cosines. The denominator of a ratio is at
+      least 1e-6.
     """
     _check_choice("scoring", scoring, SCORINGS)
     cosines = np.asarray(cosines, np.float64)
@@ -116,8 +115,7 @@ def score_candidates(
 
     Args:
       forward: of the n sources among the m targets, k of each.
-      backward: of the m targets among the n sources; its k may be another,
-        where one side has too few sentences.
+      backward: of the m targets among the n sources; its k may differ.
       scoring: one of SCORINGS.
 
     Returns:
@@ -126,10 +124,10 @@ def score_candidates(
     Raises:
       InputError: the two do not fit each other, or a cosine is not finite.
     """
-    _check(forward, "forward", len(backward.indices))
-    _check(backward, "backward", len(forward.indices))
-    # Sums of a few float32 are exact in float64: whichever the order, the
-    # means are the same to the last bit.
+    _check_neighbours(forward, "forward", len(backward.indices))
+    _check_neighbours(backward, "backward", len(forward.indices))
+    # Sums of a few float32 are exact in float64: in any order, the means have
+    # the same bits.
     source_means = forward.cosines.mean(axis=1, dtype=np.float64)
     target_means = backward.cosines.mean(axis=1, dtype=np.float64)
     return (
@@ -154,7 +152,7 @@ def retrieve(
     scoring: str = "ratio",
     retrieval: str = "max",
 ) -> Pairs:
-    """The pairs that a retrieval keeps of the candidates, the best first.
+    """The candidates that a retrieval keeps, the best first.
 
     Args:
       forward: of the n sources among the m targets.
@@ -167,7 +165,7 @@ def retrieve(
       differently, `intersection`, `union` and `max` take the higher score.
 
     Raises:
-      InputError: as `score_candidates`, or a choice that there is not.
+      InputError: as `score_candidates`, or there is no such retrieval.
     """
     _check_choice("retrieval", retrieval, RETRIEVALS)
     forward_scores, backward_scores = score_candidates(
@@ -205,7 +203,7 @@ def retrieve(
 def best_first(
     sources: np.ndarray, targets: np.ndarray, scores: np.ndarray
 ) -> Pairs:
-    """Puts pairs in order: int [p], int [p], float [p], each pair once."""
+    """Sorts pairs, each given once: int [p], int [p], float [p]."""
     order = np.lexsort((targets, sources, -scores))
     return Pairs(sources[order], targets[order], scores[order])
 
@@ -214,7 +212,7 @@ def one_to_one(pairs: Pairs) -> Pairs:
     """Each source and each target at most once, greedily.
 
     The best pair is taken, all others of its source or its target are dropped,
-    then the best of the rest is taken, and so on.
+    then the best remaining pair is taken, and so on.
 
     Args:
       pairs: the best first, each once.
@@ -230,8 +228,8 @@ def one_to_one(pairs: Pairs) -> Pairs:
     best_of_target = np.empty(len(is_free_target), np.int64)
     rest = np.arange(len(pairs))  # the ranks of the pairs not decided yet
     while len(rest):
-        # No better pair can take a sentence away from a pair that is the best
-        # of both of its sentences: all of these at once, not one by one.
+        # A pair that is the best of both of its sentences is taken in any case:
+        # all such pairs at once, not one by one.
         best_of_source[sources[rest]] = len(pairs)
         best_of_target[targets[rest]] = len(pairs)
         np.minimum.at(best_of_source, sources[rest], rest)
@@ -252,7 +250,7 @@ def one_to_one(pairs: Pairs) -> Pairs:
 
 
 def _one_by_one(sources: np.ndarray, targets: np.ndarray) -> list[int]:
-    """What `one_to_one` takes, as numbers of the pairs; any chain is linear."""
+    """The indices of the pairs that `one_to_one` takes, in linear time."""
     taken = []
     seen_sources: set[int] = set()
     seen_targets: set[int] = set()
@@ -268,7 +266,7 @@ def _one_by_one(sources: np.ndarray, targets: np.ndarray) -> list[int]:
 def _best_of_each(
     indices: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's index of highest score, the lowest such, and that score.
+    """Each row's index of highest score, the lowest of ties, and that score.
 
     Args:
       indices: int [n, k].
@@ -290,13 +288,15 @@ def _check_choice(name: str, choice: str, choices: tuple[str, ...]) -> None:
         )
 
 
-def _check(neighbours: Neighbours, name: str, num_others: int) -> None:
-    """Neighbours must be [n, k] and of lines that the other side has."""
+def _check_neighbours(
+    neighbours: Neighbours, name: str, num_others: int
+) -> None:
+    """Raises `InputError` unless they are [n, k] and in the other side."""
     indices, cosines = neighbours.indices, neighbours.cosines
     if indices.ndim != 2 or indices.shape != cosines.shape or not indices.size:
         raise InputError(
-            "Neighbours must have indices and cosines of one shape [n, k], at "
-            f"least one each. Received for the {name} neighbours: indices "
+            "Neighbours must have indices and cosines of the same shape "
+            f"[n, k], not empty. Received for the {name} neighbours: indices "
             f"{list(indices.shape)} and cosines {list(cosines.shape)}."
         )
     if indices.min() < 0 or indices.max() >= num_others:
@@ -310,5 +310,5 @@ def _check(neighbours: Neighbours, name: str, num_others: int) -> None:
         raise InputError(
             f"Cosines must be finite. Received: row {bad[0]} of the {name} "
             f"neighbours has {cosines[bad[0]].tolist()} ({bad.size} of "
-            f"{len(cosines)} rows are so)."
+            f"{len(cosines)} rows are bad)."
         )

@@ -1,11 +1,10 @@
-"""Of scored candidates, the pairs that are written.
+"""Selects the candidate pairs that are written.
 
-Of the retrieval "all": every candidate from the lowest score on, if there is
-one, by source and rank. Of the others: the best first. Dropped from these, in
-this order, and counted: pairs below the lowest score, pairs of two
-equal texts (a name, a number, what was never translated), and pairs whose two
-texts are those of a better pair but for case, digits, punctuation and white
-space.
+With the retrieval "all": every candidate of at least `min_score`, if given, by
+source and rank. With any other: the best first, without (counted in this order)
+pairs below `min_score`, pairs of two equal texts (a name, a number, text that
+was never translated), and pairs whose two texts differ from those of a better
+pair only in case, digits, punctuation and white space.
 """
 
 import dataclasses
@@ -17,7 +16,7 @@ import numpy as np
 
 from labse.errors import InputError
 from labse.files.pair_writer import COLUMNS, write_pairs
-from labse.mining.candidates import Candidates
+from labse.mining.candidates import CandidatePairs
 from labse.mining.job.corpus import MinedCorpus
 from labse.mining.translations import fold
 
@@ -29,8 +28,8 @@ DEFAULT_MIN_SCORES = {"absolute": 0.6, "ratio": 1.06}
 
 
 @dataclasses.dataclass(frozen=True)
-class Counts:
-    """Where the candidates went; they add up."""
+class SelectionCounts:
+    """What became of the candidates; the first is the sum of the others."""
 
     candidates: int
     below_min_score: int
@@ -40,13 +39,13 @@ class Counts:
 
 
 def select(
-    candidates: Candidates,
+    candidates: CandidatePairs,
     source: MinedCorpus,
     target: MinedCorpus,
     min_score: float,
     keep_identical: bool = False,
-) -> tuple[Candidates, Counts]:
-    """The candidates that are worth writing; see the module's docstring.
+) -> tuple[CandidatePairs, SelectionCounts]:
+    """The candidates to write; see the module's docstring.
 
     Args:
       candidates: the best first.
@@ -68,7 +67,7 @@ def select(
     rest = np.flatnonzero(distinct)
     _, first = np.unique(hashes[rest], axis=0, return_index=True)
     kept = good.taken(np.sort(rest[first]))
-    counts = Counts(
+    counts = SelectionCounts(
         candidates=len(candidates),
         below_min_score=len(candidates) - len(good),
         identical=num_identical,
@@ -79,8 +78,8 @@ def select(
 
 
 def select_all(
-    candidates: Candidates, min_score: float | None
-) -> tuple[Candidates, np.ndarray, Counts]:
+    candidates: CandidatePairs, min_score: float | None
+) -> tuple[CandidatePairs, np.ndarray, SelectionCounts]:
     """All candidates from the lowest score on, by source and rank.
 
     Args:
@@ -98,7 +97,7 @@ def select_all(
         order = order[candidates.scores[order] >= min_score]
     kept = candidates.taken(order)
     first = np.searchsorted(kept.sources, kept.sources)
-    counts = Counts(
+    counts = SelectionCounts(
         candidates=len(candidates),
         below_min_score=len(candidates) - len(kept),
         identical=0,
@@ -110,7 +109,7 @@ def select_all(
 
 def write(
     path: str | os.PathLike,
-    kept: Candidates,
+    kept: CandidatePairs,
     source: MinedCorpus,
     target: MinedCorpus,
     probability: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -145,7 +144,7 @@ def write(
 
 
 def rows(
-    kept: Candidates,
+    kept: CandidatePairs,
     source: MinedCorpus,
     target: MinedCorpus,
     probability: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -178,14 +177,14 @@ def rows(
 
 
 def _texts(
-    pairs: Candidates, source: MinedCorpus, target: MinedCorpus
+    pairs: CandidatePairs, source: MinedCorpus, target: MinedCorpus
 ) -> Iterator[tuple[str, str]]:
     for one, other in zip(pairs.sources, pairs.targets, strict=True):
         yield source.text(int(one)), target.text(int(other))
 
 
 def _key(one: str, other: str) -> tuple[int, int]:
-    """128 bits of what two texts are but for case, digits and punctuation."""
+    """128 bits of two texts without case, digits and punctuation."""
     content = f"{fold(one)}\n{fold(other)}".encode()
     digest = hashlib.blake2b(content, digest_size=16).digest()
     return int.from_bytes(digest[:8]), int.from_bytes(digest[8:])

@@ -1,7 +1,7 @@
-"""Which sentences translate each other, as far as a file of pairs tells.
+"""Which sentences translate each other, according to a file of pairs.
 
-Texts count as one where they differ in nothing but case, white space,
-punctuation, symbols, the digits of numbers, or the way Unicode writes a letter.
+Texts count as equal if they differ only in case, white space, punctuation,
+symbols, the digits of numbers, or the Unicode form of a letter.
 """
 
 import re
@@ -14,7 +14,7 @@ _ZEROS = re.compile("0+")
 
 
 class _Folding(dict):
-    """For `str.translate`; looks a character up when it is first met."""
+    """For `str.translate`; looks a character up on first use."""
 
     def __missing__(self, code: int) -> str | None:
         category = unicodedata.category(chr(code))
@@ -31,10 +31,9 @@ _FOLDING = _Folding()
 
 
 def fold(text: str) -> str:
-    """The text without what does not tell two texts apart.
+    """A form that is the same for texts that count as equal.
 
-    A text of which nothing would be left, such as "?!", stays as it is but for
-    white space around it.
+    A text of which nothing would be left, such as "?!", is only stripped.
     """
     whole = unicodedata.normalize("NFKC", text)
     folded = whole.casefold().translate(_FOLDING)
@@ -42,7 +41,7 @@ def fold(text: str) -> str:
 
 
 def number_texts(texts: Sequence[str]) -> np.ndarray:
-    """int64 [n]: equal numbers for texts that count as one, from 0."""
+    """int64 [n]: equal numbers, from 0, for texts that count as equal."""
     numbers: dict[str, int] = {}
     return np.fromiter(
         (numbers.setdefault(fold(text), len(numbers)) for text in texts),
@@ -52,35 +51,25 @@ def number_texts(texts: Sequence[str]) -> np.ndarray:
 
 
 class Translations:
-    """Answers whether a target translates a source, directly or by one hop.
+    """Whether a target translates a source, directly or by one hop.
 
-    By one hop: source and target stand in pairs (source, t) and (s, target),
-    and s and t stand in a pair as well. "Thanks" - "danke" and "Thank you" -
-    "danke" make every translation of "Thank you" one of "Thanks".
+    By one hop: there are pairs (source, t), (s, t) and (s, target). "Thanks" -
+    "danke" and "Thank you" - "danke" make every translation of "Thank you" one
+    of "Thanks".
     """
 
     def __init__(self, sources: np.ndarray, targets: np.ndarray):
-        """Takes the pairs.
-
-        Args:
-          sources: int [n], numbers of texts.
-          targets: int [n], likewise; the two sides' numbers are apart.
-        """
+        """Indexes pairs: numbers of sources and of targets, int [n] each."""
         pairs = np.unique(np.stack([sources, targets], axis=1), axis=0)
         self._targets_of = _Lists(pairs[:, 0], pairs[:, 1])
         self._sources_of = _Lists(pairs[:, 1], pairs[:, 0])
 
     def of(self, source: int) -> set[int]:
-        """The targets that stand in a pair with the source."""
+        """The targets paired with a source."""
         return set(self._targets_of[source])
 
     def translates(self, direct: set[int], target: int) -> bool:
-        """Whether the target translates the source.
-
-        Args:
-          direct: what `of` gives for the source.
-          target: of which it is asked.
-        """
+        """Whether a target translates the source whose `of` is `direct`."""
         return any(
             not direct.isdisjoint(self._targets_of[source])
             for source in self._sources_of[target]

@@ -31,18 +31,10 @@ import numpy as np
 
 from labse.errors import InputError
 from labse.files.vector_shards import VectorShards
-from labse.search.approximate_index import (
-    KINDS,
-    merge,
-    open_index,
-    populate,
-    train,
-)
+from labse.search.approximate_index import open_index
 from labse.search.exact_search import exact_search
 from labse.search.faiss_index import FaissIndex
 from labse.search.unit_vectors import UnitVectors
-
-__all__ = ("KINDS", "measure_recall", "merge", "populate", "search", "train")
 
 DEFAULT_PROBES = 64
 DEFAULT_CANDIDATES = {"sq8": 16, "pq": 128}

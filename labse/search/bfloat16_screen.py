@@ -3,7 +3,7 @@
 The recipe, for the top k of each query among the candidates:
 
 1. Round the unit vectors to bfloat16 and multiply them, a block of candidates
-   by a block of queries: [1024, dim] x [dim, 4096]. Where the processor has
+   by a block of queries: [4096, dim] x [dim, 1024]. Where the processor has
    bfloat16 instructions this takes half the time of float32. Elsewhere float32
    takes the place of bfloat16, and the rest is the same (`choose_dtype`).
 2. A score s differs from the true cosine c by at most e (below), so that

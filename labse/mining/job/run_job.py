@@ -55,7 +55,7 @@ class MiningSummary:
     out: str | None
     num_pairs: int
     min_score: float | None
-    counts: select_pairs.Counts
+    counts: select_pairs.SelectionCounts
     sides: dict[str, dict[str, int | None]]
     degenerate: dict[str, object]
     index: str
@@ -65,7 +65,7 @@ class MiningSummary:
 class KeptPairs:
     """The pairs that a job keeps, in the order in which they are written."""
 
-    candidates: scored.Candidates
+    candidates: scored.CandidatePairs
     ranks: np.ndarray | None
     threshold: Threshold
     summary: MiningSummary
@@ -154,7 +154,7 @@ def keep_pairs(
 ) -> KeptPairs:
     """Selects among the candidates of a job whose steps have run."""
     source, target = _corpora(job)
-    candidates, choices = scored.read(job.candidates())
+    candidates, choices = scored.read_candidates(job.candidates())
     threshold = choose_threshold(job, candidates, selection)
     if threshold.explanation:
         job.report(threshold.explanation)
@@ -173,7 +173,7 @@ def keep_pairs(
             selection.keep_identical,
         )
         best = kept
-    found = degenerate.check(
+    found = degenerate.find_degenerate(
         best.pairs,
         source.text,
         target.text,

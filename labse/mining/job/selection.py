@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 from labse.errors import InputError
-from labse.mining.candidates import Candidates
+from labse.mining.candidates import CandidatePairs
 from labse.mining.job.job_files import JobFiles
 from labse.mining.job.settings import SOURCE, TARGET, Settings
 from labse.mining.select_pairs import DEFAULT_MIN_SCORES
@@ -76,7 +76,7 @@ class Selection:
                 "min_precision needs gold, known translations between these "
                 "very texts. Received no gold."
             )
-        gold_pairs.read(self.gold)
+        gold_pairs.read_gold_file(self.gold)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Threshold:
 
 
 def choose_threshold(
-    job: JobFiles, candidates: Candidates, selection: Selection
+    job: JobFiles, candidates: CandidatePairs, selection: Selection
 ) -> Threshold:
     """The threshold that a selection gives.
 
@@ -117,12 +117,14 @@ def choose_threshold(
 
 
 def _by_gold_pairs(
-    job: JobFiles, candidates: Candidates, selection: Selection
+    job: JobFiles, candidates: CandidatePairs, selection: Selection
 ) -> Threshold:
     """By known translations between the two sides; see `gold_pairs`."""
     precision, is_complete = selection.min_precision, selection.gold_is_complete
-    gold = gold_pairs.find(
-        gold_pairs.read(selection.gold), job.corpus(SOURCE), job.corpus(TARGET)
+    gold = gold_pairs.find_gold_pairs(
+        gold_pairs.read_gold_file(selection.gold),
+        job.corpus(SOURCE),
+        job.corpus(TARGET),
     )
     labelled, is_right = gold.labels(candidates.pairs, is_complete)
     calibration = fit(

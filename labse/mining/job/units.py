@@ -258,10 +258,10 @@ class ScoreCandidates:
             forward, backward = job.neighbours()
             source = job.vectors(SOURCE)
             target = job.vectors(TARGET) if backward else source
-            found, choices = candidates.find(
+            found, choices = candidates.find_candidates(
                 forward, backward, source, target, scoring, retrieval
             )
-            candidates.write(path, found, choices)
+            candidates.write_candidates(path, found, choices)
 
         job.work.make(
             job.candidates_name,

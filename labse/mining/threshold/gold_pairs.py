@@ -1,11 +1,11 @@
-r"""Known translations between two corpora, and which mined pairs they judge.
+r"""Gold pairs: known translations between two corpora label mined pairs.
 
 A file of gold pairs is one of
 
 ```
 source TAB target              a header, then two texts a line
-source_line TAB target_line    a header, then lines of the two input files,
-                               from 1, blank and repeated lines counted
+source_line TAB target_line    a header, then line numbers of the two input
+                               files, from 1; blank and repeated lines count
 id TAB id                      no header: BUCC's .gold; the ids are the field
                                `id` of the two corpora's metadata
 ```
@@ -15,28 +15,26 @@ are compared as the corpora keep them: exactly, after `strip()`.
 
 Which mined pairs get a label:
 
-- `is_complete`, a closed setting such as BUCC's, where the file names every
-  translation there is: all of them. A pair is a translation if and only if it
-  is gold. A sentence without a gold partner is held to have no translation.
-- otherwise only pairs of which the source or the target is in some gold pair.
-  Such a pair is a translation if and only if it is gold; of a pair of two
-  sentences that gold does not know, nothing is said. Every sentence judged so
-  does have a translation in the other corpus, and those without one are wrong
-  more often: precision comes out too high where many have none.
+- `is_complete`, where the gold pairs are all translations there are, as in
+  BUCC: every pair. It is a translation if and only if it is gold.
+- otherwise: every pair whose source or target is in some gold pair. It is a
+  translation if and only if it is gold. Sentences without any translation get
+  no label, and their pairs are wrong more often: where many sentences have
+  none, the estimated precision is too high.
 
-Either way a true translation that the gold pairs lack counts as an error, which
-makes precision come out too low.
+Either way, a translation that is missing from the gold pairs counts as an
+error, which makes the estimated precision too low.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from labse import features
 from labse.errors import InputError
 from labse.files.lines import read_text_lines
+from labse.mining.job.corpus import MinedCorpus
 from labse.mining.margin import Pairs
 
 TEXT_COLUMNS = (features.SOURCE, features.TARGET)
@@ -49,36 +47,14 @@ _TEXTS_NOT_IDS = (
 )
 
 
-class Place(Protocol):
-    """Where a sentence comes from."""
-
-    file: str
-    line: int
-    metadata: dict
-
-
-class Corpus(Protocol):
-    """What is asked of a corpus: distinct texts, numbered from 0."""
-
-    num_read: int
-
-    def __len__(self) -> int: ...
-
-    def texts(self, start: int, stop: int) -> list[str]:
-        """Texts of some numbers."""
-
-    def place(self, number: int) -> Place:
-        """Where the text of this number comes from."""
-
-
 @dataclasses.dataclass(frozen=True)
 class GoldFile:
-    """The pairs of a file, not looked up yet.
+    """The pairs of a file.
 
     Attributes:
       path: of the file.
-      kind: "text", "line" or "id": what names a sentence.
-      sources, targets: texts, lines or ids, as many as there are pairs.
+      kind: "text", "line" or "id": how a sentence is identified.
+      sources, targets: the texts, lines or ids of each pair.
     """
 
     path: str
@@ -93,8 +69,8 @@ class GoldPairs:
 
     Attributes:
       sources, targets: int64 [g]; each pair once, in order.
-      num_absent: pairs of the file of which a sentence is not in the corpora:
-        it was blank or a duplicate, or is another text.
+      num_absent: pairs of the file with a sentence that is not in the corpora:
+        blank, a duplicate, or another text.
     """
 
     sources: np.ndarray
@@ -107,13 +83,13 @@ class GoldPairs:
     def labels(
         self, pairs: Pairs, is_complete: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Which mined pairs are judged, and which of them are translations.
+        """Which mined pairs get a label, and which of them are translations.
 
         See the module's docstring for the rule.
 
         Args:
           pairs: p mined pairs.
-          is_complete: whether gold names every translation there is.
+          is_complete: whether the gold pairs are all translations there are.
 
         Returns:
           bool [p] and bool [p]; the second is False where the first is.
@@ -125,17 +101,17 @@ class GoldPairs:
         is_gold = np.isin(mined, self.sources * width + self.targets)
         if is_complete:
             return np.ones(len(pairs), bool), is_gold
-        is_judged = np.isin(pairs.sources, self.sources)
-        is_judged |= np.isin(pairs.targets, self.targets)
-        return is_judged, is_gold
+        is_labelled = np.isin(pairs.sources, self.sources)
+        is_labelled |= np.isin(pairs.targets, self.targets)
+        return is_labelled, is_gold
 
 
-def read(path: str) -> GoldFile:
+def read_gold_file(path: str) -> GoldFile:
     """Reads a file of gold pairs.
 
     Raises:
       InputError: there is no such file, it has no pairs, is not UTF-8, or a
-        line is not two fields; file and line are named.
+        line does not have two fields.
     """
     lines = read_text_lines(path)
     number, first = next(lines, (0, ""))
@@ -160,14 +136,16 @@ def read(path: str) -> GoldFile:
     return GoldFile(path, kind, sources, targets)
 
 
-def find(gold: GoldFile, source: Corpus, target: Corpus) -> GoldPairs:
-    """The numbers of the gold pairs' sentences in two corpora.
+def find_gold_pairs(
+    gold: GoldFile, source: MinedCorpus, target: MinedCorpus
+) -> GoldPairs:
+    """Looks the sentences of gold pairs up in two corpora.
 
-    Each corpus is read through once; only what gold names is held.
+    Each corpus is read once; only the sentences of gold pairs are in memory.
 
     Raises:
       InputError: none of the pairs is in the corpora, a line is beyond the
-        file's last, or lines are given but a corpus has several files.
+        last of the file, or lines are given but a corpus has several files.
     """
     source_numbers = _numbers(gold, gold.sources, source, "source")
     target_numbers = _numbers(gold, gold.targets, target, "target")
@@ -183,18 +161,19 @@ def find(gold: GoldFile, source: Corpus, target: Corpus) -> GoldPairs:
     if not found:
         raise InputError(
             f"{gold.path}: the gold pairs must be of these two corpora. "
-            f"Received {num_absent:,} pairs by {gold.kind}, of which "
-            f"{len(source_numbers):,} sources and {len(target_numbers):,} "
-            f"targets are there, but no pair. {_explain(gold, source, target)}"
+            f"Received {num_absent:,} pairs by {gold.kind}: "
+            f"{len(source_numbers):,} of their sources and "
+            f"{len(target_numbers):,} of their targets were found, but no "
+            f"pair. {_explain(gold, source, target)}"
         )
     ordered = np.array(sorted(found), np.int64)
     return GoldPairs(ordered[:, 0], ordered[:, 1], num_absent)
 
 
-def _explain(gold: GoldFile, source: Corpus, target: Corpus) -> str:
-    """What a file looks like of which no pair is in the corpora."""
+def _explain(gold: GoldFile, source: MinedCorpus, target: MinedCorpus) -> str:
+    """A likely reason why no pair is in the corpora."""
 
-    def found(kind: str, one: Corpus, two: Corpus) -> list[int]:
+    def found(kind: str, one: MinedCorpus, two: MinedCorpus) -> list[int]:
         return [
             len(_lookup(kind, set(names), corpus))
             for names, corpus in ((gold.sources, one), (gold.targets, two))
@@ -203,7 +182,7 @@ def _explain(gold: GoldFile, source: Corpus, target: Corpus) -> str:
     if gold.kind != _LINE and all(found(gold.kind, target, source)):
         return "They are there the other way round: exchange source and target."
     if gold.kind != _ID:
-        return "Are they of other files, or was the text changed afterwards?"
+        return "Are they of other files, or was the text changed since?"
     if any(found(_TEXT, source, target)):
         return f"{_TEXTS_NOT_IDS} {_remedy(TEXT_COLUMNS)}"
     if any(found(_TEXT, target, source)):
@@ -232,14 +211,14 @@ def _read_columns(
         if len(cells) != len(header):
             raise InputError(
                 f"{path}:{number}: a line must have as many columns as the "
-                f"header, {len(header)}. Received {len(cells)}. Mend the line "
-                "or take it out."
+                f"header, {len(header)}. Received {len(cells)}. Correct or "
+                "remove the line."
             )
         one, two = (cells[column].strip() for column in where)
         if not one or not two:
             raise InputError(
                 f"{path}:{number}: neither side of a gold pair may be blank. "
-                f"Received: {line[:80]!r}. Take the line out."
+                f"Received: {line[:80]!r}. Remove the line."
             )
         yield number, one, two
 
@@ -277,9 +256,9 @@ def _line_number(cell: str, path: str, number: int) -> int:
 
 
 def _numbers(
-    gold: GoldFile, names: list, corpus: Corpus, side: str
+    gold: GoldFile, names: list, corpus: MinedCorpus, side: str
 ) -> dict[str | int, int]:
-    """The number of each sentence that is named and is there."""
+    """The number of each sentence that is in the corpus, by its name."""
     wanted = set(names)
     if gold.kind != _LINE:
         return _lookup(gold.kind, wanted, corpus)
@@ -299,30 +278,26 @@ def _numbers(
     return _lookup(_LINE, wanted, corpus)
 
 
-def _lookup(kind: str, wanted: set, corpus: Corpus) -> dict[str | int, int]:
-    """The numbers of the sentences that have these texts, lines or ids."""
+def _lookup(
+    kind: str, wanted: set, corpus: MinedCorpus
+) -> dict[str | int, int]:
+    """The numbers of the sentences with these texts, lines or ids."""
+    return {
+        name: number
+        for number, name in enumerate(_names(kind, corpus))
+        if name in wanted
+    }
+
+
+def _names(kind: str, corpus: MinedCorpus) -> Iterator[str | int]:
+    """The text, line or id of each sentence."""
     if kind == _TEXT:
-        return dict(_by_text(wanted, corpus))
-    name_of = _id_of if kind == _ID else lambda place: place.line
-    return dict(_by_place(wanted, corpus, name_of))
-
-
-def _by_text(wanted: set[str], corpus: Corpus) -> Iterator[tuple[str, int]]:
-    for start in range(0, len(corpus), _BLOCK):
-        texts = corpus.texts(start, min(start + _BLOCK, len(corpus)))
-        for number, text in enumerate(texts, start):
-            if text in wanted:
-                yield text, number
-
-
-def _by_place(
-    wanted: set, corpus: Corpus, name_of: Callable[[Place], object]
-) -> Iterator[tuple[object, int]]:
+        for start in range(0, len(corpus), _BLOCK):
+            yield from corpus.texts(start, min(start + _BLOCK, len(corpus)))
+        return
     for number in range(len(corpus)):
-        name = name_of(corpus.place(number))
-        if name in wanted:
-            yield name, number
-
-
-def _id_of(place: Place) -> str:
-    return str(place.metadata.get(ID, "")).strip()
+        place = corpus.place(number)
+        if kind == _LINE:
+            yield place.line
+        else:
+            yield str(place.metadata.get(ID, "")).strip()

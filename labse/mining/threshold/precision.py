@@ -25,19 +25,19 @@ from labse.errors import InputError
 FORMAT = "labse-calibration-1"
 # More points say nothing that a curve could show.
 MAX_CURVE_POINTS = 1000
-# A mean of 0.9 over pairs of 0.9 may come out as 0.8999999999999999.
+# The mean of many 0.9 may be computed as 0.8999999999999999.
 _ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
 class CurvePoint:
-    """What keeping all pairs from a score on means.
+    """The effect of a threshold.
 
     Attributes:
-      score: the lowest that is kept.
-      probability: of a pair of this score.
+      score: the threshold: the lowest score that is kept.
+      probability: of a pair with this score.
       precision: expected of the pairs kept: the mean of their probabilities.
-      recall: share of the known translations that is kept, found or not.
+      recall: share of all known translations that is kept.
       kept: share of the fitted pairs that is kept.
     """
 
@@ -53,13 +53,13 @@ class Calibration:
     """A fitted calibration; NumPy only.
 
     Attributes:
-      scores: float64 [m], rising: the corners of the function.
-      probabilities: float64 [m], never falling.
-      num_pairs: how many pairs it was fitted on.
-      num_translations: how many known translations were mined.
-      num_known: how many were to be found.
-      curve: the highest score first; of at most `MAX_CURVE_POINTS` scores.
-      basis: what the labels come from, in words.
+      scores: float64 [m], increasing: the corners of the function.
+      probabilities: float64 [m], never decreasing.
+      num_pairs: number of pairs fitted.
+      num_translations: number of known translations among them.
+      num_known: number of known translations, mined or not.
+      curve: of at most `MAX_CURVE_POINTS` scores, the highest first.
+      basis: the origin of the labels, in words.
     """
 
     scores: np.ndarray
@@ -71,23 +71,22 @@ class Calibration:
     basis: str = ""
 
     def probability(self, scores: np.ndarray) -> np.ndarray:
-        """Of being translations: float64, of the shape of the scores."""
+        """Of being a translation: float64, of the shape of the scores."""
         scores = np.asarray(scores, np.float64)
         return np.interp(scores, self.scores, self.probabilities)
 
     def threshold(
         self, precision: float, scores: np.ndarray | None = None
     ) -> float:
-        """The lowest score from which on the expected precision is reached.
+        """The lowest threshold with at least an expected precision.
 
         Args:
-          precision: of the whole set that is kept; above 0, below 1.
-          scores: float [n], in any order: of the pairs of which some are to be
-            kept. Without them, the fitted pairs stand for these, and the
-            threshold is the lowest of the curve's scores.
+          precision: of all pairs kept; above 0, below 1.
+          scores: float [n], of the pairs to choose from, in any order; default
+            the fitted pairs, and the threshold is one of the curve's scores.
 
         Returns:
-          a score of one of the pairs: those of no lower score are to be kept.
+          the score of one of the pairs: it is kept, and so are higher ones.
 
         Raises:
           InputError: the precision is out of range, there are no pairs, or no
@@ -102,27 +101,22 @@ class Calibration:
         reached = np.flatnonzero(expected >= precision - _ROUNDING)
         if not reached.size:
             raise InputError(
-                f"No threshold gives a precision of {precision:g}: the best "
-                f"pairs, of score {levels[0]:.4g}, are expected to have "
-                f"{expected[0]:.4g}. Ask for no more than "
+                f"No threshold gives a precision of {precision:g}: that of the "
+                f"best pairs, of score {levels[0]:.4g}, is expected to be "
+                f"{expected[0]:.4g}. Use at most "
                 f"{math.floor(expected.max() * 1000) / 1000:g}, or mine with "
                 "a better model or another scoring."
             )
         return float(levels[reached[-1]])
 
-    def expected_precision(self, scores: np.ndarray) -> float:
-        """The mean probability of pairs of these scores; NaN of none."""
-        probabilities = self.probability(scores)
-        return float(probabilities.mean()) if probabilities.size else math.nan
-
     def to_json(self) -> str:
-        """The calibration as JSON; equal ones give equal text.
+        """JSON; equal calibrations give equal text.
 
         ```
         format            "labse-calibration-1"
-        basis             what the labels come from, in words
-        num_pairs, num_translations, num_known   whole numbers, see Calibration
-        scores, probabilities   lists of m numbers; straight between them
+        basis             the origin of the labels, in words
+        num_pairs, num_translations, num_known   integers, see Calibration
+        scores, probabilities   lists of m numbers; linear between them
         curve             {"score": [...], "probability": [...],
                           "precision": [...], "recall": [...], "kept": [...]},
                           see CurvePoint
@@ -141,38 +135,6 @@ class Calibration:
         }
         return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
-    @classmethod
-    def from_json(cls, text: str, name: str = "calibration") -> "Calibration":
-        """The calibration that `to_json` wrote.
-
-        Args:
-          text: JSON.
-          name: of the file, for the message.
-
-        Raises:
-          InputError: it is not of that schema.
-        """
-        try:
-            values = json.loads(text)
-            if values.pop("format") != FORMAT:
-                raise ValueError("another format")
-            columns = values.pop("curve")
-            names = [field.name for field in dataclasses.fields(CurvePoint)]
-            rows = zip(*(columns[each] for each in names), strict=True)
-            curve = tuple(CurvePoint(*map(float, row)) for row in rows)
-            scores, probabilities = (
-                np.array(values.pop(each), np.float64)
-                for each in ("scores", "probabilities")
-            )
-            result = cls(scores, probabilities, curve=curve, **values)
-            _check_function(scores, probabilities)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{name} must be a calibration as `labse mine` writes it, "
-                f"{FORMAT}. It is not: {error}. Fit it again."
-            ) from error
-        return result
-
     def _levels(self, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distinct scores, highest first, and the precision from each on."""
         scores = _checked_scores(scores)
@@ -186,8 +148,8 @@ def check_precision(precision: float) -> None:
     """Raises `InputError` where it is not above 0 and below 1."""
     if not 0 < precision < 1:
         raise InputError(
-            "A precision to keep must be above 0 and below 1: of no finite "
-            "sample follows certainty, and 0 keeps everything. Received: "
+            "A precision must be above 0 and below 1: no finite sample proves "
+            "1, and 0 keeps everything. Received: "
             f"{precision}. Pass 0.9, say."
         )
 
@@ -198,29 +160,29 @@ def fit(
     num_known: int | None = None,
     basis: str = "",
 ) -> Calibration:
-    """Learns from labelled pairs how probable a translation is at each score.
+    """Fits the probability of a translation at each score to labelled pairs.
 
     The order of the pairs does not matter.
 
     Args:
       scores: float [p], of labelled pairs.
       is_translation: bool [p].
-      num_known: translations that were to be found, mined or not; default
-        those among the pairs, whose recall is then 1.
-      basis: what the labels come from, in words, for the JSON.
+      num_known: number of known translations, mined or not; default those
+        among the pairs, whose recall is then 1.
+      basis: the origin of the labels, in words, for the JSON.
 
     Raises:
-      InputError: there are no pairs, only translations or none at all, or a
-        score is not finite; scikit-learn is missing.
+      InputError: there are no pairs, all or none of them are translations, or
+        a score is not finite; scikit-learn is missing.
     """
     scores = _checked_scores(scores)
     is_translation = np.asarray(is_translation, bool)
     if is_translation.shape != scores.shape:
         raise InputError(
-            "Scores and labels must be as many. Received: "
+            "There must be one label for each score. Received: "
             f"{list(scores.shape)} and {list(is_translation.shape)}."
         )
-    # Sums then add up in one order only.
+    # One order of summation, whatever the order of the pairs.
     order = np.lexsort((is_translation, scores))
     scores, is_translation = scores[order], is_translation[order]
     num_translations = int(is_translation.sum())
@@ -230,7 +192,7 @@ def fit(
     regression.fit(scores, is_translation)
     corners = np.asarray(regression.X_thresholds_, np.float64)
     levels = np.asarray(regression.y_thresholds_, np.float64)
-    levels = np.clip(levels, 0, 1)  # Means may be a rounding beyond.
+    levels = np.clip(levels, 0, 1)  # Rounding may leave the range.
     found = scores[is_translation]
     probabilities = np.interp(scores, corners, levels)
     return Calibration(
@@ -254,7 +216,7 @@ def import_isotonic():
         from sklearn.isotonic import IsotonicRegression
     except ImportError as error:
         raise InputError(
-            "--min_precision needs scikit-learn, which is not installed. Run: "
+            "A precision needs scikit-learn, which is not installed. Run: "
             "pip install 'labse[evaluation]'"
         ) from error
     return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
@@ -266,7 +228,7 @@ def _checked_scores(scores: np.ndarray) -> np.ndarray:
         what = (
             f"shape {list(scores.shape)}"
             if scores.ndim != 1 or not scores.size
-            else f"{np.sum(~np.isfinite(scores))} that are not"
+            else f"{np.sum(~np.isfinite(scores))} that are not finite"
         )
         raise InputError(
             "Scores must be [p], at least one, and finite. Received: "
@@ -280,34 +242,21 @@ def _check_classes(num_translations: int, num_pairs: int, num_known: int):
         raise InputError(
             "To calibrate scores, some known translations must be among the "
             f"mined pairs. Received: none of {num_known:,} known ones among "
-            f"{num_pairs:,} labelled pairs. Are the gold pairs those of these "
-            "two files, and is the model one of these languages?"
+            f"{num_pairs:,} labelled pairs. Are the gold pairs from these two "
+            "files, and does the model know these languages?"
         )
     if num_translations == num_pairs:
         raise InputError(
             "To calibrate scores, translations and other pairs must both be "
             f"among the mined pairs. Received: all {num_pairs:,} labelled "
-            "pairs are translations, so nothing tells what a wrong pair "
-            "scores. Mine from more text, or with --retrieval=union."
+            "pairs are translations, so that the scores of wrong pairs are "
+            "unknown. Mine from more text, or with the retrieval 'union'."
         )
     if num_known < num_translations:
         raise InputError(
-            "There cannot be more known translations among the mined pairs, "
-            f"{num_translations:,}, than there are, {num_known:,}."
+            "num_known must be at least the number of known translations "
+            f"among the pairs, {num_translations:,}. Received: {num_known:,}."
         )
-
-
-def _check_function(scores: np.ndarray, probabilities: np.ndarray) -> None:
-    if scores.ndim != 1 or not scores.size:
-        raise ValueError("it has no scores")
-    if scores.shape != probabilities.shape:
-        raise ValueError("scores and probabilities are not as many")
-    if not (np.diff(scores) > 0).all() or not np.isfinite(scores).all():
-        raise ValueError("scores do not rise")
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise ValueError("probabilities are not between 0 and 1")
-    if not (np.diff(probabilities) >= 0).all():
-        raise ValueError("probabilities fall")
 
 
 def _curve(
@@ -316,7 +265,7 @@ def _curve(
     found: np.ndarray,
     num_known: int,
 ) -> tuple[CurvePoint, ...]:
-    """One point a distinct score, from the highest down, or evenly some."""
+    """A point for each distinct score, the highest first, or a sample."""
     scores, probabilities = scores[::-1], probabilities[::-1]
     kept = np.arange(1, len(scores) + 1)
     precisions = np.cumsum(probabilities) / kept

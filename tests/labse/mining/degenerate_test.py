@@ -15,7 +15,7 @@ def _check(texts, forward=None, backward=None, **options):
     """Checks pairs (source, target), the best first."""
     numbers = np.arange(len(texts))
     pairs = Pairs(numbers, numbers, 1 - numbers / 1000)
-    return degenerate.check(
+    return degenerate.find_degenerate(
         pairs,
         lambda number: texts[number][0],
         lambda number: texts[number][1],
@@ -45,17 +45,17 @@ def test_good_pairs_are_not_degenerate():
 
 
 def test_hubs():
-    # Target 3 is the choice of five sources, target 4 of four.
+    # Target 3 is the best of five sources, target 4 of four.
     forward = np.array([3] * 5 + [4] * 4 + list(range(9, 30)))
     found = _check(_good(), forward)
     assert found.counts["hub"] == 1
     (example,) = found.examples["hub"]
     assert example.source == _good()[3][0]
-    assert example.detail == "the target is the choice of 5 sources"
+    assert example.detail == "the target is the best of 5 sources"
     backward = np.full(30, 7)
     found = _check(_good(), forward, backward)
     assert found.counts["hub"] == 2
-    assert found.examples["hub"][1].detail.endswith("choice of 30 targets")
+    assert found.examples["hub"][1].detail.endswith("best of 30 targets")
     # A choice beyond the pairs does not fall out of the count.
     assert _check(_good(3), np.array([900] * 9)).counts["hub"] == 0
 
@@ -88,7 +88,7 @@ def test_boilerplate():
     found = _check(texts)
     assert found.counts["boilerplate"] == 5
     assert found.examples["boilerplate"][0].detail == (
-        "5 sources are 'page 0 of 0' but for numbers"
+        "5 sources are 'page 0 of 0', digits masked"
     )
 
 
@@ -112,7 +112,7 @@ def test_only_the_best_are_read():
         return _good()[number][0]
 
     pairs = Pairs(np.arange(20)[::-1], np.arange(20), np.linspace(1, 0, 20))
-    found = degenerate.check(pairs, text, lambda number: "", top=7)
+    found = degenerate.find_degenerate(pairs, text, lambda number: "", top=7)
     assert read == [19, 18, 17, 16, 15, 14, 13]
     assert found.num_checked == 7
 

@@ -310,7 +310,7 @@ def test_neighbours_that_do_not_fit():
     ):
         margin.retrieve(forward, other)
     empty = margin.Neighbours(np.empty((0, 1), int), np.empty((0, 1), "f"))
-    with pytest.raises(InputError, match="at least one each"):
+    with pytest.raises(InputError, match="not empty"):
         margin.retrieve(empty, empty)
 
 

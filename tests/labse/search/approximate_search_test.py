@@ -48,14 +48,14 @@ def split(folder, vectors, cuts) -> VectorShards:
 
 def build(folder, kind, vectors) -> pathlib.Path:
     """Does all steps, the shards last to first."""
-    trained = module.train(vectors, kind, folder, LISTS)
+    trained = approximate_index.train(vectors, kind, folder, LISTS)
     paths = [folder / f"{i}.index" for i in range(vectors.num_shards)]
     counts = [
-        module.populate(trained, vectors, i, paths[i])
+        approximate_index.populate(trained, vectors, i, paths[i])
         for i in reversed(range(vectors.num_shards))
     ]
     assert sum(counts) == SIZE
-    assert module.merge(paths, folder / "made") == SIZE
+    assert approximate_index.merge(paths, folder / "made") == SIZE
     return (folder / "made").rename(folder / "moved")
 
 
@@ -70,7 +70,7 @@ def read_bytes(folder):
     ]
 
 
-@pytest.fixture(scope="module", params=module.KINDS)
+@pytest.fixture(scope="module", params=approximate_index.KINDS)
 def built(request, tmp_path_factory):
     """Of each kind, from one shard: folder, index, kind, vectors."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -136,7 +136,9 @@ def test_only_directions_matter_and_leftovers_do_not(tmp_path):
         leftover = f".{approximate_index.TRAINED}.{os.getpid()}.tmp"
         (folder / leftover).write_bytes(b"killed")
         shards = split(folder, vectors * np.float32(factor), [])
-        files.append(module.train(shards, "sq8", folder, 8).read_bytes())
+        files.append(
+            approximate_index.train(shards, "sq8", folder, 8).read_bytes()
+        )
         assert not list(folder.glob(".*.tmp"))
     assert files[0] == files[1]
 
@@ -269,12 +271,14 @@ def test_num_training_points():
 def test_bad_input(built, tmp_path):
     queries, vectors = make_queries(), built.vectors
     with pytest.raises(InputError, match="one of sq8, pq. Received: 'flat'"):
-        module.train(vectors, "flat", tmp_path)
+        approximate_index.train(vectors, "flat", tmp_path)
     with pytest.raises(InputError, match="9984 vectors or more. Received: 90"):
-        module.train(split(tmp_path, make_vectors()[:90], []), "pq", tmp_path)
+        approximate_index.train(
+            split(tmp_path, make_vectors()[:90], []), "pq", tmp_path
+        )
     with pytest.raises(InputError, match="390 vectors or more. Received: 90"):
         few = split(tmp_path, make_vectors()[:90], [])
-        module.train(few, "sq8", tmp_path, 10)
+        approximate_index.train(few, "sq8", tmp_path, 10)
     with pytest.raises(InputError, match="number of vectors, 10200. Rec.*: 0"):
         module.search(built.index, queries, vectors, 0)
     with pytest.raises(InputError, match="16 dimensions. Received: queries of"):
@@ -295,17 +299,17 @@ def test_broken_or_missing_index(built, tmp_path):
     whole = (built.folder / approximate_index.TRAINED).read_bytes()
     (tmp_path / "cut.index").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="cut.index must be .* Make it again"):
-        module.populate(
+        approximate_index.populate(
             tmp_path / "cut.index", built.vectors, 0, tmp_path / "x"
         )
 
 
 def test_merges_parts_of_one_training_only(built, tmp_path):
     other = split(tmp_path, make_vectors()[::-1], [])
-    trained = module.train(other, "sq8", tmp_path, LISTS)
-    module.populate(trained, other, 0, tmp_path / "other.index")
+    trained = approximate_index.train(other, "sq8", tmp_path, LISTS)
+    approximate_index.populate(trained, other, 0, tmp_path / "other.index")
     with pytest.raises(InputError, match="one training.*other.index and"):
-        module.merge(
+        approximate_index.merge(
             [built.folder / "0.index", tmp_path / "other.index"],
             tmp_path / "made",
         )
@@ -313,7 +317,7 @@ def test_merges_parts_of_one_training_only(built, tmp_path):
 
 def test_merges_something(tmp_path):
     with pytest.raises(InputError, match="an index to merge. Received: none"):
-        module.merge([], tmp_path)
+        approximate_index.merge([], tmp_path)
 
 
 def test_a_full_disk_is_reported_before_it_kills(built, tmp_path, monkeypatch):
@@ -323,10 +327,10 @@ def test_a_full_disk_is_reported_before_it_kills(built, tmp_path, monkeypatch):
         lambda folder: types.SimpleNamespace(free=1000),
     )
     with pytest.raises(InputError, match="Merging needs 0.00 GB.*Make room"):
-        module.merge([built.folder / "0.index"], tmp_path / "made")
+        approximate_index.merge([built.folder / "0.index"], tmp_path / "made")
 
 
 def test_without_faiss(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(InputError, match=r"pip install 'labse\[mining\]'"):
-        module.merge([], tmp_path)
+        approximate_index.merge([], tmp_path)

@@ -15,7 +15,11 @@ import pytest
 
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
-from labse.mining.candidates import Candidates, paraphrase_pairs, read
+from labse.mining.candidates import (
+    CandidatePairs,
+    paraphrase_pairs,
+    read_candidates,
+)
 from labse.mining.job.mining_job import MiningJob
 from labse.mining.job.settings import (
     SOURCE,
@@ -106,7 +110,7 @@ def job_of(folder, encode, work="work", target=True, fingerprint="m", **kind):
 def run_all(job):
     for step in STEPS:
         run_step(job, step)
-    return read(job.work.path(job.candidates_name))[0]
+    return read_candidates(job.work.path(job.candidates_name))[0]
 
 
 def test_finds_the_translations(folder, encoder):
@@ -279,7 +283,7 @@ def test_what_is_written_adds_up(folder, encoder):
 
 
 def test_all_candidates_by_source_and_rank():
-    candidates = Candidates(
+    candidates = CandidatePairs(
         sources=np.array([1, 0, 0, 1, 0]),
         targets=np.array([4, 3, 2, 5, 7]),
         scores=np.array([1.2, 1.1, 1.1, 0.9, 1.3]),

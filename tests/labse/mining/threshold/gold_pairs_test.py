@@ -51,7 +51,9 @@ def _write(path, text):
 
 
 def _found(path):
-    gold = gold_pairs.find(gold_pairs.read(path), _SOURCE, _TARGET)
+    gold = gold_pairs.find_gold_pairs(
+        gold_pairs.read_gold_file(path), _SOURCE, _TARGET
+    )
     return (
         list(zip(gold.sources.tolist(), gold.targets.tolist(), strict=True)),
         gold.num_absent,
@@ -132,17 +134,19 @@ def test_what_a_file_looks_like(tmp_path, text, message):
 
 def test_no_file_and_no_utf8(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        gold_pairs.read(str(tmp_path / "none.tsv"))
+        gold_pairs.read_gold_file(str(tmp_path / "none.tsv"))
     (tmp_path / "gold.tsv").write_bytes(b"source\ttarget\na\tb\n\xff\tb\n")
     with pytest.raises(InputError, match="gold.tsv:3: text is UTF-8"):
-        gold_pairs.read(str(tmp_path / "gold.tsv"))
+        gold_pairs.read_gold_file(str(tmp_path / "gold.tsv"))
 
 
 def test_lines_of_several_files(tmp_path):
     path = _write(tmp_path / "gold.tsv", "source_line\ttarget_line\n2\t2\n")
     two = _Corpus(["eins", "zwei"], files=("a.txt", "b.txt"))
     with pytest.raises(InputError, match="need one source file.*a.txt, b.txt"):
-        gold_pairs.find(gold_pairs.read(path), two, _TARGET)
+        gold_pairs.find_gold_pairs(
+            gold_pairs.read_gold_file(path), two, _TARGET
+        )
 
 
 def test_labels_by_hand():
@@ -151,11 +155,11 @@ def test_labels_by_hand():
     pairs = Pairs(
         np.array([0, 0, 1, 1, 2]), np.array([3, 1, 3, 2, 0]), np.arange(5.0)
     )
-    is_judged, is_translation = gold.labels(pairs, is_complete=False)
-    assert is_judged.tolist() == [True, True, True, False, True]
+    is_labelled, is_translation = gold.labels(pairs, is_complete=False)
+    assert is_labelled.tolist() == [True, True, True, False, True]
     assert is_translation.tolist() == [True, False, False, False, True]
-    is_judged, is_translation = gold.labels(pairs, is_complete=True)
-    assert is_judged.all()
+    is_labelled, is_translation = gold.labels(pairs, is_complete=True)
+    assert is_labelled.all()
     assert is_translation.tolist() == [True, False, False, False, True]
     nothing = Pairs(*(np.zeros(0, int),) * 2, np.zeros(0))
     assert gold.labels(nothing, is_complete=False)[0].shape == (0,)
@@ -177,7 +181,9 @@ def test_in_prepared_corpora(tmp_path):
         _LINES + "2\t3\n6\t1\n5\t3\n",
     ):
         path = _write(tmp_path / "gold.tsv", text)
-        gold = gold_pairs.find(gold_pairs.read(path), source, target)
+        gold = gold_pairs.find_gold_pairs(
+            gold_pairs.read_gold_file(path), source, target
+        )
         assert gold.sources.tolist() == [0, 2]
         assert gold.targets.tolist() == [1, 0]
         assert gold.num_absent == 1
