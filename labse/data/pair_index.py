@@ -136,7 +136,7 @@ def _unpack(path: str, target: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def _replacing(target: pathlib.Path) -> Iterator[BinaryIO]:
-    """A file that is renamed to `target` when it is complete."""
+    """A file that gets its name when all is written."""
     temporary = target.with_name(f"{target.stem}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
