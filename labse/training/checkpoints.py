@@ -35,12 +35,12 @@ class RunCheckpoints:
         parts: dict,
         optimizer: tf_keras.optimizers.Optimizer,
     ):
-        """Keeps what it needs; all workers have to call it together.
+        """Finds the run's checkpoints; several workers must do it together.
 
         Args:
           folder: the run folder.
-          parts: of the model, by name; the best checkpoint holds them alone.
-          optimizer: all its variables made.
+          parts: of the model, by name; the best checkpoint holds only these.
+          optimizer: built, i.e. with all its variables.
         """
         self._folder = folder
         self._last = self._manager(

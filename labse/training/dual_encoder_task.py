@@ -44,7 +44,7 @@ class DualEncoderTask(Task):
         init: StoredModel | None = None,
         validate: Validate | None = None,
     ):
-        """Makes no model yet.
+        """See `train_dual_encoder` for training from files.
 
         Args:
           config: the experiment; its vocabulary size is the vocabulary's.
@@ -174,7 +174,6 @@ def train_dual_encoder(
             config.encoder, vocab_size=len(vocabulary.pieces)
         ),
     )
-    folder = pathlib.Path(out)
     source = open_init(init, config, vocabulary_path) if init else None
     if is_chief(strategy):
         run_folder.create(out, config, vocabulary_path)
@@ -186,22 +185,15 @@ def train_dual_encoder(
             "training.early_stopping_patience needs validation pairs. "
             "Received none: give some, or set 0."
         )
+    folder = pathlib.Path(out)
     store = _open_pairs(config, train_patterns, folder, reading)
     if is_chief(strategy):
         training_pairs.check_same_pairs(
             folder, store.identity(bool(config.data.corpus_weights))
         )
-    logging.info(
-        "%d pairs in %d language pairs. Replicas: %d.",
-        len(store),
-        len(store.language_names),
-        strategy.num_replicas_in_sync,
-    )
-    order = training_pairs.example_order(store, config)
-    training_pairs.check_negatives(store, order, config)
-    run = Run(folder, config.training, strategy)
+    logging.info("Replicas: %d.", strategy.num_replicas_in_sync)
     task = DualEncoderTask(config, store, vocabulary, source, validate)
-    return run.train([task])
+    return Run(folder, config.training, strategy).train([task])
 
 
 def _open_pairs(
@@ -218,4 +210,9 @@ def _open_pairs(
     store = PairStore(patterns, folder / run_folder.INDEX, options)
     training_pairs.check_hard_negatives(store, config.data.hard_negatives)
     training_pairs.check_corpora(store, config.data.corpus_weights)
+    logging.info(
+        "%d pairs in %d language pairs.", len(store), len(store.language_names)
+    )
+    order = training_pairs.example_order(store, config)
+    training_pairs.check_negatives(store, order, config)
     return store

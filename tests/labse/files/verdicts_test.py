@@ -72,7 +72,7 @@ def run_train(path, folder, monkeypatch, *arguments):
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
 
     class Task:
-        def __init__(self, config, folder, store, *_):
+        def __init__(self, config, store, *_):
             stop(range(len(store)))
 
     monkeypatch.setattr(dual_encoder_task, "DualEncoderTask", Task)
