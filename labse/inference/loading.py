@@ -137,7 +137,7 @@ def _load_source(source: StoredModel, precision: str) -> EncoderModel:
         WordPieceTokenizer.from_config(source.vocabulary, tokenizer),
         tokenizer.max_length,
         fingerprint.of_source(source, precision),
-        stored_model.map_word_table(source),
+        source.weights[WORD_EMBEDDINGS].map(),
     )
     model.source = source
     return model
