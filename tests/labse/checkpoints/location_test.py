@@ -150,7 +150,7 @@ def test_a_run_without_its_list_of_checkpoints(run):
     message = refusal(recognition.open_model, str(run))
     assert f"There is no file {best}." in message
     named = run / "checkpoints" / "best" / prefix.name
-    assert f"A checkpoint can also be named instead of the run: {named}" in (
+    assert f"A checkpoint can also be given instead of the run: {named}" in (
         message
     )
     assert recognition.open_model(str(named)).kind == "run folder"

@@ -129,7 +129,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path, vocabulary):
 def test_a_worker_waits_for_the_folder(run, tmp_path):
     run_folder.wait_for(str(run), seconds=1)
     message = refusal(run_folder.wait_for, str(tmp_path / "absent"), 0)
-    assert message.startswith("The first worker makes the run folder")
+    assert message.startswith("The first worker creates the run folder")
     assert "did not appear within 0 seconds" in message
 
 
