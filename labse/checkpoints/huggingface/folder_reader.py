@@ -165,8 +165,8 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
             f"{config.path}: num_hidden_layers must be at least 1. Received: "
             "0. A BERT without blocks adds positions and types to its words "
             "and normalises them; an averaging network does not. Save the "
-            "table of word embeddings as sentence-transformers' "
-            f"{STATIC_EMBEDDING}, and train it again."
+            "table of word embeddings alone, and train it again, as "
+            f"sentence-transformers' {STATIC_EMBEDDING}."
         )
     heads, size = (
         config.integer("num_attention_heads"),

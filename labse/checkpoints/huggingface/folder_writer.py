@@ -272,6 +272,6 @@ def _network(model: StoredModel) -> str:
     return (
         "A deep averaging network: the mean of the embeddings of a sentence's "
         f"pieces, without attention; {pieces}; at most {tokenizer.max_length} "
-        "tokens, with [CLS] and [SEP], which the tokenizer's normalizer puts "
-        "before a sentence. An empty one has a vector of zeros."
+        "tokens, with [CLS] and [SEP], which the tokenizer's normalizer writes "
+        "before a sentence. An empty one is a vector of zeros."
     )
