@@ -106,7 +106,7 @@ def local_folder(path: str) -> str:
         *(tarfile.TarError, tf.errors.OpError),
     ) as error:
         raise InputError(
-            f"The TF Hub handle {path} could not be downloaded: {error}"
+            f"The TF Hub handle {path} could not be fetched: {error}"
         ) from error
 
 
