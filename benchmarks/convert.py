@@ -2,13 +2,13 @@
 
     python benchmarks/convert.py [--large]
 
-Makes a model with random weights (501,153 pieces; BERT Base, or Large with
---large, whose files are over 3 GB) and moves it through the formats, each move
-a process of its own: run folder -> sentence-transformers folder -> run folder,
-and a SavedModel of the google/LaBSE/2 kind -> run folder. At the end the table
-of word embeddings must be the one at the start, bit by bit.
+Creates a model with random weights (501,153 pieces; BERT Base, or Large with
+--large, whose files are over 3 GB) and converts it, each time in a process of
+its own: run folder -> sentence-transformers folder -> run folder,
+and a SavedModel of the google/LaBSE/2 kind -> run folder. The table of word
+embeddings must come back bit-identical.
 
-Then each is loaded with labse.load and asked for a vector.
+Then each is loaded with labse.load and encodes a sentence.
 
 Needs about four times the model's size on the disk of --scratch.
 """
@@ -26,13 +26,13 @@ import numpy as np
 from machine import machine, peak_memory
 
 LABSE_PIECES = 501_153  # Section 3.2 of the paper.
-# What the issue of this benchmark asks for.
+# Limits: seconds of a conversion, and memory as a share of the model's size.
 MAX_SECONDS, MAX_SHARE = 120, 1.3
 ROWS = 8192
 
 
 class RandomWeight:
-    """Random numbers, made a block of rows at a time."""
+    """Random numbers, drawn a block of rows at a time."""
 
     def __init__(self, shape: tuple[int, ...], seed: int):
         self.shape = shape
@@ -73,8 +73,8 @@ def make_run(out: str, large: bool) -> None:
 def make_saved_model(run: str, out: str) -> None:
     """A SavedModel as Model Garden's exporter, which made LaBSE/2, writes it.
 
-    A tiny one is exported; its files of variables are then made anew with the
-    weights of `run`, because the exporter would hold them several times.
+    A tiny one is exported; its variables are then replaced by the weights of
+    `run`, because the exporter would hold them several times.
     """
     import tensorflow as tf
     from official.nlp.configs import encoders
@@ -83,13 +83,13 @@ def make_saved_model(run: str, out: str) -> None:
     from labse.checkpoints import run_folder
     from labse.formats import tensor_bundle
 
-    source = run_folder.open_run(run)
+    model = run_folder.open_run(run)
     config = encoders.EncoderConfig(
         type="bert",
         bert=encoders.BertEncoderConfig(
             vocab_size=1,
             hidden_size=1,
-            num_layers=source.config.encoder.num_layers,
+            num_layers=model.config.encoder.num_layers,
             num_attention_heads=1,
             intermediate_size=1,
             max_position_embeddings=3,
@@ -111,7 +111,7 @@ def make_saved_model(run: str, out: str) -> None:
         keys = tensor_bundle.read_variables(template)
         tensor_bundle.write_checkpoint(
             f"{out}/variables/variables",
-            {keys[name][0]: weight for name, weight in source.weights.items()},
+            {keys[name][0]: weight for name, weight in model.weights.items()},
             template,
         )
 
@@ -139,7 +139,7 @@ def job_convert(arguments: list[str]) -> dict:
 
 
 def job_load(arguments: list[str]) -> dict:
-    """Loads a model and asks for vectors; returns one."""
+    """Loads a model and encodes sentences; returns a vector."""
     import labse
 
     start = time.perf_counter()
@@ -155,7 +155,7 @@ def files_size(folder: str) -> int:
 
 
 def table_digest(path: str) -> bytes:
-    """Tells one table of word embeddings from another."""
+    """SHA-256 of a table of word embeddings."""
     import hashlib
 
     from labse.checkpoints import recognition
@@ -169,7 +169,7 @@ def table_digest(path: str) -> bytes:
 
 
 def measure(scratch: str, large: bool) -> bool:
-    """Makes, moves, loads; prints a table; returns whether all is good."""
+    """Creates, converts, loads; prints a table; returns whether all is good."""
     run, folder, back, saved, from_saved = (
         f"{scratch}/{name}"
         for name in ("run", "folder", "back", "saved_model", "from_saved")

@@ -5,17 +5,16 @@ r"""Moves a model from one format to another, exactly.
     labse convert --input=./LaBSE --out=runs/labse
     labse convert --input=runs/mine --out=my-model --to=huggingface
 
-What --input is, its files tell; nothing but a TF Hub handle is fetched. No
-code of the model's author runs. Every weight must be found, in the right
-shape, and none may be left over but those of pre-training heads. Names of
-weights may have the prefixes of wrappers before them (module., _orig_mod.,
+The format of --input is recognised by its files; only a TF Hub handle is
+downloaded. No code of the model's author runs. Every weight must be found, in
+the right shape, and none may be left over except those of pre-training heads.
+Names of weights may have the prefixes of wrappers (module., _orig_mod.,
 0.auto_model.).
 
---to=labse writes a run folder: ask it, export it, or train on from it with
-`labse train --init`. --to=huggingface writes a sentence-transformers folder,
-which SentenceTransformer(path) loads and which gives the same vectors; an
-averaging network (encoder.num_layers 0, pooling mean) becomes its
-StaticEmbedding.
+--to=labse writes a run folder: encode with it, export it, or train it further
+with `labse train --init`. --to=huggingface writes a sentence-transformers
+folder: SentenceTransformer(path) gives the same vectors. An averaging network
+(encoder.num_layers 0, pooling mean) becomes its StaticEmbedding.
 """
 
 import sys
@@ -37,46 +36,44 @@ def define_flags(flags: FlagSet) -> None:
 
 
 def define_model_options(flags: FlagSet) -> None:
-    """Defines what a user may say about a model of any kind."""
-    flags.string("vocabulary", None, "vocab.txt, where none is with the model.")
+    """Defines the flags of `ModelOptions`."""
+    flags.string("vocabulary", None, "vocab.txt, if the model has none.")
     flags.choice(
         "pooling",
         None,
         ("cls", "cls_tanh", "mean", "mean_tanh"),
-        "How pieces become a sentence, where the model does not record it or "
-        "should pool otherwise.",
+        "How pieces become a sentence, if the model does not record it or "
+        "should pool differently.",
     )
     flags.choice(
         "activation",
         None,
         ("gelu", "gelu_tanh"),
-        "Exact gelu (Hugging Face) or its approximation (Google), where the "
+        "Exact gelu (Hugging Face) or its approximation (Google), if the "
         "model does not record it.",
     )
     flags.integer(
         "max_length",
         None,
-        "Most tokens of a sentence, if not the recorded.",
+        "Maximum tokens of a sentence, if not the recorded number.",
         lower_bound=3,
     )
     flags.boolean(
         "lower_case",
         None,
-        "Whether the vocabulary is uncased, where the model does not record "
-        "it.",
+        "Whether the vocabulary is uncased, if the model does not record it.",
     )
     flags.choice(
         "ids",
         None,
         ("hugging_face", "tensorflow_hub"),
-        "Whose tokenizer's ids. A model from TF Hub gets Hugging Face's unless "
-        "told otherwise: with TF Hub's, long words of Thai, Lao or Khmer are "
-        "lost.",
+        "Whose tokenizer's ids. A model from TF Hub gets Hugging Face's by "
+        "default: with TF Hub's, long words of Thai, Lao or Khmer are lost.",
     )
 
 
 def model_options(flags: FlagSet):
-    """What the user says, as `stored_model.ModelOptions`."""
+    """The `ModelOptions` that the flags set."""
     from labse.checkpoints.stored_model import ModelOptions
 
     names = set(ModelOptions.__annotations__) - {"fallback"}
@@ -84,7 +81,7 @@ def model_options(flags: FlagSet):
 
 
 def main(flags: FlagSet) -> None:
-    """Opens, checks, writes, says what was done."""
+    """Opens, checks and writes a model, and reports what was done."""
     from labse.checkpoints import converted_run, recognition
     from labse.files.atomic_write import check_new_folder
 
@@ -92,9 +89,9 @@ def main(flags: FlagSet) -> None:
     start = time.monotonic()
     path = flags.input
     model = recognition.open_model(path, model_options(flags))
-    _say(f"{path}: {model.kind}; {_described(model.config)}")
+    _log(f"{path}: {model.kind}; {_described(model.config)}")
     for note in model.notes:
-        _say(f"note: {note}")
+        _log(f"note: {note}")
     if flags.to == "labse":
         converted_run.write_run(
             flags.out,
@@ -108,7 +105,7 @@ def main(flags: FlagSet) -> None:
 
         folder_writer.write_folder(model, flags.out)
     seconds = time.monotonic() - start
-    _say(f"wrote {flags.out} in {seconds:.1f} s")
+    _log(f"wrote {flags.out} in {seconds:.1f} s")
 
 
 def _described(config) -> str:
@@ -126,7 +123,7 @@ def _described(config) -> str:
     )
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr)
 
 

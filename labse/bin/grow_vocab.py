@@ -7,18 +7,18 @@
     labse train --init=RUN --vocab=RUN/vocab.txt ...
 
 Every piece of the file that the model lacks is appended; special pieces and
-[unused...] are passed over. The row of a new piece starts as the mean of the
-rows of the pieces that its letters are read as without it: of [UNK]'s, where
-they cannot be read. Then it has to be trained.
+[unused...] are skipped. The row of a new piece starts as the mean of the rows
+of the pieces that spell it now, or as [UNK]'s row if none do. Then it has to be
+trained.
 
-WordPiece takes the longest piece that fits, so a new piece changes how words
-are read that hold it, in every language. Texts in which no new piece comes up
-keep their vectors, in the same batch to the last bit.
+WordPiece takes the longest matching piece, so a new piece changes how words
+that contain it are tokenized, in every language. Texts in which no new piece
+occurs keep their vectors, bit-identical in the same batch.
 
-RUN is a run folder. RUN/grow_report.json and the table on standard output say
-what changed; with --report_text also, for each language, the share of words
-that are [UNK] and pieces per word, before and after. Text is as for
-`labse prune-vocab`.
+RUN is a run folder. RUN/grow_report.json and the table on standard output show
+the sizes, and with --report_text, for each language, the share of words that
+are [UNK] and pieces per word, before and after. --report_text takes what --text
+of `labse prune-vocab` takes.
 """
 
 import time
@@ -53,7 +53,7 @@ def main(flags: FlagSet) -> None:
     )
     print(
         f"{report['added']:,} pieces added, {report['from_unknown']:,} of them "
-        f"start from [UNK]; {report['known']:,} were there already"
+        f"start from [UNK]; the model had {report['known']:,} already"
     )
     prune_vocab.print_report(report, flags.out, start)
 

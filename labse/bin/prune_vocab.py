@@ -1,20 +1,20 @@
-"""Cuts a model's vocabulary to what a text needs: smaller, same vectors.
+"""Reduces a model's vocabulary to what a text needs: smaller, same vectors.
 
     labse prune-vocab --model=M --text='corpus/*.tsv.gz' --out=RUN
     labse prune-vocab --model=M --text=deutsch.txt --language=de --out=RUN
 
-Kept are the pieces that the model's own tokenizer gives for the text and every
-single character in it. A text that needs no other piece is read as before, and
-its vector is the same to the last bit. Take as much text as there is: a piece
-that it lacks is gone for later texts, which are then spelled in shorter ones.
+It keeps the pieces that the model's own tokenizer gives for the text and every
+single character in it. A text that needs no other piece is tokenized as before,
+and its vector is bit-identical. Use as much text as you have: later texts are
+spelled in shorter pieces where they need one that was removed.
 
-RUN is a run folder of the same model with a smaller table of embeddings: ask
-it, export it, convert it, or train on from it with
+RUN is a run folder of the same model with a smaller table of embeddings: encode
+with it, export it, convert it, or train it further with
 `labse train --init=RUN --vocab=RUN/vocab.txt`. RUN/prune_report.json and the
-table on standard output say what changed, for each language: the share of
-words that are [UNK] and pieces per word, before and after.
+table on standard output show, for each language, the share of words that are
+[UNK] and pieces per word, before and after.
 
-Text is files of texts or of pairs, of which both sides count, of any format of
+--text takes texts, or pairs, both sides of which count, in any format of
 docs/file_formats.md.
 """
 
@@ -38,28 +38,28 @@ def define_flags(flags: FlagSet) -> None:
     flags.integer(
         "min_count",
         1,
-        "Pieces of several characters that come up less often go too. With "
-        "more than 1 some words of the text are read otherwise.",
+        "Remove pieces of several characters that occur less often, too. Above "
+        "1 some words of the text are tokenized differently.",
         lower_bound=1,
     )
     define_model_and_report(flags)
 
 
 def define_model_and_report(flags: FlagSet) -> None:
-    """Defines what pruning and growing have in common."""
+    """Defines the flags that pruning and growing share."""
     flags.string("model", None, MODEL_HELP, required=True)
     flags.string("out", None, "The new run.", required=True)
     file_flags.define_text_and_pair_flags(flags)
     flags.comma_list(
         "languages",
         [],
-        "Only texts of these languages, as in en,de; by default all.",
+        "Only texts of these languages, such as en,de; by default all.",
     )
     flags.strings(
         "report_text",
         [],
-        "Text that the report is about, such as one that was held out; a file "
-        "or a glob; repeatable.",
+        "Text for the report's figures, such as held-out text; a file or a "
+        "glob; repeatable.",
     )
     convert.define_model_options(flags)
 
@@ -91,7 +91,7 @@ def find_texts(flags: FlagSet, patterns: list[str]):
 
 
 def open_model(flags: FlagSet):
-    """The `StoredModel` that --model names, --out being free."""
+    """The `StoredModel` of --model; checks --out first."""
     from labse.checkpoints import recognition
     from labse.files.atomic_write import check_new_folder
 
@@ -108,7 +108,7 @@ def open_model(flags: FlagSet):
 
 
 def print_report(report: dict, out: str, start: float) -> None:
-    """Prints the table, and where the run is."""
+    """Prints the table and where the run is."""
     from labse.checkpoints.vocabulary import report as vocabulary_report
 
     print(vocabulary_report.table(report))

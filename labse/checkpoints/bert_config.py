@@ -1,4 +1,4 @@
-"""google-research/bert's configuration, which lies beside a checkpoint."""
+"""google-research/bert's configuration, a file beside a checkpoint."""
 
 import pathlib
 
@@ -49,9 +49,9 @@ def read_bert_config(path: pathlib.Path) -> dict[str, object]:
 
 
 def check_agreement(path: pathlib.Path, recorded: dict, shapes: dict) -> None:
-    """Raises where bert_config.json is not that of the weights beside it.
+    """Raises `InputError` where bert_config.json does not fit the weights.
 
-    It may count pieces, where the table's rows were rounded up.
+    Its vocab_size may be the number of pieces if the table is padded.
     """
     wrong = [
         f"{key.partition('.')[2]} {recorded[key]}, not {shapes[key]}"

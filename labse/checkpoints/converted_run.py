@@ -1,4 +1,4 @@
-"""Writes a model of any kind as a run folder, a block of rows at a time.
+"""Writes a model as a run folder, a block of rows at a time.
 
 RUN/config.yaml, RUN/vocab.txt     as in every run folder
 RUN/checkpoints/best/step-0.*      the encoder
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from labse.checkpoints import run_folder
 from labse.checkpoints.stored_model import StoredModel
+from labse.checkpoints.vocabulary.vocab_txt import write_vocabulary
 from labse.configs import loading
 from labse.configs.schema import EncoderConfig, ExperimentConfig
 from labse.files.atomic_write import atomic_folder
@@ -31,12 +32,12 @@ def write_run(
     weights: Mapping,
     records: dict[str, dict],
 ) -> None:
-    """Writes a run folder; it is whole or not there.
+    """Writes a run folder atomically.
 
     Args:
       out: the new folder.
       config: of the run; its encoder has the weights' shapes.
-      vocabulary: as long as the table of word embeddings.
+      vocabulary: a piece for each row of the table of word embeddings.
       weights: by the names of `weights.py`, objects with `shape` and
         `row_blocks()`.
       records: JSON files by their names, `source.json` among them.
@@ -45,8 +46,7 @@ def write_run(
       InputError: `out` exists and is not empty.
     """
     with atomic_folder(out) as folder:
-        pieces = "".join(f"{piece}\n" for piece in vocabulary.pieces)
-        (folder / run_folder.VOCABULARY).write_bytes(pieces.encode())
+        write_vocabulary(folder / run_folder.VOCABULARY, vocabulary)
         (folder / run_folder.BEST).mkdir(parents=True)
         _write_checkpoint(folder / run_folder.BEST, config.encoder, weights)
         for name, record in records.items():
@@ -59,8 +59,8 @@ def write_run(
 def source_record(model: StoredModel, *notes: str) -> dict[str, dict]:
     """`source.json`: what a model was made from, and how.
 
-    `trained_by` names the training run and the checkpoint that the weights
-    come from, through any number of such folders; None where none is known.
+    `trained_by` names the training run and the checkpoint of the weights, also
+    through several conversions; None if unknown.
     """
     return {
         run_folder.SOURCE_RECORD: {
@@ -108,10 +108,9 @@ def _write_checkpoint(
 
 
 def _template(config: EncoderConfig, folder: str) -> str:
-    """A checkpoint of an encoder with as many blocks, all else tiny.
+    """A checkpoint of a tiny encoder with the same number of blocks.
 
-    The names of a checkpoint's tensors and its graph of objects depend on
-    nothing but the number of blocks.
+    Nothing else decides the names of the tensors and the graph of objects.
     """
     twin = SentenceEncoder(
         EncoderConfig(
@@ -122,7 +121,7 @@ def _template(config: EncoderConfig, folder: str) -> str:
             intermediate_size=1,
             max_positions=3,
             type_vocab_size=1,
-            pooling="mean",  # The only one for any number of blocks.
+            pooling="mean",  # Allowed for any number of blocks.
         )
     )
     twin.build()

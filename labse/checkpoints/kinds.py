@@ -1,4 +1,4 @@
-"""The kinds of models that can be opened, for messages and programs' help."""
+"""The kinds of models that can be opened, for messages and help texts."""
 
 KINDS = (
     "a run folder (config.yaml inside), a sentence-transformers folder "

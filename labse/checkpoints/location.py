@@ -1,4 +1,4 @@
-"""Where a model lies: a path, a hub's cache or a TF Hub handle."""
+"""Where a model is: a path, a hub's cache or a TF Hub handle."""
 
 import os
 import pathlib
@@ -26,10 +26,10 @@ _TF_HUB_NAME = re.compile(r"[\w-]+(/[\w.-]+)+/\d+")
 
 
 def local_path(path: str) -> str:
-    """A path as the file system knows it.
+    """A path for the file system.
 
-    A `file://` URL is a path, `~` the user's home, and a model's folder in
-    Hugging Face's cache (models--NAME) its only snapshot.
+    `file://` is removed, `~` expanded, and a model's folder in Hugging Face's
+    cache (models--NAME) becomes its only snapshot.
 
     Raises:
       InputError: the URL names another machine, or there are several
@@ -61,26 +61,26 @@ def _only_snapshot(snapshots: pathlib.Path) -> str:
     found = sorted(entry for entry in snapshots.iterdir() if entry.is_dir())
     if len(found) == 1:
         return str(found[0])
-    rule = "A folder of Hugging Face's cache is read by its one snapshot. "
+    rule = "A model in Hugging Face's cache must have one snapshot. "
     if not found:
         raise InputError(
-            f"{rule}{snapshots} holds none: download the model again."
+            f"{rule}{snapshots} holds none. Download the model again."
         )
     main = snapshots.parent / "refs" / "main"
     current = main.read_text("utf-8").strip() if main.is_file() else ""
     named = snapshots / current
     hint = f" refs/main is {named}." if current and named.is_dir() else ""
     raise InputError(
-        f"{rule}{snapshots} holds {len(found)}: name one of "
+        f"{rule}{snapshots} holds {len(found)}. Give one of "
         f"{', '.join(map(str, found[:5]))}.{hint}"
     )
 
 
 def local_folder(path: str) -> str:
-    """The local folder of a TF Hub handle; a path as `local_path` has it.
+    """The local folder of a TF Hub handle, or a path; see `local_path`.
 
     Raises:
-      InputError: it could not be fetched, or is not fetched from there.
+      InputError: the download failed, or the URL is not supported.
     """
     if "://" not in path or path.startswith("file:"):
         return local_path(path)
@@ -95,8 +95,8 @@ def local_folder(path: str) -> str:
         scheme == "gs" and path.endswith(_ARCHIVES)
     ):
         raise InputError(
-            f"A model is read from this machine's disk or fetched by its TF "
-            f"Hub handle (https://...). Received: {path}. Copy the folder to "
+            f"A model is a path on this machine, or a TF Hub handle "
+            f"(https://...). Received: {path}. Copy the folder to "
             "a disk first."
         )
     try:
@@ -111,7 +111,7 @@ def local_folder(path: str) -> str:
 
 
 def how_to_get(name: str) -> str:
-    """What to do where `name` does not exist, but looks like a hub's name."""
+    """What to do if `name` does not exist but looks like a hub's name."""
     if _TF_HUB_NAME.fullmatch(name):
         return (
             f"A model of TF Hub is named by its URL: https://tfhub.dev/{name}."
@@ -127,7 +127,7 @@ def how_to_get(name: str) -> str:
 def _fetch_from_hugging_face(name: str) -> str:
     folder = name.rpartition("/")[2]
     return (
-        f"Fetch it first, hf download {name} --local-dir={folder} (or git lfs "
-        f"install && git clone https://huggingface.co/{name}), and give the "
-        f"folder, ./{folder}."
+        f"Download it first, hf download {name} --local-dir={folder} (or git "
+        f"lfs install && git clone https://huggingface.co/{name}), and give "
+        f"the folder, ./{folder}."
     )

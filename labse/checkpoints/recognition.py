@@ -1,4 +1,4 @@
-"""Tells by its files what kind of model a path is, and opens it."""
+"""Recognises the kind of a model by its files, and opens it."""
 
 import os
 import pathlib
@@ -17,7 +17,8 @@ from labse.formats import model_file, saved_model_graph
 
 __all__ = ["KINDS", "holds_weights", "local_folder", "open_model"]
 
-# The parts that tell a kind, without the one file that it is known by.
+# Kinds that can be recognised without the file that defines them: name,
+# parts, the missing file.
 _PARTS = (
     ("a run folder", {"checkpoints", "vocab.txt"}, run_folder.CONFIG),
     ("an export folder", {"text", "encode"}, tensorflow_model.EXPORT_RECORD),
@@ -35,9 +36,9 @@ _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def holds_weights(path: str) -> bool:
-    """Whether a folder says by itself that it is a model to be read.
+    """Whether a folder is recognised as a model of weights.
 
-    Such a folder is never run, whatever SavedModel may lie beside.
+    Such a folder is read and never run, even if it also holds a SavedModel.
     """
     return run_folder.is_run_folder(
         path
@@ -52,12 +53,12 @@ def open_model(path: str, options: ModelOptions | None = None) -> StoredModel:
       options: what the user says about it.
 
     Raises:
-      InputError: it is none of these, is damaged, or does not record
-        something that nobody states.
+      InputError: it is none of these, it is damaged, or it does not record
+        something that the options do not say either.
     """
     options = options or ModelOptions()
     path = local_folder(path)
-    _names(pathlib.Path(path))  # A folder that cannot be listed, is said now.
+    _names(pathlib.Path(path))  # Fails now if the folder cannot be listed.
     if run_folder.is_run_folder(path):
         return run_folder.open_run(path, options)
     if folder_reader.is_huggingface_folder(path):
@@ -73,9 +74,7 @@ def open_model(path: str, options: ModelOptions | None = None) -> StoredModel:
         if run_folder.is_run_folder(str(run)):
             return run_folder.open_run(str(run), options, prefix)
         return tensorflow_model.open_checkpoint(prefix, options)
-    lost = _lost_file(pathlib.Path(path))
-    if lost:
-        raise InputError(lost)
+    _check_no_file_is_lost(pathlib.Path(path))
     raise InputError(f"{_received(path)} A model is {KINDS}.")
 
 
@@ -92,47 +91,46 @@ def _is_model(path: str) -> bool:
 
 
 def _names(folder: pathlib.Path) -> list[str]:
-    """What a folder holds, sorted; nothing, if it is none."""
+    """Sorted names in a folder; none if it is not a folder."""
     if not os.path.isdir(folder):
         return []
     try:
         return sorted(os.listdir(folder))
     except PermissionError as error:
         raise InputError(
-            f"The folder {folder} may not be read by this user. Change its "
-            "owner or its mode (chmod +rx)."
+            f"This user may not read the folder {folder}. Change its owner or "
+            "its mode (chmod +rx)."
         ) from error
 
 
-def _lost_file(folder: pathlib.Path) -> str:
-    """What to say of a folder that lacks the file it would be known by."""
+def _check_no_file_is_lost(folder: pathlib.Path) -> None:
+    """Raises `InputError` where the one file that defines a kind is missing."""
     names = set(_names(folder))
     if any(map(modules_json.MODULE_FOLDER.fullmatch, names)):
         modules_json.check_not_lost(folder)
     for kind, parts, missing in _PARTS:
         if parts <= names:
-            return (
+            raise InputError(
                 f"There is no file {folder / missing}, and {folder} looks like "
                 f"{kind}, which has one: it holds {', '.join(sorted(parts))}. "
                 + (model_file.refetch_hint(folder) or "Copy or fetch it whole.")
             )
-    return ""
 
 
 def _received(path: str) -> str:
-    """What was given that is no model, and what may be meant."""
+    """Describes a path that is not a model, and what may be meant."""
     try:
         os.stat(path)
     except PermissionError:
-        return f"A folder above {path!r} may not be read by this user."
+        return f"This user may not read a folder above {path!r}."
     except OSError as error:
         if os.path.islink(path):
-            return f"{path!r} is a link to nothing, {os.readlink(path)}."
+            return f"{path!r} is a broken link to {os.readlink(path)}."
         if not isinstance(error, FileNotFoundError | NotADirectoryError):
             return f"{path!r} cannot be read: {error.strerror}."
         return f"{path!r} does not exist. {location.how_to_get(path)}".rstrip()
     except ValueError:  # A NUL character.
-        return f"{path!r} is no path."
+        return f"{path!r} is not a path."
     if not os.path.isdir(path):
         return f"Received the file {path!r}. {_of_a_file(path)}"
     folder = pathlib.Path(path)
@@ -143,9 +141,9 @@ def _received(path: str) -> str:
     ]
     hint = model_file.refetch_hint(path)
     if models:
-        hint = f"Models in it: {', '.join(models[:5])}. Name one."
+        hint = f"Models in it: {', '.join(models[:5])}. Give one of them."
     elif any(name.startswith("models--") for name in names):
-        hint = "It is Hugging Face's cache: name one of its models."
+        hint = "It is Hugging Face's cache: give one of its models."
     return (
         f"Received the folder {path!r}, which holds {shown or 'nothing'}. "
         f"{hint}".rstrip()

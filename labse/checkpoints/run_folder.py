@@ -2,11 +2,11 @@
 
     RUN/config.yaml          the resolved configuration
     RUN/vocab.txt            the vocabulary
-    RUN/checkpoints/last/    everything needed to go on training
-    RUN/checkpoints/best/    the encoder that did best on validation pairs
+    RUN/checkpoints/last/    everything needed to resume training
+    RUN/checkpoints/best/    the encoder with the best validation score
 
-Checkpoints are TensorFlow's object-based ones; the encoder stands under
-`encoder` in both.
+Checkpoints are TensorFlow's object-based ones; both have the encoder under
+`encoder`.
 """
 
 import dataclasses
@@ -29,6 +29,7 @@ from labse.checkpoints.weights import match_weights
 from labse.configs import loading
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
+from labse.files.atomic_write import write_bytes
 from labse.formats import model_file, tensor_bundle
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
@@ -40,6 +41,8 @@ SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
 _MAX_NOTE_BYTES = 2**20
+# Its name for those that still use it.
+write_atomically = write_bytes
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
 
@@ -52,7 +55,7 @@ def is_run_folder(path: str) -> bool:
 def create(
     path: str, config: ExperimentConfig, vocabulary_path: str
 ) -> pathlib.Path:
-    """Makes the folder, or checks that it holds the same run.
+    """Creates the folder, or checks that it holds the same run.
 
     Raises:
       InputError: the folder holds a run with another configuration or
@@ -62,14 +65,14 @@ def create(
     vocabulary = pathlib.Path(vocabulary_path).read_bytes()
     if is_run_folder(path) and tf.train.latest_checkpoint(folder / LAST):
         check_same_run(path, config, vocabulary_path)
-        write_atomically(folder / CONFIG, loading.to_yaml(config).encode())
+        write_bytes(folder / CONFIG, loading.to_yaml(config).encode())
         return folder
     if (folder / SOURCE_RECORD).exists():
         raise InputError(
-            f"{folder} holds a converted model, not a run to go on with. "
-            f"Start from it: --init={folder} and another --out."
+            f"{folder} holds a converted model, not a run to resume. "
+            f"Start from it: labse train --init={folder} --out=ANOTHER."
         )
-    # What a run that was killed before its first checkpoint leaves behind.
+    # Left by a run that was killed before its first checkpoint.
     ours = {VOCABULARY, CONFIG, INDEX, "checkpoints", "logs"}
     others = [
         entry.name
@@ -78,13 +81,13 @@ def create(
     ]
     if others:
         raise InputError(
-            f"--out must be a new folder or a run to go on with. {folder} "
+            f"A run needs a new folder, or one to resume. {folder} "
             f"holds no checkpoint, but {', '.join(sorted(others)[:5])}."
         )
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / VOCABULARY, vocabulary)
+    write_bytes(folder / VOCABULARY, vocabulary)
     # The configuration comes last: with it the folder is a run.
-    write_atomically(folder / CONFIG, loading.to_yaml(config).encode())
+    write_bytes(folder / CONFIG, loading.to_yaml(config).encode())
     return folder
 
 
@@ -92,16 +95,16 @@ def wait_for(path: str, seconds: int = 120) -> None:
     """Waits until another process has made the run folder.
 
     Raises:
-      InputError: it is not there in time.
+      InputError: it does not appear in time.
     """
     for _ in range(seconds * 10):
         if is_run_folder(path):
             return
         time.sleep(0.1)
     raise InputError(
-        f"The first worker makes the run folder {path}, which all workers "
-        f"have to see. It was not there after {seconds} seconds. Put --out on "
-        "a file system that they share."
+        f"The first worker creates the run folder {path}, which all workers "
+        f"must see. It did not appear within {seconds} seconds. Put it on a "
+        "file system that they share."
     )
 
 
@@ -116,36 +119,33 @@ def check_same_run(
         raise InputError(
             f"{folder} holds a run of an earlier version, which took the pairs "
             f"in another order ({', '.join(removed)}). Finish it with that "
-            "version, or begin a new run that starts from its encoder: "
-            f"--init={folder} and another --out."
+            f"version, or {_start_anew(folder)}"
         )
     differences = loading.differences(saved, config, FREE_ON_RESUME)
     if differences:
         raise InputError(
             f"{folder} holds a run with another configuration: "
             f"{'; '.join(differences)}. Resume it with the saved values, or "
-            "begin a new run that starts from its encoder: "
-            f"--init={folder} and another --out."
+            f"{_start_anew(folder)}"
         )
     if (folder / VOCABULARY).read_bytes() != vocabulary:
         raise InputError(
             f"{folder} holds a run with another vocabulary. Resume it with "
-            f"--vocab={folder / VOCABULARY}. For a larger vocabulary, make a "
-            "model of it with labse grow-vocab, for a smaller one with labse "
-            "prune-vocab, and begin a new run from that: --init and another "
-            "--out."
+            f"{folder / VOCABULARY}. For a larger vocabulary, make a model of "
+            "it with labse grow-vocab, for a smaller one with labse "
+            "prune-vocab, and begin a new run from that (labse train --init)."
         )
 
 
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Writes to a temporary name beside `path`, then renames."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+def _start_anew(folder: pathlib.Path) -> str:
+    return (
+        "begin a new run that starts from its encoder: "
+        f"labse train --init={folder} --out=ANOTHER."
+    )
 
 
 def best_or_last(folder: pathlib.Path) -> str:
-    """The prefix of the checkpoint to ask: the best one, else the last.
+    """The prefix of the checkpoint to use: the best one, else the last.
 
     Raises:
       InputError: the run has no checkpoint yet.
@@ -162,13 +162,14 @@ def best_or_last(folder: pathlib.Path) -> str:
 
 
 def _latest(folder: pathlib.Path) -> str | None:
-    """The prefix of the checkpoint that TensorFlow's note of them names.
+    """The prefix of the checkpoint that TensorFlow's `checkpoint` file names.
 
-    `tf.train.latest_checkpoint` passes over a note that is damaged, and over
-    one that names what is not there: another checkpoint would be taken.
+    `tf.train.latest_checkpoint` ignores such a file if it is damaged or names
+    a missing checkpoint: another one would be used.
 
     Raises:
-      InputError: the note is missing beside checkpoints, or damaged.
+      InputError: the file is damaged, or missing although there are
+        checkpoints.
     """
     note = folder / "checkpoint"
     others = _checkpoints(folder)
@@ -203,7 +204,7 @@ def _can_be_named(prefixes: list[str]) -> str:
     if not prefixes:
         return ""
     return (
-        "A checkpoint can also be named instead of the run: "
+        "A checkpoint can also be given instead of the run: "
         f"{', '.join(reversed(prefixes[-3:]))}."
     )
 
@@ -214,8 +215,8 @@ def read_config(
     """A run's configuration, and its keys that only earlier versions had.
 
     Raises:
-      InputError: the file is missing or damaged. A part of it would be read
-        as a configuration with defaults in place of the rest.
+      InputError: the file is missing or damaged. A truncated one would be
+        read with defaults in place of what it lacks.
     """
     path = folder / CONFIG
     model_file.read_head(path)
@@ -224,7 +225,7 @@ def read_config(
         values = loading.read_values(path)
     except InputError as error:
         raise model_file.damaged(
-            path, f"is no configuration of a run: {str(error).rstrip('.')}"
+            path, f"is not the configuration of a run: {str(error).rstrip('.')}"
         ) from error
     for section in ("encoder", "tokenizer"):
         known = dataclasses.asdict(getattr(config, section))
@@ -232,8 +233,8 @@ def read_config(
         if missing:
             raise model_file.damaged(
                 path,
-                f"lacks {section}.{', '.join(sorted(missing))}, so it was cut "
-                "off, or was not written by labse",
+                f"lacks {section}.{', '.join(sorted(missing))}, so it is "
+                "truncated, or was not written by labse",
             )
     return config, removed
 
@@ -249,7 +250,7 @@ def open_run(
       prefix: of the checkpoint; by default the best one, else the last.
 
     Raises:
-      InputError: this is no run, or its checkpoint does not fit its
+      InputError: this is not a run, or its checkpoint does not fit its
         configuration.
     """
     path = location.local_path(path)

@@ -1,10 +1,8 @@
-"""A model as it lies on disk, whatever the format: known, not yet read."""
+"""A model on disk, whatever its format: described, its weights not yet read."""
 
 import dataclasses
 import os
 import pathlib
-
-import numpy as np
 
 from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
@@ -23,21 +21,20 @@ from labse.preprocessing.vocabulary import Vocabulary
 
 @dataclasses.dataclass(frozen=True)
 class ModelOptions:
-    """What the user says about a model; None: nothing.
+    """What the user says about a model; None where nothing.
 
-    Formats differ in what they record. Where one does not record something,
-    the user has to say it. What it does record may be changed where that is a
-    choice, not where the weights would be wrong with it (casing).
+    Formats differ in what they record. The user has to say what is not
+    recorded, and may change what is where that is a choice, but not where the
+    weights would no longer fit (casing).
 
     Attributes:
-      vocabulary: path of a vocab.txt, where the model has none with it.
+      vocabulary: path of a vocab.txt, where the model comes without one.
       pooling: one of `schema.POOLINGS`.
       activation: one of `schema.ACTIVATIONS`.
-      max_length: most tokens of a sentence, [CLS] and [SEP] included.
+      max_length: maximum tokens of a sentence, with [CLS] and [SEP].
       lower_case: whether the vocabulary is uncased.
       ids: whose tokenizer's ids: "hugging_face" or "tensorflow_hub".
-      fallback: what holds where neither the files nor their format say
-        anything.
+      fallback: used where neither the files nor their format say anything.
     """
 
     vocabulary: str | None = None
@@ -63,14 +60,14 @@ class StoredModel:
     """A model whose files are known to be complete and to fit together.
 
     Attributes:
-      kind: what it is, in words, e.g. "Hugging Face folder".
-      path: where.
+      kind: of model, in words, e.g. "run folder".
+      path: where it is.
       config: everything about the encoder and the tokenizer.
       recorded: what its files say, as `section.key` of the configuration.
-      vocabulary: as long as the table of word embeddings.
+      vocabulary: a piece for each row of the table of word embeddings.
       weights: every weight of the encoder by the names of `weights.py`.
-      files: the files that it was read from.
-      notes: what a user should know: what was left out, chosen or differs.
+      files: it was read from.
+      notes: for the user: what was left out, chosen or differs.
     """
 
     kind: str
@@ -99,7 +96,7 @@ def resolve_config(
     Args:
       recorded: what the model's files say, as `section.key`.
       options: what the user says.
-      assumed: what holds where nobody says anything.
+      assumed: defaults of the format, for what neither says.
       origin: the model, for messages.
       base: has the sections that are not about the model; the defaults.
 
@@ -110,40 +107,19 @@ def resolve_config(
       InputError: nobody says something that is needed, or the user says what
         the files contradict.
     """
-    values, notes = dict(recorded), []
-    for key, said in _option_values(options).items():
-        known = recorded.get(key)
-        if said is None or said == known:
-            continue
-        if known is not None and key not in _CHOICES:
-            raise InputError(
-                f"{origin} records {key} {known}. Received: {said}. Leave it "
-                "out."
-            )
-        values[key] = said
-        notes.append(
-            f"{key}: {said}, as asked"
-            + (f"; recorded is {known}" if known is not None else "")
-        )
-    for key, value in assumed.items():
-        if key not in values:
-            values[key] = value
-            notes.append(f"{key}: {value}, as nothing records another")
+    values, notes = _with_choices(recorded, options, origin)
+    configured = {}
     if options.fallback is not None:
-        for key, value in config_values(options.fallback).items():
-            if key in _option_values(options) and key not in values:
+        configured = config_values(options.fallback)
+        configured = {key: configured[key] for key in _option_values(options)}
+    for defaults, reason in (
+        (assumed, "as nothing records another"),
+        (configured, "as configured"),
+    ):
+        for key, value in defaults.items():
+            if key not in values:
                 values[key] = value
-                notes.append(f"{key}: {value}, as configured")
-    if values.get("tokenizer.ids") != recorded.get("tokenizer.ids"):
-        # The longest word is part of whose ids they are.
-        values["tokenizer.max_bytes_per_word"] = MAX_BYTES_PER_WORD[
-            values["tokenizer.ids"]
-        ]
-    if options.max_length is not None:
-        values["tokenizer.max_length"] = checked_max_length(
-            options.max_length,
-            values.get("encoder.max_positions", EncoderConfig.max_positions),
-        )
+                notes.append(f"{key}: {value}, {reason}")
     missing = [key for key in _option_values(options) if key not in values]
     if missing:
         names = [key.partition(".")[2] for key in missing]
@@ -152,10 +128,40 @@ def resolve_config(
             f"as in labse.load(path, {names[0]}=...) or labse convert "
             f"--{names[0]}=... ({_HINTS[missing[0]]})."
         )
+    if values["tokenizer.ids"] != recorded.get("tokenizer.ids"):
+        # The limit of a word's length belongs to the tokenizer of the ids.
+        values["tokenizer.max_bytes_per_word"] = MAX_BYTES_PER_WORD[
+            values["tokenizer.ids"]
+        ]
+    if options.max_length is not None:
+        values["tokenizer.max_length"] = checked_max_length(
+            options.max_length,
+            values.get("encoder.max_positions", EncoderConfig.max_positions),
+        )
     config = loading.from_dict(_sections(values))
     if base is not None:
         config = base.with_model(config.encoder, config.tokenizer)
     return config, tuple(notes)
+
+
+def _with_choices(
+    recorded: dict[str, object], options: ModelOptions, origin: str
+) -> tuple[dict[str, object], list[str]]:
+    """The recorded values with the user's in their place, and notes."""
+    values, notes = dict(recorded), []
+    for key, chosen in _option_values(options).items():
+        known = recorded.get(key)
+        if chosen is None or chosen == known:
+            continue
+        if known is not None and key not in _CHOICES:
+            raise InputError(
+                f"{origin} records {key} {known}. Received: {chosen}. Leave "
+                "it out."
+            )
+        values[key] = chosen
+        instead = "" if known is None else f"; recorded is {known}"
+        notes.append(f"{key}: {chosen}, as requested{instead}")
+    return values, notes
 
 
 _HINTS = {
@@ -163,7 +169,7 @@ _HINTS = {
     "LaBSE has it; cls: [CLS] itself; mean: the mean over the pieces",
     "encoder.activation": "gelu: the exact one of Hugging Face; gelu_tanh: "
     "Google's approximation",
-    "tokenizer.max_length": "most tokens of a sentence",
+    "tokenizer.max_length": "maximum tokens of a sentence",
     "tokenizer.lower_case": "true for an uncased vocabulary",
     "tokenizer.ids": "hugging_face or tensorflow_hub",
 }
@@ -199,10 +205,10 @@ def config_values(config: ExperimentConfig) -> dict[str, object]:
 def choose_vocabulary(
     own: Vocabulary | None, options: ModelOptions, origin: str
 ) -> Vocabulary:
-    """The vocabulary of a model, which the user may have to name.
+    """The model's own vocabulary, or, where it has none, the user's.
 
     Raises:
-      InputError: there is none, or the user names another than the model's.
+      InputError: there is none, or the user names a different one.
     """
     if options.vocabulary is None:
         if own is None:
@@ -211,18 +217,18 @@ def choose_vocabulary(
                 "vocab.txt."
             )
         return own
-    said = read_vocabulary(options.vocabulary)
-    if own is not None and own.pieces != said.pieces:
+    chosen = read_vocabulary(options.vocabulary)
+    if own is not None and own.pieces != chosen.pieces:
         raise InputError(
             f"{origin} has its own vocabulary of {len(own):,} pieces, and "
-            f"{options.vocabulary} is another, of {len(said):,}: the rows of "
+            f"{options.vocabulary} is another, of {len(chosen):,}: the rows of "
             "its embeddings belong to other pieces. Use the model's own: the "
             "vocab.txt of its folder, or of what labse convert makes of it."
         )
-    return said
+    return chosen
 
 
-# A table is rounded up to a multiple of a power of two, of at most so much.
+# Tables are rounded up to a multiple of a power of two, at most this one.
 _MOST_PADDING = 1024
 _LEAST_MULTIPLE = 8
 
@@ -249,12 +255,12 @@ def check_vocabulary(
 def fit_table(
     vocabulary: Vocabulary, rows: int, path: str | pathlib.Path
 ) -> tuple[str, ...]:
-    """Checks a foreign model's table, which may be padded; returns notes.
+    """Checks another project's table, which may be padded; returns notes.
 
     No id reaches rows beyond the vocabulary, so they are left out. But a
-    vocabulary that was cut off is short of its table, too: so tokenizer.json,
-    which is known to be whole, may be somewhat shorter, and vocab.txt where
-    it has its end and the number of rows was rounded up.
+    truncated vocabulary is shorter than its table, too. So it may be shorter
+    only if it is a tokenizer.json, which cannot be truncated unnoticed, or if
+    vocab.txt ends with a line end and the number of rows was rounded up.
 
     Raises:
       InputError: vocabulary and table do not belong together.
@@ -280,7 +286,7 @@ def _is_padding(rows: int, padding: int, path: str | pathlib.Path) -> bool:
 
 
 def stored_type_notes(weights: dict[str, Weight | Zeros]) -> list[str]:
-    """A note, if weights are stored in another type than float32."""
+    """A note if weights are stored in another type than float32."""
     names = {
         weight.stored.dtype.name
         for weight in weights.values()
@@ -302,8 +308,8 @@ def load_encoder(
     Args:
       model: the stored model.
       compute_dtype: "float32" or "mixed_bfloat16".
-      word_table: whether to make the table of word embeddings. Without it
-        the encoder has to be given `input_word_embeddings`.
+      word_table: whether to create the table of word embeddings. Without it
+        the encoder needs `input_word_embeddings`.
     """
     encoder = SentenceEncoder(model.config.encoder, compute_dtype)
     encoder.build(word_table=word_table)
@@ -319,19 +325,17 @@ def assign_weights(
     Args:
       encoder: of the model's shapes.
       model: the stored model.
-      in_blocks: whether the table is copied a block of rows at a time. Not
-        under a strategy: TensorFlow gives a part of a variable to the first
-        replica only.
+      in_blocks: whether to copy the table a block of rows at a time. Not
+        possible under a strategy, where TensorFlow assigns a part of a
+        variable on the first replica only.
     """
     for variable in encoder.variables:
         name = variable.name.removesuffix(":0")
-        # Inside of another model the name has that model's as a prefix.
+        parts = name.split("/")
+        # Inside another model the name has that model's as a prefix.
+        suffixes = ("/".join(parts[start:]) for start in range(len(parts)))
         weight = next(
-            (
-                model.weights[name[start:]]
-                for start in _name_starts(name)
-                if name[start:] in model.weights
-            ),
+            (model.weights[each] for each in suffixes if each in model.weights),
             None,
         )
         if weight is None or tuple(variable.shape) != weight.shape:
@@ -342,21 +346,8 @@ def assign_weights(
             variable.assign(weight.read())
 
 
-def _name_starts(name: str) -> list[int]:
-    return [0] + [i + 1 for i, letter in enumerate(name) if letter == "/"]
-
-
 def _assign_rows(variable, weight: Weight) -> None:
     start = 0
     for block in weight.row_blocks():
         variable[start : start + len(block)].assign(block)
         start += len(block)
-
-
-def map_word_table(model: StoredModel) -> np.ndarray:
-    """The table of word embeddings, read-only, left on the disk.
-
-    Returns:
-      [vocab_size, hidden_size] in the stored floating-point type.
-    """
-    return model.weights[WORD_EMBEDDINGS].map()

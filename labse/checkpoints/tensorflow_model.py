@@ -1,8 +1,8 @@
-"""Models of the TensorFlow world, known from their files alone.
+"""Opens models of the TensorFlow world from their files alone.
 
 TensorFlow 1's BERT checkpoints, Model Garden's encoders and pre-trainers,
 SavedModels of the google/LaBSE/2 kind and our own exports. No graph is loaded
-and no code of the model's author runs: the weights are found in the files.
+and no code of the model's author runs.
 """
 
 import glob
@@ -27,7 +27,7 @@ from labse.formats.stored_tensor import StoredTensor
 from labse.preprocessing.vocabulary import Vocabulary
 
 EXPORT_RECORD = "export.json"
-EXPORTED = ("text", "encode")  # Those of an export's that hold weights.
+EXPORTED = ("text", "encode")  # Folders of an export that hold weights.
 _PART_OF_CHECKPOINT = re.compile(r"\.(index|data-\d{5}-of-\d{5})$")
 _VARIABLES = pathlib.Path("variables", "variables")
 
@@ -39,20 +39,20 @@ _EXPECTED_1 = (
     r".*/(Adam|LAMB|AdamWeightDecayOptimizer)(_\d+)?",
 )
 _EXPECTED_2 = (r"(.*/)?cls/predictions/.*", r"(.*/)?next_sentence/.*")
-# Keys of TensorFlow 2's checkpoints that are no weights; the variables' own
-# names say nothing ("Variable").
+# Keys of TensorFlow 2's checkpoints that are not weights; their variables are
+# merely called "Variable".
 _COUNTERS = re.compile(r"(save_counter|global_step|do_lower_case)(/|$)")
 
-# TF Hub's preprocessors cut there: https://tfhub.dev/google/LaBSE/2
+# Where TF Hub's preprocessors truncate: https://tfhub.dev/google/LaBSE/2
 _HUB_MAX_LENGTH = 128
 
 
 def open_saved_model(path: str, options: ModelOptions) -> StoredModel:
-    """A SavedModel of an encoder, such as google/LaBSE/2.
+    """Opens a SavedModel of an encoder, such as google/LaBSE/2.
 
     Raises:
-      InputError: it does not hold BERT's weights and a vocabulary, or nobody
-        says what it does not record.
+      InputError: it does not hold BERT's weights and a vocabulary, or
+        something is recorded nowhere.
     """
     folder = pathlib.Path(path).absolute()
     if folder.name in EXPORTED and is_export(str(folder.parent)):
@@ -104,10 +104,10 @@ def is_export(path: str) -> bool:
 
 
 def open_export(path: str, options: ModelOptions) -> StoredModel:
-    """An export folder of ours; its record says everything.
+    """Opens an export folder, whose record says everything.
 
     Raises:
-      InputError: it is not whole, or the record does not fit the weights.
+      InputError: it is incomplete, or the record does not fit the weights.
     """
     folder = pathlib.Path(path)
     record = json_file.read_object(folder / EXPORT_RECORD)
@@ -117,7 +117,8 @@ def open_export(path: str, options: ModelOptions) -> StoredModel:
         config = loading.from_dict(record.child("config").values)
     except InputError as error:
         raise model_file.damaged(
-            record.path, f"holds no configuration: {str(error).rstrip('.')}"
+            record.path,
+            f"holds no valid configuration: {str(error).rstrip('.')}",
         ) from error
     prefix = folder / "encode" / _VARIABLES
     return _stored_model(
@@ -165,7 +166,7 @@ def _data_files(prefix: str) -> list[pathlib.Path]:
 
 
 def open_checkpoint(prefix: str, options: ModelOptions) -> StoredModel:
-    """A BERT checkpoint of TensorFlow 1 or of Model Garden (TensorFlow 2).
+    """Opens a BERT checkpoint of TensorFlow 1 or Model Garden (TensorFlow 2).
 
     Beside it bert_config.json (TensorFlow 1 needs it) and vocab.txt are read.
 
@@ -182,9 +183,8 @@ def open_checkpoint(prefix: str, options: ModelOptions) -> StoredModel:
         if not recorded:
             raise InputError(
                 f"A checkpoint of TensorFlow 1 needs {bert_config.NAME} beside "
-                "it, which says how many heads there are. "
-                f"{folder} has none. Copy it from where the checkpoint comes "
-                "from."
+                f"it, which gives the number of heads. {folder} has none. Copy "
+                "it from where the checkpoint comes from."
             )
         found, notes = _unwrap_1(found, prefix)
     else:
@@ -231,7 +231,7 @@ def _unwrap_1(
         for name in found
     }
     return {inside[names[name]]: found[name] for name in found}, (
-        f"names of weights: {scope!r} before them was taken for {_SCOPE_1!r}",
+        f"names of weights: their prefix {scope!r} was read as {_SCOPE_1!r}",
     )
 
 
@@ -246,7 +246,7 @@ def _model_gardens(
     if len(inner) < len(found):
         raise InputError(
             f"{prefix} holds two encoders: several weights are called "
-            f"{WORD_EMBEDDINGS} or the like. One can be read: save it alone."
+            f"{WORD_EMBEDDINGS} or the like. Save one of them alone."
         )
     return inner
 
@@ -307,7 +307,7 @@ def _own_vocabulary(
         names = ", ".join(each.name for each in found)
         raise InputError(
             f"{path} comes with several vocabularies: {names}. State the path "
-            "of the one."
+            "of the right one."
         )
     return None
 
@@ -325,7 +325,7 @@ def _by_name(
 def _encoder_from_shapes(
     found: dict[str, StoredTensor], origin: str
 ) -> dict[str, object]:
-    """The encoder's configuration as the shapes of its variables tell it."""
+    """The encoder's configuration, from the shapes of its variables."""
     shapes = {name: tensor.shape for name, tensor in found.items()}
     layers = {
         int(found[1])

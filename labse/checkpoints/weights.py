@@ -1,4 +1,4 @@
-"""The one table of BERT's weights: their names and layouts in every format.
+"""BERT's weights: one table of their names and layouts in every format.
 
 Our names are Model Garden's variables', which the checkpoints and SavedModels
 of TensorFlow 2 carry. D is the hidden size, H the number of heads, I the
@@ -15,7 +15,7 @@ import numpy as np
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
 from labse.formats import model_file
-from labse.formats.stored_tensor import StoredTensor
+from labse.formats.stored_tensor import Tensor
 
 WORD_EMBEDDINGS = "word_embeddings/embeddings"
 POOLER = ("pooler_transform/kernel", "pooler_transform/bias")
@@ -26,24 +26,35 @@ class WeightName(NamedTuple):
 
     name: str  # Model Garden, TensorFlow 2; ours.
     tensorflow_1: str  # google-research/bert.
-    hugging_face: str  # `transformers`.
     shape: tuple[int, ...]  # Ours.
-    # The matrices of dense layers are [in, out] in TensorFlow and [out, in]
-    # in PyTorch.
-    is_kernel: bool = False
+
+    @property
+    def hugging_face(self) -> str:
+        """The name in `transformers`, which follows TensorFlow 1's."""
+        path, _, part = self.tensorflow_1.removeprefix("bert/").rpartition("/")
+        if part not in _HUGGING_FACE_PARTS:  # A table.
+            path, part = f"{path}/{part}", "table"
+        path = path.replace("layer_", "layer.").replace("/", ".")
+        return f"{path}.{_HUGGING_FACE_PARTS[part]}"
+
+    @property
+    def is_kernel(self) -> bool:
+        """Whether it is a matrix of a dense layer.
+
+        It is [in, out] in TensorFlow and [out, in] in PyTorch.
+        """
+        return self.name.endswith("/kernel")
 
     @property
     def matrix_shape(self) -> tuple[int, ...]:
         """TensorFlow 1's shape, where heads have no axis of their own."""
+        if self.name.endswith("/bias"):
+            return (int(np.prod(self.shape)),)
         if not self.is_kernel:
-            return (int(np.prod(self.shape)),) if self._is_bias else self.shape
+            return self.shape
         if "attention_output" in self.name:
             return (self.shape[0] * self.shape[1], self.shape[2])
         return (self.shape[0], int(np.prod(self.shape[1:])))
-
-    @property
-    def _is_bias(self) -> bool:
-        return self.name.endswith("/bias")
 
     @property
     def hugging_face_shape(self) -> tuple[int, ...]:
@@ -51,144 +62,121 @@ class WeightName(NamedTuple):
         shape = self.matrix_shape
         return shape[::-1] if self.is_kernel else shape
 
+    def shape_in(self, naming: str) -> tuple[int, ...]:
+        """The shape in one of the worlds, named by a field."""
+        return {
+            "name": self.shape,
+            "tensorflow_1": self.matrix_shape,
+            "hugging_face": self.hugging_face_shape,
+        }[naming]
+
+
+# The last part of a name in TensorFlow 1 -> in `transformers`.
+_HUGGING_FACE_PARTS = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "table": "weight",
+}
+
 
 def weight_names(config: EncoderConfig) -> list[WeightName]:
     """Every weight of an encoder, in the order of the computation."""
     size = config.hidden_size
-    words = WeightName(
-        WORD_EMBEDDINGS,
-        "bert/embeddings/word_embeddings",
-        "embeddings.word_embeddings.weight",
-        (config.vocab_size, size),
-    )
-    rows = [words]
-    if config.num_layers:
-        rows += _sums_of_bert(config)
+    rows = [
+        WeightName(
+            WORD_EMBEDDINGS,
+            "bert/embeddings/word_embeddings",
+            (config.vocab_size, size),
+        )
+    ]
+    if config.num_layers:  # An averaging network adds nothing to the words.
+        rows += [
+            WeightName(
+                "position_embedding/embeddings",
+                "bert/embeddings/position_embeddings",
+                (config.max_positions, size),
+            ),
+            WeightName(
+                "type_embeddings/embeddings",
+                "bert/embeddings/token_type_embeddings",
+                (config.type_vocab_size, size),
+            ),
+            *_layer_norm(
+                "embeddings/layer_norm", "bert/embeddings/LayerNorm", size
+            ),
+        ]
     for layer in range(config.num_layers):
         rows += _block(config, layer)
-    return rows + _dense(
-        *("pooler_transform", "bert/pooler/dense", "pooler.dense"),
-        *((size, size), (size,)),
+    rows += _dense(
+        "pooler_transform", "bert/pooler/dense", (size, size), (size,)
     )
-
-
-def _sums_of_bert(config: EncoderConfig) -> list[WeightName]:
-    """What BERT adds to the words; an averaging network has none of it."""
-    size, types = config.hidden_size, config.type_vocab_size
-    return [
-        WeightName(
-            "position_embedding/embeddings",
-            "bert/embeddings/position_embeddings",
-            "embeddings.position_embeddings.weight",
-            (config.max_positions, size),
-        ),
-        WeightName(
-            "type_embeddings/embeddings",
-            "bert/embeddings/token_type_embeddings",
-            "embeddings.token_type_embeddings.weight",
-            (types, size),
-        ),
-        *_layer_norm(
-            "embeddings/layer_norm",
-            "bert/embeddings/LayerNorm",
-            "embeddings.LayerNorm",
-            size,
-        ),
-    ]
+    return rows
 
 
 def _block(config: EncoderConfig, layer: int) -> Iterator[WeightName]:
     size, inner = config.hidden_size, config.intermediate_size
     heads = (config.num_heads, size // config.num_heads)
-    ours = f"transformer/layer_{layer}"
-    theirs = f"bert/encoder/layer_{layer}"
-    torch = f"encoder.layer.{layer}"
+    ours, theirs = f"transformer/layer_{layer}", f"bert/encoder/layer_{layer}"
     for part in ("query", "key", "value"):
         yield from _dense(
             f"{ours}/self_attention/{part}",
             f"{theirs}/attention/self/{part}",
-            f"{torch}.attention.self.{part}",
             (size, *heads),
             heads,
         )
     yield from _dense(
         f"{ours}/self_attention/attention_output",
         f"{theirs}/attention/output/dense",
-        f"{torch}.attention.output.dense",
         (*heads, size),
         (size,),
     )
     yield from _layer_norm(
         f"{ours}/self_attention_layer_norm",
         f"{theirs}/attention/output/LayerNorm",
-        f"{torch}.attention.output.LayerNorm",
         size,
     )
     yield from _dense(
         f"{ours}/intermediate",
         f"{theirs}/intermediate/dense",
-        f"{torch}.intermediate.dense",
         (size, inner),
         (inner,),
     )
     yield from _dense(
-        f"{ours}/output",
-        f"{theirs}/output/dense",
-        f"{torch}.output.dense",
-        (inner, size),
-        (size,),
+        f"{ours}/output", f"{theirs}/output/dense", (inner, size), (size,)
     )
     yield from _layer_norm(
-        f"{ours}/output_layer_norm",
-        f"{theirs}/output/LayerNorm",
-        f"{torch}.output.LayerNorm",
-        size,
+        f"{ours}/output_layer_norm", f"{theirs}/output/LayerNorm", size
     )
 
 
-def _dense(name, tensorflow_1, hugging_face, kernel, bias) -> list[WeightName]:
+def _dense(name, tensorflow_1, kernel, bias) -> list[WeightName]:
     return [
-        WeightName(
-            f"{name}/kernel",
-            f"{tensorflow_1}/kernel",
-            f"{hugging_face}.weight",
-            kernel,
-            is_kernel=True,
-        ),
-        WeightName(
-            f"{name}/bias",
-            f"{tensorflow_1}/bias",
-            f"{hugging_face}.bias",
-            bias,
-        ),
+        WeightName(f"{name}/{part}", f"{tensorflow_1}/{part}", shape)
+        for part, shape in (("kernel", kernel), ("bias", bias))
     ]
 
 
-def _layer_norm(name, tensorflow_1, hugging_face, size) -> list[WeightName]:
-    names = (("gamma", "weight"), ("beta", "bias"))
+def _layer_norm(name, tensorflow_1, size) -> list[WeightName]:
     return [
-        WeightName(
-            f"{name}/{ours}",
-            f"{tensorflow_1}/{ours}",
-            f"{hugging_face}.{torch}",
-            (size,),
-        )
-        for ours, torch in names
+        WeightName(f"{name}/{part}", f"{tensorflow_1}/{part}", (size,))
+        for part in ("gamma", "beta")
     ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-    """A float32 weight in our layout, made from what is stored when asked.
+    """A float32 weight in our layout, read from its file when needed.
 
     Attributes:
       stored: where the numbers lie.
-      shape: in our layout. A table may have more rows on the disk, which were
-        added to round their number up.
+      shape: in our layout. The stored table may have more rows, added to
+        round their number up.
       transposed: whether it is stored as `transformers` stores kernels.
     """
 
-    stored: StoredTensor
+    stored: Tensor
     shape: tuple[int, ...]
     transposed: bool = False
 
@@ -223,10 +211,10 @@ class Weight:
         )
 
     def check(self) -> None:
-        """Reads the weight once, for what is wrong with it.
+        """Reads the weight once to find damage.
 
         Raises:
-          InputError: a checksum does not fit, or a number is not finite.
+          InputError: a checksum does not match, or a number is not finite.
         """
         for _ in self.row_blocks():
             pass
@@ -237,14 +225,14 @@ class Weight:
             again = model_file.refetch_hint(self.stored.path)
             raise InputError(
                 f"{self.stored.path} holds a weight {self.shape} with numbers "
-                "that are not finite. Its training broke, or the file is "
+                "that are not finite. Its training diverged, or the file is "
                 "damaged: use an earlier checkpoint, or fetch it again. "
                 f"{again}"
             )
         return values
 
     def map(self) -> np.ndarray:
-        """The numbers as they are stored; only where the layout is ours."""
+        """The numbers as stored; only where the layout is ours."""
         if not self._is_in_our_layout:
             raise ValueError("Only what is stored in our layout can be mapped.")
         return self.stored.map()[: self.shape[0]]
@@ -266,7 +254,7 @@ class Zeros:
 
 
 def match_weights(
-    found: dict[str, StoredTensor],
+    found: dict[str, Tensor],
     config: EncoderConfig,
     naming: str,
     expected: tuple[str, ...],
@@ -281,9 +269,9 @@ def match_weights(
       config: the encoder.
       naming: whose names and layouts: a field of `WeightName` ("name",
         "tensorflow_1" or "hugging_face").
-      expected: regular expressions of names that may be there beside the
+      expected: regular expressions of names that may occur beside the
         encoder's weights.
-      origin: what the tensors come from, for messages.
+      origin: the model, for messages.
       optional: weights, by our names, that are zeros where none of them is
         found.
       table_rows: of the stored table of word embeddings, where it has more
@@ -296,49 +284,44 @@ def match_weights(
       InputError: a weight is missing or of another shape, or a tensor is
         neither a weight nor expected.
     """
-    weights, missing, wrong = {}, [], []
     if len(found) < config.num_layers:  # Before a table of them is made.
         raise InputError(
             f"{origin} holds {len(found)} tensors, which cannot be those of "
             f"the {config.num_layers} blocks that its configuration describes."
         )
-    names = weight_names(config)
-    absent = [row for row in names if row.name in optional]
-    if any(getattr(row, naming) in found for row in absent):
-        absent = []
-    for row in names:
-        stored = found.get(getattr(row, naming))
-        shape = {
-            "name": row.shape,
-            "tensorflow_1": row.matrix_shape,
-            "hugging_face": row.hugging_face_shape,
-        }[naming]
+    weights, missing, wrong = {}, [], []
+    names = {getattr(row, naming): row for row in weight_names(config)}
+    absent = {name for name, row in names.items() if row.name in optional}
+    if absent & found.keys():
+        absent = set()
+    for name, row in names.items():
+        stored, shape = found.get(name), row.shape_in(naming)
         if row.name == WORD_EMBEDDINGS and table_rows is not None:
             shape = (table_rows, *shape[1:])
-        if row in absent:
+        if name in absent:
             weights[row.name] = Zeros(row.shape)
         elif stored is None:
-            missing.append(getattr(row, naming))
+            missing.append(name)
+        # bfloat16 is "V" to NumPy.
         elif stored.shape != shape or stored.dtype.kind not in "fV":
             wrong.append(
-                f"{getattr(row, naming)} is {stored.dtype} {stored.shape}, "
-                f"not {shape}"
+                f"{name} is {stored.dtype} {stored.shape}, not {shape}"
             )
         else:
             transposed = row.is_kernel and naming == "hugging_face"
             weights[row.name] = Weight(stored, row.shape, transposed)
-    known = {getattr(row, naming) for row in names}
     unexpected = [
         name
-        for name in found
-        if name not in known
-        and not any(re.fullmatch(pattern, name) for pattern in expected)
+        for name in found.keys() - names.keys()
+        if not any(re.fullmatch(pattern, name) for pattern in expected)
     ]
-    _complain(origin, missing, wrong, unexpected)
+    _raise_for_mismatch(origin, missing, wrong, sorted(unexpected))
     return weights
 
 
-def _complain(origin: str, missing, wrong, unexpected) -> None:
+def _raise_for_mismatch(
+    origin: str, missing: list[str], wrong: list[str], unexpected: list[str]
+) -> None:
     problems = [
         f"{title}: {'; '.join(names[:5])}"
         + (f" and {len(names) - 5} more" if len(names) > 5 else "")

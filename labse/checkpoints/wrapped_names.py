@@ -1,9 +1,8 @@
-"""Names of weights as wrappers leave them: `module.`, `0.auto_model.`, ...
+"""Removes what wrappers add to weights' names: `module.`, `0.auto_model.`, ...
 
-A model inside another is saved with the other's name before each of its own,
-and wrappers for several devices or for compiling put theirs anywhere. One
-table of word embeddings tells where the encoder is; what comes before its name
-comes before all of the encoder's.
+A model inside another is saved with the outer name as a prefix, and wrappers
+for several devices or for compiling insert theirs anywhere. The prefix of the
+one table of word embeddings is the prefix of the whole encoder.
 """
 
 import re
@@ -13,7 +12,7 @@ from labse.errors import InputError
 from labse.formats.model_file import shown
 
 # PyTorch's: DataParallel, torch.compile, FSDP, activation checkpoints. They
-# may stand before any part of a name, and no part of BERT is called so.
+# may precede any part of a name, and no part of BERT has such a name.
 _TORCH_WRAPPERS = re.compile(
     r"(?:^|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module"
     r"|_checkpoint_wrapped_module)\."
@@ -21,14 +20,14 @@ _TORCH_WRAPPERS = re.compile(
 
 
 def without_torch_wrappers(name: str) -> str:
-    """The name of a weight of PyTorch without its wrappers'."""
+    """A weight's name in PyTorch without those of wrappers."""
     return _TORCH_WRAPPERS.sub("", name)
 
 
 def unwrap(
     names: Mapping[str, str], table: str, separator: str, origin: str
 ) -> tuple[dict[str, str], str]:
-    """Finds the encoder among weights and takes off what stands before it.
+    """Finds the encoder among weights and removes its prefix.
 
     Args:
       names: the stored names, each with the name to start from.
@@ -37,12 +36,12 @@ def unwrap(
       origin: the model, for messages.
 
     Returns:
-      stored name -> the encoder's own name, or, of another weight, what the
-      models around the encoder leave of it; and what stood before the names.
+      stored name -> name without the prefix, or, for weights outside the
+      encoder, without the part of it that they have; and the prefix.
 
     Raises:
-      InputError: there is no such table, or several, or two weights would get
-        one name.
+      InputError: there is no such table, there are several, or two weights
+        would get one name.
     """
     prefixes = sorted(
         {
@@ -53,15 +52,15 @@ def unwrap(
     )
     if not prefixes:
         raise InputError(
-            f"{origin} holds no BERT by names that are known: no weight's name "
-            f"is {table!r} or ends with it. It holds {len(names)} tensors: "
+            f"{origin} holds no BERT with known names: no weight's name is "
+            f"{table!r} or ends with it. It holds {len(names)} tensors: "
             f"{shown(sorted(names)[:5])}. Rename them, or save the encoder "
             "alone."
         )
     if len(prefixes) > 1:
         raise InputError(
             f"{origin} holds {len(prefixes)} encoders, whose names begin with "
-            f"{shown(prefixes)}. One can be read: save it alone."
+            f"{shown(prefixes)}. Save one of them alone."
         )
     parts = prefixes[0].split(separator)[:-1]
     around = [
@@ -75,7 +74,7 @@ def unwrap(
         if own in stored:
             raise InputError(
                 f"{origin} holds two tensors {shown(own)}: "
-                f"{shown(stored[own])} and {shown(stored_name)}. Leave one."
+                f"{shown(stored[own])} and {shown(stored_name)}. Remove one."
             )
         stored[own], found[stored_name] = stored_name, own
     return found, prefixes[0]

@@ -1,4 +1,4 @@
-"""JSON files of models: other people's are data, whose types are checked."""
+"""JSON files of models: data of other people's, whose types are checked."""
 
 import json
 import math
@@ -16,12 +16,12 @@ _REQUIRED = object()
 
 
 class JsonObject:
-    """The object in a JSON file, or in an object there.
+    """The object in a JSON file, or an object nested in it.
 
     Attributes:
       path: the file.
-      values: what it holds.
-      where: the keys that lead to the object, each with a dot after it.
+      values: keys and values.
+      where: the keys that lead to a nested object, each followed by a dot.
     """
 
     def __init__(self, path: pathlib.Path, values: dict, where: str = ""):
@@ -81,7 +81,7 @@ class JsonObject:
         return JsonObject(self.path, value or {}, f"{self.where}{key}.")
 
     def must_be(self, key: str, *allowed: object) -> None:
-        """Raises `InputError` where a value is there and not one of these.
+        """Raises `InputError` unless the value is absent or one of these.
 
         Null, and an empty list or object, count as absent.
         """
@@ -96,12 +96,12 @@ class JsonObject:
             )
 
     def must_have_no_others(self, *known: str) -> None:
-        """Raises `InputError` where there are other keys than these."""
+        """Raises `InputError` where there are other keys."""
         unknown = sorted(self.values.keys() - set(known))
         if unknown:
             raise InputError(
-                f"{self.path} has {shown(unknown)}, whose meaning here is not "
-                "known. Known are "
+                f"{self.path} has {shown(unknown)}, which is not known here. "
+                "Known keys are "
                 f"{', '.join(self.where + key for key in known)}."
             )
 
@@ -115,7 +115,7 @@ class JsonObject:
     def _get(self, key: str, default: object):
         if key not in self.values and default is _REQUIRED:
             raise model_file.damaged(
-                self.path, f"has no {self.where}{key}, which is needed"
+                self.path, f"has no {self.where}{key}, which is required"
             )
         return self.values.get(key, default)
 
@@ -126,7 +126,7 @@ def read_object(
     """The object in a JSON file.
 
     Raises:
-      InputError: there is no such file, it cannot be read or is too big, is
+      InputError: the file does not exist, cannot be read or is too large, is
         not JSON in UTF-8 without a byte order mark, or holds no object.
     """
     values = read_json(path, max_bytes)

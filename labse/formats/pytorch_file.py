@@ -50,7 +50,7 @@ def load_state_dict(path: pathlib.Path) -> dict[str, MappedTensor]:
                 "needs. Nothing in the file was run. Save model.state_dict() "
                 "alone, or use the model's model.safetensors."
             ) from error
-        raise _unsound(path, f"PyTorch raised {type(error).__name__}") from (
+        raise _invalid(path, f"PyTorch raised {type(error).__name__}") from (
             error
         )
     _check_state_dict(path, loaded, torch)
@@ -78,8 +78,8 @@ def _import_torch(path: pathlib.Path) -> ModuleType:
     return torch
 
 
-def _unsound(path: pathlib.Path, reason: str) -> InputError:
-    return model_file.damaged(path, f"is not a sound PyTorch file: {reason}")
+def _invalid(path: pathlib.Path, reason: str) -> InputError:
+    return model_file.damaged(path, f"is not a valid PyTorch file: {reason}")
 
 
 def _checked_entries(path: pathlib.Path) -> list[zipfile.ZipInfo]:
@@ -95,7 +95,7 @@ def _checked_entries(path: pathlib.Path) -> list[zipfile.ZipInfo]:
                         "file as torch.save wrote it."
                     )
             if len({entry.filename for entry in entries}) < len(entries):
-                raise _unsound(path, "two entries have one name")
+                raise _invalid(path, "two entries have one name")
             for entry in entries:
                 if entry.CRC:  # torch.save can leave the checksums out.
                     with archive.open(entry) as file:
@@ -105,7 +105,7 @@ def _checked_entries(path: pathlib.Path) -> list[zipfile.ZipInfo]:
     except InputError:
         raise
     except Exception as error:  # As above.
-        raise _unsound(
+        raise _invalid(
             path, f"its zip archive is damaged or truncated ({error})"
         ) from error
 
@@ -149,7 +149,7 @@ def _check_storages(
     there = collections.Counter(entry.file_size for entry in entries)
     missing = collections.Counter(sizes.values()) - there
     if missing:
-        raise _unsound(
+        raise _invalid(
             path, f"no entry has the {max(missing):,} bytes that a tensor needs"
         )
 

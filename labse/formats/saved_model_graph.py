@@ -1,4 +1,4 @@
-"""What the graph of a SavedModel says of its encoder; nothing of it is run."""
+"""What the graph of a SavedModel says about its encoder; it is never run."""
 
 import pathlib
 from typing import NamedTuple
@@ -19,12 +19,12 @@ _OTHER_ACTIVATIONS = {"Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Softplus"}
 
 
 class Graph(NamedTuple):
-    """What is known of a SavedModel's graph.
+    """What is known about a SavedModel's graph.
 
     Attributes:
       takes_model_inputs: whether it is called with ids, not with strings.
       is_keras_model: whether its root is a Keras model.
-      activation: "gelu" or "gelu_tanh"; None if it cannot be seen.
+      activation: "gelu"; None if the graph does not show it.
     """
 
     takes_model_inputs: bool
@@ -36,7 +36,7 @@ def read_graph(folder: pathlib.Path) -> Graph:
     """Reads saved_model.pb as data.
 
     Raises:
-      InputError: it is damaged, or describes an encoder that is not BERT's.
+      InputError: it is damaged, or its encoder is not BERT's.
     """
     path = folder / SAVED_MODEL
     content = model_file.read_bytes(path, _MAX_BYTES)
@@ -44,10 +44,12 @@ def read_graph(folder: pathlib.Path) -> Graph:
         model = saved_model_pb2.SavedModel.FromString(content)
     except DecodeError as error:
         raise model_file.damaged(
-            path, "is damaged: it is no SavedModel that can be loaded"
+            path, "is damaged: it holds no SavedModel that can be loaded"
         ) from error
     if not model.meta_graphs:
-        raise model_file.damaged(path, "holds no graph: it is cut off or empty")
+        raise model_file.damaged(
+            path, "holds no graph: it is truncated or empty"
+        )
     operations = {
         node.op
         for graph in model.meta_graphs

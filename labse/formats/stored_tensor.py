@@ -138,3 +138,6 @@ class MappedTensor:
         rows = max(1, BLOCK_BYTES // max(1, row_bytes))
         for start in range(0, len(array), rows):
             yield array[start : start + rows]
+
+
+Tensor = StoredTensor | MappedTensor

@@ -1,8 +1,8 @@
 """TensorFlow's checkpoint files, read and written without holding tensors.
 
-TensorFlow reads a tensor into memory and writes it from memory; LaBSE's table
-of word embeddings alone is 1.5 GB. Here a tensor is found in the file, and
-written block by block.
+TensorFlow reads and writes whole tensors; LaBSE's table of word embeddings
+alone is 1.5 GB. Here a tensor is located in the file, and written block by
+block.
 
 The format: PREFIX.index is a sorted string table (LevelDB's, not compressed)
 from names to `BundleEntryProto`; PREFIX.data-00000-of-0000N hold the bytes.
@@ -25,6 +25,7 @@ from tensorflow.core.protobuf import (
 )
 
 from labse.errors import InputError
+from labse.files import atomic_write
 from labse.formats import model_file
 from labse.formats.stored_tensor import StoredTensor
 
@@ -39,7 +40,7 @@ _MAX_VARINT_BYTES = 10
 _ALIGNMENT = 64
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _OPTIMIZER = re.compile(r"(^|/)_?optimizer/|\.OPTIMIZER_SLOT/")
-# What may stand before the names that `weights.py` has.
+# What may precede the names of `weights.py`.
 _OUTER_NAMES = re.compile(
     r"^.*/(?=(word_embeddings|position_embedding|type_embeddings)/embeddings$"
     r"|embeddings/layer_norm/|transformer/layer_\d+/|pooler_transform/)"
@@ -50,42 +51,34 @@ def read_header(prefix: str | pathlib.Path) -> dict[str, StoredTensor]:
     """Where each numeric tensor of a checkpoint lies.
 
     Raises:
-      InputError: there is no such checkpoint, it is damaged or cut off, or it
-        holds a variable in several parts.
+      InputError: there is no such checkpoint, it is damaged or truncated, or
+        it holds a variable in several parts.
     """
-    return _read_tensors(prefix)[0]
-
-
-def _read_tensors(prefix) -> tuple[dict[str, StoredTensor], bytes | None]:
-    """Numeric tensors by name, and the graph of objects if there is one."""
     entries = dict(_read_index(prefix))
     shards = _shards(prefix, entries.pop("", b""))
     sizes = [model_file.read_head(shard)[0] for shard in shards]
-    tensors, graph = {}, None
+    tensors = {}
     for name, value in entries.items():
         entry = _entry(prefix, name, value)
         dtype = tf.as_dtype(entry.dtype)
-        numeric = dtype.is_floating or dtype.is_integer or dtype.is_bool
+        is_numeric = dtype.is_floating or dtype.is_integer or dtype.is_bool
         if entry.shard_id not in range(len(shards)):
             raise _damaged_index(prefix, name)
         tensor = StoredTensor(
             shards[entry.shard_id],
             entry.offset,
-            np.dtype(dtype.as_numpy_dtype if numeric else np.uint8),
+            np.dtype(dtype.as_numpy_dtype if is_numeric else np.uint8),
             tuple(dim.size for dim in entry.shape.dim)
-            if numeric
+            if is_numeric
             else (entry.size,),
-            _unmask(entry.crc32c) if numeric else None,
+            _unmask(entry.crc32c),
         )
         tensor.check_in_file(name, sizes[entry.shard_id])
         if tensor.num_bytes != entry.size:
             raise _damaged_index(prefix, name)
-        if numeric:
+        if is_numeric:
             tensors[name] = tensor
-        elif name == _OBJECT_GRAPH:
-            content = tensor.read().tobytes()
-            graph = _string(tensor.path, content, _unmask(entry.crc32c))
-    return tensors, graph
+    return tensors
 
 
 def _shards(prefix, header: bytes) -> list[pathlib.Path]:
@@ -95,10 +88,10 @@ def _shards(prefix, header: bytes) -> list[pathlib.Path]:
     except DecodeError as error:
         raise _damaged_index(prefix, "its beginning") from error
     if proto.endianness != tensor_bundle_pb2.BundleHeaderProto.LITTLE:
-        raise InputError(f"{prefix} is big-endian, which is not read.")
+        raise InputError(f"{prefix} is big-endian, which is not supported.")
     if proto.num_shards not in range(1, _MAX_SHARDS):
         raise model_file.damaged(
-            f"{prefix}.index", "is damaged: it counts no files"
+            f"{prefix}.index", "is damaged: it names no data files"
         )
     shards = [
         pathlib.Path(f"{prefix}.data-{i:05}-of-{proto.num_shards:05}")
@@ -114,31 +107,6 @@ def _shards(prefix, header: bytes) -> list[pathlib.Path]:
     return shards
 
 
-def _string(path: pathlib.Path, content: bytes, checksum: int) -> bytes:
-    """The one string of a tensor of strings.
-
-    Stored are its length, the masked checksum of the length and the string;
-    the tensor's checksum is of the three, the length as a number of 4 bytes.
-    """
-    wrong = model_file.damaged(
-        path, "is damaged: the checksum of its graph of objects does not fit"
-    )
-    try:
-        length, position = _read_varint(content, 0)
-        value = content[position + 4 :]
-        if length != len(value):
-            raise wrong
-        actual = google_crc32c.value(struct.pack("<I", length))
-        stored = struct.pack("<I", _mask(actual))
-    except (ValueError, struct.error) as error:
-        raise wrong from error
-    actual = google_crc32c.extend(actual, stored)
-    actual = google_crc32c.extend(actual, value)
-    if stored != content[position : position + 4] or actual != checksum:
-        raise wrong
-    return value
-
-
 def _damaged_index(prefix, where: str) -> InputError:
     return model_file.damaged(f"{prefix}.index", f"is damaged at {where}")
 
@@ -146,19 +114,19 @@ def _damaged_index(prefix, where: str) -> InputError:
 def read_variables(
     prefix: str | pathlib.Path,
 ) -> dict[str, tuple[str, StoredTensor]]:
-    """The variables of an object-based checkpoint, optimizers' left out.
+    """The variables of an object-based checkpoint, except optimizers'.
 
     Returns:
-      from a variable's name, without the names of the models around it, to
-      its key in the checkpoint and where it lies.
+      variable's name, without those of the models around it -> its key in the
+      checkpoint and where it lies.
 
     Raises:
-      InputError: see `read_header`; it is of another kind; or two variables
-        have one name.
+      InputError: see `read_header`; the checkpoint is not object-based; or
+        two variables have one name.
     """
-    tensors, graph = _read_tensors(prefix)
+    tensors = read_header(prefix)
     variables = {}
-    for node in _object_graph(prefix, graph).nodes:
+    for node in _object_graph(prefix).nodes:
         for attribute in node.attributes:
             key = attribute.checkpoint_key
             if key not in tensors or _OPTIMIZER.search(key):
@@ -170,7 +138,7 @@ def read_variables(
                 ):
                     raise InputError(
                         f"{prefix} holds two encoders: {name} is both {key} "
-                        f"and {variables[name][0]}. One can be read."
+                        f"and {variables[name][0]}. Save one of them alone."
                     )
                 name = key  # A name such as "Variable" says nothing.
             variables[name] = (key, tensors[key])
@@ -182,17 +150,22 @@ def inner_name(name: str) -> str:
     return _OUTER_NAMES.sub("", name)
 
 
-def _object_graph(prefix, graph: bytes | None):
-    if graph is None:
+def _object_graph(prefix):
+    """TensorFlow's graph of the objects that own the variables."""
+    reader = tf.train.load_checkpoint(str(prefix))
+    if not reader.has_tensor(_OBJECT_GRAPH):
         raise InputError(
-            f"{prefix} holds no graph of objects, so it is no checkpoint of "
+            f"{prefix} holds no graph of objects, so it is not a checkpoint of "
             "TensorFlow 2."
         )
     try:
-        return trackable_object_graph_pb2.TrackableObjectGraph.FromString(graph)
-    except DecodeError as error:
+        return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+            reader.get_tensor(_OBJECT_GRAPH)
+        )
+    except (tf.errors.OpError, DecodeError) as error:
         raise model_file.damaged(
-            prefix, f"is damaged: its graph of objects makes no sense: {error}"
+            f"{prefix}.data-00000-of-00001",
+            f"is damaged: its graph of objects cannot be read ({error})",
         ) from error
 
 
@@ -205,7 +178,7 @@ def _entry(prefix, name: str, value: bytes):
     if entry.slices:
         raise InputError(
             f"{prefix} holds {name} in {len(entry.slices)} parts (a "
-            "partitioned variable), which is not read. Save it as one."
+            "partitioned variable), which is not supported. Save it as one."
         )
     return entry
 
@@ -225,14 +198,14 @@ def _read_index(prefix) -> Iterator[tuple[str, bytes]]:
     except (IndexError, ValueError, struct.error) as error:
         raise model_file.damaged(
             path,
-            f"is damaged or no index of a TensorFlow checkpoint: {error}",
+            f"is damaged or not the index of a TensorFlow checkpoint: {error}",
         ) from error
 
 
 def _table_entries(content: bytes) -> Iterator[tuple[str, bytes]]:
     footer = content[-_FOOTER_BYTES:]
     if len(footer) < _FOOTER_BYTES or footer[-8:] != struct.pack("<Q", _MAGIC):
-        raise ValueError("its last bytes are not a table's")
+        raise ValueError("its footer is not a table's")
     position = 0
     handle = []  # Offset and size: of the meta index, then of the index.
     for _ in range(4):
@@ -249,16 +222,16 @@ def _block(content: bytes, offset: int, size: int) -> bytes:
     block = content[offset : offset + size + 1]
     trailer = content[offset + size : offset + size + _BLOCK_TRAILER_BYTES]
     if len(trailer) < _BLOCK_TRAILER_BYTES:
-        raise ValueError("it was cut off")
+        raise ValueError("it is truncated")
     if struct.unpack("<I", trailer[1:])[0] != _mask(google_crc32c.value(block)):
-        raise ValueError("a checksum does not fit")
+        raise ValueError("a checksum does not match")
     if trailer[0]:
         raise ValueError("it is compressed, which TensorFlow's are not")
     return block[:-1]
 
 
 def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values; a key is stored as what differs from the last one."""
+    """Keys and values; what a key shares with the last one is not stored."""
     num_restarts = struct.unpack("<I", block[-4:])[0]
     end = len(block) - 4 * (num_restarts + 1)
     position, key, total = 0, b"", 0
@@ -294,13 +267,13 @@ def write_checkpoint(
     """Writes a checkpoint, a block of rows at a time.
 
     Args:
-      prefix: of the files to be; the index, without which there is no
-        checkpoint, is written last, to a temporary name and renamed.
-      tensors: from names to objects with `shape` and `row_blocks()`, which
-        yields float32 arrays.
-      template: prefix of a checkpoint of the same names (the shapes may
-        differ), from which everything else is copied: TensorFlow's graph of
-        the objects and the save counter.
+      prefix: of the new files; the index, without which there is no
+        checkpoint, is written last and atomically.
+      tensors: name -> object with `shape` and `row_blocks()`, which yields
+        float32 arrays.
+      template: prefix of a checkpoint with the same names (shapes may
+        differ), from which the rest is copied: TensorFlow's graph of objects
+        and the save counter.
     """
     entries = dict(_read_index(template))
     values = {"": _header()}
@@ -316,10 +289,7 @@ def write_checkpoint(
     missing = tensors.keys() - values.keys()
     if missing:
         raise ValueError(f"Not in the template: {sorted(missing)}.")
-    index = pathlib.Path(f"{prefix}.index")
-    temporary = index.with_name(index.name + ".tmp")
-    temporary.write_bytes(_table(values))
-    temporary.replace(index)
+    atomic_write.write_bytes(f"{prefix}.index", _table(values))
 
 
 def _header() -> bytes:

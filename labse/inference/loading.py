@@ -146,7 +146,7 @@ def _load_source(source: StoredModel, compute_dtype: str) -> EncoderModel:
         WordPieceTokenizer.from_config(source.vocabulary, tokenizer),
         tokenizer.max_length,
         fingerprint.of_source(source, compute_dtype),
-        stored_model.map_word_table(source),
+        source.weights[WORD_EMBEDDINGS].map(),
     )
     model.source = source
     return model

@@ -1,7 +1,7 @@
-"""Hugging Face's BERT folders and sentence-transformers folders.
+"""Opens Hugging Face's BERT folders and sentence-transformers folders.
 
-Files are read as data: code that a folder brings with it is never run, and
-`pytorch_model.bin` is not unpickled.
+Files are read as data: code in a folder is never run, and of
+`pytorch_model.bin` PyTorch loads nothing but weights.
 https://huggingface.co/docs/transformers/model_doc/bert
 """
 
@@ -15,18 +15,18 @@ from labse.checkpoints.huggingface import (
     tokenizer_reader,
 )
 from labse.checkpoints.huggingface.modules_json import (
-    PYTORCH_WEIGHTS,
     STATIC_EMBEDDING,
     Modules,
 )
 from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.weights import POOLER, Zeros, match_weights
+from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
-from labse.formats import json_file, model_file, pytorch_file, safetensors_file
+from labse.formats import json_file, model_file
 from labse.formats.json_file import JsonObject
 from labse.formats.model_file import shown
-from labse.formats.stored_tensor import StoredTensor
+from labse.formats.stored_tensor import Tensor
 from labse.modeling.transformer_block import LAYER_NORM_EPSILON
 
 CONFIG = "config.json"
@@ -48,7 +48,7 @@ _OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight"} | {
 
 
 def is_huggingface_folder(path: str) -> bool:
-    """Whether `path` looks like a folder of Hugging Face's."""
+    """Whether `path` looks like a BERT or sentence-transformers folder."""
     folder = pathlib.Path(path)
     return model_file.exists(
         folder / CONFIG
@@ -56,15 +56,15 @@ def is_huggingface_folder(path: str) -> bool:
 
 
 def open_folder(path: str, options: ModelOptions) -> StoredModel:
-    """A BERT folder or a sentence-transformers folder as a model on disk.
+    """Opens a BERT folder or a sentence-transformers folder.
 
     Args:
       path: the folder.
       options: what the user says; a BERT folder does not record its pooling.
 
     Raises:
-      InputError: a file is missing, unsound or says something that our
-        encoder or tokenizer cannot do, or nobody says what is not recorded.
+      InputError: a file is missing or invalid, or says something that our
+        encoder or tokenizer cannot do, or something is recorded nowhere.
     """
     folder, modules = pathlib.Path(path), None
     if modules_json.is_sentence_transformers_folder(folder):
@@ -79,56 +79,64 @@ def open_folder(path: str, options: ModelOptions) -> StoredModel:
     tokenizer = tokenizer_reader.read_tokenizer(
         bert, config, options.vocabulary
     )
-    stored_model.choose_vocabulary(tokenizer.vocabulary, options, path)
+    vocabulary = tokenizer.vocabulary
+    stored_model.choose_vocabulary(vocabulary, options, path)
     recorded, notes = _recorded(config, tokenizer, modules)
     rows = config.integer("vocab_size")
-    notes += stored_model.fit_table(
-        tokenizer.vocabulary, rows, tokenizer.origin
-    )
+    notes += stored_model.fit_table(vocabulary, rows, tokenizer.origin)
     found, name_notes = _read_names(bert)
-    notes += name_notes
     _check_layers(config, found)
-    if modules:
-        notes += _take_dense(found, modules, config)
+    notes += name_notes + _take_dense(found, modules, config)
     resolved, choices = stored_model.resolve_config(recorded, options, {}, path)
-    if modules and modules.lower_case and not resolved.tokenizer.lower_case:
-        raise InputError(
-            f"{bert} has a cased tokenizer and do_lower_case in "
-            f"{modules_json.TRANSFORMER_SETTINGS}: lower "
-            "case with accents kept, which is not supported."
-        )
-    pooling = resolved.encoder.pooling
-    uses_pooler = resolved.encoder.uses_pooler
-    if uses_pooler and not set(_DENSE.values()) & found.keys():
-        raise InputError(
-            f"The pooling {pooling} is BERT's pooler, which {path} does not "
-            "hold. State another pooling."
-        )
-    optional = () if uses_pooler else POOLER
-    expected = (re.escape(_POSITION_IDS), _HEADS)
+    _check_resolved(path, bert, resolved, modules, found)
     weights = match_weights(
-        *(found, resolved.encoder, "hugging_face", expected, path, optional),
+        found,
+        resolved.encoder,
+        "hugging_face",
+        (re.escape(_POSITION_IDS), _HEADS),
+        path,
+        optional=() if resolved.encoder.uses_pooler else POOLER,
         table_rows=rows,
     )
-    notes += _weight_notes(found, weights, pooling)
-    read = [config.path, *tokenizer.files, *(modules.files if modules else ())]
-    read += sorted({tensor.path for tensor in found.values()})
+    notes += _weight_notes(found, weights, resolved.encoder.pooling)
+    files = [config.path, *tokenizer.files, *(modules.files if modules else ())]
+    files += sorted({tensor.path for tensor in found.values()})
+    kind = "sentence-transformers" if modules else "Hugging Face BERT"
     return StoredModel(
-        kind="sentence-transformers folder"
-        if modules
-        else "Hugging Face BERT folder",
+        kind=f"{kind} folder",
         path=path,
         config=resolved,
         recorded=recorded,
-        vocabulary=tokenizer.vocabulary,
+        vocabulary=vocabulary,
         weights=weights,
-        files=tuple(dict.fromkeys(read)),
+        files=tuple(dict.fromkeys(files)),
         notes=(*choices, *notes),
     )
 
 
+def _check_resolved(
+    path: str,
+    bert: pathlib.Path,
+    config: ExperimentConfig,
+    modules: Modules | None,
+    found: dict[str, Tensor],
+) -> None:
+    """Raises `InputError` where the folder cannot give what is configured."""
+    if modules and modules.lower_case and not config.tokenizer.lower_case:
+        raise InputError(
+            f"{bert} has a cased tokenizer and do_lower_case in "
+            f"{modules_json.TRANSFORMER_SETTINGS}: lower case with accents "
+            "kept, which is not supported."
+        )
+    if config.encoder.uses_pooler and not set(_DENSE.values()) & found.keys():
+        raise InputError(
+            f"The pooling {config.encoder.pooling} is BERT's pooler, which "
+            f"{path} does not hold. State another pooling."
+        )
+
+
 def _read_config(folder: pathlib.Path) -> JsonObject:
-    """config.json, if it describes a BERT encoder such as ours."""
+    """config.json; raises `InputError` unless it describes BERT."""
     config = json_file.read_object(folder / CONFIG)
     kind = config.text("model_type")
     if kind != "bert":
@@ -138,8 +146,8 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
         )
     if model_file.exists(folder / _ADAPTER):
         raise InputError(
-            f"{folder / _ADAPTER}: the folder holds an adapter, which is not "
-            "read. Merge it into the model in PyTorch first "
+            f"{folder / _ADAPTER}: the folder holds an adapter, which is "
+            "not supported. Merge it into the model in PyTorch first "
             "(merge_and_unload), and save that."
         )
     for key in ("auto_map", "quantization_config", "pruned_heads"):
@@ -156,9 +164,9 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
         raise InputError(
             f"{config.path}: num_hidden_layers must be at least 1. Received: "
             "0. A BERT without blocks adds positions and types to its words "
-            "and normalises them, our averaging network does not: it is read "
-            f"from sentence-transformers' {STATIC_EMBEDDING}. Make one of the "
-            "table of word embeddings, and train it again."
+            "and normalises them; an averaging network does not. Save the "
+            "table of word embeddings alone, and train it again, as "
+            f"sentence-transformers' {STATIC_EMBEDDING}."
         )
     heads, size = (
         config.integer("num_attention_heads"),
@@ -174,8 +182,7 @@ def _recorded(
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     """What the files say as `section.key`, and notes.
 
-    Where config.json leaves something out, it has the default that
-    `transformers` gives it.
+    What config.json leaves out has the default of `transformers`.
     """
     positions = config.integer("max_position_embeddings", 512, least=3)
     recorded = {
@@ -199,7 +206,7 @@ def _recorded(
     notes = tokenizer.notes + (modules.notes if modules else ())
     longest = modules.max_length if modules else None
     if longest is None and tokenizer.max_length is not None:
-        # 1e30 stands for no limit.
+        # 1e30 means no limit.
         longest = max(3, int(min(tokenizer.max_length, positions)))
     if longest is not None and longest > positions:
         notes += (
@@ -216,9 +223,9 @@ def _recorded(
 
 def _read_names(
     folder: pathlib.Path,
-) -> tuple[dict[str, StoredTensor], tuple[str, ...]]:
-    """Every tensor by BertModel's names as they are today; notes on others."""
-    stored = _read_header(folder)
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Every tensor by BertModel's current names; notes on other names."""
+    stored = modules_json.find_weights(folder)
     names, wrapped = {}, False
     for stored_name in stored:
         name = wrapped_names.without_torch_wrappers(stored_name)
@@ -230,15 +237,15 @@ def _read_names(
     notes = ()
     if wrapped or prefix not in ("", _PREFIX):
         first = next(name for name in names if names[name] == _TABLE)
-        notes = (f"names of weights: taken for {_TABLE} is {first}, and so on",)
+        notes = (f"names of weights: {first} is read as {_TABLE}, and so on",)
     return {names[name]: tensor for name, tensor in stored.items()}, notes
 
 
 def _take_dense(
-    found: dict[str, StoredTensor], modules: Modules, config: JsonObject
+    found: dict[str, Tensor], modules: Modules | None, config: JsonObject
 ) -> tuple[str, ...]:
     """Puts the Dense in the pooler's place; returns notes."""
-    if not modules.pooler:
+    if not modules or not modules.pooler:
         return ()
     replaced = found.keys() & set(_DENSE.values())
     size = config.integer("hidden_size")
@@ -252,28 +259,12 @@ def _take_dense(
     if not replaced:
         return ()
     return (
-        "left out: BERT's own pooler, in whose place the folder has a Dense",
+        "left out: BERT's own pooler, which the folder replaces by a Dense",
     )
 
 
-def _read_header(folder: pathlib.Path) -> dict[str, StoredTensor]:
-    names = (safetensors_file.SINGLE, safetensors_file.INDEX)
-    if any(model_file.exists(folder / name) for name in names):
-        return safetensors_file.read_sharded_header(folder)
-    if model_file.exists(folder / PYTORCH_WEIGHTS):
-        return pytorch_file.load_state_dict(folder / PYTORCH_WEIGHTS)
-    entries = sorted(entry.name for entry in folder.iterdir())
-    raise InputError(
-        f"{folder} has no weights: none of {', '.join(names)} and "
-        f"{PYTORCH_WEIGHTS}. It holds {shown(entries)}. Fetch what is missing. "
-        "Weights in several files of another kind, or of TensorFlow or Flax, "
-        "are not read: save them with transformers as safetensors. "
-        f"{model_file.refetch_hint(folder)}".rstrip()
-    )
-
-
-def _check_layers(config: JsonObject, found: dict[str, StoredTensor]) -> None:
-    """Before anything is made for every layer there is said to be."""
+def _check_layers(config: JsonObject, found: dict[str, Tensor]) -> None:
+    """Checks the number of layers before a table of them is made."""
     layers = {
         match_[1]
         for match_ in map(re.compile(r"encoder\.layer\.(\d+)\.").match, found)
@@ -281,12 +272,12 @@ def _check_layers(config: JsonObject, found: dict[str, StoredTensor]) -> None:
     }
     if config.integer("num_hidden_layers") != len(layers):
         raise config.wrong(
-            "num_hidden_layers", f"{len(layers)}, as many as have weights"
+            "num_hidden_layers", f"{len(layers)}, the number that have weights"
         )
 
 
 def _weight_notes(
-    found: dict[str, StoredTensor], weights: dict, pooling: str
+    found: dict[str, Tensor], weights: dict, pooling: str
 ) -> tuple[str, ...]:
     notes = []
     heads = sorted(name for name in found if re.fullmatch(_HEADS, name))
@@ -295,7 +286,7 @@ def _weight_notes(
     notes += stored_model.stored_type_notes(weights)
     if isinstance(weights[POOLER[0]], Zeros):
         notes.append(
-            "there is no pooler; it is zeros, which the pooling "
+            "the model has no pooler; ours is zeros, which the pooling "
             f"{pooling} does not use"
         )
     return tuple(notes)

@@ -1,9 +1,9 @@
-"""Writes a sentence-transformers folder, which is a Hugging Face one as well.
+"""Writes a sentence-transformers folder, also a Hugging Face BERT folder.
 
 The files are those of https://huggingface.co/sentence-transformers/LaBSE, with
 keys and class names that every version of sentence-transformers since 2.0
-reads. BERT stands in the folder itself, so that `transformers.AutoModel` loads
-it, too. An encoder without blocks is the library's StaticEmbedding (since 3.2).
+reads. BERT is in the folder itself, so that `transformers.AutoModel` loads it.
+An encoder without blocks is the library's StaticEmbedding (since 3.2).
 Weights are copied a block of rows at a time.
 """
 
@@ -63,15 +63,15 @@ class _TorchWeight:
 
 
 def write_folder(model: StoredModel, out: str) -> None:
-    """Writes the folder; it appears under its name when it is complete.
+    """Writes the folder atomically.
 
     Args:
       model: the model.
-      out: a folder that does not exist yet, or is empty.
+      out: a folder that does not exist or is empty.
 
     Raises:
-      InputError: `out` holds something, or the encoder or the tokenizer
-        cannot be had there.
+      InputError: `out` is not empty, or such a folder cannot express the
+        encoder or the tokenizer.
     """
     _check_encoder(model)
     tokenizer_writer.check_tokenizer(model)
@@ -93,8 +93,8 @@ def _check_encoder(model: StoredModel) -> None:
         raise InputError(
             f"{model.path} has the pooling mean_tanh. A Hugging Face folder "
             "is written for a BERT pooled by cls, cls_tanh or mean and for an "
-            "averaging network pooled by mean. Convert it to a run "
-            "(--to=labse), or export it."
+            "averaging network pooled by mean. Convert it to a run, or export "
+            "it."
         )
 
 
@@ -105,7 +105,7 @@ def _write_bert(model: StoredModel, folder: pathlib.Path) -> None:
     weights = {
         row.hugging_face: _TorchWeight(model.weights[row.name], row)
         for row in weight_names(encoder)
-        # Not there before: not there after.
+        # What the model did not have is not written.
         if not isinstance(model.weights[row.name], Zeros)
     }
     safetensors_file.write_tensors(folder / safetensors_file.SINGLE, weights)
@@ -213,7 +213,7 @@ def _write_modules(
 
 
 def _write_dense(model: StoredModel, folder: pathlib.Path) -> None:
-    """BERT's pooler once more, as the module that is used."""
+    """BERT's pooler again, as the module that sentence-transformers uses."""
     size = model.config.encoder.hidden_size
     folder.mkdir()
     json_file.write_json(

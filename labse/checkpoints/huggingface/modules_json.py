@@ -1,9 +1,8 @@
-"""What a sentence-transformers folder computes.
+"""What a sentence-transformers folder computes: `modules.json` and its modules.
 
-`modules.json` lists modules, each of a Python class. Those of the published
-LaBSE are known here: Transformer, Pooling, Dense (BERT's pooler, moved out of
-BERT) and Normalize; and StaticEmbedding, which is read in a file of its own.
-No class that a file names is ever imported.
+Each module is a Python class. Supported are those of the published LaBSE,
+Transformer, Pooling, Dense (BERT's pooler, moved out of BERT) and Normalize;
+and StaticEmbedding (`static_embedding.py`). No class is ever imported.
 https://huggingface.co/sentence-transformers/LaBSE
 """
 
@@ -15,7 +14,7 @@ from labse.errors import InputError
 from labse.formats import json_file, model_file, pytorch_file, safetensors_file
 from labse.formats.json_file import JsonObject
 from labse.formats.model_file import shown
-from labse.formats.stored_tensor import StoredTensor
+from labse.formats.stored_tensor import Tensor
 
 MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
@@ -44,21 +43,21 @@ _TEXT = {"method": "forward", "method_output_name": "last_hidden_state"}
 
 @dataclasses.dataclass(frozen=True)
 class Modules:
-    """The folder's modules about a BERT, as far as they concern us.
+    """What the modules around a BERT say.
 
     Attributes:
       transformer: the folder of BERT.
       pooling: one of `schema.POOLINGS`.
       pooler: the Dense's `weight` and `bias`, if there is one.
-      max_length: most tokens of a sentence, if the folder says.
-      lower_case: whether texts are made lower case before the tokenizer.
-      notes: what a user should know.
-      files: what was read.
+      max_length: maximum tokens of a sentence, if recorded.
+      lower_case: whether texts are lower-cased before the tokenizer.
+      notes: for the user.
+      files: that were read.
     """
 
     transformer: pathlib.Path
     pooling: str
-    pooler: dict[str, StoredTensor]
+    pooler: dict[str, Tensor]
     max_length: int | None
     lower_case: bool
     notes: tuple[str, ...]
@@ -71,9 +70,9 @@ def is_sentence_transformers_folder(folder: pathlib.Path) -> bool:
 
 
 def check_not_lost(folder: pathlib.Path) -> None:
-    """Raises `InputError` where modules are there, but not their list.
+    """Raises `InputError` where only the list of the modules is missing.
 
-    Read as a BERT, the folder would be pooled otherwise.
+    Read as a plain BERT, the folder would be pooled differently.
     """
     left = sorted(
         entry.name
@@ -92,14 +91,14 @@ def check_not_lost(folder: pathlib.Path) -> None:
 def read_modules(
     folder: pathlib.Path, paths: dict[str, pathlib.Path]
 ) -> Modules:
-    """Reads the modules about a BERT.
+    """Reads the modules around a BERT.
 
     Args:
-      folder: the whole.
+      folder: of modules.json.
       paths: see `module_paths`.
 
     Raises:
-      InputError: a file is missing or unsound, or the folder computes
+      InputError: a file is missing or invalid, or the folder computes
         something that our encoder cannot.
     """
     notes = check_whole(folder, paths)
@@ -130,10 +129,10 @@ def read_modules(
 
 
 def module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Reads `modules.json`: class name -> folder, in an order we know.
+    """Reads `modules.json`: class name -> folder.
 
     Raises:
-      InputError: it is unsound, or lists other modules than the supported.
+      InputError: it is invalid, or its modules are not supported.
     """
     path = folder / MODULES
     modules = json_file.read_json(path)
@@ -176,7 +175,7 @@ def module_paths(folder: pathlib.Path) -> dict[str, pathlib.Path]:
 def check_whole(
     folder: pathlib.Path, paths: dict[str, pathlib.Path]
 ) -> tuple[str, ...]:
-    """Checks what holds for all modules; returns notes.
+    """Checks settings around the modules; returns notes.
 
     Raises:
       InputError: texts would be changed before the modules, or vectors after
@@ -252,8 +251,8 @@ def _read_pooling(folder: pathlib.Path) -> str:
     return modes[0]
 
 
-def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
-    """The layer's `weight` and `bias`, whose shapes are checked later."""
+def _read_dense(folder: pathlib.Path) -> dict[str, Tensor]:
+    """The layer's `weight` and `bias`; shapes are checked later."""
     config = json_file.read_object(folder / "config.json")
     config.must_have_no_others(
         *("in_features", "out_features", "bias", "activation_function"),
@@ -268,7 +267,7 @@ def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
             "out_features", "in_features: no other Dense is supported"
         )
     names = {"linear.weight": "weight", "linear.bias": "bias"}
-    found = read_weights(folder)
+    found = find_weights(folder)
     if found.keys() != names.keys():
         raise InputError(
             f"{folder} must hold the weights {', '.join(names)}. Received: "
@@ -277,17 +276,25 @@ def _read_dense(folder: pathlib.Path) -> dict[str, StoredTensor]:
     return {names[name]: tensor for name, tensor in found.items()}
 
 
-def read_weights(folder: pathlib.Path) -> dict[str, StoredTensor]:
-    """The tensors of a module other than the Transformer."""
-    if model_file.exists(folder / safetensors_file.SINGLE):
-        return safetensors_file.read_header(folder / safetensors_file.SINGLE)
-    if not model_file.exists(folder / PYTORCH_WEIGHTS):
-        raise InputError(
-            f"There is no file {folder / safetensors_file.SINGLE}, and no "
-            f"{PYTORCH_WEIGHTS} beside. Fetch or copy one of them. "
-            f"{model_file.refetch_hint(folder)}".rstrip()
-        )
-    return pytorch_file.load_state_dict(folder / PYTORCH_WEIGHTS)
+def find_weights(folder: pathlib.Path) -> dict[str, Tensor]:
+    """The tensors of a folder, in safetensors or PyTorch's format, by name.
+
+    Raises:
+      InputError: there are none, or a file is invalid.
+    """
+    names = (safetensors_file.SINGLE, safetensors_file.INDEX)
+    if any(model_file.exists(folder / name) for name in names):
+        return safetensors_file.read_sharded_header(folder)
+    if model_file.exists(folder / PYTORCH_WEIGHTS):
+        return pytorch_file.load_state_dict(folder / PYTORCH_WEIGHTS)
+    entries = sorted(entry.name for entry in folder.iterdir())
+    raise InputError(
+        f"{folder} has no weights: none of {', '.join(names)} and "
+        f"{PYTORCH_WEIGHTS}. It holds {shown(entries)}. Fetch what is missing. "
+        "Sharded pytorch_model.bin, TensorFlow's and Flax's weights are not "
+        "supported: save them with transformers as safetensors. "
+        f"{model_file.refetch_hint(folder)}".rstrip()
+    )
 
 
 def _check_names(config: JsonObject) -> None:

@@ -1,9 +1,9 @@
 """sentence-transformers' StaticEmbedding, which is our averaging network.
 
-The vector of a text is the mean of its pieces' rows in one table: what an
-encoder without blocks gives with the pooling mean. `tokenizer.json` is used as
-it stands, and no [CLS] and [SEP] are added: in our own folders its normalizer
-sees to it, in others they do not count.
+The vector of a text is the mean of its pieces' rows in one table: an encoder
+without blocks and with the pooling mean. `tokenizer.json` is used as it is and
+adds no [CLS] and [SEP]: in folders that we wrote its normalizer does, in others
+their rows are zeros.
 https://sbert.net/docs/package_reference/sentence_transformer/models.html
 """
 
@@ -32,14 +32,14 @@ from labse.checkpoints.weights import (
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
 from labse.formats.model_file import shown
-from labse.formats.stored_tensor import StoredTensor
+from labse.formats.stored_tensor import Tensor
 from labse.preprocessing.packing import checked_max_length
 
 WEIGHT = "embedding.weight"
 _MODEL2VEC = "embeddings"
-# Where a folder cuts no text: BERT's.
+# Where a folder does not truncate: BERT's.
 _MAX_LENGTH = 512
-# No text is longer, and TensorFlow can count it.
+# Longer than any text, and within int32.
 _MAX_POSITIONS = 2**30
 
 _EMPTY = (
@@ -54,7 +54,7 @@ _NOT_COUNTED = (
 
 @dataclasses.dataclass(frozen=True)
 class _WithZeroRows(Weight):
-    """A table some of whose rows count as zeros."""
+    """A table some of whose rows are replaced by zeros."""
 
     zero_rows: tuple[int, ...] = ()
 
@@ -72,7 +72,7 @@ class _WithZeroRows(Weight):
             yield block
 
     def map(self) -> np.ndarray:
-        """The numbers in memory, as stored: on the disk are other rows."""
+        """A copy in memory in the stored type; the file has other rows."""
         value = np.array(super().map())
         value[list(self.zero_rows)] = 0
         return value
@@ -81,7 +81,7 @@ class _WithZeroRows(Weight):
 def open_static_embedding(
     path: str, paths: dict[str, pathlib.Path], options: ModelOptions
 ) -> StoredModel:
-    """A folder with the modules StaticEmbedding and maybe Normalize.
+    """Opens a folder with the modules StaticEmbedding and maybe Normalize.
 
     Args:
       path: the folder.
@@ -90,7 +90,7 @@ def open_static_embedding(
       options: what the user says.
 
     Raises:
-      InputError: a file is missing or unsound, the tokenizer is not BERT's,
+      InputError: a file is missing or invalid, the tokenizer is not BERT's,
         or another pooling than the mean is options.
     """
     notes = modules_json.check_whole(pathlib.Path(path), paths)
@@ -137,13 +137,13 @@ def open_static_embedding(
     )
 
 
-def _read_table(folder: pathlib.Path) -> StoredTensor:
+def _read_table(folder: pathlib.Path) -> Tensor:
     """The one weight: [pieces, size of a vector]."""
-    found = modules_json.read_weights(folder)
+    found = modules_json.find_weights(folder)
     if _MODEL2VEC in found:
         raise InputError(
             f"{folder} has the weights of model2vec ({shown(sorted(found))}). "
-            f"Only {WEIGHT} can be read: save the folder anew in "
+            f"Only {WEIGHT} is supported: save the folder again in "
             "sentence-transformers, SentenceTransformer(path).save(new)."
         )
     if found.keys() != {WEIGHT}:
@@ -168,19 +168,19 @@ def _read_table(folder: pathlib.Path) -> StoredTensor:
 def _recorded(
     shape: tuple[int, int], tokenizer: Tokenizer, options: ModelOptions
 ) -> dict[str, object]:
-    """What the files say as `section.key`; of a table of this shape."""
+    """What the files say as `section.key`, for a table of this shape."""
     vocab_size, hidden_size = shape
     positions = tokenizer.max_length or _MAX_LENGTH
     if options.max_length is not None:
-        said = checked_max_length(options.max_length, _MAX_POSITIONS)
-        positions = max(positions, said)
+        longest = checked_max_length(options.max_length, _MAX_POSITIONS)
+        positions = max(positions, longest)
     recorded = {
         "encoder.vocab_size": vocab_size,
         "encoder.hidden_size": hidden_size,
         "encoder.num_layers": 0,
         "encoder.num_heads": 1,
         "encoder.pooling": "mean",
-        # There are none: any activation will do, and any length.
+        # Without blocks and positions any activation and length will do.
         "encoder.activation": options.activation or EncoderConfig.activation,
         "encoder.max_positions": min(positions, _MAX_POSITIONS),
         "tokenizer.lower_case": tokenizer.lower_case,

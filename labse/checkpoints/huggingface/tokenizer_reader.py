@@ -1,12 +1,12 @@
-"""The tokenizer in a Hugging Face folder: BERT's, cased or uncased.
+"""Reads the tokenizer in a Hugging Face folder: BERT's, cased or uncased.
 
-What `transformers` runs depends on `tokenizer_class`. Its BertTokenizer takes
-the vocabulary from tokenizer.json (without one from vocab.txt), but casing
-from tokenizer_config.json, lower case where that says nothing, whatever the
-normalizer in tokenizer.json is. Its general class takes tokenizer.json as it
-stands. Both were tried with version 5.23. So does sentence-transformers'
-StaticEmbedding, which adds no [CLS] and [SEP]: in our folders the normalizer
-writes two characters for them before a text.
+What `transformers` runs depends on `tokenizer_class`. BertTokenizer takes the
+vocabulary from tokenizer.json (without one, from vocab.txt), but casing from
+tokenizer_config.json, lower case by default, whatever the normalizer in
+tokenizer.json says. The general class uses tokenizer.json as it is. Both were
+tried with version 5.23. So does sentence-transformers' StaticEmbedding, which
+adds no [CLS] and [SEP]: in folders that we write the normalizer puts two
+characters for them before a text.
 """
 
 import pathlib
@@ -36,7 +36,7 @@ CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS = "special_tokens_map.json"
 ADDED_TOKENS = "added_tokens.json"
 NUM_ADDED = 2  # [CLS] and [SEP].
-# Characters that BERT's normalizer takes out of every text.
+# Characters that BERT's normalizer removes from every text.
 PRIVATE_USE = range(0xE000, 0xF900)
 
 _BERT_CLASSES = ("BertTokenizer", "BertTokenizerFast")
@@ -55,16 +55,16 @@ _SUPPORTED = (
 
 
 class Tokenizer(NamedTuple):
-    """What is known of a tokenizer.
+    """What is known about a tokenizer.
 
     Attributes:
       vocabulary: its pieces.
-      lower_case: whether it is uncased; None where no file says.
-      max_length: the longest input it allows, if a file says, with [CLS] and
-        [SEP].
+      lower_case: whether it is uncased; None if not recorded.
+      max_length: the longest input with [CLS] and [SEP]; None if not
+        recorded.
       adds_special: whether it adds [CLS] and [SEP].
-      notes: what a user should know.
-      files: what was read.
+      notes: for the user.
+      files: that were read.
       origin: the file of the vocabulary.
     """
 
@@ -78,17 +78,17 @@ class Tokenizer(NamedTuple):
 
 
 def read_tokenizer(
-    folder: pathlib.Path, model: JsonObject, stated_vocabulary: str | None
+    folder: pathlib.Path, model: JsonObject, vocabulary: str | None
 ) -> Tokenizer:
     """Reads a folder's tokenizer files.
 
     Args:
       folder: of the files.
-      model: config.json, which may name the tokenizer's class, too.
-      stated_vocabulary: path of a vocab.txt, where the folder has none.
+      model: config.json, which may also name the tokenizer's class.
+      vocabulary: path of a vocab.txt, used if the folder has none.
 
     Raises:
-      InputError: there is no vocabulary, files are unsound or contradict one
+      InputError: there is no vocabulary, files are invalid or contradict one
         another, or the tokenizer is not BERT's.
     """
     config = json_file.read_optional_object(folder / CONFIG)
@@ -103,7 +103,7 @@ def read_tokenizer(
     if tokenizer.values:
         _check_tokenizer(tokenizer)
         _check_post_processor(tokenizer)
-    base, origin = _vocabulary(folder, tokenizer, stated_vocabulary)
+    base, origin = _vocabulary(folder, tokenizer, vocabulary)
     general = _class_of(config, model) in _GENERAL_CLASSES
     lower_case, notes = _lower_case(config, tokenizer, general)
     pieces, added_notes = added_tokens.extend_pieces(
@@ -111,7 +111,7 @@ def read_tokenizer(
     )
     vocabulary, notes = Vocabulary(pieces, str(origin)), notes + added_notes
     if lower_case is None and vocabulary.has_capitals:
-        # Nothing but the vocabulary is there, and it is a cased one.
+        # Only the vocabulary exists, and it is a cased one.
         lower_case = False
     files = (config.path, tokenizer.path, special.path, added.path, origin)
     return Tokenizer(
@@ -125,7 +125,7 @@ def read_tokenizer(
 
 
 def read_standalone_tokenizer(folder: pathlib.Path) -> Tokenizer:
-    """Reads a tokenizer.json whose user adds no [CLS] and [SEP].
+    """Reads a tokenizer.json that is used without adding [CLS] and [SEP].
 
     Raises:
       InputError: there is none, or it is not BERT's.
@@ -159,9 +159,9 @@ def read_standalone_tokenizer(folder: pathlib.Path) -> Tokenizer:
 
 
 def _take_marks(tokenizer: JsonObject) -> dict[str, str]:
-    """The characters that stand for [CLS] and [SEP], if the file has them.
+    """The characters that represent [CLS] and [SEP], if the file has them.
 
-    They are there as [BertNormalizer, Prepend]; BertNormalizer alone is left.
+    Then its normalizer is [BertNormalizer, Prepend]; Prepend is removed.
     """
     normalizer = tokenizer.child("normalizer")
     if normalizer.values.get("type") != "Sequence":
@@ -191,7 +191,7 @@ def _take_marks(tokenizer: JsonObject) -> dict[str, str]:
 
 
 def prepended(marks: Iterable[str]) -> str:
-    """What the normalizer writes before a text: words of their own."""
+    """What the normalizer puts before a text: each mark as its own word."""
     return "".join(f"{mark} " for mark in marks)
 
 
@@ -213,7 +213,7 @@ def _class_of(config: JsonObject, model: JsonObject) -> str | None:
 
 def _check_config(config: JsonObject, model: JsonObject) -> None:
     for where in (config, model):
-        # E.g. BertJapaneseTokenizer, which has a vocab.txt as well.
+        # For example BertJapaneseTokenizer, which also has a vocab.txt.
         where.must_be("tokenizer_class", *_BERT_CLASSES, *_GENERAL_CLASSES)
     config.must_be("auto_map")
     config.must_be("tokenize_chinese_chars", True)
@@ -234,9 +234,9 @@ def _check_special_tokens(names: JsonObject) -> None:
 
 
 def _check_tokenizer(tokenizer: JsonObject) -> None:
-    """How texts become pieces, but for the vocabulary and casing."""
+    """Checks how texts become pieces, except vocabulary and casing."""
     model = tokenizer.child("model")
-    # Old files do not say it.
+    # Old files lack it.
     model.must_be("type", "WordPiece")
     if "unk_token" not in model.values:
         raise model_file.damaged(tokenizer.path, "has no WordPiece model")
@@ -285,7 +285,7 @@ def _lower_case(
     """Casing as `transformers` takes it, and notes on contradictions."""
     normalizer = tokenizer.child("normalizer")
     fast = normalizer.flag("lowercase")
-    said = config.flag("do_lower_case")
+    configured = config.flag("do_lower_case")
     if general:
         if fast is None:
             raise InputError(
@@ -294,11 +294,11 @@ def _lower_case(
                 "case."
             )
         _check_accents(normalizer, fast)
-        return fast, _contradiction(said, fast, TOKENIZER, tokenizer.path)
-    if said is None and fast is None:
+        return fast, _contradiction(configured, fast, TOKENIZER, tokenizer.path)
+    if configured is None and fast is None:
         return None, ()
     # BertTokenizer's default is lower case.
-    chosen = True if said is None else said
+    chosen = True if configured is None else configured
     _check_accents(config, chosen)
     if fast is None or fast == chosen:
         return chosen, ()
@@ -327,15 +327,15 @@ def _contradiction(
 
 
 def _vocabulary(
-    folder: pathlib.Path, tokenizer: JsonObject, stated: str | None
+    folder: pathlib.Path, tokenizer: JsonObject, chosen: str | None
 ) -> tuple[list[str], pathlib.Path]:
-    """The pieces, and the file they came from (with `tokenizer`)."""
+    """The pieces and the file they are from."""
     path = folder / VOCABULARY
     if not tokenizer.values:
         if not model_file.exists(path):
-            if stated:
-                pieces = read_vocabulary(stated).pieces
-                return list(pieces), pathlib.Path(stated)
+            if chosen:
+                pieces = read_vocabulary(chosen).pieces
+                return list(pieces), pathlib.Path(chosen)
             raise InputError(
                 f"{folder} has no vocabulary: neither {VOCABULARY} nor "
                 f"{TOKENIZER}. Fetch it, or state the path of a vocab.txt."
@@ -367,7 +367,7 @@ def _pieces(tokenizer: JsonObject) -> list[str]:
         )
     pieces = [by_id[number] for number in range(len(ids))]
     for piece in pieces:
-        # A lone surrogate, or an end of line in a vocab.txt to be written.
+        # No lone surrogate, and no line end, which vocab.txt cannot hold.
         if "\n" in piece or any("\ud800" <= c <= "\udfff" for c in piece):
             raise InputError(
                 f"{tokenizer.path}: a piece must be one line of text. "

@@ -9,6 +9,7 @@ from tokenizers import decoders, normalizers, pre_tokenizers, processors
 
 from labse.checkpoints.huggingface import tokenizer_reader
 from labse.checkpoints.stored_model import StoredModel
+from labse.checkpoints.vocabulary.vocab_txt import write_vocabulary
 from labse.errors import InputError
 from labse.formats import json_file
 from labse.preprocessing.vocabulary import (
@@ -19,12 +20,12 @@ from labse.preprocessing.vocabulary import (
     UNK,
 )
 
-# So many bytes a character of UTF-8 has at most.
+# The most that UTF-8 needs.
 _BYTES_PER_CHARACTER = 4
 
 
 def check_tokenizer(model: StoredModel) -> None:
-    """Raises `InputError` where Hugging Face's ids would be others."""
+    """Raises `InputError` where Hugging Face's ids would differ."""
     config = model.config.tokenizer
     if config.ids != "hugging_face":
         raise InputError(
@@ -35,8 +36,8 @@ def check_tokenizer(model: StoredModel) -> None:
     least = BERT_MAX_CHARACTERS_PER_WORD * _BYTES_PER_CHARACTER
     if config.max_bytes_per_word < least:
         raise InputError(
-            f"{model.path} makes words of more than "
-            f"{config.max_bytes_per_word} bytes [UNK] "
+            f"{model.path} turns words of more than "
+            f"{config.max_bytes_per_word} bytes into [UNK] "
             "(tokenizer.max_bytes_per_word), Hugging Face's tokenizer those "
             f"of more than {BERT_MAX_CHARACTERS_PER_WORD} characters. Only a "
             f"limit of at least {least} can be expressed there."
@@ -44,12 +45,10 @@ def check_tokenizer(model: StoredModel) -> None:
 
 
 def write_tokenizer(model: StoredModel, folder: pathlib.Path) -> None:
-    """Writes the files that `transformers` makes BERT's tokenizer of."""
+    """Writes the files of `transformers`' BERT tokenizer."""
     config, vocabulary = model.config.tokenizer, model.vocabulary
     names = tokenizer_reader
-    lines = "".join(f"{piece}\n" for piece in vocabulary.pieces)
-    # As bytes: a text file would get other ends of line on Windows.
-    (folder / names.VOCABULARY).write_bytes(lines.encode())
+    write_vocabulary(folder / names.VOCABULARY, vocabulary)
     fast = _word_piece(model, vocabulary.pieces)
     fast.post_processor = processors.TemplateProcessing(
         single=f"{CLS}:0 $A:0 {SEP}:0",
@@ -75,11 +74,11 @@ def write_tokenizer(model: StoredModel, folder: pathlib.Path) -> None:
 def write_standalone_tokenizer(
     model: StoredModel, folder: pathlib.Path
 ) -> None:
-    """Writes tokenizer.json for a user of it that adds no [CLS] and [SEP].
+    """Writes a tokenizer.json for use without added [CLS] and [SEP].
 
-    So the normalizer puts them before the text, as characters that no text
-    has after BERT's normalizer. Long texts are cut here, too, and a special
-    piece written out in a text is ordinary words, as it is to us.
+    Its normalizer puts them before the text, as characters that no text has
+    after BERT's normalizer. It also truncates long texts, and reads a special
+    piece written out in a text as ordinary words, as our tokenizer does.
     """
     pieces = model.vocabulary.pieces
     free = (chr(code) for code in tokenizer_reader.PRIVATE_USE)
@@ -109,7 +108,7 @@ def _word_piece(
     fast.normalizer = normalizers.BertNormalizer(
         clean_text=True,
         handle_chinese_chars=True,
-        strip_accents=None,  # As lower case is.
+        strip_accents=None,  # As `lowercase`.
         lowercase=model.config.tokenizer.lower_case,
     )
     fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

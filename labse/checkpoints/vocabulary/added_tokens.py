@@ -1,14 +1,14 @@
 """Tokens that a Hugging Face tokenizer has beside its WordPiece vocabulary.
 
-They are found in a text before it is split into words, anywhere, also inside
-of words. WordPiece alone gives the same ids in two cases:
+That tokenizer finds them in a text before it is split into words, even inside
+words. WordPiece alone gives the same ids in two cases:
 
-- Special tokens that are no word, such as "[Q]" or "<s>". As with "[CLS]", one
-  that is written out in a text is ordinary words to us; no other text differs.
-- Single characters at which BERT splits words anyway: Chinese ones and
-  punctuation. They are pieces like any other. Where accents are stripped, a
-  Chinese character may come out of another, so there they must be looked for
-  in normalised text.
+- Special tokens that are not words, such as "[Q]" or "<s>". As with "[CLS]",
+  one written out in a text is read as ordinary words; no other text differs.
+- Single characters at which BERT splits words anyway: Chinese characters and
+  punctuation. They are pieces like any other. Stripping accents can turn one
+  Chinese character into another, so then the tokenizer must look for them in
+  normalised text.
 
 Both become pieces of the vocabulary, so that each keeps its id and its row.
 """
@@ -32,12 +32,12 @@ _CHINESE = (
 
 @dataclasses.dataclass
 class _AddedToken:
-    """What the files say of a token together."""
+    """What all files together say about a token."""
 
     where: str
     id: int | None = None
     special: bool = False
-    # Whether it is found wherever its characters stand, and nothing else.
+    # Whether it matches its characters anywhere, and nothing else.
     plain: bool = True
     normalized: bool = True
 
@@ -48,22 +48,24 @@ def extend_pieces(
     tokenizer: JsonObject,
     *files: JsonObject,
 ) -> tuple[list[str], tuple[str, ...]]:
-    """The pieces with the added tokens in the place of their ids; notes.
+    """The pieces with the added tokens at their ids, and notes.
 
     Args:
       pieces: the vocabulary.
       lower_case: whether texts are lower-cased and accents stripped.
       tokenizer: tokenizer.json.
       *files: tokenizer_config.json, special_tokens_map.json and
-        added_tokens.json, those there are.
+        added_tokens.json, those that exist.
 
     Raises:
       InputError: WordPiece would give other ids, or files contradict one
         another.
     """
     tokens: dict[str, _AddedToken] = {}
-    for token, said in _said(tokenizer, *files):
-        _merge(tokens.setdefault(token, _AddedToken(said.where)), token, said)
+    for token, stated in _statements(tokenizer, *files):
+        _merge(
+            tokens.setdefault(token, _AddedToken(stated.where)), token, stated
+        )
     ids = {piece: row for row, piece in enumerate(pieces)}
     new = {}
     for name, token in tokens.items():
@@ -90,13 +92,13 @@ def extend_pieces(
         )
     note = (
         f"added tokens are pieces of the vocabulary now: {shown(added)}; a "
-        "special one that is written out in a text is ordinary words"
+        "special one that is written out in a text is read as ordinary words"
     )
     return [*pieces, *added], (note,)
 
 
-def _said(tokenizer: JsonObject, *files: JsonObject):
-    """Yields tokens and what one place says of each."""
+def _statements(tokenizer: JsonObject, *files: JsonObject):
+    """Yields tokens and what one place says about each."""
     listed = tokenizer.values.get("added_tokens") or []
     if not isinstance(listed, list):
         raise tokenizer.wrong("added_tokens", "a list of tokens")
@@ -109,7 +111,7 @@ def _said(tokenizer: JsonObject, *files: JsonObject):
             _described(where, where.integer("id", None, least=0)),
         )
     for file in files:
-        yield from _said_by_config(file)
+        yield from _config_statements(file)
         if file.path.name == "added_tokens.json":
             for name in file.values:
                 yield (
@@ -118,7 +120,7 @@ def _said(tokenizer: JsonObject, *files: JsonObject):
                 )
 
 
-def _said_by_config(file: JsonObject) -> Iterator[tuple[str, _AddedToken]]:
+def _config_statements(file: JsonObject) -> Iterator[tuple[str, _AddedToken]]:
     added = file.child("added_tokens_decoder")
     for number in added.values:
         where = added.child(number)
@@ -127,7 +129,7 @@ def _said_by_config(file: JsonObject) -> Iterator[tuple[str, _AddedToken]]:
         yield where.text("content"), _described(where, int(number))
     for key in ("additional_special_tokens", "extra_special_tokens"):
         values = file.values.get(key) or []
-        if isinstance(values, dict):  # By names that the user chose.
+        if isinstance(values, dict):  # Under names of the user's choice.
             values = list(values.values())
         for value in values if isinstance(values, list) else [None]:
             if isinstance(value, dict):
@@ -148,16 +150,17 @@ def _described(where: JsonObject, number: int | None) -> _AddedToken:
     )
 
 
-def _merge(token: _AddedToken, name: str, said: _AddedToken) -> None:
-    if None not in (token.id, said.id) and token.id != said.id:
+def _merge(token: _AddedToken, name: str, stated: _AddedToken) -> None:
+    if None not in (token.id, stated.id) and token.id != stated.id:
         raise InputError(
-            f"{token.where} and {said.where} give {shown(name)} different ids, "
-            f"{token.id} and {said.id}. Fetch both from the same place again."
+            f"{token.where} and {stated.where} give {shown(name)} different "
+            f"ids, {token.id} and {stated.id}. Fetch both again from the "
+            "same place."
         )
-    token.id = said.id if token.id is None else token.id
-    token.special |= said.special
-    token.plain &= said.plain
-    token.normalized &= said.normalized
+    token.id = stated.id if token.id is None else token.id
+    token.special |= stated.special
+    token.plain &= stated.plain
+    token.normalized &= stated.normalized
 
 
 def _check(name: str, token: _AddedToken, lower_case: bool) -> None:
@@ -170,8 +173,8 @@ def _check(name: str, token: _AddedToken, lower_case: bool) -> None:
         return
     raise InputError(
         f"{token.where} adds the token {shown(name)} to the vocabulary. It "
-        "would be found anywhere in a text, also inside of words, which "
-        "WordPiece cannot do, so it is not supported. Save the model without "
+        "would be found anywhere in a text, even inside words, which WordPiece "
+        "cannot do, so it is not supported. Save the model without "
         "it in transformers (a tokenizer without the token, and "
         "model.resize_token_embeddings), convert that, and give new words "
         "rows of their own with labse grow-vocab."

@@ -1,7 +1,6 @@
-"""What a change of vocabulary does, in figures: before and after.
+"""Figures of a vocabulary before and after a change.
 
-The JSON file beside the new run, RUN/prune_report.json or
-RUN/grow_report.json:
+The JSON file in the new run, RUN/prune_report.json or RUN/grow_report.json:
 
     {"pieces": {"before": int, "after": int},
      "parameters": {"before": int, "after": int},
@@ -13,7 +12,7 @@ RUN/grow_report.json:
 
 with FIGURES = {"texts": int, "words": int, "unknown_words": int,
 "pieces": int, "characters": int, "unknown_rate": float,
-"pieces_per_word": float}; a word is one of the tokenizer's, see
+"pieces_per_word": float}; words are the tokenizer's, see
 `labse.preprocessing.piece_counts`. Without text the last three keys are
 missing.
 """
@@ -39,7 +38,7 @@ def sizes(
     Args:
       old_weights: name -> object with a `shape`.
       new_weights: likewise.
-      pieces: how many there were and are.
+      pieces: their number before and after.
     """
     counts = [
         sum(math.prod(weight.shape) for weight in weights.values())
@@ -55,7 +54,7 @@ def sizes(
 def text_figures(
     old: PieceCounter, new: PieceCounter, files: Sequence[str]
 ) -> dict:
-    """The report's figures of texts, which both have counted."""
+    """The report's figures of the texts that both have counted."""
     return {
         "files": list(files),
         "all": _change(_plain(old.total()), _plain(new.total())),
@@ -69,7 +68,7 @@ def text_figures(
 
 
 def table(report: dict) -> str:
-    """The report for people."""
+    """The report as a table for reading."""
     lines = [
         f"{name + ':':<12}{row['before']:>15,}  -> {row['after']:>15,}"
         f"  ({row['after'] / row['before'] - 1:+.1%})"

@@ -1,20 +1,19 @@
 """Makes a model's vocabulary smaller or larger; the new model is a run.
 
 Four fifths of LaBSE are its table of word embeddings, a row for each of
-501,153 pieces. A text needs the rows of its own pieces, no others.
+501,153 pieces. A text uses the rows of its own pieces only.
 
-Pruning. WordPiece takes the longest piece that fits, from the left. Where the
-longest of all pieces is kept, it is the longest of the kept ones too. So a
-text whose pieces are all kept, with no [UNK] among them, is read as before,
-and as the rows are the same, its vector is the same to the last bit (in the
-same batch: another one moves the rounding). A word that is [UNK] could be read
-to its end when a long piece at its beginning is gone; those of the text that a
-vocabulary is pruned to stay [UNK], because the pieces that they begin with are
-kept as well.
+Pruning. WordPiece takes the longest matching piece, from the left. If that
+piece is kept, it is also the longest of the kept ones. So a text whose pieces
+are all kept, with no [UNK] among them, is tokenized as before, and since the
+rows are the same, its vector is bit-identical (in the same batch: another one
+changes the rounding). A word that is [UNK] could become readable when a long
+piece at its beginning is removed. Those of the text that a vocabulary is pruned
+for stay [UNK], because the pieces that they begin with are kept as well.
 
-Growing. A new piece may be longer than the one that was taken before, so
-words that hold it are read otherwise; texts in which no new piece comes up
-are read as before and keep their vectors, in the same batch to the last bit.
+Growing. A new piece may be longer than the one that matched before, so words
+that contain it are tokenized differently; texts in which no new piece occurs
+are tokenized as before and keep their vectors, bit-identical in the same batch.
 """
 
 import dataclasses
@@ -45,11 +44,11 @@ GROW_REPORT = "grow_report.json"
 
 @dataclasses.dataclass(frozen=True)
 class SelectedRows:
-    """Some rows of a table, in its order, read block by block.
+    """Some rows of a table in their order, read block by block.
 
     Attributes:
       table: has `shape` [n, ...] and `row_blocks()`.
-      rows: int [k], rising: the rows.
+      rows: int [k], ascending.
     """
 
     table: object
@@ -73,12 +72,12 @@ class SelectedRows:
 
 @dataclasses.dataclass(frozen=True)
 class AppendedRows:
-    """A table and after it rows that are means of rows of it.
+    """A table followed by rows that are means of its rows.
 
     Attributes:
       table: has `shape` [n, d] and `row_blocks()`.
-      parts: for each new row the rows whose mean it is; one may stand there
-        twice and then counts twice.
+      parts: for each new row the rows whose mean it is; one that occurs twice
+        counts twice.
     """
 
     table: object
@@ -91,7 +90,7 @@ class AppendedRows:
         return (rows + len(self.parts), size)
 
     def row_blocks(self) -> Iterator[np.ndarray]:
-        """The rows in float32 blocks; the new ones are added up meanwhile."""
+        """The rows in float32 blocks; the new ones are summed on the way."""
         lengths = np.array([len(part) for part in self.parts], np.int64)
         rows = np.concatenate([np.asarray(part) for part in self.parts])
         order = np.argsort(rows, kind="stable")
@@ -117,27 +116,27 @@ def prune_vocabulary(
     min_count: int = 1,
     report_texts: Texts | None = None,
 ) -> dict:
-    """Writes a run that has only the pieces that a text needs.
+    """Writes a run with only the pieces that a text needs.
 
     Kept, in their order, are the special pieces ([PAD], [UNK], [CLS], [SEP],
     [MASK]); every piece that the model's tokenizer gives at least `min_count`
-    times; every character that is seen, alone and with "##", as far as the
-    vocabulary has it, so that words that were not seen can be spelled; and
-    the pieces with which words that are [UNK] begin.
+    times; every character of the text, alone and with "##", if the vocabulary
+    has it, so that other words can be spelled; and the pieces with which
+    words that are [UNK] begin.
 
     Args:
       model: the model.
       texts: the text.
       out: the new run folder.
-      min_count: with more than 1, rarer pieces longer than a character go,
-        and words that hold them are read otherwise.
-      report_texts: what the report's figures are of; `texts` if None.
+      min_count: above 1, rarer pieces longer than a character are removed,
+        and words that contain them are tokenized differently.
+      report_texts: for the report's figures; `texts` if None.
 
     Returns:
       the report, which is also in `out`; see `vocabulary_report`.
 
     Raises:
-      InputError: `out` exists, or the text breaks a rule, or needs no piece.
+      InputError: `out` exists, or the text is invalid or needs no piece.
     """
     check_new_folder(out)
     tokenizer = _tokenizer(model, model.vocabulary)
@@ -149,7 +148,7 @@ def prune_vocabulary(
         raise InputError(
             "Pruning keeps the pieces that the text needs. The text in "
             f"{', '.join(texts.files[:3])} needs none of {model.path}: "
-            f"{counter.total().words:,} words, all [UNK] or seen less than "
+            f"{counter.total().words:,} words, all [UNK] or seen fewer than "
             f"{min_count} times. Is it text of the model's languages?"
         )
     vocabulary = Vocabulary(pieces[row] for row in rows)
@@ -167,10 +166,10 @@ def prune_vocabulary(
 
 
 def needed_rows(counter: PieceCounter, min_count: int) -> np.ndarray:
-    """The ids of the pieces to keep, see `prune_vocabulary`: int64 [k], rising.
+    """int64 [k], ascending: the pieces to keep, see `prune_vocabulary`.
 
     Args:
-      counter: has counted the text, and read its unknown words.
+      counter: has counted the text and its unknown words.
       min_count: of pieces of several characters.
     """
     pieces = counter.tokenizer.vocabulary.pieces
@@ -194,26 +193,26 @@ def grow_vocabulary(
     out: str,
     report_texts: Texts | None = None,
 ) -> dict:
-    """Writes a run that has more pieces, for a language or a domain.
+    """Writes a run with more pieces, for a language or a domain.
 
     New pieces come after the old ones, in the file's order. The row of each
-    is the mean of the rows of the pieces that its letters are read as without
-    it: [UNK]'s row, where they are not read to the end.
+    is the mean of the rows of the pieces that spell it without it, or [UNK]'s
+    row if none do.
 
     Args:
       model: the model.
-      pieces_path: one piece a line, a vocab.txt of `labse build-vocab` for
-        one. Special pieces, [unused...] and pieces that the model has are
-        passed over.
+      pieces_path: one piece a line, such as a vocab.txt of `labse
+        build-vocab`. Special pieces, [unused...] and pieces that the model
+        has are skipped.
       out: the new run folder.
-      report_texts: what the report's figures are of; none if None.
+      report_texts: for the report's figures; no figures if None.
 
     Returns:
       the report, which is also in `out`; see `vocabulary_report`.
 
     Raises:
       InputError: `out` exists, or the file has a piece that the tokenizer can
-        never give, or nothing that is new.
+        never give, or no new piece.
     """
     check_new_folder(out)
     new, known = read_new_pieces(pieces_path, model.vocabulary)

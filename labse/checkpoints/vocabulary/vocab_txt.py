@@ -1,6 +1,7 @@
 """A model's vocab.txt."""
 
 import os
+import pathlib
 
 from labse.errors import InputError
 from labse.formats import model_file
@@ -19,3 +20,10 @@ def read_vocabulary(path: str | os.PathLike) -> Vocabulary:
     except InputError as error:
         again = model_file.refetch_hint(path)
         raise InputError(f"{error} {again}") if again else error from None
+
+
+def write_vocabulary(path: pathlib.Path, vocabulary: Vocabulary) -> None:
+    """Writes a vocab.txt."""
+    lines = "".join(f"{piece}\n" for piece in vocabulary.pieces)
+    # As bytes: Windows would change the line ends of a text file.
+    path.write_bytes(lines.encode())

@@ -128,7 +128,7 @@ def test_a_new_language_from_text_to_training(files, small_run, capsys):
     assert report["added"] > 5
     assert (
         f"{report['added']} pieces added, 0 of them start from [UNK]; "
-        f"{report['known']} were there already"
+        f"the model had {report['known']} already"
     ) in shown
     row = report["languages"]["sw"]
     assert row["before"]["pieces_per_word"] > 4

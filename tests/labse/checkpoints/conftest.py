@@ -3,6 +3,28 @@
 import pytest
 
 
+@pytest.fixture(scope="session")
+def bert_config():
+    """From changes to google-research/bert's configuration of a small BERT."""
+
+    def changed(**changes):
+        return {
+            "vocab_size": 13,
+            "hidden_size": 8,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 16,
+            "max_position_embeddings": 20,
+            "type_vocab_size": 2,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+            "initializer_range": 0.02,
+        } | changes
+
+    return changed
+
+
 @pytest.fixture
 def spoiled():
     """From a JSON value to its copies, each with another value somewhere."""

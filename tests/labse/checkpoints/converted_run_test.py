@@ -96,7 +96,7 @@ def test_no_training_goes_on_in_a_converted_folder(small_run, converted):
     config = loading.load(str(converted / "config.yaml"))
     vocabulary = str(converted / "vocab.txt")
     message = refusal(run_folder.create, str(converted), config, vocabulary)
-    assert "holds a converted model, not a run to go on with" in message
+    assert "holds a converted model, not a run to resume" in message
     assert f"--init={converted}" in message
 
 
@@ -264,7 +264,7 @@ def test_pooling_and_length_by_choice(small_run, tmp_path, capsys):
     assert convert(*arguments, "--pooling=mean", "--max_length=7") == 0
     error = capsys.readouterr().err
     assert "run folder; 2 blocks of 32, 4 heads" in error
-    assert "note: encoder.pooling: mean, as asked; recorded is cls" in error
+    assert "note: encoder.pooling: mean, as requested; recorded is cls" in error
     model = labse.load(out)
     assert model.max_length == 7
     expected = labse.load(small_run, pooling="mean", max_length=7)
@@ -336,7 +336,7 @@ def test_choices_of_the_command_are_those_of_the_schema():
 
 def test_a_map_of_the_table_gives_the_same_vectors(small_run):
     source = run_folder.open_run(str(small_run))
-    table = stored_model.map_word_table(source)
+    table = source.weights["word_embeddings/embeddings"].map()
     assert isinstance(table, np.memmap)
     encoder = stored_model.load_encoder(source, word_table=False)
     names = [variable.name for variable in encoder.variables]

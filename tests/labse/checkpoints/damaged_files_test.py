@@ -113,22 +113,16 @@ def sharded(folder, source, small_run):
     )
 
 
-def tensorflow_1(folder, source, small_run):
+def tensorflow_1(folder, source, small_run, bert_config):
     write_vocabulary(folder, source)
     config = source.config.encoder
-    values = {
-        "vocab_size": config.vocab_size,
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-        "max_position_embeddings": 64,
-        "type_vocab_size": 2,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-        "initializer_range": 0.02,
-    }
+    values = bert_config(
+        vocab_size=config.vocab_size,
+        hidden_size=32,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
     (folder / "bert_config.json").write_text(json.dumps(values))
     rows = weights.weight_names(config)
     tf.raw_ops.SaveV2(
@@ -179,7 +173,7 @@ KINDS = (
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory, small_run):
+def models(tmp_path_factory, small_run, bert_config):
     """From a kind to its model and what it holds."""
     parent = tmp_path_factory.mktemp("models")
     source = recognition.open_model(str(small_run))
@@ -188,7 +182,8 @@ def models(tmp_path_factory, small_run):
     def model(kind):
         if kind not in made:
             folder = parent / kind.__name__
-            kind(folder, source, small_run)
+            more = [bert_config] if kind is tensorflow_1 else []
+            kind(folder, source, small_run, *more)
             made[kind] = folder, content(folder, kind)
         return made[kind]
 

@@ -54,7 +54,7 @@ def test_file_urls_of_other_machines():
         ("https://huggingface.co/org/name/tree/main", "hf download org/name "),
         ("gs://bucket/model", "Copy the folder to a disk first."),
         ("", "Received an empty path."),
-        ("a\0b", "is no path. A model is"),
+        ("a\0b", "is not a path. A model is"),
         ("a" * 300, "cannot be read: File name too long. A model is"),
     ],
 )
@@ -78,9 +78,12 @@ def test_a_folder_of_hugging_faces_cache(run):
     found = recognition.open_model(str(folder))
     assert found.path == str(folder / "snapshots" / "abc")
     message = refusal(recognition.open_model, str(folder.parent))
-    assert "It is Hugging Face's cache: name one of its models." in message
+    assert "It is Hugging Face's cache: give one of its models." in message
     message = refusal(recognition.open_model, str(folder / "snapshots"))
-    assert f"Models in it: {folder / 'snapshots' / 'abc'}. Name one." in message
+    assert (
+        f"Models in it: {folder / 'snapshots' / 'abc'}. Give one of them."
+        in message
+    )
 
 
 def test_several_snapshots(run):
@@ -147,7 +150,7 @@ def test_a_run_without_its_list_of_checkpoints(run):
     message = refusal(recognition.open_model, str(run))
     assert f"There is no file {best}." in message
     named = run / "checkpoints" / "best" / prefix.name
-    assert f"A checkpoint can also be named instead of the run: {named}" in (
+    assert f"A checkpoint can also be given instead of the run: {named}" in (
         message
     )
     assert recognition.open_model(str(named)).kind == "run folder"

@@ -102,7 +102,7 @@ def test_another_configuration_is_refused(begun, vocabulary):
         f"{begun} holds a run with another configuration: encoder.pooling: cls "
         "-> mean; encoder.dropout: 0.1 -> 0.25. Resume it with the saved "
         "values, or begin a new run that starts from its encoder: "
-        f"--init={begun} and another --out."
+        f"labse train --init={begun} --out=ANOTHER."
     )
     assert (begun / "config.yaml").read_bytes() == before
 
@@ -112,7 +112,7 @@ def test_another_vocabulary_is_refused(begun, vocabulary):
         file.write("b\n")
     message = refusal(run_folder.create, str(begun), CONFIG, vocabulary)
     assert "holds a run with another vocabulary" in message
-    assert f"--vocab={begun / 'vocab.txt'}" in message
+    assert f"Resume it with {begun / 'vocab.txt'}." in message
     assert "labse grow-vocab" in message
 
 
@@ -121,7 +121,7 @@ def test_a_folder_with_something_else_is_refused(tmp_path, vocabulary):
     folder.mkdir()
     (folder / "cat.jpg").write_bytes(b"1")
     message = refusal(run_folder.create, str(folder), CONFIG, vocabulary)
-    assert message.startswith("--out must be a new folder or a run to go on")
+    assert message.startswith("A run needs a new folder, or one to resume")
     assert message.endswith("holds no checkpoint, but cat.jpg.")
     assert files(folder) == ["cat.jpg"]
 
@@ -129,8 +129,8 @@ def test_a_folder_with_something_else_is_refused(tmp_path, vocabulary):
 def test_a_worker_waits_for_the_folder(run, tmp_path):
     run_folder.wait_for(str(run), seconds=1)
     message = refusal(run_folder.wait_for, str(tmp_path / "absent"), 0)
-    assert message.startswith("The first worker makes the run folder")
-    assert "not there after 0 seconds" in message
+    assert message.startswith("The first worker creates the run folder")
+    assert "did not appear within 0 seconds" in message
 
 
 def test_writing_leaves_no_temporary_file(tmp_path):
@@ -307,5 +307,5 @@ def test_a_run_of_an_earlier_version_is_opened_and_not_resumed(
         f"{begun} holds a run of an earlier version, which took the pairs in "
         "another order (data.batches_sorted_together)."
     )
-    assert message.endswith(f"--init={begun} and another --out.")
+    assert message.endswith(f"--init={begun} --out=ANOTHER.")
     assert path.read_text() == old

@@ -157,19 +157,6 @@ TENSORFLOW_1 = {
     "bert/pooler/dense/kernel": (8, 8),
     "bert/pooler/dense/bias": (8,),
 }
-BERT_CONFIG = {
-    "vocab_size": 13,
-    "hidden_size": 8,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 16,
-    "max_position_embeddings": 20,
-    "type_vocab_size": 2,
-    "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1,
-    "attention_probs_dropout_prob": 0.1,
-    "initializer_range": 0.02,
-}
 
 
 def save_by_names(prefix, tensors):
@@ -183,7 +170,7 @@ def save_by_names(prefix, tensors):
 
 
 @pytest.fixture
-def tensorflow_1(folder):
+def tensorflow_1(folder, bert_config):
     """A checkpoint as google-research/bert's create_model leaves it."""
     generator = np.random.default_rng(0)
     shapes = {
@@ -198,7 +185,7 @@ def tensorflow_1(folder):
         for name, shape in shapes.items()
     }
     save_by_names(folder / "bert_model.ckpt", tensors)
-    (folder / "bert_config.json").write_text(json.dumps(BERT_CONFIG))
+    (folder / "bert_config.json").write_text(json.dumps(bert_config()))
     return folder
 
 
@@ -270,9 +257,11 @@ def test_a_casing_that_the_vocabulary_contradicts(tensorflow_1):
         ({"vocab_size": "13"}, "json: vocab_size must be a whole number"),
     ],
 )
-def test_a_configuration_that_does_not_fit(tensorflow_1, change, expected):
+def test_a_configuration_that_does_not_fit(
+    tensorflow_1, bert_config, change, expected
+):
     path = tensorflow_1 / "bert_config.json"
-    path.write_text(json.dumps({**BERT_CONFIG, **change}))
+    path.write_text(json.dumps(bert_config(**change)))
     prefix = str(tensorflow_1 / "bert_model.ckpt")
     assert expected in refusal(tensorflow_model.open_checkpoint, prefix, POOLED)
 
@@ -377,9 +366,9 @@ def test_a_run_does_not_start_from_another_pooling(hub_model):
     assert "--override=encoder.pooling=cls_tanh" in message
 
 
-def test_blocks_that_no_file_can_hold(tensorflow_1):
+def test_blocks_that_no_file_can_hold(tensorflow_1, bert_config):
     path = tensorflow_1 / "bert_config.json"
-    path.write_text(json.dumps({**BERT_CONFIG, "num_hidden_layers": 10**9}))
+    path.write_text(json.dumps(bert_config(num_hidden_layers=10**9)))
     prefix = str(tensorflow_1 / "bert_model.ckpt")
     message = refusal(tensorflow_model.open_checkpoint, prefix, POOLED)
     assert "cannot be those of the 1000000000 blocks" in message
@@ -425,7 +414,7 @@ def test_ids_of_tf_hub_by_a_recorded_option(hub_model):
     )
     assert source.config.tokenizer.ids == "tensorflow_hub"
     assert source.config.tokenizer.max_bytes_per_word == 100
-    assert "tokenizer.ids: tensorflow_hub, as asked" in source.notes
+    assert "tokenizer.ids: tensorflow_hub, as requested" in source.notes
 
 
 def test_a_vocabulary_from_elsewhere(hub_model, tmp_path):
@@ -437,21 +426,12 @@ def test_a_vocabulary_from_elsewhere(hub_model, tmp_path):
     assert "has its own vocabulary of 13 pieces, and" in message
 
 
-def test_a_configuration_of_other_weights_than_model_gardens(folder):
+def test_a_configuration_of_other_weights_than_model_gardens(
+    folder, bert_config
+):
     tf.train.Checkpoint(encoder=encoder()).save(str(folder / "ckpt"))
-    values = {
-        "vocab_size": 12,  # Pieces; the table may be padded.
-        "hidden_size": 8,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 16,
-        "max_position_embeddings": 20,
-        "type_vocab_size": 2,
-        "hidden_act": "gelu",
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-        "initializer_range": 0.02,
-    }
+    # 12 pieces; the table may be padded.
+    values = bert_config(vocab_size=12, num_attention_heads=4)
     path = folder / "bert_config.json"
     path.write_text(json.dumps(values))
     message = refusal(

@@ -369,8 +369,8 @@ def cut_off(path, count):
     [
         ("variables/variables.index", lambda p: cut_off(p, 1), "damaged"),
         ("variables/variables.index", os.remove, "is missing"),
-        (DATA, lambda p: cut_off(p, 1), "damaged or was cut off"),
-        (DATA, lambda p: p.write_bytes(b""), "damaged or was cut off"),
+        (DATA, lambda p: cut_off(p, 1), "damaged or truncated"),
+        (DATA, lambda p: p.write_bytes(b""), "damaged or truncated"),
         (DATA, os.remove, "lacks its file"),
         ("saved_model.pb", lambda p: cut_off(p, 1), "damaged"),
     ],

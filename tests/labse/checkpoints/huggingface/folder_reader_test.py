@@ -200,7 +200,7 @@ def test_a_bert_folder_is_known_and_read(bert):
         *("config.json", "tokenizer_config.json", "vocab.txt"),
         "model.safetensors",
     }
-    assert source.notes == ("encoder.pooling: mean, as asked",)
+    assert source.notes == ("encoder.pooling: mean, as requested",)
     stored = random_weights()
     # [out, in] there is [in, heads, size of a head] here.
     query = stored["encoder.layer.0.attention.self.query.weight"].value
@@ -235,7 +235,7 @@ def test_a_sentence_transformers_folder_is_known_and_read(sentences):
         source.weights["pooler_transform/bias"].read(), np.arange(SIZE)
     )
     assert source.notes == (
-        "left out: BERT's own pooler, in whose place the folder has a Dense",
+        "left out: BERT's own pooler, which the folder replaces by a Dense",
     )
     assert sentences / "2_Dense" / "model.safetensors" in source.files
 
@@ -308,8 +308,11 @@ def test_the_pooling_of_every_version_is_read(sentences, config, pooling):
         ({"intermediate_size": 10**12}, "of another shape"),
         ({"max_position_embeddings": 10**12}, "of another shape"),
         ({"max_position_embeddings": 2}, "of at least 3"),
-        ({"num_hidden_layers": 10**12}, "must be 1, as many as have weights"),
-        ({"num_hidden_layers": 2}, "must be 1, as many as have weights"),
+        (
+            {"num_hidden_layers": 10**12},
+            "must be 1, the number that have weights",
+        ),
+        ({"num_hidden_layers": 2}, "must be 1, the number that have weights"),
         ({"num_hidden_layers": -1}, "a whole number of at least 0"),
         ({"num_hidden_layers": 0}, "must be at least 1. Received: 0. A BERT"),
         ({"num_hidden_layers": 0}, "sentence-transformers' StaticEmbedding."),
@@ -620,7 +623,7 @@ def test_modules_must_be_a_list_of_objects(sentences, value):
         ("1_Pooling", {"pooling_mode": ["cls", "mean"]}, "['cls', 'mean']"),
         ("1_Pooling", {"pooling_mode": "mean"}, "a Dense after mean pooling"),
         ("1_Pooling", {"pooling_mode": 1}, "has the pooling 1"),
-        ("1_Pooling", {"other": 1}, "has ['other'], whose meaning"),
+        ("1_Pooling", {"other": 1}, "has ['other'], which is not known here"),
         ("2_Dense", {"out_features": 3}, "out_features must be in_features"),
         ("2_Dense", {"bias": False}, "bias must be true"),
         (
@@ -631,7 +634,7 @@ def test_modules_must_be_a_list_of_objects(sentences, value):
         ("2_Dense", {"activation_function": "os.system"}, "must be"),
         ("2_Dense", {"use_residual": True}, "use_residual must be false"),
         ("2_Dense", {"module_input_name": "token_embeddings"}, "must be"),
-        ("2_Dense", {"other": 1}, "has ['other'], whose meaning"),
+        ("2_Dense", {"other": 1}, "has ['other'], which is not known here"),
     ],
 )
 def test_module_configurations_that_are_refused(
@@ -652,7 +655,7 @@ def test_module_configurations_that_are_refused(
         ("sentence_bert_config.json", {"max_seq_length": 2}, "at least 3"),
         ("sentence_bert_config.json", {"max_seq_length": "9"}, "at least 3"),
         ("sentence_bert_config.json", {"model_args": {"x": 1}}, "absent"),
-        ("sentence_bert_config.json", {"new": 1}, "whose meaning"),
+        ("sentence_bert_config.json", {"new": 1}, "which is not known here"),
         ("sentence_bert_config.json", {"do_lower_case": True}, "cased tok"),
         ("sentence_bert_config.json", {"transformer_task": "x"}, "feature-"),
         ("3_Normalize/config.json", {"module_input_name": "x"}, "must be"),
@@ -746,7 +749,7 @@ def test_a_bert_without_a_pooler(bert):
     }
     safetensors_file.write_tensors(bert / "model.safetensors", without)
     source = opened(bert)
-    assert "there is no pooler; it is zeros" in source.notes[-1]
+    assert "the model has no pooler; ours is zeros" in source.notes[-1]
     for name, shape in zip(weights.POOLER, [(4, 4), (4,)], strict=True):
         np.testing.assert_array_equal(
             source.weights[name].read(), np.zeros(shape)

@@ -232,7 +232,7 @@ def test_lower_case_is_in_both_tokenizer_files(out):
         ),
         (
             TokenizerConfig(max_length=9, max_bytes_per_word=100),
-            "words of more than 100 bytes [UNK]",
+            "words of more than 100 bytes into [UNK]",
         ),
     ],
 )

@@ -332,13 +332,15 @@ def test_a_folder_without_truncation_gets_a_length_and_a_note(static):
         stated = ModelOptions(max_length=length)
         source = recognition.open_model(str(static), stated)
         assert source.config.tokenizer.max_length == length
-        assert source.notes[0] == f"tokenizer.max_length: {length}, as asked"
+        assert (
+            source.notes[0] == f"tokenizer.max_length: {length}, as requested"
+        )
 
 
 def test_a_recorded_length_can_be_changed(static):
     source = recognition.open_model(str(static), ModelOptions(max_length=100))
     assert source.config.tokenizer.max_length == 100
-    assert "100, as asked; recorded is 12" in source.notes[0]
+    assert "100, as requested; recorded is 12" in source.notes[0]
 
 
 def test_a_limit_that_no_text_reaches(static):
@@ -488,8 +490,8 @@ def test_tokenizers_that_are_refused(static, changes, expected):
         (
             {"embeddings": (7, SIZE), "mapping": (7,), "weights": (7,)},
             "has the weights of model2vec (['embeddings', 'mapping', "
-            "'weights']). Only embedding.weight can be read: save the folder "
-            "anew in sentence-transformers, "
+            "'weights']). Only embedding.weight is supported: save the folder "
+            "again in sentence-transformers, "
             "SentenceTransformer(path).save(new).",
         ),
         ({"embeddings": (7, SIZE)}, "has the weights of model2vec"),
@@ -522,11 +524,17 @@ def test_a_table_of_whole_numbers_is_refused(static):
     assert "numbers. Received: int32 (7, 8)." in refusal(static)
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "model.safetensors"])
-def test_both_files_are_needed(static, name):
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("tokenizer.json", "There is no file"),
+        ("model.safetensors", "has no weights: none of model.safetensors"),
+    ],
+)
+def test_both_files_are_needed(static, name, expected):
     (static / name).unlink()
     message = refusal(static)
-    assert "There is no file" in message
+    assert expected in message
     assert "tokenizer.json" in message or "pytorch_model.bin" in message
 
 

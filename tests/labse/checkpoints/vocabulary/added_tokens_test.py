@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from labse.checkpoints import recognition, stored_model, weights
+from labse.checkpoints import recognition, weights
 from labse.checkpoints.huggingface import folder_writer
 from labse.checkpoints.stored_model import ModelOptions
 from labse.errors import InputError
@@ -108,7 +108,7 @@ def test_a_table_that_is_longer_than_the_tokenizer(bert, tmp_path):
     found = recognition.open_model(str(folder), CLS)
     assert len(found.vocabulary) == 862
     assert "left out: the last 1 of 863 rows" in str(found.notes)
-    assert stored_model.map_word_table(found).shape == (862, 32)
+    assert found.weights[weights.WORD_EMBEDDINGS].map().shape == (862, 32)
     assert len(model.get_input_embeddings().weight) == 863
 
 
