@@ -11,15 +11,17 @@ both.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tqdm
 
 from labse.errors import InputError
-from labse.mining.sentence_vectors import EncodeFn
 from labse.search.directions import Directions, check_embeddings
 from labse.search.exact_search import exact_search
+
+# n texts -> float32 [n, dim].
+EncodeFn = Callable[[list[str]], np.ndarray]
 
 
 def progress_bar(total: int, unit: str) -> tqdm.tqdm:
