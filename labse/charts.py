@@ -84,11 +84,12 @@ def line_chart(
         _text(svg, column, HEIGHT - 10, label, "middle")
     for line, path in zip(lines, paths, strict=True):
         _draw_line(svg, line, [place(*point) for point in path])
+    names = list(lines) if len(lines) > 1 else []
     if mark and low <= mark[1] <= high:
         x, _ = place(mark[1], 0)
         _path(svg, f"M{x} {TOP}V{HEIGHT - BOTTOM}", MARK, 1.8, "4 2")
-        _text(svg, x, TOP - 2, mark[0], "middle")
-    bottom = _legend(svg, lines) if len(lines) > 1 else HEIGHT
+        names.append(Line(mark[0], [], MARK))
+    bottom = _legend(svg, names) if names else HEIGHT
     _set(svg, viewBox=f"0 0 {WIDTH} {bottom}")
     return svg
 

@@ -88,8 +88,8 @@ def cosines(
         [
             np.einsum(
                 "nd,nd->n",
-                _directions(embeddings, some),
-                _directions(embeddings, others),
+                _unit_vectors(embeddings, some),
+                _unit_vectors(embeddings, others),
             )
             for some, others in zip(
                 _blocks(one, BLOCK), _blocks(other, BLOCK), strict=True
@@ -160,7 +160,7 @@ def _first_rivals(
       found: int [w], the nearest of all the candidates.
       own: float32 [w], the cosine of the query and its translation.
     """
-    vectors = _directions(embeddings, [queries[row] for row in rows])
+    vectors = _unit_vectors(embeddings, [queries[row] for row in rows])
     first = found.copy()  # The nearest is a rival; another may be before it.
     offset = 0
     for part in _blocks(candidates, SCORE_COLUMNS):
@@ -168,7 +168,7 @@ def _first_rivals(
         if not len(rest):
             break
         # In float64, rounded to float32, as exact_search compares.
-        scores = vectors[rest] @ _directions(embeddings, part).T
+        scores = vectors[rest] @ _unit_vectors(embeddings, part).T
         scores = scores.astype(np.float32)  # [rest, part]
         columns = np.arange(offset, offset + len(part))
         row, own_score = rows[rest, None], own[rest, None]
@@ -188,7 +188,7 @@ def _blocks(texts: Sequence, size: int) -> Iterator[Sequence]:
         yield texts[start : start + size]
 
 
-def _directions(
+def _unit_vectors(
     embeddings: retrieval.TextEmbeddings, texts: Sequence[str]
 ) -> np.ndarray:
     """float64 [n, dim], unit length."""

@@ -104,6 +104,7 @@ def test_a_mark_is_drawn_on_the_axis_only():
     for x, d in ((5, "M243.0 28V200"), (11, None)):
         svg = charts.line_chart("t", [_line([(10, 1)])], mark=("here", x))
         assert (d in _d(svg)) == ("here" in _texts(svg)) == (d is not None)
+        assert [name for name, _, _ in _names(svg)] == ["here"] * (x == 5)
 
 
 def test_file_is_svg_of_its_own():

@@ -27,10 +27,13 @@ def draw_calibration(
     low, high = points[-1].score, points[0].score
     if high == low:
         low, high = low - 0.5, high + 0.5
+    # Fewer than the chart would average, and with both ends.
+    step = 1 + len(points) // charts.MAX_POINTS
+    shown = dict.fromkeys([*points[::step], points[-1]])
     lines = [
         charts.Line(
             name,
-            [(point.score, getattr(point, name)) for point in points],
+            [(point.score, getattr(point, name)) for point in shown],
             color,
             dashes,
             meaning,

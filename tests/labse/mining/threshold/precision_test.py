@@ -221,6 +221,16 @@ def test_a_threshold_of_zero_is_marked():
     assert "threshold" not in precision_plot.draw_calibration(calibration)
 
 
+def test_the_plot_of_many_scores_reaches_both_ends():
+    # 1,000 scores from 0 to 1, of which the upper half are translations.
+    scores = np.linspace(0, 1, 1000)
+    text = precision_plot.draw_calibration(precision.fit(scores, scores > 0.5))
+    recall = ElementTree.fromstring(text).findall(".//*[@class='line']")[1]
+    corners = recall.get("d")[1:].split("L")
+    assert corners[0].startswith("438.0 ") and corners[-1] == "48.0 28.0"
+    assert 200 < len(corners) <= 300
+
+
 def test_the_plot_of_one_score():
     calibration = precision.fit([0.5, 0.5], [True, False])
     ElementTree.fromstring(precision_plot.draw_calibration(calibration))
