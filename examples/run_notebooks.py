@@ -22,7 +22,9 @@ def main(names: list[str]) -> None:
         print(path)
         notebook = nbformat.read(path, as_version=4)
         where = {"metadata": {"path": str(HERE)}}
-        nbclient.NotebookClient(notebook, resources=where).execute()
+        nbclient.NotebookClient(
+            notebook, resources=where, coalesce_streams=True
+        ).execute()
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # The time of day.
             if cell.cell_type == "code":
