@@ -2,7 +2,8 @@
 
   python examples/run_notebooks.py [NOTEBOOK]...
 
-Needs nbclient and ipykernel, and the model of `make run` in runs/quickstart.
+Needs nbclient and ipykernel. The others use the model of the one that trains,
+so that one comes first.
 """
 
 import pathlib
@@ -16,11 +17,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def main(names: list[str]) -> None:
     """Runs all notebooks, or those that are named."""
-    for path in map(pathlib.Path, names or sorted(HERE.glob("*.ipynb"))):
+    found = sorted(HERE.glob("*.ipynb"), key=lambda path: path.name[0] != "t")
+    for path in map(pathlib.Path, names or found):
         print(path)
         notebook = nbformat.read(path, as_version=4)
         where = {"metadata": {"path": str(HERE)}}
-        nbclient.NotebookClient(notebook, resources=where).execute()
+        nbclient.NotebookClient(
+            notebook, resources=where, coalesce_streams=True
+        ).execute()
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # The time of day.
             if cell.cell_type == "code":

@@ -1,4 +1,4 @@
-"""LaBSE for TensorFlow: train, ask, judge and export sentence embeddings.
+"""LaBSE for TensorFlow: train, use, evaluate and export sentence embeddings.
 
 Importing this package is cheap; TensorFlow is imported when a name that needs
 it is first used.

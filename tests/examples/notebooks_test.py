@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import shutil
 import sys
 
 import nbformat
@@ -36,38 +35,33 @@ def run(path, folder, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """What the notebook about training printed, and the model it left."""
-    folder = tmp_path_factory.mktemp("trained")
+    """The folder that the notebooks share, and what the first printed."""
+    folder = tmp_path_factory.mktemp("notebooks")
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("TMPDIR", str(folder))
-        printed = run(TRAINS, folder, monkeypatch)
-    [model] = folder.glob("*/run")
-    return printed, model
+        return folder, run(TRAINS, folder, monkeypatch)
 
 
 def test_training(trained):
-    printed, model = trained
+    folder, printed = trained
     text = "\n".join(printed)
-    assert '"step": 60' in text
-    assert "report.html" in text and "All checks passed" in text
-    assert (model.parent / "exported" / "text" / "saved_model.pb").is_file()
+    assert '"step": 40' in text
+    assert "report.html" in text and "ok, 0 FAILED" in text
+    assert (folder / "runs" / "notebook" / "config.yaml").is_file()
 
 
 @pytest.mark.parametrize(
-    "name", ["first_vectors_and_search", "mine_and_filter_a_corpus"]
+    ("name", "expected"),
+    [
+        ("first_vectors_and_search", "Ungültiges Datum\n    "),
+        ("mine_and_filter_a_corpus", "of the better half are right"),
+    ],
 )
-def test_with_a_model(name, trained, tmp_path, monkeypatch):
-    (tmp_path / "runs").mkdir()
-    shutil.copytree(trained[1], tmp_path / "runs" / "quickstart")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    text = "\n".join(
-        run(ROOT / f"examples/{name}.ipynb", tmp_path, monkeypatch)
-    )
-    expected = {
-        "first_vectors_and_search": "Mein Passwort ändern\n    ",
-        "mine_and_filter_a_corpus": "of the better half are right",
-    }
-    assert expected[name] in text
+def test_with_its_model(name, expected, trained, monkeypatch):
+    folder, _ = trained
+    monkeypatch.setenv("TMPDIR", str(folder))
+    path = ROOT / "examples" / f"{name}.ipynb"
+    assert expected in "\n".join(run(path, folder, monkeypatch))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
