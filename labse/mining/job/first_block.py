@@ -23,8 +23,9 @@ from labse.search.exact_search import exact_search_both
 
 # Multiplications up to which exact search takes seconds: it is not measured.
 SMALL_PRODUCTS = 1e12
-# Multiplications of the search that is measured: some seconds.
-MEASURED_PRODUCTS = 4e11
+# Multiplications of the search that is measured, some seconds; short vectors
+# take fewer of them.
+MEASURED_PRODUCTS, MOST_ROWS = 4e11, 2**16
 
 PLAN = "plan.json"
 
@@ -133,7 +134,8 @@ def measure_search(vectors: np.ndarray) -> tuple[float, float]:
     import tensorflow as tf  # noqa: F401
 
     dimension = vectors.shape[1]
-    num_rows = 2 * math.ceil(math.sqrt(MEASURED_PRODUCTS / dimension) / 2)
+    num_rows = math.ceil(math.sqrt(MEASURED_PRODUCTS / dimension))
+    num_rows = min(num_rows + num_rows % 2, MOST_ROWS)
     rows = _repeat(vectors, num_rows)
     half = num_rows // 2
     # The first search compiles the graph.

@@ -90,7 +90,7 @@ def test_the_plan_is_kept(job, monkeypatch, capsys):
 
 def test_too_many_hours_are_refused_before_the_work(job, monkeypatch):
     monkeypatch.setattr(first_block, "measure_search", lambda _: (1.5, 0.0))
-    with pytest.raises(InputError, match="of which 5 are allowed"):
+    with pytest.raises(InputError, match="5 allowed"):
         choose_index(job, "exact", max_hours=5)
     choose_index(job, "exact", max_hours=6)
 
