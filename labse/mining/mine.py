@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -26,7 +27,17 @@ from labse.mining.job.run_job import (
 from labse.mining.job.selection import Selection
 from labse.mining.job.settings import SOURCE, TARGET, Settings, TextSource
 
-# Sentences; or a file or glob, or several as a list of paths.
+
+class Encodes(Protocol):
+    """A loaded model, of this library or of another."""
+
+    def encode(self, sentences: list[str]) -> np.ndarray:
+        """float [n, dim]."""
+
+
+# A model, a function from n sentences to float [n, dim], or what is loaded.
+Model = Encodes | sentence_vectors.EncodeFn | str | os.PathLike
+# Sentences; or a file or a glob; or several as a list of paths.
 Texts = str | os.PathLike | Sequence[str] | Sequence[os.PathLike] | TextSource
 
 
@@ -63,7 +74,7 @@ class MinedPair:
 
 
 def mine(
-    model,
+    model: Model,
     source: Texts,
     target: Texts | None = None,
     out: str | os.PathLike | None = None,
@@ -256,7 +267,9 @@ class _ModelEncoder:
         return self._model.truncated(texts)
 
 
-def _encoder_loader(model, fingerprint: str, needs_name: bool) -> LoadEncoder:
+def _encoder_loader(
+    model: Model, fingerprint: str, needs_name: bool
+) -> LoadEncoder:
     if isinstance(model, str | os.PathLike):
         from labse.inference.loading import load
 

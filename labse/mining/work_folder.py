@@ -46,7 +46,7 @@ class WorkFolder:
     """A folder of files and notes of what they were made from."""
 
     def __init__(self, folder: str | os.PathLike, restart: bool = False):
-        """Opens the folder; creates it if it does not exist.
+        """Opens the folder; it is created with its first file.
 
         Args:
           folder: the folder.
@@ -56,8 +56,6 @@ class WorkFolder:
         # Worker processes may have another working directory.
         self.folder = pathlib.Path(folder).absolute()
         self.restart = restart
-        for part in ("notes", "locks"):
-            (self.folder / part).mkdir(parents=True, exist_ok=True)
 
     def path(self, name: str) -> pathlib.Path:
         """The path of a file."""

@@ -33,7 +33,7 @@ class MiningJob(JobFiles):
         """Opens the work folder.
 
         Args:
-          folder: the work folder; created if it does not exist.
+          folder: the work folder; created with its first file.
           source: one side.
           target: the other side; None: paraphrases within the source side.
           settings: see `Settings`.

@@ -1,9 +1,10 @@
 """Which search a mining job uses, and the memory, disk and time that it takes.
 
 Formulas of the job's size and of three rates of the machine, which are measured
-with the job's first block (`labse.mining.job.first_block`). What FAISS does is
-converted to multiplications of exact search by COST_OF_...; the disk is assumed
-to be an SSD. With n sources, m targets, d dimensions of b bytes, k neighbours:
+with the job's first block (`labse.mining.job.first_block`). All other work is
+converted to multiplications of exact search (COST_OF_...), so that it scales
+with the machine; the disk is assumed to be an SSD. With n sources, m targets, d
+dimensions of b bytes, and k neighbours:
 
     vectors     (n + m) d b bytes
     neighbours  (n + m) k 12 bytes; for exact search, those of the targets are
@@ -51,15 +52,16 @@ SELECT_CANDIDATE_BYTES = 60
 # rotation, each of which multiplies two matrices of d dimensions.
 ROUNDS = 10
 CODE_ROUNDS = 25 + 3 * approximate_index.ROTATION_ROUNDS
-# How many multiplications of exact search take as long as one of FAISS', on two
-# cores of an AMD EPYC with 768 dimensions; exact search is a bfloat16 matmul.
+# Multiplications of exact search, a bfloat16 matmul, that take as long as: one
+# multiplication of FAISS', a sentence whose vector is checked and written, a
+# neighbour that is scored, a pair that is looked up, compared and written.
+# Measured on two cores of an AMD EPYC.
 COST_OF_KMEANS = 2.6  # each of points x centres x d
 COST_OF_CODE_TRAINING = 4.7  # likewise
 COST_OF_CODING = {"sq8": 1400, "pq": 34 * approximate_index.CENTRES_PER_BYTE}
 COST_OF_SCANNING = {"sq8": 15, "pq": 97}  # each byte of a code
 COST_OF_RANKING = 625  # each dimension of a candidate, gathered at random
-# Neighbours scored, and pairs looked up and written, in a second.
-NEIGHBOURS_SELECTED, PAIRS_WRITTEN = 8e6, 2e4
+COST_OF_SENTENCE, COST_OF_NEIGHBOUR, COST_OF_PAIR = 1e6, 2e4, 6e6
 # Bytes a second in order, and pages of 4 KiB a second in any order.
 DISK_BYTES, DISK_PAGES = 1e9, 1e4
 
@@ -252,7 +254,8 @@ def estimate(
     parts = (_exact if kind == EXACT else _approximate)(
         kind, size, speed, ram_bytes
     )
-    selection = sum(size.sides) * (
+    sentences = sum(size.sides)
+    selection = sentences * (
         SELECT_SENTENCE_BYTES + size.k * SELECT_NEIGHBOUR_BYTES
     )
     pairs = min(size.sides)
@@ -267,11 +270,14 @@ def estimate(
         ram_bytes=WORKING_BYTES + max(parts.peak_bytes, selection),
         disk_bytes=size.vector_bytes + parts.disk_bytes,
         seconds={
-            "embed": sum(size.sides) / speed.sentences,
+            "embed": sentences / speed.sentences
+            + sentences * COST_OF_SENTENCE / speed.products,
             "index": parts.index_seconds,
             "search": parts.search_seconds,
-            "select": sum(size.sides) * size.k / NEIGHBOURS_SELECTED
-            + pairs / PAIRS_WRITTEN,
+            "select": (
+                sentences * size.k * COST_OF_NEIGHBOUR + pairs * COST_OF_PAIR
+            )
+            / speed.products,
         },
     )
 
@@ -399,8 +405,7 @@ def fewest_sentences(kind: str) -> int:
 def _excesses(one: Plan, ram_bytes, disk_bytes, max_hours) -> list[str]:
     """What the plan needs beyond the limits."""
     found = [
-        f"{format_bytes(needed)} of {name}, of which {format_bytes(limit)} are "
-        "available"
+        f"{format_bytes(needed)} of {name} ({format_bytes(limit)} available)"
         for name, needed, limit in (
             ("memory", one.ram_bytes, ram_bytes),
             ("disk", one.disk_bytes, disk_bytes),
@@ -408,9 +413,7 @@ def _excesses(one: Plan, ram_bytes, disk_bytes, max_hours) -> list[str]:
         if needed > limit
     ]
     if max_hours is not None and one.hours > max_hours:
-        found.append(
-            f"{one.hours:.1f} hours, of which {max_hours:g} are allowed"
-        )
+        found.append(f"{one.hours:.1f} hours ({max_hours:g} allowed)")
     return found
 
 

@@ -69,8 +69,8 @@ def run(*arguments, out="pairs.tsv", model="encode", of=mine):
         sides = ["--input=a.txt"]
     return program.run(
         of,
-        [f"--model=python:words_of_mine.{model}", f"--out={out}", *sides]
-        + list(arguments),
+        [f"--model=python:words_of_mine.{model}", *sides, *arguments]
+        + [f"--out={out}"] * ("--out=" not in "".join(arguments)),
         "labse mine",
     )
 
@@ -217,6 +217,7 @@ def test_paraphrases(folder):
         ({}, ["--gold=gold.tsv"], "no min_precision"),
         ({}, ["--min_score=nan"], "nan"),
         ({"pairs.tsv": b"one\n"}, ["--source=pairs.tsv"], "for both"),
+        ({}, ["--out=no_such_folder/pairs.tsv"], "a folder that exists"),
         ({}, ["--runner=NoSuchRunner"], "NoSuchRunner"),
         ({"words_of_mine.py": b"def (:"}, [], "could not be imported"),
     ],
