@@ -1,12 +1,15 @@
 """Atomic writes: a file or folder is whole or not there.
 
-What is written stands beside its place as `.NAME.PID.tmp` until it is whole.
-An exception removes it; a killed process leaves it, and nothing ever reads it.
+What is written stands beside its place as `.NAME.HOST.PID.tmp` until it is
+whole. An exception removes it. What a killed process left is never read, and
+is removed when the same host writes the same file again.
 """
 
 import contextlib
+import glob
 import os
 import pathlib
+import platform
 import shutil
 from collections.abc import Iterator
 from typing import IO
@@ -23,8 +26,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    _remove(temporary)
+    prefix = f".{path.name}.{platform.node()}."
+    for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp"):
+        if not _is_running(left.name.removeprefix(prefix).removesuffix(".tmp")):
+            _remove(left)
+    temporary = path.with_name(f"{prefix}{os.getpid()}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -93,6 +99,13 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """Writes a file atomically."""
     with atomic_file(path, "wb") as file:
         file.write(content)
+
+
+def _is_running(process: str) -> bool:
+    """Whether another process has this number; true if it is no number."""
+    if process == str(os.getpid()):
+        return False
+    return not process.isdecimal() or os.path.exists(f"/proc/{process}")
 
 
 def _remove(path: pathlib.Path) -> None:

@@ -178,7 +178,7 @@ def test_pairs_without_hard_negatives_are_refused(files, tmp_path, capsys):
     )
     assert code == 2
     message = capsys.readouterr().err
-    assert "data.hard_negatives=1 needs pairs with hard negatives" in message
+    assert "data.hard_negatives=1 needs pairs with a column" in message
     assert "labse mine-hard-negatives" in message
 
 

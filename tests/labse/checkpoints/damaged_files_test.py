@@ -279,8 +279,9 @@ UNSEEN = {
     ("*/sentence_bert_config.json", "an_object"),
 }
 REMEDY = re.compile(
-    r"[Ff]etch|[Cc]opy|git lfs|Is this the model's own|Convert the file"
-    r"|State |Is it a WordPiece|Give |Train it first|Choose|Remove"
+    r"[Ff]etch|[Dd]ownload|[Cc]opy|git lfs|Is this the model's own"
+    r"|Convert the file|State |Is it a WordPiece|Give |Train it first|Choose"
+    r"|Remove"
 )
 
 

@@ -1,7 +1,9 @@
 """A file or folder is whole or not there, whatever happens in between."""
 
 import os
+import platform
 import stat
+import subprocess
 
 import pytest
 
@@ -46,6 +48,26 @@ def test_a_file_of_a_library(tmp_path):
         assert not path.exists()
     assert path.read_text() == "x"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    """A running process' file stays, and so does one of another host."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    host = platform.node()
+    (tmp_path / f".a.txt.{host}.{ended.pid}.tmp").mkdir()
+    (tmp_path / f".b.txt.{host}.{ended.pid}.tmp").touch()
+    (tmp_path / f".a.txt.{host}.{os.getppid()}.tmp").touch()
+    (tmp_path / f".a.txt.elsewhere.{ended.pid}.tmp").touch()
+    write_text(tmp_path / "a.txt", "x")
+    assert sorted(os.listdir(tmp_path)) == sorted(
+        [
+            "a.txt",
+            f".b.txt.{host}.{ended.pid}.tmp",
+            f".a.txt.{host}.{os.getppid()}.tmp",
+            f".a.txt.elsewhere.{ended.pid}.tmp",
+        ]
+    )
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):

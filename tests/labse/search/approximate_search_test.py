@@ -1,5 +1,6 @@
 import os
 import pathlib
+import platform
 import sys
 import types
 
@@ -133,7 +134,8 @@ def test_only_directions_matter_and_leftovers_do_not(tmp_path):
     for name, factor in (("one", 1), ("four", 4)):
         folder = tmp_path / name
         folder.mkdir()
-        leftover = f".{approximate_index.TRAINED}.{os.getpid()}.tmp"
+        host, process = platform.node(), os.getpid()
+        leftover = f".{approximate_index.TRAINED}.{host}.{process}.tmp"
         (folder / leftover).write_bytes(b"killed")
         shards = split(folder, vectors * np.float32(factor), [])
         files.append(
