@@ -1,5 +1,5 @@
 # make run    set-up, then the quickstart: Django's translations -> a trained,
-#             judged, exported and verified sentence encoder in runs/quickstart
+#             evaluated, exported and verified sentence encoder in runs/quickstart
 # make test   set-up, then the tests
 # make docs   set-up, then the documentation's site in site/
 # Another Python, another TensorFlow: make test PYTHON=python3.12 TENSORFLOW=2.19
