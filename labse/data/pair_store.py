@@ -80,7 +80,7 @@ class PairStore:
         )
         self._kinds = [file.kind for file in files]
         self._columns = [file.columns for file in files]
-        self._parse = PairParser(options)
+        self._parse = PairParser(options, Tally())
         self._maps = [_map(file.path) for file in files]
 
     def identity(self, with_corpora: bool = False) -> str:

@@ -6,12 +6,16 @@ from typing import NamedTuple
 
 from labse import features
 from labse.errors import InputError
-from labse.files.fields import language_field, text_field
-from labse.files.formats.row_format import Fields
 from labse.files.formats.txt import TXT
-from labse.files.kinds import Kind, find_pair_files, kind_of
-from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions, Tally
-from labse.files.rows import open_rows
+from labse.files.kinds import Kind, find_pair_files, kind_of, open_rows
+from labse.files.reading import (
+    UNKNOWN_LANGUAGE,
+    Fields,
+    ReadOptions,
+    Tally,
+    language_field,
+    text_field,
+)
 
 _LANGUAGES = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
 
@@ -31,23 +35,28 @@ class Pair(NamedTuple):
 class PairParser:
     """Turns the fields of a row into a pair."""
 
-    def __init__(self, options: ReadOptions):
-        self._options = options
-        self._source_language, self._target_language = (
-            getattr(options, name) or UNKNOWN_LANGUAGE for name in _LANGUAGES
-        )
+    def __init__(self, options: ReadOptions, tally: Tally, shown_as: str = ""):
+        """Takes the rules; the tally notes if the file lacks a language."""
+        self._columns = options.source_column, options.target_column
+        self._given = [
+            (name, getattr(options, name) or UNKNOWN_LANGUAGE)
+            for name in _LANGUAGES
+        ]
+        self._noted = tally.undetermined
+        self._unnoted = [x for x in _LANGUAGES if not getattr(options, x)]
+        self._shown_as = shown_as
 
     def __call__(self, fields: Fields) -> tuple[str, str, str, str]:
         """Source, target and their languages; raises `MalformedRow`."""
+        for name in self._unnoted:
+            if name not in fields:
+                self._noted.setdefault(name, self._shown_as)
+        source, target = self._columns
         return (
-            text_field(fields, self._options.source_column),
-            text_field(fields, self._options.target_column),
-            language_field(
-                fields, features.SOURCE_LANGUAGE, self._source_language
-            ),
-            language_field(
-                fields, features.TARGET_LANGUAGE, self._target_language
-            ),
+            text_field(fields, source),
+            text_field(fields, target),
+            language_field(fields, *self._given[0]),
+            language_field(fields, *self._given[1]),
         )
 
 
@@ -56,6 +65,7 @@ class PairFile:
 
     Attributes:
       rows: the file as rows.
+      parse: its `PairParser`.
     """
 
     def __init__(
@@ -67,33 +77,12 @@ class PairFile:
         kind: Kind | None = None,
         shown_as: str = "",
     ):
-        """Opens a file; see `open_rows`.
-
-        Args:
-          path: the file.
-          options: what it does not say by itself.
-          tally: counts what is found.
-          kind: see `open_rows`.
-          shown_as: see `open_rows`.
-
-        Raises:
-          InputError: as `open_rows`, or there is no column of a side.
-        """
+        """Opens a file as `open_rows` does; the tally counts what is found."""
         self._tally = tally
-        self._parse = PairParser(options)
-        self._undetermined = [
-            name for name in _LANGUAGES if not getattr(options, name)
-        ]
         check_pair_kind(shown_as or path, kind)
         self.rows = open_rows(path, options, kind=kind, shown_as=shown_as)
-        self.rows.require((options.source_column, options.target_column))
-
-    def parse(self, fields: Fields) -> tuple[str, str, str, str]:
-        """Source, target and their languages; raises `MalformedRow`."""
-        for name in self._undetermined:
-            if name not in fields:
-                self._tally.undetermined.setdefault(name, self.rows.shown_as)
-        return self._parse(fields)
+        self.rows.require(options.source_column, options.target_column)
+        self.parse = PairParser(options, tally, self.rows.shown_as)
 
     def __iter__(self) -> Iterator[Pair | None]:
         """Yields the pairs; None for a blank line, nothing for malformed."""
@@ -104,8 +93,8 @@ class PairFile:
         )
 
 
-class PairFiles:
-    """The pairs of many files; read anew each time they are iterated.
+class Files:
+    """Files of texts or pairs; read anew each time they are iterated.
 
     Attributes:
       files: their paths.
@@ -117,21 +106,43 @@ class PairFiles:
         patterns: Iterable[str | os.PathLike],
         options: ReadOptions | None = None,
     ):
-        """Finds the files and checks their names and headers.
-
-        Args:
-          patterns: files or globs.
-          options: what the files do not say by themselves.
+        """Finds the files, or globs of them; checks names and headers.
 
         Raises:
-          InputError: no file matches, or one does not hold pairs.
+          InputError: no file matches, or one breaks a rule.
         """
         self.options = options or ReadOptions()
         self.files = find_pair_files(patterns)
         self.tally = Tally()
         self._is_first = True
         for path in self.files:
-            PairFile(path, self.options, self.tally)
+            self.open(path)
+
+    def open(self, path: str) -> Iterable:
+        """What one of the files holds, counted by the tally."""
+        raise NotImplementedError
+
+    def read(self) -> Iterator:
+        """Yields what all hold; `InputError` if too much is malformed."""
+        self.tally = Tally()
+        for path in self.files:
+            yield from self.open(path)
+        self.tally.check(self.options.max_malformed_share)
+        if self._is_first:
+            self.tally.log()
+        self._is_first = False
+
+    def __str__(self) -> str:
+        more = f" and {len(self.files) - 3} more" if self.files[3:] else ""
+        return ", ".join(self.files[:3]) + more
+
+
+class PairFiles(Files):
+    """The pairs of many files."""
+
+    def open(self, path: str) -> PairFile:
+        """The pairs of one of the files."""
+        return PairFile(path, self.options, self.tally)
 
     def __iter__(self) -> Iterator[Pair]:
         return (pair for pair in self.with_blanks() if pair is not None)
@@ -143,19 +154,11 @@ class PairFiles:
           InputError: a file breaks a rule; at the end, too many rows are
             malformed or there is no pair.
         """
-        self.tally = Tally()
-        for path in self.files:
-            yield from PairFile(path, self.options, self.tally)
-        self.tally.check(self.options.max_malformed_share)
+        yield from self.read()
         if not self.tally.num_rows:
             raise InputError(
-                f"There are no pairs in {', '.join(self.files[:3])}"
-                f"{' and others' if len(self.files) > 3 else ''}. Is it the "
-                "right file?"
+                f"There are no pairs in {self}. Is it the right file?"
             )
-        if self._is_first:
-            self.tally.log()
-        self._is_first = False
 
 
 def check_pair_kind(path: str | os.PathLike, kind: Kind | None = None) -> None:

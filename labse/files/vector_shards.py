@@ -59,15 +59,12 @@ class VectorShards:
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """A copy of some rows: [len(indices), dim]."""
         indices = np.asarray(indices)
-        if self.num_shards == 1:
-            return self._shards[0][indices]
         out = np.empty((len(indices), self.dimension), self.dtype)
         owner = np.searchsorted(self.starts, indices, side="right") - 1
         for number in np.unique(owner):
             mine = owner == number
-            out[mine] = self._shards[number][
-                indices[mine] - self.starts[number]
-            ]
+            places = indices[mine] - self.starts[number]
+            out[mine] = self._shards[number][places]
         return out
 
     def __getitem__(self, rows) -> np.ndarray:
@@ -79,9 +76,5 @@ class VectorShards:
             shard[max(start - first, 0) : max(stop - first, 0)]
             for first, shard in zip(self.starts, self._shards, strict=False)
             if first < stop and start < first + len(shard)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(
-            [np.empty((0, self.dimension), self.dtype), *parts]
-        )
+        ] or [self._shards[0][:0]]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
