@@ -63,11 +63,7 @@ def check_library(path: str, compression: str) -> None:
 def open_unpacked(
     path: str, compression: str | None = None
 ) -> Iterator[BinaryIO]:
-    """Opens a file to read, decompressed.
-
-    Args:
-      path: the file.
-      compression: one of `COMPRESSIONS`, or empty; by default by the ending.
+    """Opens a file to read, decompressed; by default as its ending says.
 
     Raises:
       InputError: there is no such file; or, in the block, it is damaged.

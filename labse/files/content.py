@@ -17,13 +17,10 @@ _HEADERS = ({"source", "target"}, {"text", "language"})
 _ROOT = re.compile(r"<([A-Za-z][\w.:-]*)")
 _NO_ELEMENT = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
 # Endings that a better name replaces; others may be a part of the name.
-_REPLACED = tuple(
-    f".{each}"
-    for each in (
-        *("txt", "tsv", "jsonl", "parquet", "tfrecord", "tfrecords", "record"),
-        *("tmx", "zip", *COMPRESSIONS, "json", "ndjson", "tab", "csv", "text"),
-        "dat",
-    )
+_REPLACED = re.compile(
+    r"\.(txt|tsv|jsonl|parquet|tfrecords?|record|tmx|zip|gz|bz2|xz|zst|json|"
+    r"ndjson|tab|csv|text|dat)",
+    re.IGNORECASE,
 )
 
 
@@ -42,7 +39,7 @@ class Guess(NamedTuple):
             return self.advice
         for _ in range(2):
             stem, ending = os.path.splitext(path)
-            path = stem if ending.lower() in _REPLACED else path
+            path = stem if _REPLACED.fullmatch(ending) else path
         ending = "tfrecord" if self.kind == "record" else self.kind
         packed = f".{self.compression}" if self.compression else ""
         return f"If it is, rename it to {path}.{ending}{packed}."
@@ -54,31 +51,20 @@ BINARY = Guess(
     is_foreign=False,
 )
 _UNPACK = "Unpack or convert it, and name its files."
-# Where they stand, the bytes, and what they are of.
+# First bytes, what they are of, its kind, and the remedy.
 _MAGIC = (
+    (b"\xd0\xcf\x11\xe0", "an old Office file (.xls, .doc)", "", _UNPACK),
+    (b"%PDF", "a PDF", "", _UNPACK),
+    (b"Obj\x01", "an Avro file", "", _UNPACK),
+    (b"ARROW1\0", "an Arrow or Feather file", "", _UNPACK),
+    (b"\x93NUMPY", "a NumPy array (.npy)", "", _UNPACK),
+    (b"SQLite format 3\0", "an SQLite database", "", _UNPACK),
+    (b"PAR1", "a Parquet file", "parquet", ""),
     (
-        0,
-        b"\xd0\xcf\x11\xe0",
-        Guess("an old Office file (.xls, .doc)", "", _UNPACK),
+        *(b"PK\x03\x04", "a zip file", "zip"),
+        "Unpack or convert it (.xlsx and .docx are such), and name its files; "
+        "a zip file of a Moses corpus is named .zip.",
     ),
-    (0, b"%PDF", Guess("a PDF", "", _UNPACK)),
-    (0, b"Obj\x01", Guess("an Avro file", "", _UNPACK)),
-    (0, b"ARROW1\0", Guess("an Arrow or Feather file", "", _UNPACK)),
-    (0, b"\x93NUMPY", Guess("a NumPy array (.npy)", "", _UNPACK)),
-    (0, b"SQLite format 3\0", Guess("an SQLite database", "", _UNPACK)),
-    (
-        *(257, b"ustar"),
-        Guess("a tar archive", "", "Unpack it (tar -xf), and name its files."),
-    ),
-    (
-        *(0, b"PK\x03\x04"),
-        Guess(
-            *("a zip file", "zip"),
-            "Unpack or convert it (.xlsx and .docx are such), and name its "
-            "files; a zip file of a Moses corpus is named .zip.",
-        ),
-    ),
-    (0, b"PAR1", Guess("a Parquet file", "parquet")),
 )
 
 
@@ -89,9 +75,13 @@ def guess_content(start: bytes) -> Guess:
     for name, each in COMPRESSIONS.items():
         if start.startswith(each.magic):
             return _guess_compressed(start, each.words, name)
-    for place, magic, guess in _MAGIC:
-        if start.startswith(magic, place):
-            return guess
+    for magic, *found in _MAGIC:
+        if start.startswith(magic):
+            return Guess(*found)
+    if start.startswith(b"ustar", 257):
+        return Guess(
+            *("a tar archive", ""), "Unpack it (tar -xf), and name its files."
+        )
     if len(start) >= 12 and start[8:12] == checksum(start[:8]):
         return Guess("a TFRecord file", "record")
     if encoding := _wide_encoding(start):

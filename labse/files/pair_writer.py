@@ -1,9 +1,8 @@
 """Writes files of sentence pairs, of every format that holds pairs.
 
 The columns of mined pairs come in their order, `COLUMNS`, those first that
-`labse train --train=FILE` reads; then those that the caller adds. Metadata is
-an object in JSONL, its JSON text elsewhere; nothing where there is none. The
-same rows give the same bytes. docs/file_formats.md says what each format holds.
+training reads; then those that the caller adds. The same rows give the same
+bytes. docs/file_formats.md says what each format holds.
 """
 
 import itertools
@@ -15,36 +14,17 @@ from labse.errors import InputError
 from labse.files.formats.pair_values import COLUMNS
 from labse.files.formats.pair_values import COSINE as COSINE
 from labse.files.formats.pair_values import MARGIN as MARGIN
-from labse.files.formats.parquet import PARQUET, import_parquet
 from labse.files.formats.row_format import RowWriter
 from labse.files.kinds import FORMATS, kind_by_name
 from labse.files.reading import Fields
 
-ENDINGS = tuple(
-    ending
-    for each in FORMATS.values()
-    if each.writer
-    for ending in each.endings
-)
-
-
-def order_columns(columns: Iterable[str]) -> tuple[str, ...]:
-    """Known columns in the order of COLUMNS, then the others as they come."""
-    given = dict.fromkeys(columns)
-    known = [name for name in COLUMNS if name in given]
-    return (*known, *(name for name in given if name not in COLUMNS))
+ENDINGS = sum((each.endings for each in FORMATS.values() if each.writer), ())
 
 
 def check_output(
     path: str | os.PathLike, needed_columns: Sequence[str] = ()
 ) -> None:
-    """Raises InputError unless pairs can be written there, hours later.
-
-    Args:
-      path: the file to write.
-      needed_columns: without which, besides texts and languages, the file
-        would be of no use.
-    """
+    """Raises `InputError` unless pairs, with columns, can be written there."""
     path = os.fspath(path)
     writer = open_writer(path)
     if needed_columns and not writer.has_columns:
@@ -67,8 +47,6 @@ def check_output(
                 f"{path} would also replace {other}, which exists. Delete it, "
                 "or choose another name."
             )
-    if isinstance(writer, PARQUET.writer):
-        import_parquet(path)
 
 
 def write_pairs(
@@ -89,17 +67,15 @@ def write_pairs(
 
     Returns:
       the number of pairs.
-
-    Raises:
-      InputError: the name tells no format, or the format cannot hold a value.
     """
     check_output(path)
     rows = iter(rows)
     if columns is None:
         first = next(rows, None)
-        columns = COLUMNS[:6] if first is None else list(first)
+        columns = COLUMNS[:6] if first is None else first
+        known = [name for name in COLUMNS if name in columns]
+        columns = tuple(dict.fromkeys([*known, *columns]))
         rows = itertools.chain([] if first is None else [first], rows)
-        columns = order_columns(columns)
     writer = open_writer(path, columns)
     count = 0
 

@@ -1,5 +1,6 @@
 """Pairs of sentences, from files of any format; see docs/file_formats.md."""
 
+import functools
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -9,15 +10,12 @@ from labse.errors import InputError
 from labse.files.formats.txt import TXT
 from labse.files.kinds import Kind, find_pair_files, kind_of, open_rows
 from labse.files.reading import (
-    UNKNOWN_LANGUAGE,
     Fields,
     ReadOptions,
     Tally,
     language_field,
     text_field,
 )
-
-_LANGUAGES = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
 
 
 class Pair(NamedTuple):
@@ -32,32 +30,17 @@ class Pair(NamedTuple):
     fields: Fields  # all of the row
 
 
-class PairParser:
-    """Turns the fields of a row into a pair."""
-
-    def __init__(self, options: ReadOptions, tally: Tally, shown_as: str = ""):
-        """Takes the rules; the tally notes if the file lacks a language."""
-        self._columns = options.source_column, options.target_column
-        self._given = [
-            (name, getattr(options, name) or UNKNOWN_LANGUAGE)
-            for name in _LANGUAGES
-        ]
-        self._noted = tally.undetermined
-        self._unnoted = [x for x in _LANGUAGES if not getattr(options, x)]
-        self._shown_as = shown_as
-
-    def __call__(self, fields: Fields) -> tuple[str, str, str, str]:
-        """Source, target and their languages; raises `MalformedRow`."""
-        for name in self._unnoted:
-            if name not in fields:
-                self._noted.setdefault(name, self._shown_as)
-        source, target = self._columns
-        return (
-            text_field(fields, source),
-            text_field(fields, target),
-            language_field(fields, *self._given[0]),
-            language_field(fields, *self._given[1]),
-        )
+def parse_pair(
+    fields: Fields, options: ReadOptions, tally: Tally, path: str
+) -> tuple[str, str, str, str]:
+    """Source, target and their languages; raises `MalformedRow`."""
+    source, target = features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE
+    return (
+        text_field(fields, options.source_column),
+        text_field(fields, options.target_column),
+        language_field(fields, source, options, tally, path),
+        language_field(fields, target, options, tally, path),
+    )
 
 
 class PairFile:
@@ -65,7 +48,7 @@ class PairFile:
 
     Attributes:
       rows: the file as rows.
-      parse: its `PairParser`.
+      parse: `parse_pair` of one of them.
     """
 
     def __init__(
@@ -82,7 +65,9 @@ class PairFile:
         check_pair_kind(shown_as or path, kind)
         self.rows = open_rows(path, options, kind=kind, shown_as=shown_as)
         self.rows.require(options.source_column, options.target_column)
-        self.parse = PairParser(options, tally, self.rows.shown_as)
+        self.parse = functools.partial(
+            parse_pair, options=options, tally=tally, path=self.rows.shown_as
+        )
 
     def __iter__(self) -> Iterator[Pair | None]:
         """Yields the pairs; None for a blank line, nothing for malformed."""
@@ -106,11 +91,7 @@ class Files:
         patterns: Iterable[str | os.PathLike],
         options: ReadOptions | None = None,
     ):
-        """Finds the files, or globs of them; checks names and headers.
-
-        Raises:
-          InputError: no file matches, or one breaks a rule.
-        """
+        """Finds the files, or globs of them; checks names and headers."""
         self.options = options or ReadOptions()
         self.files = find_pair_files(patterns)
         self.tally = Tally()
@@ -148,12 +129,7 @@ class PairFiles(Files):
         return (pair for pair in self.with_blanks() if pair is not None)
 
     def with_blanks(self) -> Iterator[Pair | None]:
-        """Yields the pairs, and None for each blank line.
-
-        Raises:
-          InputError: a file breaks a rule; at the end, too many rows are
-            malformed or there is no pair.
-        """
+        """Yields the pairs, and None for each blank line."""
         yield from self.read()
         if not self.tally.num_rows:
             raise InputError(

@@ -63,24 +63,28 @@ class MalformedRow(Exception):
         self.what = what
 
 
+@dataclasses.dataclass
 class Tally:
     """Counts what a reading finds.
 
     Attributes:
       num_rows: rows that are taken.
       num_blank: blank lines, which are no rows.
-      reasons: malformed rows by reason.
-      shown: the first malformed rows, `path:line: what`.
       num_without_language: rows of files of several languages that have no
         text in those that the options name.
+      reasons: malformed rows by reason.
+      shown: the first malformed rows, `path:line: what`.
       undetermined: column of a language -> the first file without it.
     """
 
-    def __init__(self):
-        self.num_rows = self.num_blank = self.num_without_language = 0
-        self.reasons: collections.Counter[str] = collections.Counter()
-        self.shown: list[str] = []
-        self.undetermined: dict[str, str] = {}
+    num_rows: int = 0
+    num_blank: int = 0
+    num_without_language: int = 0
+    reasons: dict[str, int] = dataclasses.field(
+        default_factory=collections.Counter
+    )
+    shown: list[str] = dataclasses.field(default_factory=list)
+    undetermined: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def num_malformed(self) -> int:
@@ -109,8 +113,7 @@ class Tally:
     @classmethod
     def from_json(cls, text: str) -> "Tally":
         """What `to_json` wrote."""
-        tally = cls()
-        vars(tally).update(json.loads(text))
+        tally = cls(**json.loads(text))
         tally.reasons = collections.Counter(tally.reasons)
         return tally
 
@@ -183,10 +186,15 @@ def text_field(fields: Fields, name: str) -> str:
     return text
 
 
-def language_field(fields: Fields, name: str, default: str) -> str:
-    """The language code in a field; `default` where there is no such field."""
+def language_field(
+    fields: Fields, name: str, options: ReadOptions, tally: Tally, path: str
+) -> str:
+    """The language code in a field; without it, that of the options."""
     if name not in fields:
-        return default
+        given = getattr(options, name)
+        if not given:
+            tally.undetermined.setdefault(name, path)
+        return given or UNKNOWN_LANGUAGE
     value = fields[name]
     if type(value) is str and value.isalnum():  # Nearly always.
         return value

@@ -13,9 +13,8 @@ from labse.files.formats.moses import MOSES
 from labse.files.formats.txt import TXT
 from labse.files.kinds import find_files, kind_of, open_rows
 from labse.files.lines import decode_line, read_lines, split_lines
-from labse.files.pairs import Files, PairParser
+from labse.files.pairs import Files, parse_pair
 from labse.files.reading import (
-    UNKNOWN_LANGUAGE,
     Fields,
     ReadOptions,
     Tally,
@@ -40,26 +39,18 @@ class Text(NamedTuple):
     fields: Fields  # all of the row
 
 
-class TextParser:
-    """Turns the fields of a row into a text, which is in `column`."""
+def parse_text(
+    fields: Fields, column: str, options: ReadOptions, tally: Tally, path: str
+) -> tuple[str, str]:
+    """The text and its language; raises `MalformedRow`."""
+    text = text_field(fields, column)
+    return text, language_field(fields, features.LANGUAGE, options, tally, path)
 
-    def __init__(self, path: str | os.PathLike, options: ReadOptions, tally):
-        """Takes the rules; the tally notes if the file lacks a language."""
-        is_txt = kind_of(path).format is TXT
-        self.column = features.TEXT if is_txt else options.text_column
-        self._path = os.fspath(path)
-        self._language = options.language
-        self._tally = tally
 
-    def __call__(self, fields: Fields) -> tuple[str, str]:
-        """The text and its language; raises `MalformedRow`."""
-        text = text_field(fields, self.column)
-        given = self._language or UNKNOWN_LANGUAGE
-        language = language_field(fields, features.LANGUAGE, given)
-        if not self._language and features.LANGUAGE not in fields:
-            noted = self._tally.undetermined
-            noted.setdefault(features.LANGUAGE, self._path)
-        return text, language
+def text_column(path: str | os.PathLike, options: ReadOptions) -> str:
+    """The field of the texts in a file."""
+    is_txt = kind_of(path).format is TXT
+    return features.TEXT if is_txt else options.text_column
 
 
 class TextFile:
@@ -75,17 +66,17 @@ class TextFile:
     ):
         """Opens a file as `open_rows` does; the tally counts what is found."""
         self.rows = open_rows(path, options, as_pairs=False)
-        self._parse = TextParser(path, options, tally)
-        self.column = self._parse.column
+        self.column = text_column(path, options)
         self.rows.require(self.column)
-        self._tally = tally
+        self._rules = options, tally, self.rows.shown_as
 
     def __iter__(self) -> Iterator[Text]:
-        parse = self._parse
-        found = self.rows.parsed(
-            lambda number, row: Text(*parse(row), number, row), self._tally
-        )
-        return filter(None, found)
+        column, rules = self.column, self._rules
+
+        def parse(number: int, row: Fields) -> Text:
+            return Text(*parse_text(row, column, *rules), number, row)
+
+        return filter(None, self.rows.parsed(parse, rules[1]))
 
 
 class Texts(Files):
@@ -131,29 +122,29 @@ class _TextsOfFile:
     """(language, text) of a file of texts or of pairs, as each row has them."""
 
     def __init__(self, path: str, options: ReadOptions, tally: Tally):
-        self._tally = tally
+        self._rules = options, tally, path
         self._rows = rows = open_rows(path, options)
         self._sides = (options.source_column, options.target_column)
-        self._pair = PairParser(options, tally, path)
-        self._text = TextParser(path, options, tally)
+        self._column = column = text_column(path, options)
         self._has_pairs = kind_of(path).format is not TXT and all(
             map(rows.has_column, self._sides)
         )
         rows_differ = rows.columns is None and not rows.is_multilingual
         self._has_texts = rows_differ or not self._has_pairs
-        column = self._text.column
         if self._has_texts and not rows.has_column(column):
             raise rows.lacks(f"{column}, or {' and '.join(self._sides)},")
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for texts in self._rows.parsed(self._texts, self._tally):
+        for texts in self._rows.parsed(self._texts, self._rules[1]):
             yield from texts or ()
 
     def _texts(self, number: int, row: Fields) -> list[tuple[str, str]]:
         if self._is_pair(row):
-            source, target, source_language, language = self._pair(row)
+            source, target, source_language, language = parse_pair(
+                row, *self._rules
+            )
             return [(source_language, source), (language, target)]
-        text, language = self._text(row)
+        text, language = parse_text(row, self._column, *self._rules)
         return [(language, text)]
 
     def _is_pair(self, row: Fields) -> bool:
@@ -162,7 +153,7 @@ class _TextsOfFile:
         # Each row has its own fields. `source` beside a text is where the text
         # comes from.
         has = [side.partition(".")[0] in row for side in self._sides]
-        return all(has) or (any(has) and self._text.column not in row)
+        return all(has) or (any(has) and self._column not in row)
 
 
 class TextStream:

@@ -47,12 +47,9 @@ class VectorFile:
         """Opens or creates the file, in a folder that exists.
 
         Args:
-          path: of the file.
+          path: of the file, which no other process may be writing.
           dtype: "float32" or "float16".
           dimension: by default that of the rows found, or of the first block.
-
-        Raises:
-          InputError: another process is writing the file.
         """
         self.path = pathlib.Path(path)
         self.dimension = dimension

@@ -22,11 +22,7 @@ class VectorShards:
     ndim = 2
 
     def __init__(self, paths: Sequence[str | os.PathLike]):
-        """Maps the files.
-
-        Raises:
-          InputError: the files' dimensions or types differ.
-        """
+        """Maps the files, of one dimension and type, else an `InputError`."""
         self._shards = [np.load(path, mmap_mode="r") for path in paths]
         kinds = {(shard.shape[1], shard.dtype.name) for shard in self._shards}
         if len(kinds) != 1:

@@ -75,11 +75,7 @@ def parse_name(path: str) -> MosesName | None:
 
 
 def paths_of(path: str) -> list[str]:
-    """The corpus's two files in the order of the languages in their name.
-
-    Raises:
-      InputError: there is only one.
-    """
+    """The corpus's two files, in the order of their languages in the name."""
     name = parse_name(path)
     found = []
     for language, plain in zip(name.languages, name.paths(), strict=True):
@@ -115,39 +111,26 @@ class MosesReader(RowReader):
 
     def read_columns(self) -> None:
         """None; refuses what has no texts in the language wanted."""
-        self._languages, self._names = self.find()
-        if self.is_pairs:
-            return
+        languages, names = self.find()
         wanted = self.options.language
-        if not wanted and len(self._languages) > 1:
-            raise InputError(
-                f"{self.shown_as}: texts are in one language. Received "
-                f"{' and '.join(self._languages)}. Name the language to read."
-            )
-        self._own = find_language(self._languages, wanted) if wanted else 0
-        if self._own is None:
-            raise lacks_language(self, self._languages)
+        if not self.is_pairs and (wanted or len(names) > 1):
+            if not wanted:
+                raise InputError(
+                    f"{self.shown_as}: texts are in one language. Received "
+                    f"{' and '.join(languages)}. Name the language to read."
+                )
+            place = find_language(languages, wanted)
+            if place is None:
+                raise lacks_language(self, languages)
+            languages, names = [languages[place]], [names[place]]
+        self._languages, self._names = languages, names
 
     def __iter__(self) -> Iterator[Row]:
-        if self.is_pairs:
-            yield from self._pairs()
-            return
-        language = self._languages[self._own]
-        for number, _, line in self.lines(self._names[self._own]):
-            try:
-                text = decode_row(line)
-            except MalformedRow as row:
-                yield number, row
-                continue
-            fields = text_fields(self.options, language, text)
-            yield number, fields if text.strip() else None
-
-    def _pairs(self) -> Iterator[Row]:
-        """The rows of two files, which have as many lines."""
         options, languages = self.options, self._languages
-        sides = find_sides(languages, options, (), self.shown_as)
-        if sides is None:
-            raise lacks_language(self, languages)
+        if self.is_pairs:
+            sides = find_sides(languages, options, (), self.shown_as)
+            if sides is None:
+                raise lacks_language(self, languages)
         files = [self.lines(name) for name in self._names]
         number = 0
         for lines in itertools.zip_longest(*files):
@@ -159,8 +142,12 @@ class MosesReader(RowReader):
             except MalformedRow as row:
                 yield number, row
                 continue
-            fields = pair_fields(options, languages, texts, sides)
-            yield number, fields if any(map(str.strip, texts)) else None
+            if not any(map(str.strip, texts)):
+                yield number, None
+            elif self.is_pairs:
+                yield number, pair_fields(options, languages, texts, sides)
+            else:
+                yield number, text_fields(options, languages[0], texts[0])
 
     def _uneven(
         self, number: int, lines: Sequence, files: list[Iterator[Line]]

@@ -73,6 +73,10 @@ class ParquetReader(RowReader):
 class ParquetWriter(RowWriter):
     """Writes columns, each of one type."""
 
+    def __init__(self, path: str, *arguments):
+        import_parquet(path)
+        super().__init__(path, *arguments)
+
     def format_row(self, row: Fields, where: str) -> Fields:
         """The values of a row."""
         fields = {}
