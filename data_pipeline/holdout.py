@@ -9,11 +9,10 @@ from collections.abc import Collection, Iterator, Sequence
 
 from labse import features, languages
 from labse.errors import InputError
-from labse.files.formats.row_format import Fields
 from labse.files.kinds import files_of
-from labse.files.pair_writer import output_paths, write_pairs
+from labse.files.pair_writer import open_writer, write_pairs
 from labse.files.pairs import Pair, PairFiles
-from labse.files.reading import ReadOptions
+from labse.files.reading import Fields, ReadOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +208,7 @@ def _row(
 def _check_different(inputs: Sequence[str], *outputs: str) -> None:
     files = [
         *(each for path in inputs for each in files_of(path)),
-        *(each for path in outputs for each in output_paths(path)),
+        *(each for path in outputs for each in open_writer(path).paths()),
     ]
     if len({os.path.realpath(path) for path in files}) < len(files):
         raise InputError(

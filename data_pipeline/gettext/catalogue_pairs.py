@@ -35,7 +35,7 @@ DROPS = {
     "plural_unclear": "it is unclear which plural form is meant",
     "untranslated": "no translation",
     "no_letters": "no letter besides the placeholders",
-    "too_long": "longer than --max_characters",
+    "too_long": "longer than the limit",
     "same_as_source": "the translation repeats the source",
     "placeholders_differ": "source and target fill in different values",
     "duplicate": "the same pair again",

@@ -6,22 +6,21 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Sequence
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from labse.data import pair_record
-from labse.data.pair_record import TrainingPair
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
 from labse.files.atomic_write import atomic_file
 from labse.files.compression import open_unpacked
 from labse.files.formats.jsonl import JSONL
-from labse.files.formats.row_format import Fields
-from labse.files.json_text import to_json
+from labse.files.formats.pair_values import to_json
+from labse.files.formats.row_format import RecordReader
 from labse.files.kinds import Kind, check_content, files_of, kind_of
 from labse.files.pairs import PairFile, check_pair_kind
-from labse.files.reading import MalformedRow, ReadOptions, Tally
+from labse.files.reading import Fields, ReadOptions, Tally
 
 # Of what an index holds; another one is made anew.
 _INDEX_VERSION = 5
@@ -66,15 +65,16 @@ def index_file(
     name = _name(path, options)
     saved = cache / f"{name}.{_INDEX_VERSION}.npz"
     read, copy = path, None
-    indexed = kind if kind.format.is_indexable else Kind(JSONL.name, "")
+    is_indexable = issubclass(kind.format.reader, RecordReader)
+    indexed = kind if is_indexable else Kind(JSONL.name, "")
     if kind.compression or indexed is not kind:
         copy = cache / f"{name}.{indexed.rows}"
         read = str(copy)
     if not saved.exists() or not os.path.exists(read):
-        builder = _IndexBuilder(kind)
-        _index(path, kind, copy, builder, options)
+        index = _index_rows if is_indexable else _index_copied_rows
+        arrays = index(path, kind, copy, options)
         with atomic_file(saved, "wb") as file:
-            np.savez(file, **builder.arrays())
+            np.savez(file, **arrays)
     with np.load(saved, allow_pickle=False) as arrays:
         found = {field: arrays[field] for field in arrays.files}
     columns = json.loads(str(found.pop("columns")))
@@ -100,116 +100,71 @@ def _name(path: str, options: ReadOptions) -> str:
     return hashlib.sha256(f"{identity} {same}".encode()).hexdigest()[:16]
 
 
-def _index(
-    path: str,
-    kind: Kind,
-    copy: pathlib.Path | None,
-    builder: "_IndexBuilder",
-    options: ReadOptions,
-) -> None:
-    if kind.format.is_indexable:
-        if copy:
-            _unpack(path, copy)
-        file = PairFile(
-            copy or path,
-            options,
-            builder.tally,
-            kind=Kind(kind.rows, ""),
-            shown_as=path,
-        )
-        builder.columns = file.rows.columns
-        for number, offset, record in file.rows.records():
-            builder.add(file, number, offset, record)
-        return
-    file = PairFile(path, options, builder.tally)
-    wanted = {
-        *(*PAIR_COLUMNS, CORPUS, HARD_NEGATIVES),
-        *(options.source_column.partition(".")[0], options.source_column),
-        *(options.target_column.partition(".")[0], options.target_column),
-    }
+def _index_rows(
+    path: str, kind: Kind, copy: pathlib.Path | None, options: ReadOptions
+) -> dict[str, np.ndarray]:
+    """Indexes the rows of a file, or of its unpacked copy."""
+    if copy:
+        with open_unpacked(path) as packed, atomic_file(copy, "wb") as plain:
+            shutil.copyfileobj(packed, plain, 2**20)
+    tally = Tally()
+    plain_kind = Kind(kind.rows, "")
+    file = PairFile(
+        copy or path, options, tally, kind=plain_kind, shown_as=path
+    )
+    return _arrays(file, kind, tally, lambda number, row: file.rows.place)
+
+
+def _index_copied_rows(
+    path: str, kind: Kind, copy: pathlib.Path, options: ReadOptions
+) -> dict[str, np.ndarray]:
+    """Copies what training needs of the rows to a .jsonl, and indexes it."""
+    tally = Tally()
+    file = PairFile(path, options, tally)
+    sides = (options.source_column, options.target_column)
+    wanted = {*PAIR_COLUMNS, CORPUS, HARD_NEGATIVES, *sides}
+    wanted |= {side.partition(".")[0] for side in sides}
     with atomic_file(copy, "wb") as written:
-        for number, row in file.rows:
-            builder.add_row(file, number, row, wanted, written)
-    builder.tally.num_without_language += file.rows.num_without_language
+
+        def write(number: int, row: Fields) -> tuple[int, int]:
+            fields = {name: row[name] for name in row if name in wanted}
+            record = to_json(fields, f"{path}:{number}").encode()
+            start = written.tell()
+            written.write(record + b"\n")
+            return start, len(record)
+
+        return _arrays(file, kind, tally, write)
 
 
-def _unpack(path: str, target: pathlib.Path) -> None:
-    with open_unpacked(path) as packed, atomic_file(target, "wb") as plain:
-        shutil.copyfileobj(packed, plain, 2**20)
+def _arrays(
+    file: PairFile,
+    kind: Kind,
+    tally: Tally,
+    place_of: Callable[[int, Fields], tuple[int, int]],
+) -> dict[str, np.ndarray]:
+    """The fields of `FileIndex`; columns and tally as JSON."""
 
-
-class _IndexBuilder:
-    """Collects the offsets of a file's pairs, and its malformed rows."""
-
-    def __init__(self, kind: Kind):
-        self.columns: tuple[str, ...] | None = None
-        self.tally = Tally()
-        self._kind = kind
-        self._rows = []  # offset, length, languages, corpus, negatives
-
-    def add(
-        self, file: PairFile, number: int, offset: int, record: bytes
-    ) -> None:
-        """One row as bytes."""
-        try:
-            fields = file.rows.decode(record, file.rows.columns)
-            if fields is None:
-                self.tally.num_blank += 1
-                return
-            pair = pair_record.parse(fields, self._kind, file.parse)
-        except MalformedRow as row:
-            self.tally.add_malformed(file.rows.shown_as, number, row)
-            return
-        self._add(pair, offset, len(record))
-
-    def add_row(
-        self,
-        file: PairFile,
-        number: int,
-        row: Fields | MalformedRow | None,
-        wanted: set[str],
-        written: BinaryIO,
-    ) -> None:
-        """One row as fields, of which those that are wanted are written."""
-        if row is None:
-            self.tally.num_blank += 1
-            return
-        try:
-            if isinstance(row, MalformedRow):
-                raise row
-            pair = pair_record.parse(row, self._kind, file.parse)
-        except MalformedRow as malformed:
-            self.tally.add_malformed(file.rows.shown_as, number, malformed)
-            return
-        fields = {name: row[name] for name in row if name in wanted}
-        where = f"{file.rows.shown_as}:{number}"
-        record = to_json(fields, where).encode()
-        self._add(pair, written.tell(), len(record))
-        written.write(record + b"\n")
-
-    def _add(self, pair: TrainingPair, offset: int, length: int) -> None:
+    def parse(number: int, row: Fields) -> tuple:
+        pair = pair_record.parse(row, kind, file.parse)
         negatives = len(pair.hard_negatives)
-        self.tally.num_rows += 1
-        self._rows.append(
-            (offset, length, pair.languages, pair.corpus, negatives)
-        )
+        place = place_of(number, row)
+        return (*place, pair.languages, pair.corpus, negatives)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The fields of `FileIndex`; columns and tally as JSON."""
-        columns = list(zip(*self._rows, strict=True)) or [()] * 5
-        languages, language_names = _number(columns[2])
-        corpora, corpus_names = _number(columns[3])
-        return {
-            "columns": np.array(json.dumps(self.columns)),
-            "offsets": np.array(columns[0], np.int64),
-            "lengths": np.array(columns[1], np.int32),
-            "languages": languages,
-            "language_names": language_names,
-            "corpora": corpora,
-            "corpus_names": corpus_names,
-            "num_hard_negatives": np.array(columns[4], np.int32),
-            "tally": np.array(self.tally.to_json()),
-        }
+    rows = filter(None, file.rows.parsed(parse, tally))
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    languages, language_names = _number(columns[2])
+    corpora, corpus_names = _number(columns[3])
+    return {
+        "columns": np.array(json.dumps(file.rows.columns)),
+        "offsets": np.array(columns[0], np.int64),
+        "lengths": np.array(columns[1], np.int32),
+        "languages": languages,
+        "language_names": language_names,
+        "corpora": corpora,
+        "corpus_names": corpus_names,
+        "num_hard_negatives": np.array(columns[4], np.int32),
+        "tally": np.array(tally.to_json()),
+    }
 
 
 def _number(values: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -17,11 +17,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from labse.features import CORPUS, HARD_NEGATIVES
-from labse.files.fields import optional_text
-from labse.files.formats.row_format import Fields
 from labse.files.formats.tfrecord import TFRECORD
 from labse.files.kinds import Kind
-from labse.files.reading import MalformedRow
+from labse.files.reading import Fields, MalformedRow, optional_text
 
 # A row's source, target and their languages; `labse.files.pairs` has it.
 ParsePair = Callable[[Fields], tuple[str, str, str, str]]

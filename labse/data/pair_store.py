@@ -7,6 +7,7 @@ Files: of every kind that holds pairs; see docs/file_formats.md and, for what
 training reads besides, `labse.data.pair_record`.
 """
 
+import functools
 import hashlib
 import mmap
 import os
@@ -18,7 +19,7 @@ from labse.data import pair_index, pair_record
 from labse.data.pair_record import TrainingPair
 from labse.errors import InputError
 from labse.files.kinds import find_pair_files
-from labse.files.pairs import PairParser
+from labse.files.pairs import parse_pair
 from labse.files.reading import ReadOptions, Tally
 
 
@@ -80,7 +81,9 @@ class PairStore:
         )
         self._kinds = [file.kind for file in files]
         self._columns = [file.columns for file in files]
-        self._parse = PairParser(options)
+        self._parse = functools.partial(
+            parse_pair, options=options, tally=Tally(), path=""
+        )
         self._maps = [_map(file.path) for file in files]
 
     def identity(self, with_corpora: bool = False) -> str:
@@ -103,11 +106,6 @@ class PairStore:
 
     def __len__(self) -> int:
         return len(self.offsets)
-
-    def read(self, indices: np.ndarray) -> tuple[list[bytes], list[bytes]]:
-        """The sources and the targets of the pairs `indices`, UTF-8."""
-        pairs = [self.pair(index) for index in indices]
-        return [pair.source for pair in pairs], [pair.target for pair in pairs]
 
     def pair(self, index: int) -> TrainingPair:
         """One pair with all that its record says."""

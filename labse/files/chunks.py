@@ -14,11 +14,7 @@ def chunked(
 ) -> Iterator[list[Item]]:
     """Yields the items in order, none of the chunks empty.
 
-    Args:
-      items: any number of them.
-      size_of: an item's size.
-      max_items: a chunk ends with this many items.
-      max_size: a chunk ends with the item that reaches this size.
+    A chunk ends with `max_items`, or the item that reaches `max_size`.
     """
     chunk, size = [], 0
     for item in items:

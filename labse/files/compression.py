@@ -11,20 +11,25 @@ import gzip
 import io
 import lzma
 import os
-import shutil
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 
 from labse.errors import InputError
 
-COMPRESSIONS = ("gz", "bz2", "xz", "zst")
-_GZIP_LEVEL = 6
 # Of compressed data. A block of 4 bytes can hold 128 KiB of zeros, so this
 # much unpacks to at most 128 MiB.
 _ZSTD_BYTES = 2**12
+
+
+class Compression(NamedTuple):
+    """How compressed files look, and how they are read and written."""
+
+    words: str
+    magic: bytes
+    open: Callable[..., BinaryIO]
+    pack: Callable[[BinaryIO], BinaryIO]
 
 
 def compression_of(path: str) -> str:
@@ -43,19 +48,22 @@ def check_exists(path: str) -> None:
 
 def check_library(path: str, compression: str) -> None:
     """Raises `InputError` where a compression needs a package to install."""
-    if compression == "zst":
-        _import_zstandard(path)
+    if compression != "zst":
+        return
+    try:
+        import zstandard  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"{path}: .zst needs the package zstandard, which cannot be "
+            f"imported ({error}). Install it: pip install zstandard."
+        ) from error
 
 
 @contextlib.contextmanager
 def open_unpacked(
     path: str, compression: str | None = None
 ) -> Iterator[BinaryIO]:
-    """Opens a file to read, decompressed.
-
-    Args:
-      path: the file.
-      compression: one of `COMPRESSIONS`, or empty; by default by the ending.
+    """Opens a file to read, decompressed; by default as its ending says.
 
     Raises:
       InputError: there is no such file; or, in the block, it is damaged.
@@ -63,25 +71,10 @@ def open_unpacked(
     check_exists(path)
     if compression is None:
         compression = compression_of(path)
-    with _open(path, compression) as file, refuse_damage(path):
+    check_library(path, compression)
+    opener = COMPRESSIONS[compression].open if compression else open
+    with opener(path, "rb") as file, refuse_damage(path):
         yield file
-
-
-@contextlib.contextmanager
-def unpacked_path(path: str) -> Iterator[str]:
-    """The path of a file's decompressed content, for libraries that open it.
-
-    That of a compressed file is a temporary one.
-    """
-    if not compression_of(path):
-        check_exists(path)
-        yield path
-        return
-    with tempfile.NamedTemporaryFile(prefix="labse-") as copy:
-        with open_unpacked(path) as packed:
-            shutil.copyfileobj(packed, copy, 2**20)
-        copy.flush()
-        yield copy.name
 
 
 @contextlib.contextmanager
@@ -114,84 +107,82 @@ def read_start(path: str, compression: str, size: int) -> bytes:
         return b""
 
 
-@contextlib.contextmanager
-def packing(file: BinaryIO, compression: str) -> Iterator[BinaryIO]:
-    """What is written to the file yielded arrives in `file` compressed."""
+def packing(file: BinaryIO, compression: str):
+    """What is written in the `with` block arrives in `file` compressed."""
     if not compression:
-        yield file
-        return
-    if compression == "gz":
-        packed = gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0)
-    elif compression == "bz2":
-        packed = bz2.BZ2File(file, "wb")
-    elif compression == "xz":
-        packed = lzma.LZMAFile(file, "wb")  # noqa: SIM115 - closed below
-    else:
-        zstandard = _import_zstandard(getattr(file, "name", ".zst"))
-        compressor = zstandard.ZstdCompressor(write_checksum=True)
-        packed = compressor.stream_writer(file, closefd=False)
-    with packed:
-        yield packed
-
-
-def _open(path: str, compression: str) -> BinaryIO:
-    if compression == "zst":
-        return io.BufferedReader(_ZstdFile(path), 2**16)
-    openers = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
-    return openers.get(compression, open)(path, "rb")
-
-
-def _import_zstandard(path: str):
-    try:
-        import zstandard
-    except ImportError as error:
-        raise InputError(
-            f"{path}: .zst needs the package zstandard, which cannot be "
-            f"imported ({error}). Install it: pip install zstandard."
-        ) from error
-    return zstandard
+        return contextlib.nullcontext(file)
+    return COMPRESSIONS[compression].pack(file)
 
 
 class _ZstdFile(io.RawIOBase):
     """Frames one after the other; the library's reader ignores truncation."""
 
     def __init__(self, path: str):
-        self._zstandard = _import_zstandard(path)
         self._file = open(path, "rb")  # noqa: SIM115 - `close`
-        self._frame = None
-        self._packed = self._unpacked = b""
+        self._parts = _unpack_zstd(self._file)
+        self._left = memoryview(b"")
 
     def readable(self) -> bool:
-        """True."""
         return True
 
     def readinto(self, buffer) -> int:
-        """Fills a buffer; returns how many bytes there were."""
-        while not self._unpacked:
-            packed = self._packed or self._file.read(_ZSTD_BYTES)
-            self._packed = b""
-            if not packed:
-                if self._frame is not None:
-                    raise EOFError("the file ends inside a frame")
+        while not self._left:
+            part = next(self._parts, None)
+            if part is None:
                 return 0
-            self._unpack(packed)
-        size = min(len(buffer), len(self._unpacked))
-        buffer[:size] = self._unpacked[:size]
-        self._unpacked = self._unpacked[size:]
+            self._left = memoryview(part)
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
         return size
 
-    def _unpack(self, packed: bytes) -> None:
-        if self._frame is None:
-            self._frame = self._zstandard.ZstdDecompressor().decompressobj()
-        try:
-            self._unpacked = memoryview(self._frame.decompress(packed))
-        except self._zstandard.ZstdError as error:
-            raise EOFError(str(error)) from error
-        if self._frame.eof:
-            self._packed = self._frame.unused_data
-            self._frame = None
-
     def close(self) -> None:
-        """Closes the file."""
         self._file.close()
         super().close()
+
+
+def _unpack_zstd(file: BinaryIO) -> Iterator[bytes]:
+    import zstandard
+
+    frame = None
+    while packed := file.read(_ZSTD_BYTES):
+        while packed:
+            frame = frame or zstandard.ZstdDecompressor().decompressobj()
+            try:
+                yield frame.decompress(packed)
+            except zstandard.ZstdError as error:
+                raise EOFError(str(error)) from error
+            packed = frame.unused_data
+            if frame.eof:
+                frame = None
+    if frame:
+        raise EOFError("the file ends inside a frame")
+
+
+def _open_zstd(path: str, mode: str) -> BinaryIO:
+    return io.BufferedReader(_ZstdFile(path), 2**16)
+
+
+def _pack_zstd(file: BinaryIO) -> BinaryIO:
+    import zstandard
+
+    compressor = zstandard.ZstdCompressor(write_checksum=True)
+    return compressor.stream_writer(file, closefd=False)
+
+
+COMPRESSIONS = {
+    "gz": Compression(
+        *("a gzip file", b"\x1f\x8b", gzip.open),
+        lambda file: gzip.GzipFile("", "wb", 6, file, mtime=0),
+    ),
+    "bz2": Compression(
+        *("a bzip2 file", b"BZh", bz2.open),
+        lambda file: bz2.BZ2File(file, "wb"),
+    ),
+    "xz": Compression(
+        *("an xz file", b"\xfd7zXZ\0", lzma.open),
+        lambda file: lzma.LZMAFile(file, "wb"),  # noqa: SIM115
+    ),
+    "zst": Compression(
+        "a zstd file", b"\x28\xb5\x2f\xfd", _open_zstd, _pack_zstd
+    ),
+}

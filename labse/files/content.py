@@ -2,120 +2,118 @@
 
 import codecs
 import json
+import os
 import re
-import struct
 import zlib
 from typing import NamedTuple
 
-from labse.files.compression import read_start
+from labse.files.compression import COMPRESSIONS
+from labse.files.formats.tfrecord import checksum
 
-_HEAD_BYTES = 2**12
-_LEAST_BYTES = 12  # of a TFRecord: length and its checksum
-
-# First bytes, what they are of, and the compression or None.
-_MAGIC = (
-    (b"\x1f\x8b", "a gzip file", "gz"),
-    (b"BZh", "a bzip2 file", "bz2"),
-    (b"\xfd7zXZ\x00", "an xz file", "xz"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file", "zst"),
-    (b"\xd0\xcf\x11\xe0", "an old Office file (.xls, .doc)", None),
-    (b"%PDF", "a PDF", None),
-    (b"Obj\x01", "an Avro file", None),
-    (b"ARROW1\0", "an Arrow or Feather file", None),
-    (b"\x93NUMPY", "a NumPy array (.npy)", None),
-    (b"SQLite format 3\0", "an SQLite database", None),
-)
-_TAR_PLACE = 257  # of the word "ustar"
+HEAD_BYTES = 2**12
 _JSON_LINES = 5  # that are enough
-_LONGEST_LINE = 2**24
-_LEAST_RETURNS = 2  # that are line ends, and not a slip
-
 # Of these, a first line names the columns of a table.
 _HEADERS = ({"source", "target"}, {"text", "language"})
+_ROOT = re.compile(r"<([A-Za-z][\w.:-]*)")
+_NO_ELEMENT = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
+# Endings that a better name replaces; others may be a part of the name.
+_REPLACED = re.compile(
+    r"\.(txt|tsv|jsonl|parquet|tfrecords?|record|tmx|zip|gz|bz2|xz|zst|json|"
+    r"ndjson|tab|csv|text|dat)",
+    re.IGNORECASE,
+)
 
 
 class Guess(NamedTuple):
-    """What a file seems to hold.
+    """What a file seems to hold."""
 
-    Attributes:
-      what: in words, "a Parquet file".
-      kind: the name of its format, or empty.
-      compression: one of `COMPRESSIONS`, or empty.
-      is_foreign: whether a text file cannot begin like that.
-      advice: the remedy, where a new name does not help.
-    """
-
-    what: str
-    kind: str = ""
-    compression: str = ""
-    is_foreign: bool = True
-    advice: str = ""
+    what: str  # in words, "a Parquet file"
+    kind: str = ""  # the name of its format, or empty
+    advice: str = ""  # the remedy, where a new name does not help
+    compression: str = ""  # one of `COMPRESSIONS`, or empty
+    is_foreign: bool = True  # whether a text file cannot begin like that
 
     def remedy(self, path: str) -> str:
         """What to do about the file."""
         if self.advice:
             return self.advice
-        return f"If it is, rename it to {_stem(path)}.{_ENDING[self.kind]}" + (
-            f".{self.compression}." if self.compression else "."
-        )
+        for _ in range(2):
+            stem, ending = os.path.splitext(path)
+            path = stem if _REPLACED.fullmatch(ending) else path
+        ending = "tfrecord" if self.kind == "record" else self.kind
+        packed = f".{self.compression}" if self.compression else ""
+        return f"If it is, rename it to {path}.{ending}{packed}."
 
 
 BINARY = Guess(
     "binary data, or text that is not UTF-8",
-    is_foreign=False,
     advice="Convert text to UTF-8: iconv -f ENCODING -t UTF-8.",
+    is_foreign=False,
 )
-_ZLIB = Guess(
-    "zlib data, such as TFRecords with the compression ZLIB",
-    advice="Write it uncompressed, or with GZIP and a name in .gz.",
+_UNPACK = "Unpack or convert it, and name its files."
+# First bytes, what they are of, its kind, and the remedy.
+_MAGIC = (
+    (b"\xd0\xcf\x11\xe0", "an old Office file (.xls, .doc)", "", _UNPACK),
+    (b"%PDF", "a PDF", "", _UNPACK),
+    (b"Obj\x01", "an Avro file", "", _UNPACK),
+    (b"ARROW1\0", "an Arrow or Feather file", "", _UNPACK),
+    (b"\x93NUMPY", "a NumPy array (.npy)", "", _UNPACK),
+    (b"SQLite format 3\0", "an SQLite database", "", _UNPACK),
+    (b"PAR1", "a Parquet file", "parquet", ""),
+    (
+        *(b"PK\x03\x04", "a zip file", "zip"),
+        "Unpack or convert it (.xlsx and .docx are such), and name its files; "
+        "a zip file of a Moses corpus is named .zip.",
+    ),
 )
-_ZIP_ADVICE = (
-    "Unpack or convert it (.xlsx and .docx are such), and name its files; a "
-    "zip file of a Moses corpus is named .zip."
-)
-_ENDING = {
-    "txt": "txt",
-    "tsv": "tsv",
-    "jsonl": "jsonl",
-    "parquet": "parquet",
-    "record": "tfrecord",
-    "tmx": "tmx",
-    "zip": "zip",
-}
 
 
-def head(path: str, compression: str = "", size: int = _HEAD_BYTES) -> bytes:
-    """The first bytes, decompressed; none where they are damaged."""
-    return read_start(path, compression, size)
+def guess_content(start: bytes) -> Guess:
+    """What a file holds that starts with these bytes."""
+    if not start:
+        return Guess("an empty file", advice="Make or fetch it again.")
+    for name, each in COMPRESSIONS.items():
+        if start.startswith(each.magic):
+            return _guess_compressed(start, each.words, name)
+    for magic, *found in _MAGIC:
+        if start.startswith(magic):
+            return Guess(*found)
+    if start.startswith(b"ustar", 257):
+        return Guess(
+            *("a tar archive", ""), "Unpack it (tar -xf), and name its files."
+        )
+    if len(start) >= 12 and start[8:12] == checksum(start[:8]):
+        return Guess("a TFRecord file", "record")
+    if encoding := _wide_encoding(start):
+        text = start[: len(start) // 2 * 2].decode("utf-16", errors="replace")
+        text = text.lstrip("\ufeff \r\n")
+        if encoding == "UTF-16" and text.startswith(("<?xml", "<tmx")):
+            return _guess_xml(text)
+        return Guess(
+            f"text in {encoding}",
+            advice=f"Convert it: iconv -f {encoding} -t UTF-8 IN > OUT.",
+        )
+    return _guess_text(start)
 
 
-def ends_lines_by_returns(path: str, compression: str) -> bool:
-    """Whether a file has carriage returns and no line feed, as far as seen."""
-    start = head(path, compression)
-    if b"\n" in start or start.count(b"\r") < _LEAST_RETURNS:
-        return False
-    content = head(path, compression, _LONGEST_LINE)
-    return bool(content) and b"\n" not in content
-
-
-def guess_decompressed(start: bytes) -> Guess:
+def guess_decompressed(start: bytes, compression: str) -> Guess:
     """What a compressed file holds whose content starts with these bytes."""
     found = guess_content(start)
     if found.compression:
-        return Guess(
+        found = Guess(
             f"{found.what}: it is compressed twice",
             advice="Unpack it once, and give it the name of what is inside.",
         )
-    if found.kind == "parquet":
-        return found._replace(advice="Unpack it, and name it .parquet.")
-    return found
+    elif found.kind == "parquet":
+        found = found._replace(advice="Unpack it, and name it .parquet.")
+    return found._replace(compression=compression)
 
 
 def guess_rows(start: bytes) -> Guess | None:
     """What a .txt holds if it seems to be rows with fields; else None."""
     text = start.decode("utf-8-sig", errors="replace")
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    if len(start) >= _HEAD_BYTES and len(lines) > 1:
+    if len(start) >= HEAD_BYTES and len(lines) > 1:
         lines.pop()  # It may be incomplete.
     if not lines:
         return None
@@ -127,95 +125,45 @@ def guess_rows(start: bytes) -> Guess | None:
     return None
 
 
-def guess_content(start: bytes) -> Guess:
-    """What a file holds that starts with these bytes."""
-    if not start:
-        return Guess("an empty file", advice="Make or fetch it again.")
-    for magic, what, compression in _MAGIC:
-        if start.startswith(magic):
-            return _compressed(start, what, compression)
-    if start[_TAR_PLACE:].startswith(b"ustar"):
-        return Guess(
-            "a tar archive", advice="Unpack it (tar -xf), and name its files."
-        )
-    if start.startswith(b"PK\x03\x04"):
-        return Guess("a zip file", "zip", advice=_ZIP_ADVICE)
-    if start.startswith(b"PAR1"):
-        return Guess("a Parquet file", "parquet")
-    if _is_record(start):
-        return Guess("a TFRecord file", "record")
-    if _is_utf_32(start):
-        return Guess(
-            "text in UTF-32",
-            advice="Convert it: iconv -f UTF-32 -t UTF-8 IN > OUT.",
-        )
-    if _is_utf_16(start):
-        text = start[: len(start) // 2 * 2].decode("utf-16", errors="replace")
-        if text.lstrip("\ufeff \r\n")[:20].startswith(("<?xml", "<tmx")):
-            return _guess_xml(text)
-        return Guess(
-            "text in UTF-16",
-            advice="Convert it: iconv -f UTF-16 -t UTF-8 IN > OUT.",
-        )
-    return _guess_text(start)
-
-
-def _compressed(start: bytes, what: str, compression: str | None) -> Guess:
-    if compression is None:
-        return Guess(what, advice="Unpack or convert it, and name its files.")
+def _guess_compressed(start: bytes, what: str, compression: str) -> Guess:
     inner = Guess("", "txt")
     if compression == "gz":
         try:
-            unpacked = zlib.decompressobj(31).decompress(start, _HEAD_BYTES)
+            unpacked = zlib.decompressobj(31).decompress(start, HEAD_BYTES)
         except zlib.error:
             unpacked = b""
         inner = guess_content(unpacked) if unpacked else inner
     if inner.advice and inner.is_foreign:
-        return Guess(
-            f"{what} that holds {inner.what}",
-            "",
-            compression,
-            True,
-            f"Unpack it first. {inner.advice}",
-        )
-    kind = inner.kind or "txt"
-    return Guess(what, "txt" if kind == "parquet" else kind, compression)
+        what, advice = f"{what} that holds {inner.what}", inner.advice
+        return Guess(what, "", f"Unpack it first. {advice}", compression)
+    kind = inner.kind if inner.kind not in ("", "parquet") else "txt"
+    return Guess(what, kind, compression=compression)
 
 
-def _is_record(start: bytes) -> bool:
-    """Whether a TFRecord's length and its checksum stand there."""
-    if len(start) < _LEAST_BYTES:
-        return False
-    from google_crc32c import value as crc32c
-
-    checksum = crc32c(start[:8])
-    masked = ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
-    return struct.unpack("<I", start[8:12])[0] == masked
-
-
-def _is_utf_32(start: bytes) -> bool:
-    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return True
-    first = [start[place:64:4] for place in range(4)]
-    return len(start) >= 8 and (
-        (all(first[0]) and not any(first[2] + first[3]))
-        or (all(first[3]) and not any(first[0] + first[1]))
-    )
-
-
-def _is_utf_16(start: bytes) -> bool:
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return True
-    even, odd = start[0:64:2], start[1:64:2]
-    return len(start) >= 4 and (
-        (not any(even) and all(odd)) or (not any(odd) and all(even))
-    )
+def _wide_encoding(start: bytes) -> str:
+    """UTF-16 or UTF-32, by a byte order mark or the zeros of ASCII."""
+    for width, marks in (
+        (4, (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)),
+        (2, (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)),
+    ):
+        bytes_of = [start[place:64:width] for place in range(width)]
+        first_half = b"".join(bytes_of[: width // 2])
+        last_half = b"".join(bytes_of[width // 2 :])
+        if start.startswith(marks) or (
+            len(start) >= 2 * width
+            and (
+                (all(bytes_of[0]) and not any(last_half))
+                or (all(bytes_of[-1]) and not any(first_half))
+            )
+        ):
+            return f"UTF-{8 * width}"
+    return ""
 
 
 def _guess_text(start: bytes) -> Guess:
     try:
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        text = decoder.decode(start, final=len(start) < _HEAD_BYTES)
+        text = decoder.decode(start, final=len(start) < HEAD_BYTES)
     except UnicodeDecodeError:
         return _guess_binary(start)
     if "\0" in text:
@@ -233,9 +181,9 @@ def _guess_text(start: bytes) -> Guess:
     if first.startswith(("{", "[")) and text.count('"') > 1:
         return Guess(
             "a JSON document",
-            is_foreign=False,
             advice="Write one object a line, as .jsonl "
             "(jq -c '.[]' IN.json > OUT.jsonl).",
+            is_foreign=False,
         )
     if "\t" in first:
         return Guess("tab-separated text", "tsv", is_foreign=False)
@@ -252,15 +200,14 @@ def _guess_xml(text: str) -> Guess:
     )
 
 
-_ROOT = re.compile(r"<([A-Za-z][\w.:-]*)")
-_NO_ELEMENT = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
-
-
 def _guess_binary(start: bytes) -> Guess:
     try:
         # b"x": a window of 32 KiB, as nearly all have.
         if start[:1] == b"x" and zlib.decompressobj().decompress(start, 1):
-            return _ZLIB
+            return Guess(
+                "zlib data, such as TFRecords with the compression ZLIB",
+                advice="Write it uncompressed, or with GZIP and a name in .gz.",
+            )
     except zlib.error:
         pass  # It only begins so.
     return BINARY
@@ -272,33 +219,4 @@ def _is_object(line: str) -> bool:
         return isinstance(value, dict) and bool(value)
     except (ValueError, RecursionError):
         # Of a long first line, only the beginning is known.
-        return len(line.encode()) >= _HEAD_BYTES - 8 and line[1:2] == '"'
-
-
-def _stem(path: str) -> str:
-    folder, slash, name = path.rpartition("/")
-    for _ in range(2):
-        stem, _, ending = name.rpartition(".")
-        if stem and ending.lower() in _REPLACED:
-            name = stem
-    return f"{folder}{slash}{name}"
-
-
-# Endings that a better name replaces; others may be a part of the name.
-_REPLACED = {
-    *("txt", "tsv", "jsonl", "parquet", "tfrecord", "tfrecords", "record"),
-    *(
-        "tmx",
-        "zip",
-        "gz",
-        "bz2",
-        "xz",
-        "zst",
-        "json",
-        "ndjson",
-        "tab",
-        "csv",
-        "text",
-        "dat",
-    ),
-}
+        return len(line.encode()) >= HEAD_BYTES - 8 and line[1:2] == '"'

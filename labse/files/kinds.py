@@ -1,4 +1,4 @@
-"""Finds files, and tells the format and compression of each by its name."""
+"""Finds files, tells their formats by their names, and opens them as rows."""
 
 import glob
 import os
@@ -9,25 +9,30 @@ from typing import NamedTuple
 from labse.errors import InputError
 from labse.files import content
 from labse.files.compression import (
+    COMPRESSIONS,
     check_exists,
     check_library,
     compression_of,
+    read_start,
 )
 from labse.files.formats import moses
-from labse.files.formats.moses import MOSES
-from labse.files.formats.row_format import Format
-from labse.files.formats.table import FORMATS
+from labse.files.formats.jsonl import JSONL
+from labse.files.formats.moses import MOSES, MOSES_ZIP
+from labse.files.formats.parquet import PARQUET
+from labse.files.formats.row_format import Format, RowReader
 from labse.files.formats.tfrecord import TFRECORD
+from labse.files.formats.tmx import TMX
+from labse.files.formats.tsv import TSV
 from labse.files.formats.txt import TXT
+from labse.files.lines import MAX_LINE_BYTES
+from labse.files.reading import ReadOptions
 
+FORMATS: dict[str, Format] = {
+    each.name: each
+    for each in (TXT, TSV, JSONL, PARQUET, TFRECORD, TMX, MOSES, MOSES_ZIP)
+}
 _ENDINGS = {
     ending: each.name for each in FORMATS.values() for ending in each.endings
-}
-_COMPRESSED = {
-    "gz": "a gzip file",
-    "bz2": "a bzip2 file",
-    "xz": "an xz file",
-    "zst": "a zstd file",
 }
 # Such as train-00000-of-00010; a name's other ending may stand before it.
 _SHARD = re.compile(r"-\d+-of-\d+$")
@@ -86,23 +91,16 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
 
 def find_pair_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
     """As `find_files`, but only one of the two files of a Moses corpus."""
-    seen = set()
-    found = []
+    found: dict[tuple[str, ...], str] = {}
     for path in find_files(patterns):
         key = tuple(map(os.path.realpath, files_of(path)))
-        if key not in seen:
-            seen.add(key)
-            found.append(path)
-    return found
+        found.setdefault(key, path)
+    return list(found.values())
 
 
 def files_of(path: str) -> list[str]:
     """The files that hold the pairs: two for a Moses corpus, else `path`."""
-    return moses.paths_of(path) if _is_moses(path) else [path]
-
-
-def _is_moses(path: str) -> bool:
-    return _format_of(path) == MOSES.name
+    return moses.paths_of(path) if _format_of(path) == "moses" else [path]
 
 
 def _moses_files(prefix: str) -> list[str]:
@@ -115,7 +113,11 @@ def _moses_files(prefix: str) -> list[str]:
 
 
 def _without_companions(paths: list[str]) -> list[str]:
-    stems = {moses.parse_name(path).stem for path in paths if _is_moses(path)}
+    stems = {
+        moses.parse_name(path).stem
+        for path in paths
+        if _format_of(path) == MOSES.name
+    }
     return [
         path
         for path in paths
@@ -125,11 +127,7 @@ def _without_companions(paths: list[str]) -> list[str]:
 
 
 def kind_of(path: str | os.PathLike) -> Kind:
-    """The kind of a file by its name; its content is not looked at.
-
-    Raises:
-      InputError: the name tells no kind. What the content looks like is said.
-    """
+    """The kind of a file by its name; `InputError` where it tells none."""
     kind = kind_by_name(path)
     if kind is None:
         raise _unknown(os.fspath(path))
@@ -172,73 +170,86 @@ def _format_of(path: str) -> str | None:
     return found
 
 
-def check_content(path: str, kind: Kind, as_pairs: bool = True) -> None:
-    """Raises `InputError` where the first bytes are of another kind.
+def open_rows(
+    path: str | os.PathLike,
+    options: ReadOptions | None = None,
+    *,
+    as_pairs: bool = True,
+    kind: Kind | None = None,
+    shown_as: str = "",
+) -> RowReader:
+    """A file as rows; its first bytes and its header are checked.
 
     Args:
       path: the file.
-      kind: what its name says.
-      as_pairs: whether the other file of a Moses corpus is read as well.
+      options: what the file does not say by itself.
+      as_pairs: whether a file of several languages gives pairs; texts of one
+        of them otherwise.
+      kind: of a file whose content was checked before.
+      shown_as: its name in messages; by default `path`.
     """
+    path = os.fspath(path)
+    if kind is None:
+        kind = kind_of(path)
+        check_content(path, kind, as_pairs)
+    options = options or ReadOptions()
+    return kind.format.reader(path, shown_as or path, options, as_pairs)
+
+
+def check_content(path: str, kind: Kind, as_pairs: bool = True) -> None:
+    """Raises `InputError` where the first bytes are of another kind."""
     if as_pairs and kind.rows == MOSES.name:
         for each in moses.paths_of(path):
             check_content(each, Kind(kind.rows, compression_of(each)), False)
         return
     check_exists(path)
-    head = content.head(path)
+    head = read_start(path, "", content.HEAD_BYTES)
     if not head:
         raise InputError(
             f"{path}: the file is empty. Make or fetch it again, or leave it "
             "out."
         )
-    found = content.guess_content(head)
-    if kind.compression and found.compression == kind.compression:
-        head = content.head(path, kind.compression)
-        if not head:
-            return  # Empty or damaged, as the reader says.
-        found = content.guess_decompressed(head)._replace(
-            compression=kind.compression
-        )
-        problem = f"{kind.format.words}, compressed. The content looks"
-    else:
-        words = _COMPRESSED.get(kind.compression, kind.format.words)
-        problem = f"{words}. The content looks"
-        if kind.compression and found is not content.BINARY:
-            raise _other_kind(path, problem, found)
-    if not kind.compression or found.compression == kind.compression:
-        found, is_right = _compare(found, kind, head)
-        if not is_right:
-            raise _other_kind(path, problem, found)
-    _check_line_ends(path, kind)
-
-
-def _other_kind(path: str, problem: str, found: content.Guess) -> InputError:
-    return InputError(
-        f"{path}: by its name this is {problem} like {found.what}. "
-        f"{found.remedy(path)}"
+    found, words, is_right = (
+        content.guess_content(head),
+        kind.format.words,
+        True,
     )
+    if kind.compression and found.compression != kind.compression:
+        words = COMPRESSIONS[kind.compression].words
+        is_right = found is content.BINARY  # Damaged, as the reader says.
+    else:
+        if kind.compression:
+            head = read_start(path, kind.compression, content.HEAD_BYTES)
+            if not head:
+                return  # Empty or damaged, as the reader says.
+            found = content.guess_decompressed(head, kind.compression)
+            words += ", compressed"
+        rows = kind.rows == TXT.name and content.guess_rows(head)
+        if not kind.format.is_text:
+            # Binary data of no known kind: the reader says what is damaged.
+            is_right = found.kind == kind.rows or (
+                found.what == content.BINARY.what
+            )
+        elif rows and not found.is_foreign:
+            found, is_right = rows._replace(compression=kind.compression), False
+        else:
+            is_right = not found.is_foreign
+    if not is_right:
+        raise InputError(
+            f"{path}: by its name this is {words}. The content looks like "
+            f"{found.what}. {found.remedy(path)}"
+        )
+    if kind.format.is_text and kind.rows != JSONL.name:
+        _check_line_ends(path, kind.compression)
 
 
-def _compare(
-    found: content.Guess, kind: Kind, head: bytes
-) -> tuple[content.Guess, bool]:
-    """What the unpacked content looks like, and whether it may be so named."""
-    if not kind.format.is_text:
-        # Binary data of no known kind: the reader says what is damaged.
-        is_right = found.kind == kind.rows or found.what == content.BINARY.what
-        return found, is_right
-    rows = content.guess_rows(head) if kind.rows == TXT.name else None
-    if rows and not found.is_foreign:
-        return rows._replace(compression=found.compression), False
-    return found, not found.is_foreign
-
-
-def _check_line_ends(path: str, kind: Kind) -> None:
-    if (
-        kind.format.is_text
-        and kind.rows != "jsonl"
-        and content.ends_lines_by_returns(path, kind.compression)
-    ):
+def _check_line_ends(path: str, compression: str) -> None:
+    start = read_start(path, compression, content.HEAD_BYTES)
+    # One carriage return may be a slip.
+    if b"\n" in start or start.count(b"\r") < 2:
+        return
+    start = read_start(path, compression, MAX_LINE_BYTES)
+    if start and b"\n" not in start:
         raise InputError(
             f"{path}: a line ends at a line feed. Received carriage returns "
             "(\\r) alone and no line feed. Convert them: "
@@ -255,7 +266,7 @@ def _unknown(path: str) -> InputError:
             "(pandas: to_json(orient='records', lines=True)) or as .tsv "
             "(to_csv(sep='\\t', index=False, quoting=csv.QUOTE_NONE))."
         )
-    found = content.guess_content(content.head(path))
+    found = content.guess_content(read_start(path, "", content.HEAD_BYTES))
     return InputError(
         f"{path}: the name of a file tells its kind: .txt, .tsv, .jsonl, "
         ".tmx, .parquet, .tfrecord, or NAME-00000-of-00010 for TFRecords, "

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from labse.errors import InputError
 from labse.files.compression import open_unpacked
-from labse.files.reading import MalformedRow
+from labse.files.reading import not_utf_8
 
 # A file without line feeds must not fill the memory.
 MAX_LINE_BYTES = 2**24
@@ -22,12 +22,7 @@ Line = tuple[int, int, bytes]
 
 
 def read_lines(path: str | os.PathLike) -> Iterator[Line]:
-    """Yields the lines of a file, as bytes.
-
-    Raises:
-      InputError: there is no such file, it is damaged, or a line is longer
-        than `MAX_LINE_BYTES`.
-    """
+    """Yields the lines of a file, none longer than `MAX_LINE_BYTES`."""
     path = os.fspath(path)
     with open_unpacked(path) as file:
         yield from split_lines(file, path)
@@ -58,11 +53,7 @@ def split_lines(file: BinaryIO, name: str) -> Iterator[Line]:
 
 
 def read_text_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
-    """Yields (number from 1, line), for files in which every line counts.
-
-    Raises:
-      InputError: as `read_lines`, or a line is not UTF-8.
-    """
+    """Yields (number from 1, line); raises `InputError` if one is no UTF-8."""
     for number, _, line in read_lines(path):
         yield number, decode_line(line, f"{os.fspath(path)}:{number}")
 
@@ -76,19 +67,3 @@ def decode_line(line: bytes, where: str) -> str:
             f"{where}: {not_utf_8(error)}. Correct the line, or convert the "
             "file to UTF-8."
         ) from error
-
-
-def decode_row(line: bytes) -> str:
-    """The text of a line; raises `MalformedRow` unless it is UTF-8."""
-    try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        raise MalformedRow("not UTF-8", not_utf_8(error)) from error
-
-
-def not_utf_8(error: UnicodeDecodeError) -> str:
-    """What is wrong, in words."""
-    return (
-        f"text is UTF-8. Received the byte 0x{error.object[error.start]:02x} "
-        f"at byte {error.start + 1}, which is not ({error.reason})"
-    )

@@ -1,57 +1,35 @@
 """Writes files of sentence pairs, of every format that holds pairs.
 
 The columns of mined pairs come in their order, `COLUMNS`, those first that
-`labse train --train=FILE` reads; then those that the caller adds. Metadata is
-an object in JSONL, its JSON text elsewhere; nothing where there is none. The
-same rows give the same bytes. docs/file_formats.md says what each format holds.
+training reads; then those that the caller adds. The same rows give the same
+bytes. docs/file_formats.md says what each format holds.
 """
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from labse.errors import InputError
 from labse.files.formats.pair_values import COLUMNS
 from labse.files.formats.pair_values import COSINE as COSINE
 from labse.files.formats.pair_values import MARGIN as MARGIN
-from labse.files.formats.parquet import PARQUET, import_parquet
-from labse.files.formats.row_format import Fields, RowWriter
-from labse.files.formats.table import FORMATS
-from labse.files.kinds import Kind, kind_by_name
+from labse.files.formats.row_format import RowWriter
+from labse.files.kinds import FORMATS, kind_by_name
+from labse.files.reading import Fields
 
-ENDINGS = tuple(
-    ending
-    for each in FORMATS.values()
-    if each.writer
-    for ending in each.endings
-)
-Values = Fields
-
-
-def order_columns(columns: Iterable[str]) -> tuple[str, ...]:
-    """Known columns in the order of COLUMNS, then the others as they come."""
-    given = dict.fromkeys(columns)
-    known = [name for name in COLUMNS if name in given]
-    return (*known, *(name for name in given if name not in COLUMNS))
+ENDINGS = sum((each.endings for each in FORMATS.values() if each.writer), ())
 
 
 def check_output(
     path: str | os.PathLike, needed_columns: Sequence[str] = ()
 ) -> None:
-    """Raises InputError unless pairs can be written there, hours later.
-
-    Args:
-      path: the file to write.
-      needed_columns: without which, besides texts and languages, the file
-        would be of no use.
-    """
-    kind = _kind(path)
+    """Raises `InputError` unless pairs, with columns, can be written there."""
     path = os.fspath(path)
-    writer = kind.format.writer(path, kind.compression, ())
+    writer = open_writer(path)
     if needed_columns and not writer.has_columns:
         raise InputError(
-            f"{path}: {kind.format.words} holds texts only. It cannot hold "
+            f"{path}: a Moses corpus holds texts only. It cannot hold "
             f"{', '.join(needed_columns)}. Write .tsv or .jsonl instead."
         )
     if not Path(path).parent.is_dir():
@@ -69,18 +47,11 @@ def check_output(
                 f"{path} would also replace {other}, which exists. Delete it, "
                 "or choose another name."
             )
-    if kind.format is PARQUET:
-        import_parquet(path)
-
-
-def output_paths(path: str | os.PathLike) -> list[str]:
-    """The files that are written: two of a Moses corpus, else one."""
-    return _writer(path, ()).paths()
 
 
 def write_pairs(
     path: str | os.PathLike,
-    rows: Iterable[Values | None],
+    rows: Iterable[Fields | None],
     columns: Sequence[str] | None = None,
 ) -> int:
     """Writes pairs; PATH is there when all are, or is as it was before.
@@ -96,18 +67,16 @@ def write_pairs(
 
     Returns:
       the number of pairs.
-
-    Raises:
-      InputError: the name tells no format, or the format cannot hold a value.
     """
     check_output(path)
     rows = iter(rows)
     if columns is None:
         first = next(rows, None)
-        columns = COLUMNS[:6] if first is None else list(first)
+        columns = COLUMNS[:6] if first is None else first
+        known = [name for name in COLUMNS if name in columns]
+        columns = tuple(dict.fromkeys([*known, *columns]))
         rows = itertools.chain([] if first is None else [first], rows)
-        columns = order_columns(columns)
-    writer = _writer(path, columns)
+    writer = open_writer(path, columns)
     count = 0
 
     def formatted() -> Iterator[object]:
@@ -115,7 +84,7 @@ def write_pairs(
         for row in rows:
             if row is not None:
                 count += 1
-                yield _format(writer, row, f"{writer.path}, pair {count}")
+                yield writer.format(row, f"{writer.path}, pair {count}")
             elif writer.blank is not None:
                 yield writer.blank
 
@@ -126,32 +95,10 @@ def write_pairs(
     return count
 
 
-def formatter(
-    path: str | os.PathLike, columns: Sequence[str]
-) -> Callable[[Values, str], object]:
-    """What makes a row of the file PATH of values and where they come from.
-
-    So that a value that cannot be written is found before hours of work.
-    """
-    writer = _writer(path, columns)
-    return lambda row, where: _format(writer, row, where)
-
-
-def _format(writer: RowWriter, row: Values, where: str) -> object:
-    if not writer.allowed.issuperset(row):
-        raise ValueError(
-            f"{where}: a row has no columns but {', '.join(writer.columns)}. "
-            f"Received: {', '.join(row)}."
-        )
-    return writer.format_row(row, where)
-
-
-def _writer(path: str | os.PathLike, columns: Sequence[str]) -> RowWriter:
-    kind = _kind(path)
-    return kind.format.writer(path, kind.compression, columns)
-
-
-def _kind(path: str | os.PathLike) -> Kind:
+def open_writer(
+    path: str | os.PathLike, columns: Sequence[str] = ()
+) -> RowWriter:
+    """The writer of a file of pairs; the file itself is not touched."""
     kind = kind_by_name(path)
     if kind is None or kind.format.writer is None:
         raise InputError(
@@ -159,4 +106,4 @@ def _kind(path: str | os.PathLike) -> Kind:
             "Moses corpus, NAME.en-de.en; .gz, .bz2, .xz or .zst may follow "
             f"all but .parquet and .zip. Received: {path}. Choose another name."
         )
-    return kind
+    return kind.format.writer(path, kind.compression, columns)

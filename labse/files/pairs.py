@@ -1,19 +1,21 @@
 """Pairs of sentences, from files of any format; see docs/file_formats.md."""
 
+import functools
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from labse import features
 from labse.errors import InputError
-from labse.files.fields import language_field, text_field
-from labse.files.formats.row_format import Fields
 from labse.files.formats.txt import TXT
-from labse.files.kinds import Kind, find_pair_files, kind_of
-from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions, Tally
-from labse.files.rows import open_rows
-
-_LANGUAGES = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
+from labse.files.kinds import Kind, find_pair_files, kind_of, open_rows
+from labse.files.reading import (
+    Fields,
+    ReadOptions,
+    Tally,
+    language_field,
+    text_field,
+)
 
 
 class Pair(NamedTuple):
@@ -28,27 +30,17 @@ class Pair(NamedTuple):
     fields: Fields  # all of the row
 
 
-class PairParser:
-    """Turns the fields of a row into a pair."""
-
-    def __init__(self, options: ReadOptions):
-        self._options = options
-        self._source_language, self._target_language = (
-            getattr(options, name) or UNKNOWN_LANGUAGE for name in _LANGUAGES
-        )
-
-    def __call__(self, fields: Fields) -> tuple[str, str, str, str]:
-        """Source, target and their languages; raises `MalformedRow`."""
-        return (
-            text_field(fields, self._options.source_column),
-            text_field(fields, self._options.target_column),
-            language_field(
-                fields, features.SOURCE_LANGUAGE, self._source_language
-            ),
-            language_field(
-                fields, features.TARGET_LANGUAGE, self._target_language
-            ),
-        )
+def parse_pair(
+    fields: Fields, options: ReadOptions, tally: Tally, path: str
+) -> tuple[str, str, str, str]:
+    """Source, target and their languages; raises `MalformedRow`."""
+    source, target = features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE
+    return (
+        text_field(fields, options.source_column),
+        text_field(fields, options.target_column),
+        language_field(fields, source, options, tally, path),
+        language_field(fields, target, options, tally, path),
+    )
 
 
 class PairFile:
@@ -56,6 +48,7 @@ class PairFile:
 
     Attributes:
       rows: the file as rows.
+      parse: `parse_pair` of one of them.
     """
 
     def __init__(
@@ -67,33 +60,14 @@ class PairFile:
         kind: Kind | None = None,
         shown_as: str = "",
     ):
-        """Opens a file; see `open_rows`.
-
-        Args:
-          path: the file.
-          options: what it does not say by itself.
-          tally: counts what is found.
-          kind: see `open_rows`.
-          shown_as: see `open_rows`.
-
-        Raises:
-          InputError: as `open_rows`, or there is no column of a side.
-        """
+        """Opens a file as `open_rows` does; the tally counts what is found."""
         self._tally = tally
-        self._parse = PairParser(options)
-        self._undetermined = [
-            name for name in _LANGUAGES if not getattr(options, name)
-        ]
         check_pair_kind(shown_as or path, kind)
         self.rows = open_rows(path, options, kind=kind, shown_as=shown_as)
-        self.rows.require((options.source_column, options.target_column))
-
-    def parse(self, fields: Fields) -> tuple[str, str, str, str]:
-        """Source, target and their languages; raises `MalformedRow`."""
-        for name in self._undetermined:
-            if name not in fields:
-                self._tally.undetermined.setdefault(name, self.rows.shown_as)
-        return self._parse(fields)
+        self.rows.require(options.source_column, options.target_column)
+        self.parse = functools.partial(
+            parse_pair, options=options, tally=tally, path=self.rows.shown_as
+        )
 
     def __iter__(self) -> Iterator[Pair | None]:
         """Yields the pairs; None for a blank line, nothing for malformed."""
@@ -104,8 +78,8 @@ class PairFile:
         )
 
 
-class PairFiles:
-    """The pairs of many files; read anew each time they are iterated.
+class Files:
+    """Files of texts or pairs; read anew each time they are iterated.
 
     Attributes:
       files: their paths.
@@ -117,45 +91,50 @@ class PairFiles:
         patterns: Iterable[str | os.PathLike],
         options: ReadOptions | None = None,
     ):
-        """Finds the files and checks their names and headers.
-
-        Args:
-          patterns: files or globs.
-          options: what the files do not say by themselves.
-
-        Raises:
-          InputError: no file matches, or one does not hold pairs.
-        """
+        """Finds the files, or globs of them; checks names and headers."""
         self.options = options or ReadOptions()
         self.files = find_pair_files(patterns)
         self.tally = Tally()
         self._is_first = True
         for path in self.files:
-            PairFile(path, self.options, self.tally)
+            self.open(path)
+
+    def open(self, path: str) -> Iterable:
+        """What one of the files holds, counted by the tally."""
+        raise NotImplementedError
+
+    def read(self) -> Iterator:
+        """Yields what all hold; `InputError` if too much is malformed."""
+        self.tally = Tally()
+        for path in self.files:
+            yield from self.open(path)
+        self.tally.check(self.options.max_malformed_share)
+        if self._is_first:
+            self.tally.log()
+        self._is_first = False
+
+    def __str__(self) -> str:
+        more = f" and {len(self.files) - 3} more" if self.files[3:] else ""
+        return ", ".join(self.files[:3]) + more
+
+
+class PairFiles(Files):
+    """The pairs of many files."""
+
+    def open(self, path: str) -> PairFile:
+        """The pairs of one of the files."""
+        return PairFile(path, self.options, self.tally)
 
     def __iter__(self) -> Iterator[Pair]:
         return (pair for pair in self.with_blanks() if pair is not None)
 
     def with_blanks(self) -> Iterator[Pair | None]:
-        """Yields the pairs, and None for each blank line.
-
-        Raises:
-          InputError: a file breaks a rule; at the end, too many rows are
-            malformed or there is no pair.
-        """
-        self.tally = Tally()
-        for path in self.files:
-            yield from PairFile(path, self.options, self.tally)
-        self.tally.check(self.options.max_malformed_share)
+        """Yields the pairs, and None for each blank line."""
+        yield from self.read()
         if not self.tally.num_rows:
             raise InputError(
-                f"There are no pairs in {', '.join(self.files[:3])}"
-                f"{' and others' if len(self.files) > 3 else ''}. Is it the "
-                "right file?"
+                f"There are no pairs in {self}. Is it the right file?"
             )
-        if self._is_first:
-            self.tally.log()
-        self._is_first = False
 
 
 def check_pair_kind(path: str | os.PathLike, kind: Kind | None = None) -> None:

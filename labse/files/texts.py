@@ -1,18 +1,33 @@
 """Texts, from files of any format; see docs/file_formats.md."""
 
+import hashlib
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from labse import features
 from labse.errors import InputError
-from labse.files.fields import language_field, text_field
-from labse.files.formats.row_format import Fields
+from labse.files.chunks import chunked
+from labse.files.formats.moses import MOSES
 from labse.files.formats.txt import TXT
-from labse.files.kinds import find_pair_files, kind_of
-from labse.files.pairs import PairFile
-from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions, Tally
-from labse.files.rows import open_rows
+from labse.files.kinds import find_files, kind_of, open_rows
+from labse.files.lines import decode_line, read_lines, split_lines
+from labse.files.pairs import Files, parse_pair
+from labse.files.reading import (
+    Fields,
+    ReadOptions,
+    Tally,
+    language_field,
+    text_field,
+)
+
+STANDARD_INPUT = "-"
+NO_ROW_LEFT_OUT = ReadOptions(max_malformed_share=0.0)
+# A killed process loses at most one chunk. A larger one, sorted by length,
+# would save little padding.
+CHUNK_TEXTS = 4096
+CHUNK_CHARACTERS = 2**22
 
 
 class Text(NamedTuple):
@@ -24,54 +39,12 @@ class Text(NamedTuple):
     fields: Fields  # all of the row
 
 
-class TextFile:
-    """The texts of one file: of its column of texts.
-
-    Attributes:
-      rows: the file as rows.
-    """
-
-    def __init__(
-        self,
-        path: str | os.PathLike,
-        options: ReadOptions,
-        tally: Tally,
-    ):
-        """Opens a file; see `open_rows`.
-
-        Args:
-          path: the file.
-          options: what it does not say by itself.
-          tally: counts what is found.
-
-        Raises:
-          InputError: as `open_rows`, or there is no column of texts.
-        """
-        self.rows = open_rows(path, options, as_pairs=False)
-        self.column = text_column(path, options)
-        self.rows.require((self.column,))
-        self._tally = tally
-        self._default = options.language or UNKNOWN_LANGUAGE
-        self._is_determined = bool(options.language)
-
-    def parse(self, fields: Fields) -> tuple[str, str]:
-        """The text and its language; raises `MalformedRow`."""
-        text = text_field(fields, self.column)
-        language = language_field(fields, features.LANGUAGE, self._default)
-        if not self._is_determined and features.LANGUAGE not in fields:
-            self._tally.undetermined.setdefault(
-                features.LANGUAGE, self.rows.shown_as
-            )
-        return text, language
-
-    def __iter__(self) -> Iterator[Text]:
-        parse = self.parse
-        return filter(
-            None,
-            self.rows.parsed(
-                lambda number, row: Text(*parse(row), number, row), self._tally
-            ),
-        )
+def parse_text(
+    fields: Fields, column: str, options: ReadOptions, tally: Tally, path: str
+) -> tuple[str, str]:
+    """The text and its language; raises `MalformedRow`."""
+    text = text_field(fields, column)
+    return text, language_field(fields, features.LANGUAGE, options, tally, path)
 
 
 def text_column(path: str | os.PathLike, options: ReadOptions) -> str:
@@ -80,17 +53,38 @@ def text_column(path: str | os.PathLike, options: ReadOptions) -> str:
     return features.TEXT if is_txt else options.text_column
 
 
-class Texts:
-    """Texts with their languages, of files of texts or of pairs.
-
-    Iterating yields (language, text in UTF-8), both sides of a pair; the files
-    are read anew each time. It raises `InputError` where a file breaks a rule,
-    and at the end where too many rows are malformed, where there was no text,
-    or none in one of the languages.
+class TextFile:
+    """The texts of one file: of its column of texts.
 
     Attributes:
-      files: their paths.
-      tally: what the last reading found.
+      rows: the file as rows.
+      column: the field of the texts.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike, options: ReadOptions, tally: Tally
+    ):
+        """Opens a file as `open_rows` does; the tally counts what is found."""
+        self.rows = open_rows(path, options, as_pairs=False)
+        self.column = text_column(path, options)
+        self.rows.require(self.column)
+        self._rules = options, tally, self.rows.shown_as
+
+    def __iter__(self) -> Iterator[Text]:
+        column, rules = self.column, self._rules
+
+        def parse(number: int, row: Fields) -> Text:
+            return Text(*parse_text(row, column, *rules), number, row)
+
+        return filter(None, self.rows.parsed(parse, rules[1]))
+
+
+class Texts(Files):
+    """Texts with their languages, of files of texts or of pairs.
+
+    Iterating yields (language, text in UTF-8), both sides of a pair. It raises
+    `InputError` where a file breaks a rule, and at the end where too many rows
+    are malformed, where there was no text, or none in one of the languages.
     """
 
     def __init__(
@@ -99,89 +93,160 @@ class Texts:
         options: ReadOptions | None = None,
         languages: Iterable[str] = (),
     ):
-        """Finds the files and checks their names and headers.
-
-        Args:
-          patterns: files or globs.
-          options: what the files do not say by themselves.
-          languages: only texts of these; all, if none are named.
-
-        Raises:
-          InputError: no file matches, or one breaks a rule.
-        """
-        self.options = options or ReadOptions()
-        self.files = find_pair_files(patterns)
+        """As `Files`; with languages, only texts of these."""
         self.languages = tuple(languages)
-        self.tally = Tally()
-        self._is_first = True
-        for path in self.files:
-            _TextsOfFile(path, self.options, self.tally)
+        super().__init__(patterns, options)
+
+    def open(self, path: str) -> "_TextsOfFile":
+        """The texts of one of the files."""
+        return _TextsOfFile(path, self.options, self.tally)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
-        self.tally = Tally()
         found = set()
-        is_empty = True
-        for path in self.files:
-            for language, text in _TextsOfFile(path, self.options, self.tally):
-                found.add(language)
-                if not self.languages or language in self.languages:
-                    is_empty = False
-                    yield language, text.encode()
-        self.tally.check(self.options.max_malformed_share)
+        for language, text in self.read():
+            found.add(language)
+            if not self.languages or language in self.languages:
+                yield language, text.encode()
         missing = [name for name in self.languages if name not in found]
-        if missing or is_empty:
+        if missing or not found:
             raise InputError(
                 "No text found"
                 + (f" in {', '.join(missing)}" if missing else "")
-                + f" in {_shown(self.files)}. Received text in: "
+                + f" in {self}. Received text in: "
                 f"{', '.join(sorted(found)) or 'no language'}. Is it the "
                 "right file, and the right language code?"
             )
-        if self._is_first:
-            self.tally.log()
-        self._is_first = False
 
 
 class _TextsOfFile:
     """(language, text) of a file of texts or of pairs, as each row has them."""
 
     def __init__(self, path: str, options: ReadOptions, tally: Tally):
-        self._tally = tally
-        sides = (options.source_column, options.target_column)
-        rows = open_rows(path, options)
-        self._text = self._pair = None
-        is_txt = kind_of(path).format is TXT
-        if not is_txt and all(rows.has_column(side) for side in sides):
-            self._pair = PairFile(path, options, tally)
+        self._rules = options, tally, path
+        self._rows = rows = open_rows(path, options)
+        self._sides = (options.source_column, options.target_column)
+        self._column = column = text_column(path, options)
+        self._has_pairs = kind_of(path).format is not TXT and all(
+            map(rows.has_column, self._sides)
+        )
         rows_differ = rows.columns is None and not rows.is_multilingual
-        if rows_differ or self._pair is None:
-            text = text_column(path, options)
-            if not rows.has_column(text):
-                raise rows.lacks(f"{text}, or {' and '.join(sides)},")
-            self._text = TextFile(path, options, tally)
-        self._sides = sides
-        self._rows = rows
+        self._has_texts = rows_differ or not self._has_pairs
+        if self._has_texts and not rows.has_column(column):
+            raise rows.lacks(f"{column}, or {' and '.join(self._sides)},")
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for texts in self._rows.parsed(self._texts, self._tally):
+        for texts in self._rows.parsed(self._texts, self._rules[1]):
             yield from texts or ()
 
     def _texts(self, number: int, row: Fields) -> list[tuple[str, str]]:
         if self._is_pair(row):
-            source, target, source_language, language = self._pair.parse(row)
+            source, target, source_language, language = parse_pair(
+                row, *self._rules
+            )
             return [(source_language, source), (language, target)]
-        text, language = self._text.parse(row)
+        text, language = parse_text(row, self._column, *self._rules)
         return [(language, text)]
 
     def _is_pair(self, row: Fields) -> bool:
-        if self._text is None or self._pair is None:
-            return self._text is None
+        if not self._has_texts or not self._has_pairs:
+            return self._has_pairs
         # Each row has its own fields. `source` beside a text is where the text
         # comes from.
         has = [side.partition(".")[0] in row for side in self._sides]
-        return all(has) or (any(has) and self._text.column not in row)
+        return all(has) or (any(has) and self._column not in row)
 
 
-def _shown(files: list[str]) -> str:
-    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
-    return ", ".join(files[:3]) + more
+class TextStream:
+    """Texts, counted and digested as they are read.
+
+    Attributes:
+      count: texts read up to now.
+    """
+
+    def __init__(self, texts: Iterator[str]):
+        self._texts = texts
+        self._digest = hashlib.sha256()
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for text in self._texts:
+            self.count += 1
+            content = text.encode()
+            # A text of a row may have several lines.
+            self._digest.update(len(content).to_bytes(8, "little"))
+            self._digest.update(content)
+            yield text
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what was read up to now."""
+        return self._digest.hexdigest()
+
+    def chunks(self) -> Iterator[list[str]]:
+        """What is left, `CHUNK_TEXTS` or `CHUNK_CHARACTERS` at once."""
+        return chunked(self, len, CHUNK_TEXTS, CHUNK_CHARACTERS)
+
+    def skip(self, count: int) -> int:
+        """Reads up to `count` texts; returns how many there were."""
+        return sum(1 for _ in zip(range(count), self, strict=False))
+
+
+def open_texts(
+    patterns: str | Iterable[str], options: ReadOptions | None = None
+) -> TextStream:
+    """The texts of files, or globs of them, or of "-": standard input.
+
+    Text N of the stream belongs to line N of a .txt, a Moses file or standard
+    input, where an empty line is a text too, and to row N of other files. A
+    malformed line is refused, and so is a malformed row, unless a share of
+    them is given.
+
+    Raises:
+      InputError: no file matches; or later, a file or a row breaks a rule.
+    """
+    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    if STANDARD_INPUT not in patterns:
+        paths = find_files(patterns)
+        return TextStream(_of_files(paths, options or NO_ROW_LEFT_OUT))
+    if len(patterns) > 1:
+        raise InputError(
+            "Standard input (-) is read alone. Received beside it: "
+            f"{', '.join(patterns)}."
+        )
+    name = "standard input"
+    lines = split_lines(sys.stdin.buffer, name)
+    return TextStream(
+        decode_line(line, f"{name}:{number}") for number, _, line in lines
+    )
+
+
+def _of_files(paths: list[str], options: ReadOptions) -> Iterator[str]:
+    tally = Tally()
+    for path in paths:
+        if kind_of(path).format not in (TXT, MOSES):
+            yield from _of_rows(path, options, tally)
+            continue
+        if os.path.getsize(path):  # Looks at what the content is.
+            open_rows(path, options, as_pairs=False)
+        for number, _, line in read_lines(path):
+            yield decode_line(line, f"{path}:{number}")
+    tally.check(options.max_malformed_share)
+    tally.log()
+
+
+def _of_rows(path: str, options: ReadOptions, tally: Tally) -> Iterator[str]:
+    column = options.text_column
+    rows = open_rows(path, options, as_pairs=False)
+    rows.require(column)
+    is_strict = not options.max_malformed_share
+    for text in rows.parsed(lambda number, row: text_field(row, column), tally):
+        if is_strict and tally.num_malformed:
+            break
+        if text is not None:
+            yield text
+    if is_strict and tally.num_malformed:
+        raise InputError(
+            f"{tally.shown[0]}. Vector N is that of row N, so no row is left "
+            "out. Correct the row or take it out, or raise "
+            "max_malformed_share, which is 0 here."
+        )

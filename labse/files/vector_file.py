@@ -44,16 +44,12 @@ class VectorFile:
         dtype: str = "float32",
         dimension: int | None = None,
     ):
-        """Opens or creates the file.
+        """Opens or creates the file, in a folder that exists.
 
         Args:
-          path: of the file; its folder exists.
+          path: of the file, which no other process may be writing.
           dtype: "float32" or "float16".
-          dimension: length of a vector; by default that of the rows found, or
-            of the first block.
-
-        Raises:
-          InputError: another process is writing the file.
+          dimension: by default that of the rows found, or of the first block.
         """
         self.path = pathlib.Path(path)
         self.dimension = dimension
@@ -65,8 +61,14 @@ class VectorFile:
             os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0
         )
         try:
-            self._lock()
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._find_rows()
+        except BlockingIOError as error:
+            self._file.close()
+            raise InputError(
+                f"Another process is writing {self.path}. Wait for it, or "
+                "choose another file."
+            ) from error
         except BaseException:
             self._file.close()
             raise
@@ -83,14 +85,15 @@ class VectorFile:
             raise ValueError(f"{self.path} has {self.rows} rows, not {rows}.")
         self.rows = rows
         if rows:
-            self._file.truncate(self._end())
-            self._file.seek(self._end())
+            end = self._start + rows * self.dimension * self._dtype.itemsize
+            self._file.truncate(end)
+            self._file.seek(end)
             return
         self._file.seek(0)
         self._file.truncate()
         self._start = 0
         if self.dimension is not None:
-            self._write_header(0)
+            self._write_header()
 
     def append(self, vectors: np.ndarray) -> None:
         """Writes a block of vectors, [n, dimension]; then it is on the disk.
@@ -111,7 +114,7 @@ class VectorFile:
             self.path.parent, f"{len(stored):,} vectors", stored.nbytes
         ):
             if not self._start:
-                self._write_header(0)
+                self._write_header()
             left = stored.view(np.uint8).reshape(-1)
             while len(left):
                 left = left[self._file.write(left.data) :]
@@ -120,24 +123,14 @@ class VectorFile:
 
     def finish(self) -> None:
         """Writes the number of rows into the header."""
-        self._write_header(self.rows)
+        self._write_header()
         os.fsync(self._file.fileno())
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f"Another process is writing {self.path}. Wait for it, or "
-                "choose another file."
-            ) from error
 
     def _find_rows(self) -> None:
         size = self._file.seek(0, os.SEEK_END)
         self._file.seek(0)
         try:
-            version = np.lib.format.read_magic(self._file)
-            if version != (1, 0):
+            if np.lib.format.read_magic(self._file) != (1, 0):
                 return
             shape, _, dtype = np.lib.format.read_array_header_1_0(self._file)
         except ValueError:  # A new file, or killed inside the header.
@@ -151,18 +144,12 @@ class VectorFile:
         if rows:
             self.rows, self.dimension, self._start = rows, shape[1], start
 
-    def _end(self) -> int:
-        return self._start + self.rows * self.dimension * self._dtype.itemsize
-
-    def _write_header(self, rows: int) -> None:
+    def _write_header(self) -> None:
         self._file.seek(0)
+        shape = (self.rows, self.dimension)
         np.lib.format.write_array_header_1_0(
             self._file,
-            {
-                "descr": self._dtype.str,
-                "fortran_order": False,
-                "shape": (rows, self.dimension),
-            },
+            {"descr": self._dtype.str, "fortran_order": False, "shape": shape},
         )
         end = self._file.tell()
         assert not self._start or end == self._start
@@ -196,13 +183,7 @@ def scratch_array(
 def disk_errors(
     folder: str | os.PathLike, what: str, num_bytes: int
 ) -> Iterator[None]:
-    """Makes an `OSError` an `InputError` that says what to do.
-
-    Args:
-      folder: where the disk is written.
-      what: is written, for the message.
-      num_bytes: its size.
-    """
+    """Makes an `OSError` in the block an `InputError` that says what to do."""
     try:
         yield
     except OSError as error:

@@ -22,11 +22,7 @@ class VectorShards:
     ndim = 2
 
     def __init__(self, paths: Sequence[str | os.PathLike]):
-        """Maps the files.
-
-        Raises:
-          InputError: the files' dimensions or types differ.
-        """
+        """Maps the files, of one dimension and type, else an `InputError`."""
         self._shards = [np.load(path, mmap_mode="r") for path in paths]
         kinds = {(shard.shape[1], shard.dtype.name) for shard in self._shards}
         if len(kinds) != 1:
@@ -59,15 +55,12 @@ class VectorShards:
     def rows(self, indices: np.ndarray) -> np.ndarray:
         """A copy of some rows: [len(indices), dim]."""
         indices = np.asarray(indices)
-        if self.num_shards == 1:
-            return self._shards[0][indices]
         out = np.empty((len(indices), self.dimension), self.dtype)
         owner = np.searchsorted(self.starts, indices, side="right") - 1
         for number in np.unique(owner):
             mine = owner == number
-            out[mine] = self._shards[number][
-                indices[mine] - self.starts[number]
-            ]
+            places = indices[mine] - self.starts[number]
+            out[mine] = self._shards[number][places]
         return out
 
     def __getitem__(self, rows) -> np.ndarray:
@@ -79,9 +72,5 @@ class VectorShards:
             shard[max(start - first, 0) : max(stop - first, 0)]
             for first, shard in zip(self.starts, self._shards, strict=False)
             if first < stop and start < first + len(shard)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate(
-            [np.empty((0, self.dimension), self.dtype), *parts]
-        )
+        ] or [self._shards[0][:0]]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)

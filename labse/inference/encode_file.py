@@ -19,7 +19,7 @@ import tqdm
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
 from labse.files.reading import ReadOptions
-from labse.files.text_stream import STANDARD_INPUT, TextStream, open_texts
+from labse.files.texts import STANDARD_INPUT, TextStream, open_texts
 from labse.files.vector_file import VectorFile
 from labse.inference.sentence_model import SentenceModel
 from labse.inference.truncation import TruncationCount

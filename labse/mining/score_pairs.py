@@ -22,9 +22,9 @@ from labse.errors import InputError
 from labse.features import SOURCE, SOURCE_LANGUAGE, TARGET, TARGET_LANGUAGE
 from labse.files import pair_writer
 from labse.files.chunks import chunked
-from labse.files.pair_writer import COSINE, MARGIN, Values
+from labse.files.pair_writer import COSINE, MARGIN
 from labse.files.pairs import Pair, PairFiles
-from labse.files.reading import ReadOptions
+from labse.files.reading import Fields, ReadOptions
 from labse.files.vector_file import scratch_array
 from labse.mining import margin
 from labse.mining.sentence_vectors import EncodeFn, encode_checked
@@ -160,7 +160,7 @@ def _survey(pairs: PairFiles, out: Path, added: tuple[str, ...]) -> _Survey:
     files = _state(pairs.files)
     columns: dict[str, None] = {}
     blank_before: dict[int, int] = {}
-    format_row = pair_writer.formatter(out, ())
+    format_row = pair_writer.open_writer(out).format
     known: dict[str, dict[bytes, int]] = {side: {} for side in _SIDES}
     numbers = {side: array("q") for side in _SIDES}
     num_pairs = 0
@@ -171,7 +171,7 @@ def _survey(pairs: PairFiles, out: Path, added: tuple[str, ...]) -> _Survey:
         num_pairs += 1
         if not columns.keys() >= pair.fields.keys():
             columns.update(dict.fromkeys(pair.fields))
-            format_row = pair_writer.formatter(out, [*columns, *added])
+            format_row = pair_writer.open_writer(out, [*columns, *added]).format
         # A score of an earlier run is replaced.
         fields = {**pair.fields, **dict.fromkeys(added, 0.0)}
         format_row(fields, f"{pair.path}:{pair.number}")
@@ -231,7 +231,7 @@ class _Kept:
         self._column = column
         self._min_score = min_score
 
-    def rows(self, scored: Iterable[Values]) -> Iterator[Values]:
+    def rows(self, scored: Iterable[Fields]) -> Iterator[Fields]:
         """The rows to write."""
         for row in scored:
             self.num_read += 1
@@ -248,8 +248,8 @@ class _Kept:
 
 
 def _with_blanks(
-    rows: Iterable[Values], blank_before: dict[int, int]
-) -> Iterator[Values | None]:
+    rows: Iterable[Fields], blank_before: dict[int, int]
+) -> Iterator[Fields | None]:
     """The rows, with None for each blank line."""
     number = -1
     for number, row in enumerate(rows):
@@ -258,7 +258,7 @@ def _with_blanks(
     yield from [None] * blank_before.get(number + 1, 0)
 
 
-def _scored(pair: Pair, survey: _Survey, **scores: float) -> Values:
+def _scored(pair: Pair, survey: _Survey, **scores: float) -> Fields:
     """The row of a pair with its scores.
 
     If another file has languages, a pair without them has `und`: an empty
@@ -273,7 +273,7 @@ def _scored(pair: Pair, survey: _Survey, **scores: float) -> Values:
 
 def _cosines(
     encode_fn: EncodeFn, pairs: PairFiles, survey: _Survey
-) -> Iterator[Values]:
+) -> Iterator[Fields]:
     """The rows with their cosine; encodes a chunk's distinct texts once."""
     with tqdm.tqdm(total=survey.num_pairs, unit=" pairs") as bar:
         for chunk in _chunks(pairs):
@@ -300,7 +300,7 @@ def _margins(
     folder: Path,
     scoring: str,
     k: int,
-) -> Iterator[Values]:
+) -> Iterator[Fields]:
     """The rows with their cosine and margin."""
     sources, targets = _vectors(encode_fn, pairs, survey, folder)
     with tqdm.tqdm(total=len(sources) * len(targets), unit=" scores") as bar:

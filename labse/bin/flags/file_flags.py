@@ -77,7 +77,7 @@ def options(flags: FlagSet, **given) -> ReadOptions:
         )
         if name in flags
     }
-    found["quotes_are_text"] = flags.tsv_quotes == "text"
+    found["tsv_quotes"] = flags.tsv_quotes
     if "max_malformed_share" in flags:
         found["max_malformed_share"] = flags.max_malformed_share
     return ReadOptions(**{**found, **given})

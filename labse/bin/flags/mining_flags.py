@@ -130,7 +130,7 @@ def define_precision_flags(flags: FlagSet) -> None:
     flags.string(
         "gold",
         None,
-        "Known translations between these files: TSV of source and target, or "
+        "Known translations between these files: pairs in any format, a table "
         "of source_line and target_line, or BUCC's .gold.",
     )
     flags.boolean(

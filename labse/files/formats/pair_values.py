@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from labse import features
 from labse.errors import InputError
-from labse.files.json_text import to_json
 
 COSINE = "cosine"
 MARGIN = "margin"
@@ -68,14 +67,11 @@ def to_number(value: object, column: str, where: str) -> object:
             f"{where}: a score is finite. Received for {column}: {value}. "
             "Check the vectors: a model whose loss was once NaN gives such."
         )
-    return _shortest(value) if column == COSINE else float(value)
-
-
-def _shortest(value: float) -> float:
-    """The float64 whose digits are the shortest of the float32."""
+    if column != COSINE:
+        return float(value)
     import numpy as np
 
-    return float(str(np.float32(value)))
+    return float(str(np.float32(value)))  # The shortest digits of a float32.
 
 
 def _parse(text: str, column: str, where: str) -> object:
@@ -101,3 +97,56 @@ _TYPES: dict[str, tuple[str, Callable[[str], object]]] = {
     **{name: ("a whole number", int) for name in LINES},
     **{name: ("a JSON object", _object) for name in METADATA},
 }
+
+
+def to_json(value: object, where: str) -> str:
+    """Compact JSON of a row's value or values; NaN and infinity become null.
+
+    What JSON does not have, such as a date, becomes text.
+
+    Raises:
+      InputError: it holds text that is not of whole characters.
+    """
+    try:
+        text = _ENCODER.encode(value)
+    except ValueError:
+        text = _ENCODER.encode(_without_nan(value))
+    if not text.isascii() and not is_whole(text):
+        raise InputError(
+            f"{where}: text is UTF-8. Received half of a surrogate pair in "
+            f"{ascii(text)[:80]}. Correct the row."
+        )
+    return text
+
+
+def is_whole(text: str) -> bool:
+    """Whether text has no half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(each) for each in value]
+    # Of the numbers, only NaN and the infinities have no finite difference.
+    return None if isinstance(value, float) and value - value != 0 else value
+
+
+def _plain(value: object) -> str:
+    return (
+        value.decode(errors="replace") if type(value) is bytes else str(value)
+    )
+
+
+# Made once: `json.dumps` makes one for each call that has options.
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False,
+    allow_nan=False,
+    separators=(",", ":"),
+    default=_plain,
+)

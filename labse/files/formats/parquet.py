@@ -9,20 +9,13 @@ from labse.files.formats.pair_values import (
     COLUMNS,
     COSINE,
     LINES,
-    MARGIN,
     METADATA,
-    PROBABILITY,
+    SCORES,
+    to_json,
     to_typed,
 )
-from labse.files.formats.row_format import (
-    Fields,
-    Format,
-    Row,
-    RowReader,
-    RowWriter,
-)
-from labse.files.json_text import to_json
-from labse.files.reading import MalformedRow
+from labse.files.formats.row_format import Format, Row, RowReader, RowWriter
+from labse.files.reading import Fields, MalformedRow, decode_if_utf_8
 
 _BATCH_ROWS = 4096  # read at once
 # A column that has no known type has that of its values in the first group.
@@ -30,11 +23,7 @@ ROWS_OF_GROUP = 2**14
 
 
 def import_parquet(path: str):
-    """The modules pyarrow.parquet and pyarrow.
-
-    Raises:
-      InputError: pyarrow is not installed.
-    """
+    """pyarrow, with its parquet; raises `InputError` if it is not there."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -43,7 +32,7 @@ def import_parquet(path: str):
             f"{path}: Parquet needs pyarrow, which cannot be imported "
             f"({error}). Install it: pip install 'labse[mining]'."
         ) from error
-    return pyarrow.parquet, pyarrow
+    return pyarrow
 
 
 class ParquetReader(RowReader):
@@ -62,17 +51,17 @@ class ParquetReader(RowReader):
         number = 0
         with self._open() as file:
             for batch in file.iter_batches(_BATCH_ROWS):
-                has_bytes = _has_bytes(batch.schema)
+                has_bytes = "binary" in str(batch.schema.types)
                 for row in _batch_rows(batch):
                     number += 1
-                    yield number, _text(row) if has_bytes else row
+                    yield number, decode_if_utf_8(row) if has_bytes else row
 
     @contextlib.contextmanager
     def _open(self):
         """The open file; raises `InputError` where it is damaged."""
-        parquet, arrow = import_parquet(self.path)
+        arrow = import_parquet(self.path)
         try:
-            with parquet.ParquetFile(self.path, memory_map=True) as file:
+            with arrow.parquet.ParquetFile(self.path, memory_map=True) as file:
                 yield file
         except (arrow.ArrowException, OSError) as error:
             raise InputError(
@@ -83,6 +72,10 @@ class ParquetReader(RowReader):
 
 class ParquetWriter(RowWriter):
     """Writes columns, each of one type."""
+
+    def __init__(self, path: str, *arguments):
+        import_parquet(path)
+        super().__init__(path, *arguments)
 
     def format_row(self, row: Fields, where: str) -> Fields:
         """The values of a row."""
@@ -96,12 +89,12 @@ class ParquetWriter(RowWriter):
 
     def write(self, rows: Iterator[Fields]) -> None:
         """Writes the rows in groups."""
-        parquet, arrow = import_parquet(self.path)
+        arrow = import_parquet(self.path)
         group = list(itertools.islice(rows, ROWS_OF_GROUP))
         schema, count = self._schema(arrow, group), 0
         with (
             self.open(self.path) as file,
-            parquet.ParquetWriter(file, schema) as writer,
+            arrow.parquet.ParquetWriter(file, schema) as writer,
         ):
             while group:
                 try:
@@ -119,14 +112,13 @@ class ParquetWriter(RowWriter):
     def _schema(self, arrow, rows: list[Fields]):
         known = {
             **dict.fromkeys(COLUMNS, arrow.string()),
-            **dict.fromkeys((MARGIN, PROBABILITY), arrow.float64()),
+            **dict.fromkeys(SCORES, arrow.float64()),
             **dict.fromkeys(LINES, arrow.int64()),
             COSINE: arrow.float32(),
         }
-        types = {name: known.get(name) for name in self.columns}
         return arrow.schema(
-            (name, type_ or _infer(arrow, name, rows))
-            for name, type_ in types.items()
+            (name, known.get(name) or _infer(arrow, name, rows))
+            for name in self.columns
         )
 
 
@@ -142,27 +134,6 @@ def _infer(arrow, name: str, rows: list[Fields]):
     if arrow.types.is_list(found) and arrow.types.is_null(found.value_type):
         return arrow.list_(arrow.string())
     return arrow.string() if arrow.types.is_null(found) else found
-
-
-def _has_bytes(schema) -> bool:
-    return any("binary" in str(field.type) for field in schema)
-
-
-def _text(value: object) -> object:
-    """The value with text in place of bytes, in lists and objects too.
-
-    Bytes that are not UTF-8 stay, since the column may not be needed.
-    """
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value
-    if isinstance(value, list):
-        return [_text(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _text(each) for key, each in value.items()}
-    return value
 
 
 def _batch_rows(batch) -> list[dict[str, object] | MalformedRow]:
@@ -182,10 +153,6 @@ def _batch_rows(batch) -> list[dict[str, object] | MalformedRow]:
 
 
 PARQUET = Format(
-    "parquet",
-    "a Parquet file",
-    (".parquet",),
-    ParquetReader,
-    ParquetWriter,
+    *("parquet", "a Parquet file", (".parquet",), ParquetReader, ParquetWriter),
     is_packable=False,
 )

@@ -12,34 +12,81 @@ that is not wrapped. And a quoted line feed makes one row into several lines.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-_NAME = re.compile(r'".*"', re.DOTALL)
+from labse.files.lines import read_lines
+
 _RUN = re.compile('"+')
 
 ADVICE = (
     "A TSV has no quotes here. Write it without them (Python and pandas: "
-    "quoting=csv.QUOTE_NONE) or as .jsonl; if the quotes are text, say so: "
-    "--tsv_quotes=text (quotes_are_text=True)."
+    "quoting=csv.QUOTE_NONE) or as .jsonl; if the quotes are text, read it "
+    "with tsv_quotes=text."
 )
 
 
-def quoted_name(names: Iterable[str]) -> str | None:
-    """The first of a header's names that is in quotes."""
-    return next((name for name in names if _NAME.fullmatch(name)), None)
+class QuotedCells:
+    """Finds the cells of a file that look quoted, line by line.
+
+    Attributes:
+      is_open: whether the next line matters even without a quote.
+    """
+
+    def __init__(self, path: str, num_columns: int):
+        self.is_open = False
+        self._path = path
+        self._num_columns = num_columns
+        self._passed: dict[Callable, bool] = {}
+        self._opened = (0, "", False)  # line, cell, has a wrong number of cells
+
+    def find(self, number: int, line: bytes) -> tuple[int, str] | None:
+        """The quoted cell that a line has or closes, and where it begins."""
+        cells = _cells(line)
+        for cell in cells:
+            if cell.startswith('"') and '""' in cell:
+                pairs, is_closed = _pairs(cell[1:])
+                is_proof = is_closed and pairs % 2 == 0
+                if pairs and (is_proof or not self._has(_has_bare_quote)):
+                    return number, cell
+                if pairs:
+                    break
+        wrapped = _wrapped_cell(cells)
+        if wrapped and not self._has(_has_unquoted):
+            return number, wrapped
+        return self._find_broken(number, cells)
+
+    def _has(self, test: Callable[[list[str]], bool]) -> bool:
+        """Whether the cells of any line of the file pass a test."""
+        if test not in self._passed:
+            self._passed[test] = any(
+                test(_cells(line))
+                for _, _, line in read_lines(self._path)
+                if b'"' in line or b"," in line
+            )
+        return self._passed[test]
+
+    def _find_broken(
+        self, number: int, cells: list[str]
+    ) -> tuple[int, str] | None:
+        """The cell, split by a quoted line feed, that a line closes."""
+        is_wrong = len(cells) != self._num_columns
+        was_open, self.is_open = self.is_open, False
+        first, last = cells[0], cells[-1]
+        if was_open and first.endswith('"') and first.count('"') % 2:
+            if is_wrong or self._opened[2]:
+                return self._opened[:2]
+        elif was_open and is_wrong and len(cells) == 1 and '"' not in first:
+            self.is_open = True  # The cell continues.
+        if last.startswith('"') and last.count('"') % 2:
+            self.is_open, self._opened = True, (number, last, is_wrong)
+        return None
 
 
-def quoted_cell(cells: Iterable[str]) -> tuple[str, bool] | None:
-    """The first cell that looks quoted, and whether that is proof."""
-    for cell in cells:
-        if cell.startswith('"') and '""' in cell:
-            pairs, is_closed = _pairs(cell[1:])
-            if pairs:
-                return cell, is_closed and pairs % 2 == 0
-    return None
+def _cells(line: bytes) -> list[str]:
+    return line.decode(errors="replace").split("\t")
 
 
-def has_bare_quote(cells: Iterable[str]) -> bool:
+def _has_bare_quote(cells: list[str]) -> bool:
     """Whether a program that quotes would have quoted one of the cells."""
     return any(
         len(run[0]) % 2 and run.end() < len(cell)
@@ -49,7 +96,7 @@ def has_bare_quote(cells: Iterable[str]) -> bool:
     )
 
 
-def wrapped_cell(cells: Sequence[str]) -> str | None:
+def _wrapped_cell(cells: Sequence[str]) -> str | None:
     """The first cell that would be quoted in a file without bare commas.
 
     That is a wrapped one with a comma, or the first where all are wrapped. One
@@ -61,43 +108,11 @@ def wrapped_cell(cells: Sequence[str]) -> str | None:
     return next((cell for cell in wrapped if "," in cell), None)
 
 
-def has_unquoted(cells: Iterable[str]) -> bool:
+def _has_unquoted(cells: list[str]) -> bool:
     """Whether a spreadsheet would have quoted one of the cells, and did not."""
     return any(
         ("," in cell or '"' in cell) and not _is_wrapped(cell) for cell in cells
     )
-
-
-class LineBreaks:
-    """Finds a row that a quoted line feed has split into lines."""
-
-    def __init__(self, num_columns: int):
-        self._num_columns = num_columns
-        self._opened: tuple[int, str, bool] | None = None
-
-    def add(self, number: int, cells: Sequence[str]) -> tuple[int, str] | None:
-        """The line and the cell that this line closes.
-
-        Args:
-          number: of the line; the lines come in their order.
-          cells: of the line.
-        """
-        is_wrong = len(cells) != self._num_columns
-        opened, self._opened = self._opened, None
-        first, last = cells[0], cells[-1]
-        if opened and first.endswith('"') and first.count('"') % 2:
-            if is_wrong or opened[2]:
-                return opened[:2]
-        elif opened and is_wrong and len(cells) == 1 and '"' not in first:
-            self._opened = opened  # The cell continues.
-        if last.startswith('"') and last.count('"') % 2:
-            self._opened = (number, last, is_wrong)
-        return None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the next line matters even without a quote."""
-        return self._opened is not None
 
 
 def _is_wrapped(cell: str) -> bool:

@@ -1,22 +1,20 @@
 """What a file format is: a reader of rows, and a writer of pairs.
 
 A new format is a module in this folder with a `RowReader`, a `RowWriter` and
-the `Format` that names them, and a line in `labse.files.formats.table`.
+the `Format` that names them, and an entry of `FORMATS` in `labse.files.kinds`.
 """
 
 import contextlib
-import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, NamedTuple, TypeVar
 
-from labse import features
 from labse.errors import InputError
 from labse.files.atomic_write import atomic_file
 from labse.files.compression import packing
-from labse.files.reading import MalformedRow, ReadOptions, Tally
+from labse.files.lines import read_lines
+from labse.files.reading import Fields, MalformedRow, ReadOptions, Tally
 
-Fields = dict[str, object]
 Parsed = TypeVar("Parsed")
 # Number from 1 of the line, row or record; None stands for a blank line.
 Row = tuple[int, Fields | MalformedRow | None]
@@ -25,37 +23,24 @@ Record = tuple[int, int, bytes]
 
 
 class RowReader:
-    """The rows of one file.
+    """The rows of one file; see `open_rows`.
 
     Attributes:
-      path: of the file.
-      shown_as: its name in messages.
       columns: their names where all rows have the same, else None.
+      header: where they are named, for messages.
       num_without_language: rows left out so far, since they have no text in
         the languages that the options name.
       is_multilingual: whether the format itself tells the texts' languages.
     """
 
-    columns: tuple[str, ...] | None = None
     is_multilingual = False
+    remedy = "Write the names into the header, or name other columns."
 
     def __init__(
         self, path: str, shown_as: str, options: ReadOptions, is_pairs: bool
     ):
-        """Reads the names of the columns.
-
-        Args:
-          path: the file.
-          shown_as: its name in messages.
-          options: what the file does not say by itself.
-          is_pairs: whether rows are pairs; texts otherwise. Of no meaning
-            where columns have names.
-
-        Raises:
-          InputError: the header breaks a rule.
-        """
         self.path = path
-        self.shown_as = shown_as
+        self.shown_as = self.header = shown_as
         self.options = options
         self.is_pairs = is_pairs
         self.num_without_language = 0
@@ -79,14 +64,9 @@ class RowReader:
     def parsed(
         self, parse: Callable[[int, Fields], Parsed], tally: Tally
     ) -> Iterator[Parsed | None]:
-        """Yields what the rows are parsed to, and counts them.
+        """Yields what rows are parsed to, and None for blank lines; counts.
 
-        Args:
-          parse: from a row's number and its fields; raises `MalformedRow`.
-          tally: counts what is found.
-
-        Yields:
-          None for a blank line; nothing for a malformed row.
+        Malformed rows, for which `parse` raises `MalformedRow`, are left out.
         """
         for number, row in self:
             if row is None:
@@ -104,20 +84,14 @@ class RowReader:
             yield parsed
         tally.num_without_language += self.num_without_language
 
-    def require(self, names: Iterable[str]) -> None:
+    def require(self, *names: str) -> None:
         """Raises `InputError` unless the file can have these fields."""
-        names = list(names)
-        if any(not self.has_column(name) for name in names):
+        if not all(map(self.has_column, names)):
             raise self.lacks(" and ".join(names))
 
     def has_column(self, name: str) -> bool:
         """Whether rows can have a field, as far as the header says."""
         return self.columns is None or name in self.columns
-
-    @property
-    def header(self) -> str:
-        """Where the columns are named, for messages."""
-        return self.shown_as
 
     def lacks(self, names: str) -> InputError:
         """The error that columns are missing."""
@@ -127,37 +101,29 @@ class RowReader:
             f"{self.remedy}"
         )
 
-    remedy = "Write the names into the header, or name other columns."
-
-    def language_fields(self, languages: Sequence[str]) -> Fields:
-        """Those of a pair, for formats that name the languages themselves."""
-        names = (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
-        wanted = (getattr(self.options, name) for name in names)
-        return {
-            name: flag or found
-            for name, flag, found in zip(names, wanted, languages, strict=True)
-        }
-
 
 class RecordReader(RowReader):
-    """A format whose rows can be read at their place in the file."""
+    """A format whose rows can be read at their place in the file.
+
+    Attributes:
+      place: offset and length in bytes of the row that was yielded last.
+    """
+
+    place = (0, 0)
 
     def records(self) -> Iterator[Record]:
-        """Yields each row as bytes, with its number and where it begins."""
-        raise NotImplementedError
+        """Yields rows as bytes, with number and beginning; usually lines."""
+        return read_lines(self.path)
 
     @staticmethod
     def decode(record: bytes, columns: tuple[str, ...] | None) -> Fields | None:
-        """The fields of a row; None for a blank line.
-
-        Raises:
-          MalformedRow: the row breaks a rule.
-        """
+        """The fields of a row; None for a blank line."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[Row]:
         decode, columns = self.decode, self.columns
-        for number, _, record in self.records():
+        for number, start, record in self.records():
+            self.place = start, len(record)
             try:
                 yield number, decode(record, columns)
             except MalformedRow as row:
@@ -189,16 +155,20 @@ class RowWriter:
         """The files that are written."""
         return [self.path]
 
-    def format_row(self, row: Fields, where: str) -> object:
-        """What is written for a row.
+    def format(self, row: Fields, where: str) -> object:
+        """What is written for a row, whose columns are those of the file."""
+        if not self.allowed.issuperset(row):
+            raise ValueError(
+                f"{where}: a row has no columns but {', '.join(self.columns)}. "
+                f"Received: {', '.join(row)}."
+            )
+        return self.format_row(row, where)
 
-        Raises:
-          InputError: the format cannot hold a value; `where` it comes from is
-            named.
-        """
+    def format_row(self, row: Fields, where: str) -> object:
+        """What is written for a row; an `InputError` names `where` it is."""
         raise NotImplementedError
 
-    def write(self, rows: Iterator[object]) -> None:
+    def write(self, rows: Iterable[object]) -> None:
         """Writes what `format_row` made; the file is whole or not there."""
         with self.open(self.path) as file:
             file.write(self.head)
@@ -216,29 +186,13 @@ class RowWriter:
             yield packed
 
 
-@dataclasses.dataclass(frozen=True)
-class Format:
-    """A format of files.
-
-    Attributes:
-      name: a short word.
-      words: as in "this is a TSV".
-      endings: of file names, as ".tsv".
-      reader: class of its `RowReader`.
-      writer: class of its `RowWriter`; None where it cannot hold pairs.
-      is_text: whether its lines end at line feeds.
-      is_packable: whether files may also be compressed.
-    """
+class Format(NamedTuple):
+    """A format of files."""
 
     name: str
-    words: str
-    endings: tuple[str, ...]
+    words: str  # as in "this is a TSV"
+    endings: tuple[str, ...]  # of file names, as ".tsv"
     reader: type[RowReader]
-    writer: type[RowWriter] | None
-    is_text: bool = False
-    is_packable: bool = True
-
-    @property
-    def is_indexable(self) -> bool:
-        """Whether rows can be read at their place in a file."""
-        return issubclass(self.reader, RecordReader)
+    writer: type[RowWriter] | None  # None where it cannot hold pairs
+    is_text: bool = False  # whether lines end at line feeds
+    is_packable: bool = True  # whether files may also be compressed

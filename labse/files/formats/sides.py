@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+from labse import features
 from labse.errors import InputError
-from labse.files.reading import MalformedRow
+from labse.files.formats.row_format import RowReader
+from labse.files.reading import Fields, MalformedRow, ReadOptions
 
 
 def language_key(language: str) -> str:
@@ -18,21 +20,11 @@ def matches(language: str, wanted: str) -> bool:
 
 
 def find_language(languages: Sequence[str], wanted: str) -> int | None:
-    """The place of a language among others; None where it is not there.
-
-    Raises:
-      MalformedRow: there are several texts in it.
-    """
-    exact = [
-        place
-        for place, language in enumerate(languages)
-        if language_key(language) == language_key(wanted)
-    ]
-    found = exact or [
-        place
-        for place, language in enumerate(languages)
-        if matches(language, wanted)
-    ]
+    """The place of a language; None without it, `MalformedRow` if several."""
+    places = range(len(languages))
+    key = language_key(wanted)
+    found = [i for i in places if language_key(languages[i]) == key]
+    found = found or [i for i in places if matches(languages[i], wanted)]
     if len(found) > 1:
         raise MalformedRow(
             "several texts in a language",
@@ -44,22 +36,14 @@ def find_language(languages: Sequence[str], wanted: str) -> int | None:
 
 def find_sides(
     languages: Sequence[str],
-    source: str,
-    target: str,
+    options: ReadOptions,
     usual_sources: Iterable[str],
     where: str,
 ) -> tuple[int, int] | None:
-    """The places of source and target among a row's languages.
+    """The places of source and target among a row's languages, in order.
 
-    Args:
-      languages: of the row's texts, in their order.
-      source, target: the languages wanted; empty where none is named.
-      usual_sources: languages of which the first that the row has is the
-        source where none is named.
-      where: `path:line`, for messages.
-
-    Returns:
-      None where the row lacks a language that is wanted.
+    Of the usual sources, the first that the row has is the source where the
+    options name none. None where the row lacks a language that they name.
 
     Raises:
       InputError: there are several possibilities.
@@ -72,8 +56,8 @@ def find_sides(
             f"{', '.join(languages) or 'none'}",
         )
     places = {}
-    for side, wanted in (("source", source), ("target", target)):
-        if wanted:
+    for side in (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE):
+        if wanted := getattr(options, side):
             places[side] = find_language(languages, wanted)
             if places[side] is None:
                 return None
@@ -84,10 +68,11 @@ def find_sides(
             if is_first or is_second:
                 return (0, 1) if is_first else (1, 0)
         return 0, 1
-    if len(places) == 1 and len(rest) == 1:
-        return places.get("source", rest[0]), places.get("target", rest[0])
-    if len(places) == 2 and places["source"] != places["target"]:
-        return places["source"], places["target"]
+    if len(places) == 2 and len(set(places.values())) == 2:
+        return tuple(places.values())
+    if len(places) == len(rest) == 1:
+        source = places.get(features.SOURCE_LANGUAGE, rest[0])
+        return source, places.get(features.TARGET_LANGUAGE, rest[0])
     raise InputError(
         f"{where}: a pair has two languages. Received texts in "
         f"{', '.join(languages)}. Choose two of them with source_language and "
@@ -95,12 +80,40 @@ def find_sides(
     )
 
 
-def lacks_language(
-    shown_as: str, wanted: Iterable[str], found: Iterable[str]
-) -> InputError:
+def pair_fields(
+    options: ReadOptions,
+    languages: Sequence[str],
+    texts: Sequence[str],
+    sides: tuple[int, int],
+) -> Fields:
+    """The fields of a pair whose sides are at these places."""
+    source, target = sides
+    return {
+        options.source_column: texts[source],
+        options.target_column: texts[target],
+        features.SOURCE_LANGUAGE: options.source_language or languages[source],
+        features.TARGET_LANGUAGE: options.target_language or languages[target],
+    }
+
+
+def text_fields(options: ReadOptions, language: str, text: str) -> Fields:
+    """The fields of a text."""
+    return {
+        options.text_column: text,
+        features.LANGUAGE: options.language or language,
+    }
+
+
+def lacks_language(reader: RowReader, found: Iterable[str]) -> InputError:
     """The error that nothing in a file is in the languages wanted."""
+    options = reader.options
+    wanted = (
+        (options.source_language, options.target_language)
+        if reader.is_pairs
+        else (options.language,)
+    )
     return InputError(
-        f"{shown_as}: there is no text in {' and '.join(filter(None, wanted))}."
-        f" Received texts in {', '.join(sorted(found)) or 'no language'}. Name "
-        "one of these."
+        f"{reader.shown_as}: there is no text in "
+        f"{' and '.join(filter(None, wanted))}. Received texts in "
+        f"{', '.join(sorted(found)) or 'no language'}. Name one of these."
     )

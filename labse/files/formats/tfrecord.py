@@ -1,28 +1,28 @@
-"""TFRecords of tf.train.Example, read and written through TensorFlow."""
+"""TFRecords of tf.train.Example.
 
-import os
-import shutil
-import tempfile
+A record is its length (8 bytes), that one's checksum (4), the bytes, and their
+checksum (4):
+https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+"""
+
+import struct
 from collections.abc import Iterator
 
 from labse.errors import InputError
-from labse.files.compression import unpacked_path
-from labse.files.formats.pair_values import to_typed
+from labse.files.compression import open_unpacked
+from labse.files.formats.pair_values import to_json, to_typed
 from labse.files.formats.row_format import (
-    Fields,
     Format,
     Record,
     RecordReader,
     RowWriter,
 )
-from labse.files.json_text import to_json
-from labse.files.reading import MalformedRow
+from labse.files.reading import Fields, MalformedRow, decode_if_utf_8
 
-_BATCH_RECORDS = 1024  # read at once
-# A record is its length (8 bytes), that one's checksum (4), the bytes, and
-# their checksum (4):
-# https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
-_BYTES_BEFORE, _BYTES_AFTER = 12, 4
+_KINDS = {
+    **{str: "bytes_list", bytes: "bytes_list"},
+    **{float: "float_list", int: "int64_list"},
+}
 
 
 class TfrecordReader(RecordReader):
@@ -30,27 +30,24 @@ class TfrecordReader(RecordReader):
 
     def records(self) -> Iterator[Record]:
         """The records; raises `InputError` where the file is damaged."""
-        import tensorflow as tf
+        number = end = 0
+        with open_unpacked(self.path) as file:
+            while head := file.read(12):
+                number += 1
+                self._check(number, head[:8], head[8:])
+                (length,) = struct.unpack("<Q", head[:8])
+                record = file.read(length)
+                self._check(number, record, file.read(4))
+                begin, end = end + 12, end + 16 + length
+                yield number, begin, record
 
-        number, end = 0, 0
-        with unpacked_path(self.path) as path:
-            try:
-                for record in _read(tf, path):
-                    number += 1
-                    begin = end + _BYTES_BEFORE
-                    end = begin + len(record) + _BYTES_AFTER
-                    yield number, begin, record
-                # The reader takes a truncated length for the end of the file.
-                if end < os.path.getsize(path):
-                    raise self._damaged(number + 1, "truncated record")
-            except tf.errors.DataLossError as error:
-                raise self._damaged(number + 1, _first_line(error)) from error
-
-    def _damaged(self, number: int, what: str) -> InputError:
-        return InputError(
-            f"{self.shown_as}:{number}: the record is damaged or truncated "
-            f"({what}). Make or fetch the file again."
-        )
+    def _check(self, number: int, content: bytes, found: bytes) -> None:
+        if checksum(content) != found:
+            what = "truncated" if len(found) < 4 else "corrupted"
+            raise InputError(
+                f"{self.shown_as}:{number}: the record is damaged or truncated "
+                f"({what} record). Make or fetch the file again."
+            )
 
     @staticmethod
     def decode(record: bytes, columns: tuple[str, ...] | None) -> Fields | None:
@@ -74,9 +71,8 @@ class TfrecordReader(RecordReader):
         for name, feature in example.features.feature.items():
             kind = feature.WhichOneof("kind")
             values = list(getattr(feature, kind).value) if kind else []
-            if kind == "bytes_list":
-                values = [_decode(value) for value in values]
             if values:
+                values = decode_if_utf_8(values)
                 fields[name] = values if len(values) > 1 else values[0]
         return fields
 
@@ -85,7 +81,7 @@ class TfrecordWriter(RowWriter):
     """Writes an example a pair; floats are float32, as TensorFlow has them."""
 
     def format_row(self, row: Fields, where: str) -> bytes:
-        """A serialised tf.train.Example."""
+        """A record with a serialised tf.train.Example."""
         import tensorflow as tf
 
         example = tf.train.Example()
@@ -94,70 +90,29 @@ class TfrecordWriter(RowWriter):
             if value is None:
                 continue
             values = value if isinstance(value, list) else [value]
-            kind = next(
-                (k for t, k in _KINDS if all(type(v) is t for v in values)),
-                None,
-            )
+            types = set(map(type, values)) or {str}
+            kind = _KINDS.get(*types) if len(types) == 1 else None
             if kind is None:
                 kind, values = "bytes_list", [to_json(value, where)]
             if kind == "bytes_list":
                 values = [v if type(v) is bytes else v.encode() for v in values]
             feature = example.features.feature[column]
             getattr(feature, kind).value.extend(values)
-        return example.SerializeToString(deterministic=True)
-
-    def write(self, rows: Iterator[bytes]) -> None:
-        """Writes the records."""
-        import tensorflow as tf
-
-        folder = os.path.dirname(self.path) or "."
-        with (
-            self.open(self.path) as packed,
-            # TensorFlow's writer opens its file itself.
-            tempfile.NamedTemporaryFile(dir=folder, prefix=".") as records,
-        ):
-            with tf.io.TFRecordWriter(records.name) as writer:
-                for row in rows:
-                    writer.write(row)
-            shutil.copyfileobj(records, packed, 2**20)
+        record = example.SerializeToString(deterministic=True)
+        length = struct.pack("<Q", len(record))
+        return length + checksum(length) + record + checksum(record)
 
 
-_KINDS = (
-    (str, "bytes_list"),
-    (bytes, "bytes_list"),
-    (float, "float_list"),
-    (int, "int64_list"),
-)
+def checksum(content: bytes) -> bytes:
+    """The checksum of a part of a record."""
+    from google_crc32c import value
 
-
-def _read(tf, path: str) -> Iterator[bytes]:
-    dataset = tf.data.TFRecordDataset(path)
-    count = 0
-    try:
-        for batch in dataset.batch(_BATCH_RECORDS).as_numpy_iterator():
-            count += len(batch)
-            yield from batch
-    except tf.errors.DataLossError:
-        # The records of the batch up to the damaged one, whose number is told.
-        yield from dataset.skip(count).as_numpy_iterator()
-
-
-def _first_line(error: Exception) -> str:
-    """TensorFlow's message without the node that it names."""
-    return error.message.rpartition("}} ")[2].partition(" [Op:")[0]
-
-
-def _decode(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value
+    crc = value(content)
+    masked = (crc >> 15 | crc << 17) + 0xA282EAD8
+    return struct.pack("<I", masked & 0xFFFFFFFF)
 
 
 TFRECORD = Format(
-    "record",
-    "a TFRecord file",
-    (".tfrecord", ".tfrecords", ".record"),
-    TfrecordReader,
-    TfrecordWriter,
+    *("record", "a TFRecord file", (".tfrecord", ".tfrecords", ".record")),
+    *(TfrecordReader, TfrecordWriter),
 )

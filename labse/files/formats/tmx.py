@@ -21,21 +21,17 @@ from labse import features
 from labse.errors import InputError
 from labse.files.compression import open_unpacked
 from labse.files.formats.pair_values import to_text
-from labse.files.formats.row_format import (
-    Fields,
-    Format,
-    Row,
-    RowReader,
-    RowWriter,
-)
+from labse.files.formats.row_format import Format, Row, RowReader, RowWriter
 from labse.files.formats.sides import (
     find_language,
     find_sides,
     lacks_language,
     language_key,
+    pair_fields,
+    text_fields,
 )
 from labse.files.lines import MAX_LINE_BYTES
-from labse.files.reading import MalformedRow
+from labse.files.reading import UNKNOWN_LANGUAGE, Fields, MalformedRow
 
 _CODE = frozenset(("bpt", "ept", "ph", "it", "ut"))
 _CHUNK_BYTES = 2**16
@@ -49,87 +45,61 @@ class TmxReader(RowReader):
     is_multilingual = True
 
     def __iter__(self) -> Iterator[Row]:
-        units = _Units(self.shown_as)
         found: dict[str, None] = {}
         is_any = False
-        make_rows = self._pair if self.is_pairs else self._texts
         with open_unpacked(self.path) as file:
-            for unit in units.read(file):
-                for language in unit.languages:
-                    found.setdefault(language)
+            for unit in _Parser(self.shown_as).units(file):
+                found.update(dict.fromkeys(unit.languages))
                 try:
-                    if not all(unit.languages) or not unit.languages:
-                        raise MalformedRow(
-                            "a text without a language",
-                            "a unit has texts whose xml:lang names their "
-                            f"language. Received {unit.languages}",
-                        )
-                    rows = make_rows(unit, found)
+                    row = self._row(unit, found)
                 except MalformedRow as malformed:
-                    rows = [malformed]
-                if not rows:
+                    row = malformed
+                if row is None:
                     self.num_without_language += 1
-                for row in rows:
+                else:
                     is_any = True
                     yield unit.line, row
         if not is_any and found:
-            wanted = (
-                (self.options.source_language, self.options.target_language)
-                if self.is_pairs
-                else (self.options.language,)
+            raise lacks_language(self, found)
+
+    def _row(self, unit: "_Unit", found: dict[str, None]) -> Fields | None:
+        """The fields; None without the languages wanted; `found` so far."""
+        options, languages = self.options, unit.languages
+        where = f"{self.shown_as}:{unit.line}"
+        if not all(languages) or not languages:
+            raise MalformedRow(
+                "a text without a language",
+                "a unit has texts whose xml:lang names their language. "
+                f"Received {languages}",
             )
-            raise lacks_language(self.shown_as, wanted, found)
-
-    def _pair(self, unit: "_Unit", found: dict[str, None]) -> list[Fields]:
-        options = self.options
-        sides = find_sides(
-            unit.languages,
-            options.source_language,
-            options.target_language,
+        if self.is_pairs:
             # Where no source is named, sides do not change within a file.
-            (unit.source_language, *found),
-            f"{self.shown_as}:{unit.line}",
-        )
-        if sides is None:
-            return []
-        source, target = sides
-        fields = {
-            **unit.properties,
-            options.source_column: unit.texts[source],
-            options.target_column: unit.texts[target],
-        }
-        languages = unit.languages[source], unit.languages[target]
-        return [fields | self.language_fields(languages)]
-
-    def _texts(self, unit: "_Unit", found: dict[str, None]) -> list[Fields]:
-        wanted = self.options.language
+            usual = (unit.source_language, *found)
+            sides = find_sides(languages, options, usual, where)
+            if sides is None:
+                return None
+            return unit.properties | pair_fields(
+                options, languages, unit.texts, sides
+            )
+        wanted = options.language
         if not wanted and len(set(map(language_key, found))) > 1:
             raise InputError(
-                f"{self.shown_as}:{unit.line}: texts are in one language. "
-                f"Received {', '.join(found)}. Name the language to read."
+                f"{where}: texts are in one language. Received "
+                f"{', '.join(found)}. Name the language to read."
             )
-        place = find_language(unit.languages, wanted or next(iter(found)))
+        place = find_language(languages, wanted or next(iter(found)))
         if place is None:
-            return []
-        text, language = unit.texts[place], unit.languages[place]
-        return [
-            {
-                **unit.properties,
-                self.options.text_column: text,
-                features.LANGUAGE: wanted or language,
-            }
-        ]
+            return None
+        return unit.properties | text_fields(
+            options, languages[place], unit.texts[place]
+        )
 
 
 class _Unit(NamedTuple):
-    """A translation unit.
+    """A translation unit, where it begins, and its texts as the file has them.
 
-    Attributes:
-      line: where it begins.
-      source_language: what `srclang` says; empty: nothing.
-      languages: of its texts, as the file has them.
-      texts: likewise.
-      properties: from type to text, or to a list of several.
+    The source language is what `srclang` says; properties are from type to
+    text, or to a list of several.
     """
 
     line: int
@@ -139,8 +109,8 @@ class _Unit(NamedTuple):
     properties: dict[str, object]
 
 
-class _Units:
-    """Collects what the XML parser finds."""
+class _Parser:
+    """Collects the units that the XML parser finds."""
 
     def __init__(self, shown_as: str):
         self._shown_as = shown_as
@@ -153,38 +123,36 @@ class _Units:
         self._done: list[_Unit] = []
         self._default = ""  # `srclang` of the header
         self._unit: _Unit | None = None
-        self._language = ""
+        self._language = self._property = ""
         self._text: list[str] = []
-        self._property = ""
-        self._depth = 0  # of elements
+        self._is_root = True  # of the next element
         self._code_depth = 0  # of elements that hold code
         self._end_of_last = 0  # byte
 
-    def read(self, file) -> Iterator[_Unit]:
+    def units(self, file) -> Iterator[_Unit]:
         """Yields the units; raises `InputError` where the XML is malformed."""
-        size = 0
-        try:
-            while chunk := file.read(_CHUNK_BYTES):
-                self._parser.Parse(chunk, False)
-                size += len(chunk)
-                yield from self._take()
-                if size - self._end_of_last > MAX_LINE_BYTES:
-                    raise self._error(
-                        f"a translation unit has at most {MAX_LINE_BYTES:,} "
-                        "bytes. Received a longer one",
-                    )
-            self._parser.Parse(b"", True)
-        except expat.ExpatError as error:
-            yield from self._take()
+        size, error = 0, None
+        while error is None:
+            chunk = file.read(_CHUNK_BYTES)
+            try:
+                self._parser.Parse(chunk, not chunk)
+            except expat.ExpatError as found:
+                error = found
+            yield from self._done
+            self._done.clear()
+            size += len(chunk)
+            if size - self._end_of_last > MAX_LINE_BYTES:
+                raise self._error(
+                    f"a translation unit has at most {MAX_LINE_BYTES:,} bytes. "
+                    "Received a longer one",
+                )
+            if not chunk:
+                break
+        if error:
             what = expat.ErrorString(error.code)
             raise self._error(
                 f"the XML is malformed or truncated ({what})", error.lineno
             ) from error
-        yield from self._take()
-
-    def _take(self) -> list[_Unit]:
-        done, self._done = self._done, []
-        return done
 
     def _error(self, what: str, line: int = 0) -> InputError:
         line = line or self._parser.CurrentLineNumber
@@ -200,9 +168,9 @@ class _Units:
         )
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        if self._depth == 1 and name != "tmx":
+        if self._is_root and name != "tmx":
             raise self._error(f"the root of a TMX file is tmx. Received {name}")
+        self._is_root = False
         if name == "tu":
             source = attributes.get("srclang", self._default)
             source = "" if source == "*all*" else source
@@ -214,45 +182,38 @@ class _Units:
             self._language = language or ""
         elif name == "header":
             self._default = attributes.get("srclang", "")
-        elif name == "seg":
-            self._listen()
-        elif name == "prop":
+        elif name in ("seg", "prop"):
             self._property = attributes.get("type", "")
-            self._listen()
+            self._text.clear()
+            self._parser.CharacterDataHandler = self._text.append
         elif name in _CODE:
             self._code_depth += 1
             self._parser.CharacterDataHandler = None
 
-    def _listen(self) -> None:
-        self._text.clear()
-        self._parser.CharacterDataHandler = self._text.append
-
     def _end(self, name: str) -> None:
-        self._depth -= 1
         if name in _CODE:
             self._code_depth -= 1
             if not self._code_depth:
                 self._parser.CharacterDataHandler = self._text.append
-        elif name == "seg" and self._unit is not None:
-            self._unit.languages.append(self._language)
-            self._unit.texts.append("".join(self._text))
+        elif name in ("seg", "prop"):
             self._parser.CharacterDataHandler = None
-        elif name == "prop":
-            self._parser.CharacterDataHandler = None
-            if self._unit is not None and self._property:
-                self._add_property("".join(self._text))
+            if self._unit is not None:
+                self._end_text(name, "".join(self._text))
         elif name == "tu":
             self._done.append(self._unit)
             self._unit = None
             self._end_of_last = self._parser.CurrentByteIndex
 
-    def _add_property(self, text: str) -> None:
+    def _end_text(self, name: str, text: str) -> None:
         properties = self._unit.properties
-        if self._property in properties:
+        if name == "seg":
+            self._unit.languages.append(self._language)
+            self._unit.texts.append(text)
+        elif self._property in properties:
             before = properties[self._property]
             before = before if isinstance(before, list) else [before]
             properties[self._property] = [*before, text]
-        else:
+        elif self._property:
             properties[self._property] = text
 
 
@@ -270,7 +231,7 @@ class TmxWriter(RowWriter):
     def format_row(self, row: Fields, where: str) -> bytes:
         """A line."""
         languages = [
-            str(row.get(name) or "und")
+            str(row.get(name) or UNKNOWN_LANGUAGE)
             for name in (features.SOURCE_LANGUAGE, features.TARGET_LANGUAGE)
         ]
         parts = [f"<tu srclang={quoteattr(languages[0])}>"]

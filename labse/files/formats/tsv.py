@@ -1,20 +1,18 @@
 """Tab-separated values: a header, then a row a line, without quotes."""
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 from labse.errors import InputError
-from labse.files.formats import quotes
 from labse.files.formats.pair_values import to_text
+from labse.files.formats.quotes import ADVICE, QuotedCells
 from labse.files.formats.row_format import (
-    Fields,
     Format,
     Record,
     RecordReader,
     RowWriter,
 )
-from labse.files.lines import decode_row, not_utf_8, read_lines
-from labse.files.reading import MalformedRow
+from labse.files.lines import decode_line, read_lines
+from labse.files.reading import Fields, MalformedRow, decode_row
 
 
 class TsvReader(RecordReader):
@@ -22,39 +20,34 @@ class TsvReader(RecordReader):
 
     def read_columns(self) -> tuple[str, ...]:
         """The names in the header."""
+        self.header = f"{self.shown_as}:1"
         _, _, line = next(read_lines(self.path), (1, 0, b""))
-        try:
-            columns = tuple(line.decode().split("\t"))
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{self.header}: {not_utf_8(error)}. Convert the file to UTF-8."
-            ) from error
-        quoted = quotes.quoted_name(columns)
-        if quoted and not self.options.quotes_are_text:
-            raise InputError(
-                f"{self.header}: a column's name looks quoted: {quoted}. "
-                f"{quotes.ADVICE}"
-            )
+        columns = tuple(decode_line(line, self.header).split("\t"))
+        for name in columns if self.options.tsv_quotes != "text" else ():
+            if len(name) > 1 and name[0] == name[-1] == '"':
+                raise InputError(
+                    f"{self.header}: a column's name looks quoted: {name}. "
+                    f"{ADVICE}"
+                )
         if len(columns) == 1:
             self.remedy = f"{self.remedy} Are the columns separated by tabs?"
         return columns
-
-    @property
-    def header(self) -> str:
-        """The first line."""
-        return f"{self.shown_as}:1"
 
     def records(self) -> Iterator[Record]:
         """The lines after the header."""
         lines = read_lines(self.path)
         next(lines, None)
-        if self.options.quotes_are_text:
+        if self.options.tsv_quotes == "text":
             yield from lines
             return
-        breaks = quotes.LineBreaks(len(self.columns))
+        quoted = QuotedCells(self.path, len(self.columns))
         for line in lines:
-            if b'"' in line[2] or breaks.is_open:
-                self._check_quotes(line, breaks)
+            may_be = b'"' in line[2] or quoted.is_open
+            if may_be and (found := quoted.find(line[0], line[2])):
+                raise InputError(
+                    f"{self.shown_as}:{found[0]}: a cell looks quoted: "
+                    f"{found[1][:80]}. {ADVICE}"
+                )
             yield line
 
     @staticmethod
@@ -72,43 +65,6 @@ class TsvReader(RecordReader):
             )
         return dict(zip(columns, cells, strict=True))
 
-    def _check_quotes(self, line: Record, breaks: quotes.LineBreaks) -> None:
-        number, _, record = line
-        cells = record.decode(errors="replace").split("\t")
-        found = quotes.quoted_cell(cells)
-        if found and (found[1] or not self._has_bare_quotes):
-            raise self._looks_quoted(number, found[0])
-        wrapped = quotes.wrapped_cell(cells)
-        if wrapped and not self._has_unquoted_cells:
-            raise self._looks_quoted(number, wrapped)
-        broken = breaks.add(number, cells)
-        if broken:
-            raise self._looks_quoted(*broken)
-
-    def _looks_quoted(self, number: int, cell: str) -> InputError:
-        return InputError(
-            f"{self.shown_as}:{number}: a cell looks quoted: {cell[:80]}. "
-            f"{quotes.ADVICE}"
-        )
-
-    @functools.cached_property
-    def _has_bare_quotes(self) -> bool:
-        return self._has_cells(quotes.has_bare_quote, b'"')
-
-    @functools.cached_property
-    def _has_unquoted_cells(self) -> bool:
-        return self._has_cells(quotes.has_unquoted, b',"')
-
-    def _has_cells(
-        self, test: Callable[[list[str]], bool], characters: bytes
-    ) -> bool:
-        """Whether the cells of a line, which has one of these, pass a test."""
-        return any(
-            test(line.decode(errors="replace").split("\t"))
-            for _, _, line in read_lines(self.path)
-            if any(character in line for character in characters)
-        )
-
 
 class TsvWriter(RowWriter):
     """Writes a header and lines."""
@@ -122,26 +78,26 @@ class TsvWriter(RowWriter):
 
     def format_row(self, row: Fields, where: str) -> bytes:
         """A line."""
-        return tsv_line(row, self.columns, where)
-
-
-def tsv_line(row: Fields, columns: Sequence[str], where: str) -> bytes:
-    """A line of cells; raises `InputError` where one cannot be a cell."""
-    cells = [to_text(row.get(column), column, where) for column in columns]
-    line = "\t".join(cells)
-    # Before the line feed, a carriage return would be dropped.
-    if line.count("\t") >= len(cells) or "\n" in line or line.endswith("\r"):
-        named = list(zip(columns, cells, strict=True))
-        column, cell = next(
-            (each for each in named if "\t" in each[1] or "\n" in each[1]),
-            named[-1],
-        )
-        raise InputError(
-            f"{where}: a cell of a TSV holds neither a tab nor the end of a "
-            f"line. Received in {column}: {cell[:80]!r}. Write .jsonl or "
-            ".parquet instead."
-        )
-    return (line + "\n").encode()
+        columns = self.columns
+        cells = [to_text(row.get(column), column, where) for column in columns]
+        line = "\t".join(cells)
+        # Before the line feed, a carriage return would be dropped.
+        if (
+            line.count("\t") >= len(cells)
+            or "\n" in line
+            or line.endswith("\r")
+        ):
+            named = list(zip(columns, cells, strict=True))
+            column, cell = next(
+                (each for each in named if "\t" in each[1] or "\n" in each[1]),
+                named[-1],
+            )
+            raise InputError(
+                f"{where}: a cell of a TSV holds neither a tab nor the end of "
+                f"a line. Received in {column}: {cell[:80]!r}. Write .jsonl or "
+                ".parquet instead."
+            )
+        return (line + "\n").encode()
 
 
 TSV = Format("tsv", "a TSV", (".tsv",), TsvReader, TsvWriter, is_text=True)

@@ -1,24 +1,13 @@
 """Text files: a text a line."""
 
-from collections.abc import Iterable, Iterator
-
 from labse import features
 from labse.errors import InputError
-from labse.files.formats.row_format import (
-    Fields,
-    Format,
-    Record,
-    RecordReader,
-)
-from labse.files.lines import decode_row, read_lines
+from labse.files.formats.row_format import Format, RecordReader
+from labse.files.reading import Fields, decode_row
 
 
 class TxtReader(RecordReader):
     """Rows with the field `text` only."""
-
-    def records(self) -> Iterator[Record]:
-        """The lines."""
-        return read_lines(self.path)
 
     @staticmethod
     def decode(record: bytes, columns: tuple[str, ...] | None) -> Fields | None:
@@ -26,9 +15,8 @@ class TxtReader(RecordReader):
         text = decode_row(record)
         return {features.TEXT: text} if text.strip() else None
 
-    def require(self, names: Iterable[str]) -> None:
+    def require(self, *names: str) -> None:
         """Raises `InputError` where another field is needed."""
-        names = list(names)
         if set(names) - {features.TEXT}:
             raise InputError(
                 f"{self.shown_as}: the fields {', '.join(names)} are read. A "

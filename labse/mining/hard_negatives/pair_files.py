@@ -23,8 +23,7 @@ import tqdm
 from labse.errors import InputError
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
 from labse.files import pair_writer
-from labse.files.pair_writer import Values
-from labse.files.reading import ReadOptions
+from labse.files.reading import Fields, ReadOptions
 from labse.mining import sentence_vectors
 from labse.mining.hard_negatives.negatives import (
     NONE,
@@ -236,7 +235,7 @@ def _write(
     if any(store.corpus_names):
         columns.insert(-1, CORPUS)
 
-    def counted() -> Iterator[Values]:
+    def counted() -> Iterator[Fields]:
         count = 0
         for count, row in enumerate(_rows(store, pairs, found), start=1):  # noqa: B007
             yield row
@@ -248,7 +247,7 @@ def _write(
 
 def _rows(
     store: "PairStore", pairs: PairTexts, found: Negatives
-) -> Iterator[Values]:
+) -> Iterator[Fields]:
     for row, numbers in enumerate(found.texts):
         pair = store.pair(row)
         values = {

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from labse import features
-from labse.files.json_text import to_json
+from labse.files.formats.pair_values import to_json
 from labse.files.reading import ReadOptions, Tally
 from labse.files.texts import TextFile
 

@@ -10,8 +10,9 @@ id TAB id                      no header: BUCC's .gold; the ids are the field
                                `id` of the two corpora's metadata
 ```
 
-A TSV with a header may have more columns, and its name may end in `.gz`. Texts
-are compared as the corpora keep them: exactly, after `strip()`.
+A table with a header may have more columns. The first two may also be in any
+other format of pairs; see docs/file_formats.md. Texts are compared as the
+corpora keep them: exactly, after `strip()`.
 
 Which mined pairs get a label:
 
@@ -33,7 +34,11 @@ import numpy as np
 
 from labse import features
 from labse.errors import InputError
+from labse.files.formats.tsv import TSV
+from labse.files.formats.txt import TXT
+from labse.files.kinds import kind_by_name, open_rows
 from labse.files.lines import read_text_lines
+from labse.files.reading import Fields, Tally, text_field
 from labse.mining.job.corpus import MinedCorpus
 from labse.mining.margin import Pairs
 
@@ -113,6 +118,9 @@ def read_gold_file(path: str) -> GoldFile:
       InputError: there is no such file, it has no pairs, is not UTF-8, or a
         line does not have two fields.
     """
+    kind = kind_by_name(path)
+    if kind and kind.format not in (TSV, TXT):
+        return _read_rows(path)
     lines = read_text_lines(path)
     number, first = next(lines, (0, ""))
     if not number:
@@ -134,6 +142,32 @@ def read_gold_file(path: str) -> GoldFile:
     if not sources:
         raise InputError(f"{path} has no gold pairs below its header.")
     return GoldFile(path, kind, sources, targets)
+
+
+def _read_rows(path: str) -> GoldFile:
+    """Gold pairs of a format other than lines with tabs."""
+    rows, tally = open_rows(path), Tally()
+    first = next((row for _, row in rows if isinstance(row, dict)), {})
+    by_line = TEXT_COLUMNS[0] not in first and LINE_COLUMNS[0] in first
+    columns = LINE_COLUMNS if by_line else TEXT_COLUMNS
+    rows.require(*columns)
+
+    def parse(number: int, row: Fields) -> list[str] | list[int]:
+        if not by_line:
+            return [text_field(row, name).strip() for name in columns]
+        cells = [str(row.get(name, "")) for name in columns]
+        return [_line_number(cell, path, number) for cell in cells]
+
+    pairs = list(filter(None, rows.parsed(parse, tally)))
+    if tally.num_malformed:
+        raise InputError(
+            f"{tally.shown[0]}. No gold pair may be malformed. Correct the row "
+            "or take it out."
+        )
+    if not pairs:
+        raise InputError(f"{path} has no gold pairs.")
+    sources, targets = map(list, zip(*pairs, strict=True))
+    return GoldFile(path, _LINE if by_line else _TEXT, sources, targets)
 
 
 def find_gold_pairs(

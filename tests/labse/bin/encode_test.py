@@ -15,7 +15,7 @@ import labse
 from labse.bin import encode
 from labse.bin.flags import program
 from labse.errors import InputError
-from labse.files import lines, text_stream
+from labse.files import lines, texts
 from labse.files.vector_file import VectorFile
 from labse.inference import encode_file
 
@@ -35,7 +35,7 @@ def expected(model):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(text_stream, "CHUNK_TEXTS", 64)
+    monkeypatch.setattr(texts, "CHUNK_TEXTS", 64)
 
 
 def write(path, lines=LINES, end="\n"):
@@ -193,7 +193,7 @@ def test_gzip_and_standard_input_give_the_same(
 )
 def test_only_a_line_feed_ends_a_line(model, tmp_path, content, lines):
     (tmp_path / "in.txt").write_bytes(content)
-    assert list(text_stream.open_texts(str(tmp_path / "in.txt"))) == lines
+    assert list(texts.open_texts(str(tmp_path / "in.txt"))) == lines
     out = tmp_path / "v.npy"
     count = encode_file.encode_file(model, str(tmp_path / "in.txt"), str(out))
     assert count == len(lines)

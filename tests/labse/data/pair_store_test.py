@@ -436,7 +436,7 @@ def test_the_index_is_made_once(tmp_path, monkeypatch, name):
     def forbidden(*arguments):
         raise AssertionError("The file was indexed again.")
 
-    monkeypatch.setattr(pair_index, "_index", forbidden)
+    monkeypatch.setattr(pair_index, "_arrays", forbidden)
     monkeypatch.setattr(pair_index, "open_unpacked", forbidden)
     assert rows(store(tmp_path, path)) == expected(PAIRS)
     again = {p: p.stat().st_mtime_ns for p in (tmp_path / "c").iterdir()}

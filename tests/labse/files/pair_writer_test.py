@@ -13,9 +13,9 @@ from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.files import atomic_write
 from labse.files.formats import parquet as parquet_format
+from labse.files.kinds import open_rows
 from labse.files.pair_writer import COLUMNS, write_pairs
 from labse.files.pairs import PairFiles
-from labse.files.rows import open_rows
 
 # 0.1 and 1/3 have other shortest digits as float32 than as float64.
 ROWS = [

@@ -10,8 +10,7 @@ from labse.files.formats.moses import parse_name
 from labse.files.kinds import find_files
 from labse.files.pairs import PairFiles
 from labse.files.reading import ReadOptions, Tally
-from labse.files.text_stream import open_texts
-from labse.files.texts import TextFile, Texts
+from labse.files.texts import TextFile, Texts, open_texts
 
 EN, DE = b"cat\ndog\n", b"Katze\r\nHund"
 PAIRS = [("cat", "Katze", "en", "de"), ("dog", "Hund", "en", "de")]

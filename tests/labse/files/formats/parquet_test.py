@@ -1,10 +1,9 @@
 import pytest
 
 from labse.errors import InputError
-from labse.files.fields import optional_text
+from labse.files.kinds import open_rows
 from labse.files.pair_writer import write_pairs
-from labse.files.reading import MalformedRow
-from labse.files.rows import open_rows
+from labse.files.reading import MalformedRow, optional_text
 
 
 def test_bytes_are_text_if_they_are_utf_8(tmp_path):

@@ -4,8 +4,8 @@ import io
 import pytest
 
 from labse.errors import InputError
+from labse.files.kinds import open_rows
 from labse.files.reading import ReadOptions
-from labse.files.rows import open_rows
 
 
 def refused(tmp_path, content, **arguments):
@@ -37,8 +37,8 @@ def test_a_cell_that_was_quoted(tmp_path, cell):
     assert message.split(": ")[0].endswith("a.tsv:3")
     assert cell in message
     assert "QUOTE_NONE" in message
-    assert "--tsv_quotes=text" in message
-    assert not refused(tmp_path, content, quotes_are_text=True)
+    assert "tsv_quotes=text" in message
+    assert not refused(tmp_path, content, tsv_quotes="text")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_doubtful_cells_are_text_beside_quotes_that_would_be_quoted(
 def test_a_quoted_header(tmp_path):
     message = refused(tmp_path, '"source"\ttarget\na\tb\n')
     assert "a.tsv:1: a column's name looks quoted" in message
-    assert not refused(tmp_path, '"x"\ttarget\na\tb\n', quotes_are_text=True)
+    assert not refused(tmp_path, '"x"\ttarget\na\tb\n', tsv_quotes="text")
 
 
 def test_what_csv_writes_is_refused_and_unquoted_is_not(tmp_path):
@@ -103,7 +103,7 @@ def test_line_feeds_and_commas_that_were_quoted(tmp_path, lines, number, cell):
     content = "source\ttarget\n" + "".join(line + "\n" for line in lines)
     message = refused(tmp_path, content)
     assert f"a.tsv:{number}: a cell looks quoted: {cell}. " in message
-    assert not refused(tmp_path, content, quotes_are_text=True)
+    assert not refused(tmp_path, content, tsv_quotes="text")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
-from labse.files.pair_writer import check_output, output_paths, write_pairs
+from labse.files.pair_writer import check_output, open_writer, write_pairs
 from labse.files.pairs import PairFiles
 
 TEXTS = [
@@ -47,7 +47,9 @@ def test_texts_languages_and_columns(tmp_path, ending, caplog):
     assert [pair[:4] for pair in found] == [
         (source, target, "en", "de") for source, target in TEXTS
     ]
-    assert sorted(map(str, tmp_path.iterdir())) == sorted(output_paths(path))
+    assert sorted(map(str, tmp_path.iterdir())) == sorted(
+        open_writer(path).paths()
+    )
     if TEXTS_ONLY in ending:
         assert "hold" in caplog.text and "cosine, note, corpus" in caplog.text
         return

@@ -7,8 +7,7 @@ from labse.errors import InputError
 from labse.files.formats import tmx
 from labse.files.pairs import PairFiles
 from labse.files.reading import ReadOptions, Tally
-from labse.files.text_stream import open_texts
-from labse.files.texts import TextFile, Texts
+from labse.files.texts import TextFile, Texts, open_texts
 
 HEAD = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'

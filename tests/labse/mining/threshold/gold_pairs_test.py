@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
+from labse.files.pair_writer import write_pairs
 from labse.files.reading import ReadOptions
 from labse.mining.job.corpus_writer import prepare_corpus
 from labse.mining.margin import Pairs
@@ -76,6 +77,36 @@ def test_lines_count_from_one_with_blank_ones(tmp_path):
     )
     # Line 1 is blank.
     assert _found(str(path)) == ([(0, 3), (2, 0)], 1)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["g.jsonl.gz", "g.parquet", "g.tfrecord", "g.tmx", "g.de-en.de", "g.zip"],
+)
+def test_texts_of_every_format(tmp_path, name):
+    path = tmp_path / name.replace("g.zip", "g.de-en.zip")
+    rows = [("eins ", "one"), ("drei", "three"), ("neun", "nine")]
+    languages = {"source_language": "de", "target_language": "en"}
+    write_pairs(
+        path, [{"source": s, "target": t, **languages} for s, t in rows]
+    )
+    assert _found(str(path)) == ([(0, 3), (2, 0)], 1)
+
+
+@pytest.mark.parametrize("name", ["g.jsonl", "g.parquet", "g.tfrecord"])
+def test_lines_of_other_formats(tmp_path, name):
+    rows = [(2, 5), (1, 2), (4, 2)]
+    columns = ("source_line", "target_line")
+    rows = [dict(zip(columns, row, strict=True)) for row in rows]
+    write_pairs(tmp_path / name, rows)
+    assert _found(str(tmp_path / name)) == ([(0, 3), (2, 0)], 1)
+
+
+def test_a_malformed_row_of_another_format(tmp_path):
+    text = '{"source": "eins", "target": "one"}\n{"source": "drei"}\n'
+    path = _write(tmp_path / "g.jsonl", text)
+    with pytest.raises(InputError, match="g.jsonl:2: a row has the field 'tar"):
+        _found(path)
 
 
 def test_ids_as_bucc_has_them(tmp_path):
