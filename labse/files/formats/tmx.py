@@ -180,6 +180,14 @@ class _Units:
             raise self._error(
                 f"the XML is malformed or truncated ({what})", error.lineno
             ) from error
+        except (LookupError, ValueError) as error:
+            # The parser leaves an encoding that it does not know to Python.
+            if size or isinstance(error, InputError):
+                raise
+            raise self._error(
+                "the encoding is UTF-8, UTF-16 or one with a byte for each "
+                f"character. Received one that is not ({error})"
+            ) from error
         yield from self._take()
 
     def _take(self) -> list[_Unit]:
@@ -204,6 +212,8 @@ class _Units:
         if self._depth == 1 and name != "tmx":
             raise self._error(f"the root of a TMX file is tmx. Received {name}")
         if name == "tu":
+            if self._unit is not None:
+                raise self._error("a tu has no tu inside. Received one")
             source = attributes.get("srclang", self._default)
             source = "" if source == "*all*" else source
             line = self._parser.CurrentLineNumber
