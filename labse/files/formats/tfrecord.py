@@ -98,7 +98,9 @@ class TfrecordWriter(RowWriter):
                 (k for t, k in _KINDS if all(type(v) is t for v in values)),
                 None,
             )
-            if kind is None:
+            if kind is None or (
+                kind == "int64_list" and not all(map(_is_int64, values))
+            ):
                 kind, values = "bytes_list", [to_json(value, where)]
             if kind == "bytes_list":
                 values = [v if type(v) is bytes else v.encode() for v in values]
@@ -128,6 +130,10 @@ _KINDS = (
     (float, "float_list"),
     (int, "int64_list"),
 )
+
+
+def _is_int64(value: int) -> bool:
+    return -(2**63) <= value < 2**63
 
 
 def _read(tf, path: str) -> Iterator[bytes]:

@@ -115,6 +115,11 @@ class TsvWriter(RowWriter):
 
     blank = b"\n"
 
+    def __init__(self, path, compression: str, columns: Sequence[str]):
+        super().__init__(path, compression, columns)
+        if columns:
+            tsv_line({name: name for name in columns}, columns, self.path)
+
     @property
     def head(self) -> bytes:
         """The header."""
