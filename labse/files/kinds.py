@@ -81,6 +81,7 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
                 f"{path}: text and pairs are read from files. This is a "
                 f"folder. Name the files in it: {os.path.join(path, '*')}."
             )
+        check_exists(path)  # A link may lead nowhere.
     return list(files.values())
 
 
@@ -225,7 +226,10 @@ def _compare(
     """What the unpacked content looks like, and whether it may be so named."""
     if not kind.format.is_text:
         # Binary data of no known kind: the reader says what is damaged.
-        is_right = found.kind == kind.rows or found.what == content.BINARY.what
+        wanted = (kind.rows, kind.compression)
+        is_right = (found.kind, found.compression) == wanted or (
+            found.what == content.BINARY.what
+        )
         return found, is_right
     rows = content.guess_rows(head) if kind.rows == TXT.name else None
     if rows and not found.is_foreign:
