@@ -1,5 +1,7 @@
 """TFRecords of tf.train.Example, read and written through TensorFlow."""
 
+import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -118,9 +120,12 @@ class TfrecordWriter(RowWriter):
             # TensorFlow's writer opens its file itself.
             tempfile.NamedTemporaryFile(dir=folder, prefix=".") as records,
         ):
-            with tf.io.TFRecordWriter(records.name) as writer:
-                for row in rows:
+            writer = tf.io.TFRecordWriter(records.name)
+            for row in rows:
+                with _disk_errors(tf):
                     writer.write(row)
+            with _disk_errors(tf):
+                writer.close()
             shutil.copyfileobj(records, packed, 2**20)
 
 
@@ -130,6 +135,15 @@ _KINDS = (
     (float, "float_list"),
     (int, "int64_list"),
 )
+
+
+@contextlib.contextmanager
+def _disk_errors(tf) -> Iterator[None]:
+    """Makes TensorFlow's error of a full disk Python's."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, error.message) from error
 
 
 def _is_int64(value: int) -> bool:

@@ -1,8 +1,10 @@
 """What is written in each format is read back equal."""
 
+import errno
 import os
 
 import pytest
+import tensorflow as tf
 
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
@@ -143,6 +145,17 @@ def test_whole_numbers_of_more_than_64_bits(tmp_path):
     write_pairs(path, [{**rows[0], "id": -(2**63)}])
     (pair,) = PairFiles([path])
     assert pair.fields["id"] == -(2**63)
+
+
+def test_a_full_disk_for_tensorflow_is_pythons_error(tmp_path, monkeypatch):
+    def fail(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "x; No space left")
+
+    monkeypatch.setattr(tf.io.TFRecordWriter, "write", fail)
+    with pytest.raises(OSError, match="x; No space left") as caught:
+        write_pairs(tmp_path / "a.tfrecord", [{"source": "a", "target": "b"}])
+    assert caught.value.errno == errno.ENOSPC
+    assert os.listdir(tmp_path) == []
 
 
 def test_outputs_that_are_refused_before_any_work(tmp_path):
