@@ -23,7 +23,13 @@ USAGE_EXIT_CODE = 2
 # What a user can mend; other trouble of the machine keeps its traceback.
 _REFUSALS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
-    *(errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP, errno.EFBIG),
+    *(
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.EFBIG,
+    ),
 )
 
 
