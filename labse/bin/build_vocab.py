@@ -77,11 +77,19 @@ def main(flags: FlagSet) -> None:
             f"--out must be in a folder that exists. Received: "
             f"{flags.out}. Make the folder {folder} first."
         )
+    if os.path.isdir(flags.out):
+        raise InputError(f"--out is a file. Received a folder: {flags.out}.")
     options = file_flags.options(flags)
     texts, report_text = Texts(flags.input, options), None
     if flags.report_text:
         report_text = Texts(flags.report_text, options)
         _check_held_out(report_text.files, texts.files)
+    inputs = texts.files + (report_text.files if report_text else [])
+    if os.path.realpath(flags.out) in map(os.path.realpath, inputs):
+        raise InputError(
+            "--out must be another file than the inputs. Received: "
+            f"{flags.out} for both."
+        )
     counts = word_counts.count_words(texts)
     exponent = flags.smoothing_exponent
     print(vocabulary_tables.describe_languages(counts, exponent))

@@ -43,7 +43,7 @@ class TextEmbeddings:
         if not distinct:
             raise InputError("There is no text to encode.")
         self._rows = {text: row for row, text in enumerate(distinct)}
-        self._vectors = np.asarray(encode_fn(distinct))
+        self._vectors = np.atleast_1d(encode_fn(distinct))
         if len(self._vectors) != len(distinct):
             raise InputError(
                 "encode_fn must return one vector for each text. Received "

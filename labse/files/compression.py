@@ -11,6 +11,8 @@ import gzip
 import io
 import lzma
 import os
+import shutil
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -75,6 +77,23 @@ def open_unpacked(
     opener = COMPRESSIONS[compression].open if compression else open
     with opener(path, "rb") as file, refuse_damage(path):
         yield file
+
+
+@contextlib.contextmanager
+def unpacked_path(path: str) -> Iterator[str]:
+    """The path of a file's decompressed content, for libraries that open it.
+
+    That of a compressed file is a temporary one.
+    """
+    if not compression_of(path):
+        check_exists(path)
+        yield path
+        return
+    with tempfile.NamedTemporaryFile(prefix="labse-") as copy:
+        with open_unpacked(path) as packed:
+            shutil.copyfileobj(packed, copy, 2**20)
+        copy.flush()
+        yield copy.name
 
 
 @contextlib.contextmanager

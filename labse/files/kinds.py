@@ -86,6 +86,7 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
                 f"{path}: text and pairs are read from files. This is a "
                 f"folder. Name the files in it: {os.path.join(path, '*')}."
             )
+        check_exists(path)  # A link may lead nowhere.
     return list(files.values())
 
 
@@ -227,7 +228,8 @@ def check_content(path: str, kind: Kind, as_pairs: bool = True) -> None:
         rows = kind.rows == TXT.name and content.guess_rows(head)
         if not kind.format.is_text:
             # Binary data of no known kind: the reader says what is damaged.
-            is_right = found.kind == kind.rows or (
+            wanted = (kind.rows, kind.compression)
+            is_right = (found.kind, found.compression) == wanted or (
                 found.what == content.BINARY.what
             )
         elif rows and not found.is_foreign:

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -202,6 +202,8 @@ def _work_folder(
     work: str | os.PathLike | None, beside: Path | None
 ) -> Iterator[Path]:
     if work is not None:
+        if os.path.isfile(work):
+            raise InputError(f"work must be a folder. Received a file: {work}.")
         Path(work).mkdir(parents=True, exist_ok=True)
         yield Path(work).absolute()
         return
@@ -219,7 +221,7 @@ def _text_source(
         return texts
     if isinstance(texts, str | os.PathLike):
         return TextSource((os.fspath(texts),), ReadOptions(language=language))
-    texts = list(texts)
+    texts = list(texts) if isinstance(texts, Iterable) else [texts]
     kinds = {str if isinstance(one, str) else type(one) for one in texts}
     if kinds and all(issubclass(kind, os.PathLike) for kind in kinds):
         patterns = tuple(map(os.fspath, texts))

@@ -43,6 +43,11 @@ def check_embeddings(
             f"Embeddings must be [n, dim]. Received for the {name} embeddings: "
             f"shape {list(embeddings.shape)}."
         )
+    if embeddings.dtype.kind in "SUMmc":
+        raise InputError(
+            f"Embeddings must be real numbers. Received for the {name} "
+            f"embeddings: {embeddings.dtype}."
+        )
     largest = np.empty(len(embeddings), np.float64)
     for start in range(0, len(embeddings), ROWS):
         block = np.abs(embeddings[start : start + ROWS])

@@ -42,6 +42,10 @@ def import_function(name: str, flag: str):
         ) from error
     finally:
         sys.path.pop(0)
+    if not callable(found):
+        raise InputError(
+            f"{flag}={name} must be a function. Received: {found!r:.80}."
+        )
     return found
 
 
@@ -109,8 +113,15 @@ class Encoder:
         """
         if self.model.startswith(PYTHON):
             function = import_function(self.model, "--model")
-            module = inspect.getsource(inspect.getmodule(function)).encode()
-            digest = hashlib.sha256(module).hexdigest()
+            try:
+                module = inspect.getsource(inspect.getmodule(function))
+            except (TypeError, OSError) as error:
+                raise InputError(
+                    "The fingerprint of a function is that of its module's "
+                    f"source. --model={self.model} has none ({error}). Write a "
+                    "module with a function that calls it."
+                ) from error
+            digest = hashlib.sha256(module.encode()).hexdigest()
             return function, f"{self.model} {digest}"
         import labse
 

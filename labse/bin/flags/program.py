@@ -20,6 +20,17 @@ from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
 
 USAGE_EXIT_CODE = 2
+# What a user can mend; other trouble of the machine keeps its traceback.
+_REFUSALS = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+    *(
+        errno.ENAMETOOLONG,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.EFBIG,
+    ),
+)
 
 
 def run(program: ModuleType, arguments: list[str], name: str) -> int:
@@ -62,6 +73,13 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
             print(
                 f"{name}: the disk is full ({error}). What was finished is "
                 "kept: make room and start again with the same command.",
+                file=sys.stderr,
+            )
+            return USAGE_EXIT_CODE
+        if error.errno in _REFUSALS:
+            print(
+                f"{name}: the system refuses a file ({error}). Choose another "
+                "name or folder, or change its permissions or limits.",
                 file=sys.stderr,
             )
             return USAGE_EXIT_CODE

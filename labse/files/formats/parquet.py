@@ -125,10 +125,10 @@ class ParquetWriter(RowWriter):
 def _infer(arrow, name: str, rows: list[Fields]):
     try:
         found = arrow.array([row[name] for row in rows]).type
-    except arrow.ArrowException as error:
+    except (arrow.ArrowException, OverflowError) as error:
         raise InputError(
             f"A column of a .parquet file has one type. The values of {name} "
-            f"have several: {error}. Write .jsonl instead."
+            f"have several, or are too large: {error}. Write .jsonl instead."
         ) from error
     # Only nulls or empty lists so far: most likely text.
     if arrow.types.is_list(found) and arrow.types.is_null(found.value_type):

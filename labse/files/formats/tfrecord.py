@@ -1,15 +1,16 @@
-"""TFRecords of tf.train.Example.
+"""TFRecords of tf.train.Example; TensorFlow's reader reads them.
 
 A record is its length (8 bytes), that one's checksum (4), the bytes, and their
 checksum (4):
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
 
+import os
 import struct
 from collections.abc import Iterator
 
 from labse.errors import InputError
-from labse.files.compression import open_unpacked
+from labse.files.compression import unpacked_path
 from labse.files.formats.pair_values import to_json, to_typed
 from labse.files.formats.row_format import (
     Format,
@@ -19,6 +20,8 @@ from labse.files.formats.row_format import (
 )
 from labse.files.reading import Fields, MalformedRow, decode_if_utf_8
 
+_BATCH_RECORDS = 1024  # read at once
+_BYTES_BEFORE, _BYTES_AFTER = 12, 4
 _KINDS = {
     **{str: "bytes_list", bytes: "bytes_list"},
     **{float: "float_list", int: "int64_list"},
@@ -30,24 +33,29 @@ class TfrecordReader(RecordReader):
 
     def records(self) -> Iterator[Record]:
         """The records; raises `InputError` where the file is damaged."""
-        number = end = 0
-        with open_unpacked(self.path) as file:
-            while head := file.read(12):
-                number += 1
-                self._check(number, head[:8], head[8:])
-                (length,) = struct.unpack("<Q", head[:8])
-                record = file.read(length)
-                self._check(number, record, file.read(4))
-                begin, end = end + 12, end + 16 + length
-                yield number, begin, record
+        import tensorflow as tf
 
-    def _check(self, number: int, content: bytes, found: bytes) -> None:
-        if checksum(content) != found:
-            what = "truncated" if len(found) < 4 else "corrupted"
-            raise InputError(
-                f"{self.shown_as}:{number}: the record is damaged or truncated "
-                f"({what} record). Make or fetch the file again."
-            )
+        number = end = 0
+        with unpacked_path(self.path) as path:
+            try:
+                for record in _read(tf, path):
+                    number += 1
+                    begin = end + _BYTES_BEFORE
+                    end = begin + len(record) + _BYTES_AFTER
+                    yield number, begin, record
+                # The reader takes a truncated length for the end of the file.
+                if end < os.path.getsize(path):
+                    raise self._damaged(number + 1, "truncated record")
+            except tf.errors.DataLossError as error:
+                # Without the node that TensorFlow's message names.
+                what = error.message.rpartition("}} ")[2].partition(" [Op:")[0]
+                raise self._damaged(number + 1, what) from error
+
+    def _damaged(self, number: int, what: str) -> InputError:
+        return InputError(
+            f"{self.shown_as}:{number}: the record is damaged or truncated "
+            f"({what}). Make or fetch the file again."
+        )
 
     @staticmethod
     def decode(record: bytes, columns: tuple[str, ...] | None) -> Fields | None:
@@ -92,7 +100,9 @@ class TfrecordWriter(RowWriter):
             values = value if isinstance(value, list) else [value]
             types = set(map(type, values)) or {str}
             kind = _KINDS.get(*types) if len(types) == 1 else None
-            if kind is None:
+            if kind is None or (
+                kind == "int64_list" and not all(map(_is_int64, values))
+            ):
                 kind, values = "bytes_list", [to_json(value, where)]
             if kind == "bytes_list":
                 values = [v if type(v) is bytes else v.encode() for v in values]
@@ -101,6 +111,22 @@ class TfrecordWriter(RowWriter):
         record = example.SerializeToString(deterministic=True)
         length = struct.pack("<Q", len(record))
         return length + checksum(length) + record + checksum(record)
+
+
+def _read(tf, path: str) -> Iterator[bytes]:
+    dataset = tf.data.TFRecordDataset(path)
+    count = 0
+    try:
+        for batch in dataset.batch(_BATCH_RECORDS).as_numpy_iterator():
+            count += len(batch)
+            yield from batch
+    except tf.errors.DataLossError:
+        # The batch's records before the damaged one, so that it is counted.
+        yield from dataset.skip(count).as_numpy_iterator()
+
+
+def _is_int64(value: int) -> bool:
+    return -(2**63) <= value < 2**63
 
 
 def checksum(content: bytes) -> bytes:

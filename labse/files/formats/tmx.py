@@ -138,6 +138,14 @@ class _Parser:
                 self._parser.Parse(chunk, not chunk)
             except expat.ExpatError as found:
                 error = found
+            except (LookupError, ValueError) as found:
+                # The parser leaves an encoding that it does not know to Python.
+                if size or isinstance(found, InputError):
+                    raise
+                raise self._error(
+                    "the encoding is UTF-8, UTF-16 or one with a byte for each "
+                    f"character. Received one that is not ({found})"
+                ) from found
             yield from self._done
             self._done.clear()
             size += len(chunk)
@@ -172,6 +180,8 @@ class _Parser:
             raise self._error(f"the root of a TMX file is tmx. Received {name}")
         self._is_root = False
         if name == "tu":
+            if self._unit is not None:
+                raise self._error("a tu has no tu inside. Received one")
             source = attributes.get("srclang", self._default)
             source = "" if source == "*all*" else source
             line = self._parser.CurrentLineNumber

@@ -73,8 +73,10 @@ class TsvWriter(RowWriter):
 
     @property
     def head(self) -> bytes:
-        """The header."""
-        return "\t".join(self.columns).encode() + b"\n"
+        """The header, whose names are cells like others."""
+        return self.format_row(
+            dict(zip(self.columns, self.columns, strict=True)), self.path
+        )
 
     def format_row(self, row: Fields, where: str) -> bytes:
         """A line."""

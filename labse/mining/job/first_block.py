@@ -18,6 +18,7 @@ from labse.mining.job.plan import (
     format_seconds,
 )
 from labse.mining.job.settings import EXACT
+from labse.mining.sentence_vectors import check_one_each
 from labse.search.exact_search import exact_search_both
 from labse.search.unit_vectors import check_embeddings
 
@@ -119,7 +120,9 @@ def _encode_first_block(job: MiningJob) -> tuple[np.ndarray, float]:
         begin = clock()
         vectors = job.encode_fn(texts)
         sentences = len(texts) / max(clock() - begin, 1e-6)
-        found.append(check_embeddings(vectors, "sentence", texts))
+        vectors = check_embeddings(vectors, "sentence", texts)
+        check_one_each(vectors, texts, found[0].shape[1] if found else None)
+        found.append(vectors)
         job.keep(texts, vectors)
     return np.concatenate(found), sentences
 

@@ -61,5 +61,8 @@ class Settings:
                 )
         for name in ("k", "num_shards", "chunk"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be 1 or more. Received: {value}")
+            if value is not None and (type(value) is not int or value < 1):
+                raise InputError(
+                    f"{name} must be 1 or more, a whole number. Received: "
+                    f"{value!r}."
+                )

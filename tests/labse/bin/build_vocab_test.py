@@ -118,6 +118,8 @@ def test_report_of_text_that_was_held_out(pairs, tmp_path, capsys):
         (["--min_count=0"], "min_count is at least 1. Received 0"),
         (["--report_text=PAIRS"], "must be held-out text"),
         (["--out=no/folder/v.txt"], "Make the folder no/folder first"),
+        (["--out=FOLDER"], "--out is a file. Received a folder"),
+        (["--out=PAIRS"], "--out must be another file than the inputs"),
     ],
 )
 def test_program_errors_write_nothing(
@@ -128,8 +130,13 @@ def test_program_errors_write_nothing(
         "--out": f"{tmp_path}/vocab.txt",
         "--vocab_size": "44",
     }
-    arguments = [text.replace("PAIRS", str(pairs)) for text in arguments]
+    content = pairs.read_bytes()
+    arguments = [
+        text.replace("PAIRS", str(pairs)).replace("FOLDER", str(tmp_path))
+        for text in arguments
+    ]
     given.update(argument.split("=") for argument in arguments)
     assert run(*(f"{key}={value}" for key, value in given.items())) == 2
     assert message in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["pairs.tsv"]
+    assert pairs.read_bytes() == content

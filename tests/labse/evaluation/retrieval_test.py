@@ -186,3 +186,9 @@ def test_a_text_twice_is_one_query():
     vectors = {"a": [1, 0], "b": [0, 1], "x": [1, 0], "X": [1, 0], "y": [0, 1]}
     pairs = [("a", "x"), ("a", "X"), ("b", "y"), ("b", "y")]
     assert right(_planted(vectors), pairs) == [[True] * 2, [True] * 3]
+
+
+@pytest.mark.parametrize("vectors", [None, 3.0])
+def test_what_are_no_vectors(vectors):
+    with pytest.raises(InputError, match=r"vectors? for|must be \[n, dim\]"):
+        retrieval.TextEmbeddings(lambda texts: vectors, ["a"])

@@ -155,6 +155,8 @@ def test_another_name_is_refused_with_what_it_looks_like(
         ("a.tmx", b"<?xml version='1.0'?><xliff>", "root is xliff; of XML, on"),
         ("a.tmx", b"a\tb\n", "tab-separated.*rename it to .*a.tsv"),
         ("a.tmx.gz", gzip.compress(b"a\tb\n"), "tab-separated.*a.tsv.gz"),
+        ("a.tmx", gzip.compress(b"<tmx>"), "rename it to .*a.tmx.gz"),
+        ("a.tfrecord", gzip.compress(record()), "rename it to .*tfrecord.gz"),
         ("a.zip", b"a\tb\n", "tab-separated.*rename it to .*a.tsv"),
         ("a.txt", b"PK\x03\x04..", "a zip file.*Unpack or convert"),
         ("a.txt", "hallo\n".encode("utf-32"), "UTF-32.*iconv"),
@@ -208,3 +210,9 @@ def test_a_file_of_several_names_is_read_once(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ["./a.tsv", "a.tsv", "*.tsv", f"{tmp_path}/a.tsv"]
     assert find_files(names) == ["./a.tsv"]
+
+
+def test_a_link_that_leads_nowhere(tmp_path):
+    (tmp_path / "a.txt").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"a\.txt: there is no such file"):
+        find_files([tmp_path / "a.txt"])

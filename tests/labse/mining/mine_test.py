@@ -154,6 +154,19 @@ def test_progress_is_shown_on_request(capsys):
         ({"gold": "gold.tsv"}, "Received no min_precision"),
         ({"work": "w"}, "Give fingerprint"),
         ({"out": "no_such_folder/a.tsv"}, "folder that exists"),
+        (
+            {"source": None},
+            r"source must be a list of sent.*Received: \[None\]",
+        ),
+        ({"k": 2.5}, r"k must be 1 or more, a whole number. Received: 2\.5"),
+        ({"work": __file__, "fingerprint": "a"}, "work must be a folder"),
+        (
+            {
+                "model": lambda texts: encode(texts)[:, : len(texts) - 1],
+                "target": TARGET[:2],
+            },
+            r"one vector for each text, \[\d, \d\]. Received",
+        ),
         ({"source": ["one"], "target": None}, "Received: one sentence"),
     ],
 )

@@ -75,6 +75,13 @@ def test_integers_are_vectors_too():
     assert len(vectors) == 2 and vectors.dimension == 2
 
 
+@pytest.mark.parametrize("dtype", [str, complex])
+def test_what_are_no_real_numbers(dtype):
+    vectors = np.ones([2, 2]).astype(dtype)
+    with pytest.raises(InputError, match="Embeddings must be real numbers. Re"):
+        unit_vectors.check_embeddings(vectors, "text")
+
+
 def test_rows_are_counted_over_all_blocks(monkeypatch):
     monkeypatch.setattr(unit_vectors, "ROWS", 2)
     bad = np.ones([7, 2], ml_dtypes.bfloat16)

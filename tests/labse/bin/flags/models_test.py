@@ -6,6 +6,7 @@ import pytest
 from labse.bin import cli
 from labse.bin.flags import models
 from labse.checkpoints.kinds import KINDS
+from labse.errors import InputError
 
 
 def shown_help(monkeypatch, capsys, name):
@@ -51,3 +52,14 @@ def test_help_needs_no_tensorflow():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert shown.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", ["os.path", "os.sep"])
+def test_what_is_no_function(name):
+    with pytest.raises(InputError, match=f"{name} must be a function. Receive"):
+        models.Encoder(f"python:{name}", "float32")()
+
+
+def test_a_function_without_source():
+    with pytest.raises(InputError, match=r"--model=python:os.getcwd has none"):
+        models.Encoder("python:os.getcwd", "float32")()

@@ -1,4 +1,6 @@
+import errno
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -110,6 +112,15 @@ def test_a_full_disk_is_one_line_and_2(capsys):
     assert program.run(asked, ["--out=x"], "labse count") == 2
     errors = capsys.readouterr().err
     assert errors.startswith("labse count: the disk is full")
+    assert "vectors.npy" in errors and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.ENAMETOOLONG])
+def test_a_file_that_the_system_refuses_is_one_line_and_2(number, capsys):
+    asked = raises(OSError(number, os.strerror(number), "vectors.npy"))
+    assert program.run(asked, ["--out=x"], "labse count") == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("labse count: the system refuses a file ([Errno")
     assert "vectors.npy" in errors and errors.count("\n") == 1
 
 

@@ -126,6 +126,27 @@ def test_what_a_format_cannot_hold(tmp_path, name, text, message):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\r"])
+def test_the_name_of_a_column_is_a_cell(tmp_path, name):
+    rows = [{"source": "a", "target": "b", name: "c"}]
+    with pytest.raises(InputError, match="a cell of a TSV holds neither"):
+        write_pairs(tmp_path / "a.tsv", rows)
+    assert os.listdir(tmp_path) == []
+
+
+def test_whole_numbers_of_more_than_64_bits(tmp_path):
+    rows = [{"source": "a", "target": "b", "id": 2**63}]
+    with pytest.raises(InputError, match="The values of id have.*too large"):
+        write_pairs(tmp_path / "a.parquet", rows)
+    path = tmp_path / "a.tfrecord"
+    write_pairs(path, rows)
+    (pair,) = PairFiles([path])
+    assert pair.fields["id"] == "9223372036854775808"
+    write_pairs(path, [{**rows[0], "id": -(2**63)}])
+    (pair,) = PairFiles([path])
+    assert pair.fields["id"] == -(2**63)
+
+
 def test_outputs_that_are_refused_before_any_work(tmp_path):
     with pytest.raises(InputError, match="It cannot hold hard_negatives"):
         check_output(tmp_path / "a.en-de.en", ["hard_negatives"])

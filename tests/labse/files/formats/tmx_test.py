@@ -201,6 +201,11 @@ UNDECLARED = (
         (HEAD + EN_DE + "</tu>", r"a\.tmx:7: .*mismatched tag"),
         (HEAD + EN_DE + "a & b" + TAIL, r"a\.tmx:7: .*not well-formed"),
         (HEAD + EN_DE + "\0" + TAIL, r"a\.tmx:7: .*not well-formed"),
+        ("<tmx><tu><tu></tu></tu></tmx>", r"a\.tmx:1: a tu has no tu inside"),
+        *(
+            (HEAD.replace("UTF-8", name) + EN_DE, r"a\.tmx:\d: the encoding is")
+            for name in ("klingon", "Shift_JIS", "rot13", "idna")
+        ),
         (
             f"<!DOCTYPE tmx SYSTEM 'x'><!--{'x' * 5000}-->\n<xliff/>",
             r"a\.tmx:2: the root of a TMX file is tmx. Received xliff",
