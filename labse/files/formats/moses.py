@@ -222,6 +222,11 @@ class MosesZipReader(MosesReader):
             zipfile.ZipFile(self.path) as archive,
         ):
             names = archive.namelist()
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"{self.shown_as}: a zip file has one member of each name. "
+                f"Received twice: {max(names, key=names.count)}. Make it again."
+            )
         corpora = {
             found.stem: [found.path_of(name) for name in found.languages]
             for found in map(parse_name, names)
