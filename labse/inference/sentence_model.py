@@ -61,7 +61,7 @@ class SentenceModel(Transformer, abc.ABC):
 
     Attributes:
       origin: where it was loaded from; None for weights in memory.
-      source: the `ModelSource` of a model loaded from files of weights.
+      source: the `StoredModel` of a model loaded from files of weights.
     """
 
     origin: Origin | None = None

@@ -112,7 +112,7 @@ def mine(
       source: a list of sentences; a file or a glob, of any format that
         `labse mine` reads; or a list of `pathlib.Path`.
       target: likewise; None: paraphrases within the source side.
-      out: a file to write: .tsv, .jsonl or .parquet; None: the pairs are
+      out: a file to write, of any format of pairs; None: the pairs are
         returned.
       source_language: ISO 639 code, where the files do not name one.
       target_language: likewise.
@@ -184,13 +184,10 @@ def mine(
             )
         run_steps(job, index, max_hours, ALL_STEPS)
         kept = keep_pairs(job, selection)
-        return [_pair(row, folder) for row in pair_rows(job, kept)]
+        return [_pair(row) for row in pair_rows(job, kept)]
 
 
-def _pair(row: dict, folder: Path) -> MinedPair:
-    for name in ("source_file", "target_file"):
-        if Path(row[name]).parent == folder:  # A list of sentences.
-            row[name] = ""
+def _pair(row: dict) -> MinedPair:
     row["cosine"], row["margin"] = float(row["cosine"]), float(row["margin"])
     if "probability" in row:
         row["probability"] = float(row["probability"])
@@ -264,7 +261,7 @@ class _ModelEncoder:
 
     def truncated(self, texts: list[str]) -> np.ndarray | None:
         """bool [n]; None if the model does not report it."""
-        if not self._model.tells_truncation:
+        if not self._model.reports_truncation:
             return None
         return self._model.truncated(texts)
 
@@ -278,7 +275,7 @@ def _encoder_loader(
         model = load(os.fspath(model))
     if hasattr(model, "encode"):
         name = fingerprint or getattr(model, "fingerprint", "")
-        if hasattr(model, "tells_truncation"):
+        if hasattr(model, "reports_truncation"):
             model = _ModelEncoder(model)
         else:  # Another library's model.
             model = model.encode

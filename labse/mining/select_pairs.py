@@ -118,7 +118,7 @@ def write(
     """Writes the pairs in their order, as `pair_writer` has them.
 
     Args:
-      path: .tsv, .tsv.gz, .jsonl, .jsonl.gz or .parquet.
+      path: of any format of pairs.
       kept: what `select` or `select_all` gave.
       source: the texts of one side.
       target: those of the other.

@@ -66,6 +66,9 @@ def test_the_python_of_a_page(page, small_run, exported, tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "quickstart").symlink_to(small_run)
     (tmp_path / "DIR").symlink_to(exported)
+    pairs = "".join(f"the {n}\thello {n}\ten\tde\n" for n in range(120))
+    header = "source\ttarget\tsource_language\ttarget_language\n"
+    (tmp_path / "heldout.tsv").write_text(header + pairs)
     monkeypatch.chdir(tmp_path)
     if "import faiss" in page.read_text("utf-8"):
         pytest.importorskip("faiss")

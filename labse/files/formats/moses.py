@@ -171,6 +171,11 @@ class MosesZipReader(MosesReader):
         """The languages and the names of the corpus's two files."""
         with self._open() as archive:
             names = archive.namelist()
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"{self.shown_as}: a zip file has one member of each name. "
+                f"Received twice: {max(names, key=names.count)}. Make it again."
+            )
         found = {each.stem: each for each in map(parse_name, names) if each}
         corpora = [
             each for each in found.values() if set(each.paths()) <= set(names)

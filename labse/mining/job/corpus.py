@@ -58,7 +58,7 @@ class MinedCorpus:
       fingerprint: SHA-256 of the texts in order, in hexadecimal digits.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, unnamed: Path | None = None):
         """Opens what `prepare_corpus` wrote; see `open_corpus`."""
         self._folder = folder
         about = _read_description(folder)
@@ -69,7 +69,10 @@ class MinedCorpus:
         self.fingerprint: str = about["fingerprint"]
         self._num_sentences: int = about["num_sentences"]
         _check_counts(self, str(folder))
-        self._files = [file["path"] for file in about["files"]]
+        self._files = [
+            "" if Path(file["path"]).parent == unnamed else file["path"]
+            for file in about["files"]
+        ]
         self._first_of_files = [file["first"] for file in about["files"]]
         self._language_names = about["languages"]
         self._offsets = self._array(OFFSETS, len(self) + 1)
@@ -142,13 +145,17 @@ class MinedCorpus:
         return file
 
 
-def open_corpus(folder: str | Path) -> MinedCorpus:
+def open_corpus(folder: str | Path, unnamed: Path | None = None) -> MinedCorpus:
     """Opens a prepared corpus.
+
+    Args:
+      folder: where `prepare_corpus` wrote it.
+      unnamed: a folder; the files in it count as texts without a file.
 
     Raises:
       InputError: the folder holds none, or a damaged one.
     """
-    return MinedCorpus(Path(folder))
+    return MinedCorpus(Path(folder), unnamed)
 
 
 def _read(file: BinaryIO, offsets: np.ndarray, start: int, stop: int) -> bytes:

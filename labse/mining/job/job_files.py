@@ -62,7 +62,8 @@ class JobFiles:
         if side not in self._corpora:
             self.work.require(f"{side}.corpus", "read")
             path = self.work.path(f"{side}.corpus")
-            self._corpora[side] = open_corpus(path)
+            # A list of sentences was written to a file there by `labse.mine`.
+            self._corpora[side] = open_corpus(path, unnamed=self.work.folder)
         return self._corpora[side]
 
     def forget_corpus(self, side: str) -> None:

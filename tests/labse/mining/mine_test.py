@@ -122,6 +122,14 @@ def test_files_in_and_out(tmp_path):
     assert found[0].source_file == str(tmp_path / "a.txt")
 
 
+def test_a_file_of_pairs_of_two_lists_names_no_files(tmp_path):
+    out = tmp_path / "pairs.jsonl"
+    labse.mine(encode, SOURCE, TARGET, out, k=2, scoring="absolute")
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {row["source_file"] for row in rows} == {""}
+    assert {row["target_file"] for row in rows} == {""}
+
+
 def test_a_work_folder_is_used_again(tmp_path):
     given = dict(k=2, scoring="absolute", work=tmp_path, fingerprint="v1")
     first = labse.mine(encode, SOURCE, TARGET, **given)
@@ -194,6 +202,17 @@ def test_a_model_of_a_run(small_run):
     }
     model = labse.load(small_run)
     assert labse.mine(model, texts, texts, k=2, **given) == found
+
+
+def test_truncated_texts_of_a_model_are_counted(small_run, tmp_path):
+    long = "the world " * 100
+    summary = labse.mine(
+        *(labse.load(small_run), ["hello", long], ["world", "the"]),
+        *(tmp_path / "pairs.tsv",),
+        min_score=-1,
+    )
+    assert summary.sides["source"]["truncated"] == 1
+    assert summary.sides["source"]["max_length"] == 64
 
 
 def test_units_can_be_pickled_and_run_elsewhere(tmp_path):

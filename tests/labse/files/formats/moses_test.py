@@ -169,6 +169,14 @@ def test_zip_files_without_one_corpus(tmp_path, packed):
         pairs(other)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_zip_file_with_a_name_twice(packed):
+    with zipfile.ZipFile(packed, "a") as archive:
+        archive.writestr("c.en-de.en", EN)
+    with pytest.raises(InputError, match=r"zip: .*twice: c\.en-de\.en"):
+        pairs(packed)
+
+
 def test_damaged_zip_files(packed):
     whole = packed.read_bytes()
     packed.write_bytes(whole[:-30])
