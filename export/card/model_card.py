@@ -1,10 +1,14 @@
-"""The model card, `README.md`: what is known about the run, nothing else."""
+"""The model card, `README.md`: what is known about the run, nothing else.
+
+The text is that of `model_card.md.j2`.
+"""
 
 import json
 import pathlib
 
+import jinja2
+
 from export import layout
-from export.card import card_text
 from labse.checkpoints import run_folder
 from labse.configs.schema import EncoderConfig, ExperimentConfig
 from labse.modeling.sentence_encoder import SentenceEncoder
@@ -43,27 +47,29 @@ def render_card(
       config: the run's configuration.
       encoder: the run's encoder.
     """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("export.card", ""),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = _number
     origin, trained = _origin(run, checkpoint)
-    dim = config.encoder.hidden_size
-    summary = card_text.TRAINED if trained else card_text.UNKNOWN_TRAINING
     facts = _facts(config, encoder)
     if trained:
         facts |= _training_facts(config)
-    return card_text.CARD.format(
+    metrics = _read_metrics(run)
+    return environment.get_template("model_card.md.j2").render(
         name=run.name,
-        summary=summary.format(dim=dim, origin=origin),
-        use=card_text.TRAINED_USE if trained else card_text.UNKNOWN_USE,
-        dim=dim,
-        max_length=config.tokenizer.max_length,
-        facts="\n".join(f"| {key} | {value} |" for key, value in facts.items()),
-        figures=_figures(run),
-        operations=layout.OPERATIONS,
-        text=layout.TEXT,
-        preprocess=layout.PREPROCESS,
-        encode=layout.ENCODE,
-        golden=layout.GOLDEN_SENTENCES,
-        vectors=layout.GOLDEN_VECTORS,
-        record=layout.RECORD,
+        origin=origin,
+        trained=trained,
+        config=config,
+        facts=facts,
+        metrics=metrics,
+        averages=_averages(metrics, run.name),
+        validation=_last_validation(run),
+        layout=layout,
     )
 
 
@@ -147,58 +153,30 @@ def _pooling(shape: EncoderConfig) -> str:
     return f"{text} (`{shape.pooling}`)"
 
 
-def _figures(run: pathlib.Path) -> str:
-    """The run's own figures: evaluation and the last validation."""
-    parts = []
-    if (run / METRICS).is_file():
-        metrics = json.loads((run / METRICS).read_text(encoding="utf-8"))
-        parts += _evaluation(metrics, run.name)
-    if (run / HISTORY).is_file():
-        lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in lines]
-        validations = [r for r in records if "validation" in r]
-        if validations:
-            last = validations[-1]
-            figures = {"step": last["step"], **last["validation"]}
-            rows = "\n".join(
-                f"| {name} | {_number(value)} |"
-                for name, value in figures.items()
-                # Objects, such as the figures by language, are left out.
-                if isinstance(value, int | float)
-            )
-            parts.append(
-                f"The run's last validation:\n\n| | |\n|---|---|\n{rows}"
-            )
-    return "\n\n".join(parts) or "The run recorded none."
+def _read_metrics(run: pathlib.Path) -> dict:
+    if not (run / METRICS).is_file():
+        return {}
+    return json.loads((run / METRICS).read_text(encoding="utf-8"))
 
 
-def _evaluation(metrics: dict, name: str) -> list[str]:
-    """A table of the averages of the model `name` by `labse evaluate`.
-
-    The file may have other models too, and has a row for each language.
-    """
-    averages = [
-        (group, average)
+def _averages(metrics: dict, name: str) -> dict[str, dict]:
+    """The averages of the model `name`; the file may have other models too."""
+    return {
+        group: average
         for model in metrics.get("models", ())
         if pathlib.PurePath(model["model"]).name == name
         for group, average in model["averages"].items()
-    ]
-    if not averages:
-        return []
-    rows = [
-        f"| {group} ({average['num_rows']}) | {key} | "
-        f"{_number(figure['value'])} | {_number(figure['low'])} to "
-        f"{_number(figure['high'])} |"
-        for group, average in averages
-        for key, figure in average.items()
-        if key != "num_rows"
-    ]
-    return [
-        f"Averages of the task `{metrics['task']}` on `{metrics['data']}`,\n"
-        f"from the run's `{METRICS}`, which has each row:\n\n"
-        "| rows | figure | value | 95 % interval |\n|---|---|---|---|\n"
-        + "\n".join(rows)
-    ]
+    }
+
+
+def _last_validation(run: pathlib.Path) -> dict:
+    if not (run / HISTORY).is_file():
+        return {}
+    lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
+    for record in map(json.loads, reversed(lines)):
+        if "validation" in record:
+            return {"step": record["step"], **record["validation"]}
+    return {}
 
 
 def _number(value) -> str:
