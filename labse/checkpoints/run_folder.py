@@ -41,8 +41,6 @@ SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
 _MAX_NOTE_BYTES = 2**20
-# Its name for those that still use it.
-write_atomically = write_bytes
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
 
@@ -70,7 +68,7 @@ def create(
     if (folder / SOURCE_RECORD).exists():
         raise InputError(
             f"{folder} holds a converted model, not a run to resume. "
-            f"Start from it: labse train --init={folder} --out=ANOTHER."
+            f"Start from it: init={folder} and another run folder."
         )
     # Left by a run that was killed before its first checkpoint.
     ours = {VOCABULARY, CONFIG, INDEX, "checkpoints", "logs"}
@@ -133,14 +131,14 @@ def check_same_run(
             f"{folder} holds a run with another vocabulary. Resume it with "
             f"{folder / VOCABULARY}. For a larger vocabulary, make a model of "
             "it with labse grow-vocab, for a smaller one with labse "
-            "prune-vocab, and begin a new run from that (labse train --init)."
+            "prune-vocab, and begin a new run from that, as its init."
         )
 
 
 def _start_anew(folder: pathlib.Path) -> str:
     return (
         "begin a new run that starts from its encoder: "
-        f"labse train --init={folder} --out=ANOTHER."
+        f"init={folder} and another run folder."
     )
 
 
@@ -155,10 +153,7 @@ def best_or_last(folder: pathlib.Path) -> str:
             prefix = _latest(folder / place)
             if prefix:
                 return prefix
-    raise InputError(
-        f"{folder} has no checkpoint. Train it first: labse train "
-        f"--out={folder} ..."
-    )
+    raise InputError(f"{folder} has no checkpoint. Train it first.")
 
 
 def _latest(folder: pathlib.Path) -> str | None:
@@ -259,7 +254,7 @@ def open_run(
         raise InputError(
             f"A run folder holds {CONFIG}. {path} does not. If it is a model "
             "of another kind, such as a Hugging Face folder, make it a run "
-            f"first: labse convert --input={path} --out=RUN."
+            "first, with labse convert."
         )
     saved, _ = read_config(folder)
     recorded = stored_model.config_values(saved)
