@@ -176,13 +176,7 @@ _HINTS = {
 
 
 def _option_values(options: ModelOptions) -> dict[str, object]:
-    return {
-        "encoder.pooling": options.pooling,
-        "encoder.activation": options.activation,
-        "tokenizer.max_length": options.max_length,
-        "tokenizer.lower_case": options.lower_case,
-        "tokenizer.ids": options.ids,
-    }
+    return {key: getattr(options, key.partition(".")[2]) for key in _HINTS}
 
 
 def _sections(values: dict[str, object]) -> dict[str, dict]:

@@ -42,8 +42,9 @@ _HEADS = r"cls\..*"  # Pre-training's.
 _TABLE = "embeddings.word_embeddings.weight"
 _PREFIX = "bert."  # Of the encoder in a model with heads: not worth a note.
 # Names of conversions made before 2020.
-_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight"} | {
-    "LayerNorm.beta": "LayerNorm.bias"
+_OLD_NAMES = {
+    "LayerNorm.gamma": "LayerNorm.weight",
+    "LayerNorm.beta": "LayerNorm.bias",
 }
 
 
@@ -150,11 +151,13 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
             "not supported. Merge it into the model in PyTorch first "
             "(merge_and_unload), and save that."
         )
-    for key in ("auto_map", "quantization_config", "pruned_heads"):
-        config.must_be(key)
-    for key in ("is_decoder", "add_cross_attention", "is_encoder_decoder"):
-        config.must_be(key, False)
-    config.must_be("position_embedding_type", "absolute")
+    config.must_lack("auto_map", "quantization_config", "pruned_heads")
+    config.must_hold(
+        is_decoder=False,
+        add_cross_attention=False,
+        is_encoder_decoder=False,
+        position_embedding_type="absolute",
+    )
     config.must_be("hidden_act", *ACTIVATIONS)
     if config.number("layer_norm_eps", LAYER_NORM_EPSILON) != (
         LAYER_NORM_EPSILON
@@ -168,11 +171,8 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
             "table of word embeddings alone, and train it again, as "
             f"sentence-transformers' {STATIC_EMBEDDING}."
         )
-    heads, size = (
-        config.integer("num_attention_heads"),
-        config.integer("hidden_size"),
-    )
-    if size % heads:
+    heads = config.integer("num_attention_heads")
+    if config.integer("hidden_size") % heads:
         raise config.wrong("hidden_size", f"a multiple of the {heads} heads")
     return config
 
