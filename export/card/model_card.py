@@ -44,8 +44,6 @@ def render_card(
         `history.jsonl` are quoted if they exist; a `source.json` means that
         its weights were not trained there.
       checkpoint: the one that was exported.
-      config: the run's configuration.
-      encoder: the run's encoder.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("export.card", ""),

@@ -46,11 +46,7 @@ def holds_weights(path: str) -> bool:
 
 
 def open_model(path: str, options: ModelOptions | None = None) -> StoredModel:
-    """Opens a model of any kind; reads its configuration, not its weights.
-
-    Args:
-      path: see `KINDS`.
-      options: what the user says about it.
+    """Opens a model of any of the `KINDS`; reads no weights yet.
 
     Raises:
       InputError: it is none of these, it is damaged, or it does not record

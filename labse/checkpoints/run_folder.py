@@ -239,10 +239,7 @@ def open_run(
 ) -> StoredModel:
     """The trained encoder of a run as a model on disk.
 
-    Args:
-      path: the run folder.
-      options: what the user says about it.
-      prefix: of the checkpoint; by default the best one, else the last.
+    `prefix` is that of the checkpoint; by default the best one, else the last.
 
     Raises:
       InputError: this is not a run, or its checkpoint does not fit its

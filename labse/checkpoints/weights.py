@@ -245,13 +245,10 @@ def match_weights(
     """Finds every weight of an encoder among stored tensors, strictly.
 
     Args:
-      found: the stored tensors by their names.
-      config: the encoder.
       naming: whose names and layouts: a field of `WeightName` ("name",
         "tensorflow_1" or "hugging_face").
       expected: regular expressions of names that may occur beside the
         encoder's weights.
-      origin: the model, for messages.
       optional: weights, by our names, that are zeros where none of them is
         found.
       table_rows: of the stored table of word embeddings, where it has more

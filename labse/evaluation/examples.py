@@ -40,9 +40,7 @@ def neighbour_examples(
     most translations: those show best whether languages share a space. Without
     such texts, any source text may be a query.
 
-    Args:
-      embeddings: holds every text of the pairs.
-      pairs: (source, target, language of the target).
+    The pairs are (source, target, language of the target).
     """
     languages: dict[str, str] = {}  # of each target, the first one seen
     translations: dict[str, set[str]] = {}

@@ -32,10 +32,6 @@ class TextEmbeddings:
     def __init__(self, encode_fn: EncodeFn, texts: Iterable[str]):
         """Encodes the texts.
 
-        Args:
-          encode_fn: list of n texts -> float32 [n, dim].
-          texts: equal ones are encoded once.
-
         Raises:
           InputError: there are no texts, or the vectors do not fit them.
         """
@@ -82,7 +78,6 @@ def match(
     """Finds the nearest candidate of each query.
 
     Args:
-      embeddings: holds every query and every candidate.
       queries: n texts, each in one pair at least.
       candidates: the texts to choose from, the right ones among them.
       pairs: (query, right candidate); a query may have many.
@@ -119,10 +114,7 @@ def match_distinct(
 ) -> list[Match]:
     """`match` over distinct texts: one match for each distinct query.
 
-    Args:
-      embeddings: holds every text of the pairs and the candidates.
-      pairs: (query, right candidate).
-      candidates: default the right ones of all the pairs.
+    By default the candidates are the right ones of all the pairs.
     """
     if candidates is None:
         candidates = (candidate for _, candidate in pairs)

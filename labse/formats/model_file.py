@@ -47,9 +47,8 @@ def exists(path: str | os.PathLike) -> bool:
 def damaged(path: str | os.PathLike, what: str) -> InputError:
     """The error for a file that is not what it should be.
 
-    Args:
-      path: the file.
-      what: the rest of the sentence that the path begins; no full stop.
+    `what` is the rest of the sentence that the path begins, without a full
+    stop.
     """
     return InputError(f"{path} {what}. {refetch_hint(path) or _AGAIN}")
 

@@ -195,9 +195,6 @@ class SentenceModel(Transformer, abc.ABC):
     def num_tokens(self, sentences: str | bytes | Iterable) -> np.ndarray:
         """The number of tokens of each text, before truncation.
 
-        Args:
-          sentences: as in `encode`.
-
         Returns:
           int64 [n], [CLS] and [SEP] included; a number for a single string.
 
@@ -209,9 +206,6 @@ class SentenceModel(Transformer, abc.ABC):
 
     def truncated(self, sentences: str | bytes | Iterable) -> np.ndarray:
         """Whether each text is truncated: has more than `max_length` tokens.
-
-        Args:
-          sentences: as in `encode`.
 
         Returns:
           bool [n]; a single value for a single string.

@@ -41,10 +41,6 @@ class TrainableModel(tf_keras.Model):
         up to the loss of the global batch: a mean is divided by the number of
         examples (or tokens) of all replicas, not of this one.
 
-        Args:
-          inputs: this replica's batch.
-          training: whether dropout is on.
-
         Returns:
           float32 scalar.
         """

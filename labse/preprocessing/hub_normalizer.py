@@ -39,10 +39,6 @@ def find_placeholders(
     LaBSE's vocabulary has pieces like "##\u00a0000", which `BertTokenizer`
     finds.
 
-    Args:
-      pieces: a vocabulary.
-      unknown_word: a character that is used already.
-
     Returns:
       for each separator in a piece, a character that is in no piece and has as
       many bytes (a word's length is limited in bytes).

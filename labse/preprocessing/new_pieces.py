@@ -33,7 +33,6 @@ def read_new_pieces(
 
     Args:
       path: one piece a line in UTF-8; it need not hold the special pieces.
-      vocabulary: of the model.
 
     Returns:
       the new pieces in the file's order, each with its line, and the number
@@ -77,10 +76,7 @@ def check_pieces(
     Each is tokenized, as a word, or after a letter if it has "##". With no
     other pieces in the vocabulary, the result must be that piece.
 
-    Args:
-      lines: pieces, each with its line.
-      path: of the file, for messages.
-      config: of the tokenizer.
+    `lines` has the line of each piece in the file.
     """
     inside = [piece for piece in lines if piece.startswith(SUFFIX_PREFIX)]
     whole = [piece for piece in lines if not piece.startswith(SUFFIX_PREFIX)]

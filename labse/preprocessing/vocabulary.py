@@ -42,9 +42,7 @@ class Vocabulary:
     def __init__(self, pieces: Iterable[str], origin: str = "vocabulary"):
         """Checks and keeps the pieces.
 
-        Args:
-          pieces: the pieces in the order of their ids.
-          origin: the file they came from, for messages.
+        `origin` is the file they came from, for messages.
 
         Raises:
           InputError: a piece is empty, too long or repeated, a special piece

@@ -39,7 +39,6 @@ class Run:
           folder: the run folder; `run_folder.create` makes it.
           config: of all stages, except for `num_steps` and the optimizer's
             values, which are the tasks' own.
-          strategy: the devices.
 
         Raises:
           InputError: the global batch does not divide by the replicas.
@@ -57,12 +56,9 @@ class Run:
         self._workers = Workers(strategy)
 
     def train(self, tasks: Sequence[Task]) -> bool:
-        """Trains to the last step, until a signal, or until it stops early.
+        """Trains the stages to the last step, a signal, or an early stop.
 
         SIGTERM and SIGINT take effect after the step in progress is saved.
-
-        Args:
-          tasks: the stages in their order; usually one.
 
         Returns:
           whether training is finished. False: a signal stopped it, here or on

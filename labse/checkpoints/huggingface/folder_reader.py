@@ -59,9 +59,7 @@ def is_huggingface_folder(path: str) -> bool:
 def open_folder(path: str, options: ModelOptions) -> StoredModel:
     """Opens a BERT folder or a sentence-transformers folder.
 
-    Args:
-      path: the folder.
-      options: what the user says; a BERT folder does not record its pooling.
+    A BERT folder does not record its pooling; the options must.
 
     Raises:
       InputError: a file is missing or invalid, or says something that our

@@ -65,10 +65,6 @@ class _TorchWeight:
 def write_folder(model: StoredModel, out: str) -> None:
     """Writes the folder atomically.
 
-    Args:
-      model: the model.
-      out: a folder that does not exist or is empty.
-
     Raises:
       InputError: `out` is not empty, or such a folder cannot express the
         encoder or the tokenizer.

@@ -91,11 +91,7 @@ def check_not_lost(folder: pathlib.Path) -> None:
 def read_modules(
     folder: pathlib.Path, paths: dict[str, pathlib.Path]
 ) -> Modules:
-    """Reads the modules around a BERT.
-
-    Args:
-      folder: of modules.json.
-      paths: see `module_paths`.
+    """Reads the modules around a BERT; their folders are `module_paths`'.
 
     Raises:
       InputError: a file is missing or invalid, or the folder computes

@@ -83,15 +83,9 @@ def open_static_embedding(
 ) -> StoredModel:
     """Opens a folder with the modules StaticEmbedding and maybe Normalize.
 
-    Args:
-      path: the folder.
-      paths: the modules' folders, see
-        `modules_json.module_paths`.
-      options: what the user says.
-
     Raises:
       InputError: a file is missing or invalid, the tokenizer is not BERT's,
-        or another pooling than the mean is options.
+        or the options name another pooling than the mean.
     """
     notes = modules_json.check_whole(pathlib.Path(path), paths)
     folder = paths[STATIC_EMBEDDING]

@@ -82,10 +82,8 @@ def read_tokenizer(
 ) -> Tokenizer:
     """Reads a folder's tokenizer files.
 
-    Args:
-      folder: of the files.
-      model: config.json, which may also name the tokenizer's class.
-      vocabulary: path of a vocab.txt, used if the folder has none.
+    `model` is config.json, which may also name the tokenizer's class. The file
+    `vocabulary` is used if the folder has none.
 
     Raises:
       InputError: there is no vocabulary, files are invalid or contradict one

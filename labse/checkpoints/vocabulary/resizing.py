@@ -125,9 +125,6 @@ def prune_vocabulary(
     words that are [UNK] begin.
 
     Args:
-      model: the model.
-      texts: the text.
-      out: the new run folder.
       min_count: above 1, rarer pieces longer than a character are removed,
         and words that contain them are tokenized differently.
       report_texts: for the report's figures; `texts` if None.
@@ -166,12 +163,7 @@ def prune_vocabulary(
 
 
 def needed_rows(counter: PieceCounter, min_count: int) -> np.ndarray:
-    """int64 [k], ascending: the pieces to keep, see `prune_vocabulary`.
-
-    Args:
-      counter: has counted the text and its unknown words.
-      min_count: of pieces of several characters.
-    """
+    """int64 [k], ascending: the pieces to keep, see `prune_vocabulary`."""
     pieces = counter.tokenizer.vocabulary.pieces
     characters = set(counter.unknown.characters)
     for row in np.flatnonzero(counter.counts):
@@ -200,11 +192,9 @@ def grow_vocabulary(
     row if none do.
 
     Args:
-      model: the model.
       pieces_path: one piece a line, such as a vocab.txt of `labse
         build-vocab`. Special pieces, [unused...] and pieces that the model
         has are skipped.
-      out: the new run folder.
       report_texts: for the report's figures; no figures if None.
 
     Returns:

@@ -40,10 +40,8 @@ def write_report(
     """Writes the page.
 
     Args:
-      path: a file, replaced if there is one.
       by_model: the result of each model, by its name; examples are of the
         first.
-      data: the data as the user named it.
       history: the training history, see `read_history`; without one there is
         no curve.
     """

@@ -130,10 +130,6 @@ def read_pairs(
 ) -> dict[tuple[str, str], list[tuple[str, str]]]:
     """(source language, target language) -> its (source, target) pairs.
 
-    Args:
-      path: file of pairs, or a glob.
-      options: how the file is read, see `ReadOptions`.
-
     Raises:
       InputError: there is no such file, or it breaks a rule.
     """

@@ -34,9 +34,6 @@ def evaluate(
     "all" counts the test file alone; without one the development file alone;
     without either every file.
 
-    Args:
-      data: a file of the benchmark, or a folder with files sts-*.csv.
-
     Raises:
       InputError: a file or an embedding is not as it must be, or a file has
         no correlation: all its pairs have one score, from people or from the

@@ -90,12 +90,7 @@ def evaluate(
     data: str | Path,
     languages: Sequence[str] = (),
 ) -> results.TaskResult:
-    """Evaluates the encoder on every language of the folder.
-
-    Args:
-      data: a folder in LASER's layout, see above.
-      languages: evaluate only these.
-    """
+    """Evaluates the encoder on every language, or on `languages` only."""
     pairs = {
         language: read_pairs(data, language)
         for language in results.choose_languages(
