@@ -36,9 +36,9 @@ class JsonObject:
             raise self.wrong(key, f"a whole number of at least {least}")
         return value
 
-    def probability(self, key: str, default: float) -> float:
-        """A number from 0 to 1, or the default if absent."""
-        value = self._get(key, default)
+    def probability(self, key: str) -> float:
+        """A number from 0 to 1."""
+        value = self._get(key, _REQUIRED)
         if type(value) not in (int, float) or not 0 <= value <= 1:
             raise self.wrong(key, "a number from 0 to 1")
         return float(value)

@@ -9,6 +9,7 @@ import pathlib
 import re
 
 from labse.checkpoints import stored_model, wrapped_names
+from labse.checkpoints.bert_config import PROBABILITIES, SIZES
 from labse.checkpoints.huggingface import (
     modules_json,
     static_embedding,
@@ -35,6 +36,14 @@ ACTIVATIONS = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+}
+# Of `transformers`, for what config.json leaves out.
+_DEFAULTS = {
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+    "initializer_range": 0.02,
 }
 _DENSE = {"weight": "pooler.dense.weight", "bias": "pooler.dense.bias"}
 _POSITION_IDS = "embeddings.position_ids"  # A constant; old folders have it.
@@ -178,27 +187,16 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
 def _recorded(
     config: JsonObject, tokenizer: Tokenizer, modules: Modules | None
 ) -> tuple[dict[str, object], tuple[str, ...]]:
-    """What the files say as `section.key`, and notes.
-
-    What config.json leaves out has the default of `transformers`.
-    """
+    """What the files say as `section.key`, and notes."""
     positions = config.integer("max_position_embeddings", 512, least=3)
+    config = JsonObject(config.path, _DEFAULTS | config.values)
     recorded = {
+        **{ours: config.integer(key) for key, ours in SIZES.items()},
+        **{
+            ours: config.probability(key) for key, ours in PROBABILITIES.items()
+        },
         "encoder.vocab_size": len(tokenizer.vocabulary),
-        "encoder.num_layers": config.integer("num_hidden_layers"),
-        "encoder.num_heads": config.integer("num_attention_heads"),
-        "encoder.hidden_size": config.integer("hidden_size"),
-        "encoder.intermediate_size": config.integer("intermediate_size"),
-        "encoder.max_positions": positions,
-        "encoder.type_vocab_size": config.integer("type_vocab_size", 2),
         "encoder.activation": ACTIVATIONS[config.text("hidden_act", "gelu")],
-        "encoder.dropout": config.probability("hidden_dropout_prob", 0.1),
-        "encoder.attention_dropout": config.probability(
-            "attention_probs_dropout_prob", 0.1
-        ),
-        "encoder.initializer_range": config.probability(
-            "initializer_range", 0.02
-        ),
         "tokenizer.ids": "hugging_face",
     }
     notes = tokenizer.notes + (modules.notes if modules else ())

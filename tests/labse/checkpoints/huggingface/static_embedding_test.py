@@ -585,7 +585,7 @@ def test_training_starts_from_such_a_folder(tmp_path):
     assert open_init(str(folder), config, str(vocabulary)).kind
 
     other = make_source(PIECES, 12, pooling="mean_tanh").config
-    with pytest.raises(InputError, match="--override=encoder.pooling=mean"):
+    with pytest.raises(InputError, match="Override encoder.pooling=mean"):
         open_init(str(folder), other, str(vocabulary))
 
 
