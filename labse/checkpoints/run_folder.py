@@ -16,16 +16,8 @@ import time
 
 import tensorflow as tf
 
-from labse.checkpoints import location, stored_model
-from labse.checkpoints.stored_model import (
-    ModelOptions,
-    StoredModel,
-    check_vocabulary,
-    choose_vocabulary,
-    resolve_config,
-)
-from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
-from labse.checkpoints.weights import match_weights
+from labse.checkpoints import location, stored_model, tensorflow_model
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs import loading
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
@@ -254,13 +246,6 @@ def open_run(
             "first, with labse convert."
         )
     saved, _ = read_config(folder)
-    recorded = stored_model.config_values(saved)
-    options = options or ModelOptions()
-    config, notes = resolve_config(recorded, options, {}, path, saved)
-    own = read_vocabulary(folder / VOCABULARY)
-    vocabulary = choose_vocabulary(own, options, path)
-    rows = config.encoder.vocab_size
-    check_vocabulary(vocabulary, rows, folder / VOCABULARY)
     prefix = prefix or best_or_last(folder)
     try:
         variables = tensor_bundle.read_variables(prefix)
@@ -273,19 +258,18 @@ def open_run(
         for name, (key, tensor) in variables.items()
         if key.startswith("encoder/")
     }
-    return StoredModel(
-        kind="run folder",
-        path=path,
-        config=config,
-        recorded=recorded,
-        vocabulary=vocabulary,
-        weights=match_weights(found, config.encoder, "name", (), prefix),
-        files=(
-            folder / CONFIG,
-            folder / VOCABULARY,
-            pathlib.Path(f"{prefix}.index"),
-        ),
-        notes=notes,
+    return tensorflow_model.stored_tensors_model(
+        "run folder",
+        path,
+        pathlib.Path(prefix),
+        found,
+        ("name", ()),
+        stored_model.config_values(saved),
+        {},
+        options or ModelOptions(),
+        [folder / VOCABULARY],
+        saved,
+        files=(folder / CONFIG,),
     )
 
 

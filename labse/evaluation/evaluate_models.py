@@ -8,6 +8,7 @@ from labse.evaluation import results, task_table
 from labse.evaluation.report import html_report
 from labse.evaluation.results import TaskResult
 from labse.evaluation.retrieval import EncodeFn
+from labse.training.history import read as read_history
 
 
 def evaluate_models(
@@ -41,7 +42,7 @@ def evaluate_models(
             f"A report holds at most {html_report.MAX_MODELS} models. "
             f"Received: {len(encode_fns)}."
         )
-    entries = html_report.read_history(history) if history else []
+    entries = read_history(history) if history else []
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"out must be a folder. Received a file: {out}.")
