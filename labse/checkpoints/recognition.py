@@ -106,11 +106,8 @@ def _check_no_file_is_lost(folder: pathlib.Path) -> None:
         modules_json.check_not_lost(folder)
     for kind, parts, missing in _PARTS:
         if parts <= names:
-            raise InputError(
-                f"There is no file {folder / missing}, and {folder} looks like "
-                f"{kind}, which has one: it holds {', '.join(sorted(parts))}. "
-                + (model_file.refetch_hint(folder) or "Copy or fetch it whole.")
-            )
+            held = ", ".join(sorted(parts))
+            raise model_file.lost(folder / missing, kind, held)
 
 
 def _received(path: str) -> str:

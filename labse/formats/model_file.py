@@ -53,6 +53,15 @@ def damaged(path: str | os.PathLike, what: str) -> InputError:
     return InputError(f"{path} {what}. {refetch_hint(path) or _AGAIN}")
 
 
+def lost(path: pathlib.Path, kind: str, held: str) -> InputError:
+    """The error for a folder that lacks the file that defines its kind."""
+    return InputError(
+        f"There is no file {path}, and {path.parent} looks like {kind}, which "
+        f"has one: it holds {held}. "
+        f"{refetch_hint(path.parent) or 'Copy or fetch it whole.'}"
+    )
+
+
 _AGAIN = "Fetch or copy it again."
 
 

@@ -5,7 +5,6 @@ the file was made for another tokenizer.
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -17,10 +16,10 @@ from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import (
     SPECIAL_PIECES,
     SUFFIX_PREFIX,
+    UNUSED,
     Vocabulary,
 )
 
-_UNUSED = re.compile(r"\[unused\d*\]")
 _SHOWN = 5
 # Put before a piece that does not begin a word.
 _LETTER = "a"
@@ -54,7 +53,7 @@ def read_new_pieces(
     known = set(vocabulary.pieces)
     new, have = {}, 0
     for number, piece in enumerate(pieces, start=1):
-        if piece in SPECIAL_PIECES or _UNUSED.fullmatch(piece):
+        if piece in SPECIAL_PIECES or UNUSED.fullmatch(piece):
             continue
         if piece in known:
             have += 1

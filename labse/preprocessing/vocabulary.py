@@ -27,7 +27,7 @@ SPECIAL_PIECES = (PAD, UNK, CLS, SEP, MASK)
 # with a less clear error.
 MAX_PIECES = 2**22
 MAX_PIECE_BYTES = 256
-_UNUSED = re.compile(r"\[unused\d*\]")  # BERT's, for later use.
+UNUSED = re.compile(r"\[unused\d*\]")  # BERT's, for later use.
 
 
 class Vocabulary:
@@ -155,7 +155,7 @@ class Vocabulary:
 def _is_reserved(piece: str) -> bool:
     """Whether the piece is never a part of a word."""
     return piece in (*SPECIAL_PIECES, SUFFIX_PREFIX) or bool(
-        _UNUSED.fullmatch(piece)
+        UNUSED.fullmatch(piece)
     )
 
 

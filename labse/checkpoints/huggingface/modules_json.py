@@ -80,12 +80,8 @@ def check_not_lost(folder: pathlib.Path) -> None:
         if entry.name == SETTINGS or MODULE_FOLDER.fullmatch(entry.name)
     )
     if left:
-        raise InputError(
-            f"There is no file {folder / MODULES}, and {folder} looks like a "
-            f"sentence-transformers folder, which has one: it holds "
-            f"{shown(left)}. "
-            f"{model_file.refetch_hint(folder) or 'Copy or fetch it whole.'}"
-        )
+        kind = "a sentence-transformers folder"
+        raise model_file.lost(folder / MODULES, kind, shown(left))
 
 
 def read_modules(

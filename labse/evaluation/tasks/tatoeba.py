@@ -146,11 +146,14 @@ def _evaluate_language(
         embeddings, texts, english, retrieval.backwards(pairs)
     )
     from_english = retrieval.match(embeddings, english, texts, pairs)
+    both = {"target_to_source": to_english, "source_to_target": from_english}
     outcomes = {
-        "target_to_source": _right_lines(to_english),
-        "source_to_target": _right_lines(from_english),
-        "text_aware_target_to_source": _right_texts(to_english),
-        "text_aware_source_to_target": _right_texts(from_english),
+        name: [match.found_index == line for line, match in enumerate(matches)]
+        for name, matches in both.items()
+    }
+    outcomes |= {
+        f"text_aware_{name}": [match.is_right for match in matches]
+        for name, matches in both.items()
     }
     return results.Row(
         language,
@@ -158,14 +161,6 @@ def _evaluate_language(
         len(pairs),
         mistakes=examples.retrieval_mistakes(language, to_english),
     )
-
-
-def _right_lines(matches: Sequence[retrieval.Match]) -> list[bool]:
-    return [match.found_index == line for line, match in enumerate(matches)]
-
-
-def _right_texts(matches: Sequence[retrieval.Match]) -> list[bool]:
-    return [match.is_right for match in matches]
 
 
 def find_languages(folder: str | Path) -> list[str]:
