@@ -53,13 +53,7 @@ def verify(path: str) -> int:
         "PYTHONPATH": os.pathsep.join(entry or "." for entry in sys.path),
         "PYTHONUNBUFFERED": "1",
     }
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "export.checks.verification",
-        str(folder),
-    ]
+    command = [sys.executable, "-P", "-m", __name__, str(folder)]
     is_quiet = environment["TF_CPP_MIN_LOG_LEVEL"] in ("2", "3")
     with subprocess.Popen(
         command,

@@ -70,36 +70,40 @@ class Run:
         step = last_step(self._folder)
         if step is not None:
             logging.info("Resuming from step %d.", step)
-        step = step or 0
         if self._workers.is_chief:
-            history.truncate(self._folder, step)
+            history.truncate(self._folder, step or 0)
         last = sum(task.num_steps for task in tasks)
-        progress = TrainingProgress(
+        with TrainingProgress(
             self._folder,
             last,
             self._config.global_batch_size,
             writes=self._workers.is_chief,
-        )
-        start, previous = 0, None
-        with progress:
-            for task in tasks:
-                steps = range(start, start + task.num_steps)
-                start = steps.stop
-                # A stage that ends where the run resumes has no step left, but
-                # the next one starts from its weights.
-                if step > steps.stop:
-                    continue
-                stage = self._make_stage(
-                    task, steps, previous, is_final=steps.stop == last
-                )
-                stop = self._fit(stage, progress)
-                if any(stop):
-                    break
-                previous = stage.model
+        ) as progress:
+            stage, stop = self._train_stages(tasks, step or 0, progress)
         finished = stop.early or stage.current_step() == last
         if finished and self._workers.is_chief:
             self._log_what_is_loaded(stage)
         return finished
+
+    def _train_stages(
+        self, tasks: Sequence[Task], step: int, progress: TrainingProgress
+    ) -> tuple[Stage, Stop]:
+        """Trains from `step` on; returns the last stage, and why it stopped."""
+        start, previous = 0, None
+        for task in tasks:
+            steps = range(start, start + task.num_steps)
+            start = steps.stop
+            # A stage that ends where the run resumes has no step left, but the
+            # next one starts from its weights.
+            if step > steps.stop:
+                continue
+            is_final = steps.stop == sum(each.num_steps for each in tasks)
+            stage = self._make_stage(task, steps, previous, is_final)
+            stop = self._fit(stage, progress)
+            if any(stop):
+                break
+            previous = stage.model
+        return stage, stop
 
     def _make_stage(
         self,
