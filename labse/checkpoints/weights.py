@@ -242,7 +242,7 @@ def match_weights(
     optional: tuple[str, ...] = (),
     table_rows: int | None = None,
 ) -> dict[str, Weight | Zeros]:
-    """Finds every weight of an encoder among stored tensors, strictly.
+    """Finds every weight of an encoder among stored tensors, by our names.
 
     Args:
       naming: whose names and layouts: a field of `WeightName` ("name",
@@ -253,9 +253,6 @@ def match_weights(
         found.
       table_rows: of the stored table of word embeddings, where it has more
         than the vocabulary has pieces.
-
-    Returns:
-      the weights by our names.
 
     Raises:
       InputError: a weight is missing or of another shape, or a tensor is

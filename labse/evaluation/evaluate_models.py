@@ -19,7 +19,7 @@ def evaluate_models(
     history: str | Path | None = None,
     **options,
 ) -> dict[str, TaskResult]:
-    """Evaluates models and writes metrics.json and report.html.
+    """Evaluates models; writes metrics.json and report.html.
 
     Args:
       encode_fns: by the name of each model, list of n texts -> float32
@@ -30,9 +30,6 @@ def evaluate_models(
       out: a folder; made if it does not exist.
       history: a run's history.jsonl, for the report's training curves.
       **options: further arguments of the task.
-
-    Returns:
-      the result of each model, by its name.
 
     Raises:
       InputError: an argument or the data is not as it must be.

@@ -75,15 +75,12 @@ def match(
     candidates: Sequence[str],
     pairs: Iterable[tuple[str, str]],
 ) -> list[Match]:
-    """Finds the nearest candidate of each query.
+    """Finds the nearest candidate of each of n queries, in their order.
 
     Args:
       queries: n texts, each in one pair at least.
       candidates: the texts to choose from, the right ones among them.
       pairs: (query, right candidate); a query may have many.
-
-    Returns:
-      n matches, in the order of the queries.
     """
     right: dict[str, dict[str, None]] = {}
     for query, candidate in pairs:

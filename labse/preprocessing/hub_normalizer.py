@@ -79,9 +79,6 @@ def normalize(
       placeholders: from `find_placeholders`.
       lower_case: whether to lower-case and strip accents as
         `BertTokenizer(lower_case=True)` does.
-
-    Returns:
-      string [n].
     """
     if lower_case:
         is_ascii = tf.strings.regex_full_match(texts, r"[\x00-\x7f]*")

@@ -178,7 +178,6 @@ def read_word(
 
     Args:
       word: as in pieces, without "##".
-      ids: piece -> id.
       inside: whether the text is the continuation of a word, so that its first
         piece begins with "##" too.
 
