@@ -118,7 +118,7 @@ class Vocabulary:
             if "\0" in piece:
                 raise InputError(
                     f"{origin}:{number}: a piece has no NUL character. "
-                    f"Received {piece[:40]!r}. Pass a vocab.txt, or download "
+                    f"Received {piece[:40]!r}. Pass a vocab.txt, or fetch "
                     "it again if it is one."
                 )
             if not piece:
@@ -175,7 +175,7 @@ def _split_lines(content: bytes, origin: str) -> list[str]:
     if not lines:
         raise InputError(
             f"{origin}: a vocabulary has one piece a line. Received an empty "
-            "file. Download or make it again."
+            "file. Fetch or make it again."
         )
     if all(line.endswith("\r") for line in lines):
         lines = [line[:-1] for line in lines]
