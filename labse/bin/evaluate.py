@@ -124,12 +124,7 @@ def main(flags: FlagSet) -> None:
 
     encode_fns = {model: _encode_fn(model, flags) for model in models}
     by_model = evaluate_models(
-        encode_fns,
-        task,
-        flags.data,
-        flags.out,
-        history,
-        **options,
+        encode_fns, task, flags.data, flags.out, history, **options
     )
     for model, result in by_model.items():
         print(model)

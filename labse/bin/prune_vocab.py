@@ -29,12 +29,7 @@ from labse.bin.flags.models import MODEL_HELP
 
 def define_flags(flags: FlagSet) -> None:
     """Defines the flags of `labse prune-vocab`."""
-    flags.strings(
-        "text",
-        None,
-        file_flags.TEXT_OR_PAIR_FILES,
-        required=True,
-    )
+    flags.strings("text", None, file_flags.TEXT_OR_PAIR_FILES, required=True)
     flags.integer(
         "min_count",
         1,

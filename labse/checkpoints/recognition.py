@@ -5,10 +5,7 @@ import pathlib
 import re
 
 from labse.checkpoints import location, run_folder, tensorflow_model
-from labse.checkpoints.huggingface import (
-    folder_reader,
-    modules_json,
-)
+from labse.checkpoints.huggingface import folder_reader, modules_json
 from labse.checkpoints.kinds import KINDS
 from labse.checkpoints.location import local_folder
 from labse.checkpoints.stored_model import ModelOptions, StoredModel

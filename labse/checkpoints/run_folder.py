@@ -196,9 +196,7 @@ def _can_be_named(prefixes: list[str]) -> str:
     )
 
 
-def read_config(
-    folder: pathlib.Path,
-) -> tuple[ExperimentConfig, list[str]]:
+def read_config(folder: pathlib.Path) -> tuple[ExperimentConfig, list[str]]:
     """A run's configuration, and its keys that only earlier versions had.
 
     Raises:

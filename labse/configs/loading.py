@@ -21,7 +21,7 @@ _REMOVED = {
     "data.batches_sorted_together": (
         "Batches are no longer sorted by length; the texts within one are "
         "(data.length_chunks)"
-    ),
+    )
 }
 _RENAMED = {"training.precision": "training.compute_dtype"}
 

@@ -31,8 +31,7 @@ def retrieval_mistakes(
 
 
 def neighbour_examples(
-    embeddings: retrieval.TextEmbeddings,
-    pairs: Sequence[tuple[str, str, str]],
+    embeddings: retrieval.TextEmbeddings, pairs: Sequence[tuple[str, str, str]]
 ) -> list[NeighbourExample]:
     """Some source texts with the nearest targets of any language.
 

@@ -17,6 +17,7 @@ import numpy as np
 import tqdm
 
 from labse.errors import InputError
+from labse.mining.sentence_vectors import check_one_each
 from labse.search.exact_search import exact_search
 from labse.search.unit_vectors import EncodeFn, UnitVectors, check_embeddings
 
@@ -40,11 +41,7 @@ class TextEmbeddings:
             raise InputError("There is no text to encode.")
         self._rows = {text: row for row, text in enumerate(distinct)}
         self._vectors = np.asarray(encode_fn(distinct))
-        if len(self._vectors) != len(distinct):
-            raise InputError(
-                "encode_fn must return one vector for each text. Received "
-                f"{len(self._vectors)} vectors for {len(distinct)} texts."
-            )
+        check_one_each(self._vectors, distinct)
         check_embeddings(self._vectors, "text", distinct)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:

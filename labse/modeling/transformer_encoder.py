@@ -85,12 +85,7 @@ class TransformerEncoder(networks.BertEncoderV2):
         ]
 
     def call(
-        self,
-        inputs,
-        training=None,
-        seed=None,
-        blocks=None,
-        output_range=None,
+        self, inputs, training=None, seed=None, blocks=None, output_range=None
     ):
         """Computes every output of the encoder.
 

@@ -32,9 +32,7 @@ def code_points(table: str) -> list[int]:
 
 
 def change_rows(
-    texts: tf.Tensor,
-    mask: tf.Tensor,
-    change: Callable[[tf.Tensor], tf.Tensor],
+    texts: tf.Tensor, mask: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
     """Applies `change` to those of the texts, string [n], under `mask`."""
     rows = tf.where(mask)  # [k, 1]

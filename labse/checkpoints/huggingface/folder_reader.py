@@ -15,10 +15,7 @@ from labse.checkpoints.huggingface import (
     static_embedding,
     tokenizer_reader,
 )
-from labse.checkpoints.huggingface.modules_json import (
-    STATIC_EMBEDDING,
-    Modules,
-)
+from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING, Modules
 from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.weights import POOLER, Zeros, match_weights

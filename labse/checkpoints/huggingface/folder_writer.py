@@ -20,9 +20,7 @@ from labse.checkpoints.huggingface import (
     static_embedding,
     tokenizer_writer,
 )
-from labse.checkpoints.huggingface.modules_json import (
-    STATIC_EMBEDDING,
-)
+from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING
 from labse.checkpoints.stored_model import StoredModel
 from labse.checkpoints.weights import (
     POOLER,

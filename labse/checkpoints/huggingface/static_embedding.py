@@ -14,13 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from labse.checkpoints import stored_model
-from labse.checkpoints.huggingface import (
-    modules_json,
-    tokenizer_reader,
-)
-from labse.checkpoints.huggingface.modules_json import (
-    STATIC_EMBEDDING,
-)
+from labse.checkpoints.huggingface import modules_json, tokenizer_reader
+from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING
 from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.weights import (

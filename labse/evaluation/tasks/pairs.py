@@ -89,9 +89,7 @@ def evaluate(
 
 
 def _check_enough(
-    data: str | Path,
-    groups: Iterable[list[tuple[str, str]]],
-    min_pairs: int,
+    data: str | Path, groups: Iterable[list[tuple[str, str]]], min_pairs: int
 ) -> None:
     most = max(len({target for _, target in pairs}) for pairs in groups)
     if most < min_pairs:

@@ -22,13 +22,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from labse.errors import InputError
-from labse.evaluation import (
-    examples,
-    published,
-    results,
-    retrieval,
-    statistics,
-)
+from labse.evaluation import examples, published, results, retrieval, statistics
 from labse.evaluation.tasks import aligned_files
 from labse.languages import LABSE_LANGUAGES
 
