@@ -10,7 +10,7 @@ import jinja2
 
 from export import layout
 from labse.checkpoints import run_folder
-from labse.configs.schema import EncoderConfig, ExperimentConfig
+from labse.configs.schema import ExperimentConfig
 from labse.modeling.sentence_encoder import SentenceEncoder
 
 METRICS = "metrics.json"
@@ -23,7 +23,7 @@ _POOLINGS = {
     "mean_tanh": "BERT's tanh pooler over the mean of the last block's states",
 }
 
-_IDS = {
+_TOKENIZERS = {
     "hugging_face": "Hugging Face's BERT tokenizer",
     "tensorflow_hub": (
         "TF Hub's preprocessors (`tensorflow_text.BertTokenizer`)"
@@ -53,17 +53,22 @@ def render_card(
         keep_trailing_newline=True,
     )
     environment.filters["number"] = _number
+    environment.filters["commas"] = "{:,}".format
     origin, trained = _origin(run, checkpoint)
-    facts = _facts(config, encoder)
-    if trained:
-        facts |= _training_facts(config)
+    sizes = {v.name: v.shape.num_elements() for v in encoder.variables}
+    pooling = _POOLINGS[config.encoder.pooling]
+    if not config.encoder.num_layers:
+        pooling = pooling.replace("last block's states", "pieces' embeddings")
     metrics = _read_metrics(run)
     return environment.get_template("model_card.md.j2").render(
         name=run.name,
         origin=origin,
         trained=trained,
         config=config,
-        facts=facts,
+        num_parameters=sum(sizes.values()),
+        table_size=sizes["word_embeddings/embeddings:0"],
+        pooling=pooling,
+        tokenizer=_TOKENIZERS[config.tokenizer.ids],
         metrics=metrics,
         averages=_averages(metrics, run.name),
         validation=_last_validation(run),
@@ -98,57 +103,6 @@ def _origin(run: pathlib.Path, checkpoint: str) -> tuple[str, bool]:
         )
     lines += [f"{note[0].upper()}{note[1:]}." for note in source["notes"]]
     return "\n".join(lines), bool(trained_by)
-
-
-def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
-    shape = config.encoder
-    casing = "uncased" if config.tokenizer.lower_case else "cased"
-    sizes = {v.name: v.shape.num_elements() for v in encoder.variables}
-    table = sizes["word_embeddings/embeddings:0"]
-    total = sum(sizes.values())
-    return {
-        "parameters": f"{total:,} ({table:,} of them word embeddings)",
-        "encoder": _blocks(shape),
-        "vocabulary": f"{shape.vocab_size:,} {casing} WordPiece pieces",
-        "ids": f"those of {_IDS[config.tokenizer.ids]}",
-        "sentence embedding": f"{_pooling(shape)}, l2-normalised",
-        "longest text": f"{config.tokenizer.max_length} tokens",
-    }
-
-
-def _blocks(shape: EncoderConfig) -> str:
-    if not shape.num_layers:
-        return f"no block: a deep averaging network of {shape.hidden_size}"
-    blocks = (
-        "1 block" if shape.num_layers == 1 else f"{shape.num_layers} blocks"
-    )
-    return (
-        f"{blocks}, hidden size {shape.hidden_size}, {shape.num_heads} heads, "
-        f"intermediate size {shape.intermediate_size}"
-    )
-
-
-def _training_facts(config: ExperimentConfig) -> dict:
-    training = config.training
-    return {
-        "loss": (
-            f"additive-margin softmax, scale {config.loss.logit_scale:g}, "
-            f"margin {config.loss.margin:g}"
-        ),
-        "training, as configured": (
-            f"{training.num_steps:,} steps, global batch size "
-            f"{training.global_batch_size:,}, learning rate "
-            f"{training.learning_rate:g}, {training.compute_dtype}, texts of "
-            f"at most {config.training_length} tokens"
-        ),
-    }
-
-
-def _pooling(shape: EncoderConfig) -> str:
-    text = _POOLINGS[shape.pooling]
-    if not shape.num_layers:
-        text = text.replace("last block's states", "pieces' embeddings")
-    return f"{text} (`{shape.pooling}`)"
 
 
 def _read_metrics(run: pathlib.Path) -> dict:
