@@ -297,7 +297,7 @@ def test_what_fails_leaves_nothing(small_run, tmp_path, monkeypatch):
 @pytest.mark.parametrize("suffix", ["", "/encode", "/text"])
 def test_an_export_comes_back(small_run, tmp_path, suffix):
     export = pytest.importorskip("export.export_folder")
-    export.write(str(small_run), str(tmp_path / "export"))
+    export.export_run(str(small_run), str(tmp_path / "export"))
     out = tmp_path / "back"
     path = f"{tmp_path / 'export'}{suffix}"
     assert convert(f"--input={path}", f"--out={out}") == 0
