@@ -70,6 +70,7 @@ setup(
         "labse.configs": ["*.yaml"],
         "labse.evaluation.report": ["*.j2"],
         "export": ["py.typed", "*.json"],
+        "export.card": ["*.j2"],
         "data_pipeline": ["py.typed"],
     },
     install_requires=REQUIRED,

@@ -17,6 +17,7 @@ from export.models.preprocess_model import build_preprocess_model
 from export.models.server_operations import operations
 from export.models.text_model import build_text_model
 from labse.checkpoints import run_folder
+from labse.checkpoints.vocabulary.vocab_txt import write_vocabulary
 from labse.configs.schema import ExperimentConfig
 from labse.files.atomic_write import atomic_folder, check_new_folder
 from labse.modeling.sentence_encoder import SentenceEncoder
@@ -84,11 +85,9 @@ def export_run(run_path: str, out: str) -> pathlib.Path:
 def _write_models(run: Run, folder: pathlib.Path) -> None:
     max_length = run.config.tokenizer.max_length
     with tempfile.TemporaryDirectory() as assets:
-        vocabulary = pathlib.Path(assets) / layout.VOCABULARY_NAME
-        # As bytes: some pieces hold characters that text mode would change.
-        pieces = run.tokenizer.vocabulary.pieces
-        vocabulary.write_bytes("".join(f"{p}\n" for p in pieces).encode())
-        asset = str(vocabulary)
+        path = pathlib.Path(assets) / layout.VOCABULARY_NAME
+        write_vocabulary(path, run.tokenizer.vocabulary)
+        asset = str(path)
         text = build_text_model(run.encoder, run.tokenizer, asset, max_length)
         _save(folder / layout.TEXT, *text)
         preprocess = build_preprocess_model(run.tokenizer, asset, max_length)

@@ -42,9 +42,7 @@ def read_sentences() -> tuple[list[str], list[str]]:
 
 
 def compute_golden(
-    encoder: "SentenceEncoder",
-    tokenizer: "WordPieceTokenizer",
-    max_length: int,
+    encoder: "SentenceEncoder", tokenizer: "WordPieceTokenizer", max_length: int
 ) -> Golden:
     """Embeds the package's sentences with the Python encoder."""
     texts, names = read_sentences()

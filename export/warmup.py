@@ -13,11 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf import (
-    descriptor_pb2,
-    descriptor_pool,
-    message_factory,
-)
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tensorflow.core.framework import tensor_pb2
 
 from export import layout
@@ -113,26 +109,24 @@ def text_requests(
     texts: list[str], inputs: dict[str, np.ndarray]
 ) -> list[tuple[str, dict[str, np.ndarray]]]:
     """Requests to `text`: every signature, every batch size."""
-    requests = []
-    for size in BATCH_SIZES:
-        batch = {"text": np.array([t.encode() for t in texts[:size]], object)}
-        rows = {name: value[:size] for name, value in inputs.items()}
-        requests += [
-            ("serving_default", batch),
-            ("preprocess", batch),
-            ("encode", rows),
-        ]
-    return requests
+    strings = {"text": np.array([text.encode() for text in texts], object)}
+    return [
+        (signature, _first(size, given))
+        for size in BATCH_SIZES
+        for signature, given in (
+            ("serving_default", strings),
+            ("preprocess", strings),
+            ("encode", inputs),
+        )
+    ]
 
 
 def encode_requests(
     inputs: dict[str, np.ndarray],
 ) -> list[tuple[str, dict[str, np.ndarray]]]:
     """Requests to `encode`: every batch size."""
-    return [
-        (
-            "serving_default",
-            {name: value[:size] for name, value in inputs.items()},
-        )
-        for size in BATCH_SIZES
-    ]
+    return [("serving_default", _first(size, inputs)) for size in BATCH_SIZES]
+
+
+def _first(size: int, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: value[:size] for name, value in inputs.items()}

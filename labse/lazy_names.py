@@ -11,8 +11,8 @@ def lazy_names(
 
     Args:
       package: its name.
-      modules: the module of the package, without dots, by each public name.
-        A name cannot be that of a module.
+      modules: the module, seen from the package, by each public name. A name
+        cannot be that of a module in the package itself.
 
     Returns:
       `__getattr__`, `__dir__` and `__all__` of the package.

@@ -1,12 +1,16 @@
-"""The model card, `README.md`: what is known about the run, nothing else."""
+"""The model card, `README.md`: what is known about the run, nothing else.
+
+The text is that of `model_card.md.j2`.
+"""
 
 import json
 import pathlib
 
+import jinja2
+
 from export import layout
-from export.card import card_text
 from labse.checkpoints import run_folder
-from labse.configs.schema import EncoderConfig, ExperimentConfig
+from labse.configs.schema import ExperimentConfig
 from labse.modeling.sentence_encoder import SentenceEncoder
 
 METRICS = "metrics.json"
@@ -19,7 +23,7 @@ _POOLINGS = {
     "mean_tanh": "BERT's tanh pooler over the mean of the last block's states",
 }
 
-_IDS = {
+_TOKENIZERS = {
     "hugging_face": "Hugging Face's BERT tokenizer",
     "tensorflow_hub": (
         "TF Hub's preprocessors (`tensorflow_text.BertTokenizer`)"
@@ -40,30 +44,35 @@ def render_card(
         `history.jsonl` are quoted if they exist; a `source.json` means that
         its weights were not trained there.
       checkpoint: the one that was exported.
-      config: the run's configuration.
-      encoder: the run's encoder.
     """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("export.card", ""),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["number"] = _number
+    environment.filters["commas"] = "{:,}".format
     origin, trained = _origin(run, checkpoint)
-    dim = config.encoder.hidden_size
-    summary = card_text.TRAINED if trained else card_text.UNKNOWN_TRAINING
-    facts = _facts(config, encoder)
-    if trained:
-        facts |= _training_facts(config)
-    return card_text.CARD.format(
+    sizes = {v.name: v.shape.num_elements() for v in encoder.variables}
+    pooling = _POOLINGS[config.encoder.pooling]
+    if not config.encoder.num_layers:
+        pooling = pooling.replace("last block's states", "pieces' embeddings")
+    metrics = _read_metrics(run)
+    return environment.get_template("model_card.md.j2").render(
         name=run.name,
-        summary=summary.format(dim=dim, origin=origin),
-        use=card_text.TRAINED_USE if trained else card_text.UNKNOWN_USE,
-        dim=dim,
-        max_length=config.tokenizer.max_length,
-        facts="\n".join(f"| {key} | {value} |" for key, value in facts.items()),
-        figures=_figures(run),
-        operations=layout.OPERATIONS,
-        text=layout.TEXT,
-        preprocess=layout.PREPROCESS,
-        encode=layout.ENCODE,
-        golden=layout.GOLDEN_SENTENCES,
-        vectors=layout.GOLDEN_VECTORS,
-        record=layout.RECORD,
+        origin=origin,
+        trained=trained,
+        config=config,
+        num_parameters=sum(sizes.values()),
+        table_size=sizes["word_embeddings/embeddings:0"],
+        pooling=pooling,
+        tokenizer=_TOKENIZERS[config.tokenizer.ids],
+        metrics=metrics,
+        averages=_averages(metrics, run.name),
+        validation=_last_validation(run),
+        layout=layout,
     )
 
 
@@ -96,109 +105,30 @@ def _origin(run: pathlib.Path, checkpoint: str) -> tuple[str, bool]:
     return "\n".join(lines), bool(trained_by)
 
 
-def _facts(config: ExperimentConfig, encoder: SentenceEncoder) -> dict:
-    shape = config.encoder
-    casing = "uncased" if config.tokenizer.lower_case else "cased"
-    sizes = {v.name: v.shape.num_elements() for v in encoder.variables}
-    table = sizes["word_embeddings/embeddings:0"]
-    total = sum(sizes.values())
+def _read_metrics(run: pathlib.Path) -> dict:
+    if not (run / METRICS).is_file():
+        return {}
+    return json.loads((run / METRICS).read_text(encoding="utf-8"))
+
+
+def _averages(metrics: dict, name: str) -> dict[str, dict]:
+    """The averages of the model `name`; the file may have other models too."""
     return {
-        "parameters": f"{total:,} ({table:,} of them word embeddings)",
-        "encoder": _blocks(shape),
-        "vocabulary": f"{shape.vocab_size:,} {casing} WordPiece pieces",
-        "ids": f"those of {_IDS[config.tokenizer.ids]}",
-        "sentence embedding": f"{_pooling(shape)}, l2-normalised",
-        "longest text": f"{config.tokenizer.max_length} tokens",
-    }
-
-
-def _blocks(shape: EncoderConfig) -> str:
-    if not shape.num_layers:
-        return f"no block: a deep averaging network of {shape.hidden_size}"
-    blocks = (
-        "1 block" if shape.num_layers == 1 else f"{shape.num_layers} blocks"
-    )
-    return (
-        f"{blocks}, hidden size {shape.hidden_size}, {shape.num_heads} heads, "
-        f"intermediate size {shape.intermediate_size}"
-    )
-
-
-def _training_facts(config: ExperimentConfig) -> dict:
-    training = config.training
-    return {
-        "loss": (
-            f"additive-margin softmax, scale {config.loss.logit_scale:g}, "
-            f"margin {config.loss.margin:g}"
-        ),
-        "training, as configured": (
-            f"{training.num_steps:,} steps, global batch size "
-            f"{training.global_batch_size:,}, learning rate "
-            f"{training.learning_rate:g}, {training.compute_dtype}, texts of "
-            f"at most {config.training_length} tokens"
-        ),
-    }
-
-
-def _pooling(shape: EncoderConfig) -> str:
-    text = _POOLINGS[shape.pooling]
-    if not shape.num_layers:
-        text = text.replace("last block's states", "pieces' embeddings")
-    return f"{text} (`{shape.pooling}`)"
-
-
-def _figures(run: pathlib.Path) -> str:
-    """The run's own figures: evaluation and the last validation."""
-    parts = []
-    if (run / METRICS).is_file():
-        metrics = json.loads((run / METRICS).read_text(encoding="utf-8"))
-        parts += _evaluation(metrics, run.name)
-    if (run / HISTORY).is_file():
-        lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in lines]
-        validations = [r for r in records if "validation" in r]
-        if validations:
-            last = validations[-1]
-            figures = {"step": last["step"], **last["validation"]}
-            rows = "\n".join(
-                f"| {name} | {_number(value)} |"
-                for name, value in figures.items()
-                # Objects, such as the figures by language, are left out.
-                if isinstance(value, int | float)
-            )
-            parts.append(
-                f"The run's last validation:\n\n| | |\n|---|---|\n{rows}"
-            )
-    return "\n\n".join(parts) or "The run recorded none."
-
-
-def _evaluation(metrics: dict, name: str) -> list[str]:
-    """A table of the averages of the model `name` by `labse evaluate`.
-
-    The file may have other models too, and has a row for each language.
-    """
-    averages = [
-        (group, average)
+        group: average
         for model in metrics.get("models", ())
         if pathlib.PurePath(model["model"]).name == name
         for group, average in model["averages"].items()
-    ]
-    if not averages:
-        return []
-    rows = [
-        f"| {group} ({average['num_rows']}) | {key} | "
-        f"{_number(figure['value'])} | {_number(figure['low'])} to "
-        f"{_number(figure['high'])} |"
-        for group, average in averages
-        for key, figure in average.items()
-        if key != "num_rows"
-    ]
-    return [
-        f"Averages of the task `{metrics['task']}` on `{metrics['data']}`,\n"
-        f"from the run's `{METRICS}`, which has each row:\n\n"
-        "| rows | figure | value | 95 % interval |\n|---|---|---|---|\n"
-        + "\n".join(rows)
-    ]
+    }
+
+
+def _last_validation(run: pathlib.Path) -> dict:
+    if not (run / HISTORY).is_file():
+        return {}
+    lines = (run / HISTORY).read_text(encoding="utf-8").splitlines()
+    for record in map(json.loads, reversed(lines)):
+        if "validation" in record:
+            return {"step": record["step"], **record["validation"]}
+    return {}
 
 
 def _number(value) -> str:

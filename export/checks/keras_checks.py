@@ -16,13 +16,10 @@ _BATCH = 7
 
 def sequential(subject: Subject) -> str:
     """Strings to vectors in a Sequential model."""
-    model = tf_keras.Sequential(
-        [
-            hub.KerasLayer(
-                subject.path(layout.TEXT), input_shape=[], dtype=tf.string
-            )
-        ]
+    layer = hub.KerasLayer(
+        subject.path(layout.TEXT), input_shape=[], dtype=tf.string
     )
+    model = tf_keras.Sequential([layer])
     differences = [
         subject.compare(model(subject.texts(rows)), rows)
         for rows in subject.batches(_BATCH)

@@ -27,10 +27,9 @@ def run(subject: Subject) -> str:
         raise Skipped("the export has another version's golden sentences")
     if made.ids != subject.golden.ids:
         raise Difference(f"{path}: its tokenizer gives other ids")
-    rows = list(range(len(made.texts)))
     return largest(
-        subject.compare(made.embeddings, rows),
-        subject.compare(made.pooled, rows, "pooled_output"),
+        subject.compare(made.embeddings, subject.rows),
+        subject.compare(made.pooled, subject.rows, "pooled_output"),
     )
 
 
@@ -39,9 +38,5 @@ def labse_load(subject: Subject) -> str:
     import labse
 
     model = labse.load(str(subject.folder))
-    rows = list(range(len(subject.golden.texts)))
-    return largest(
-        subject.compare(
-            model.encode(subject.golden.texts, on_truncation="ignore"), rows
-        )
-    )
+    vectors = model.encode(subject.golden.texts, on_truncation="ignore")
+    return largest(subject.compare(vectors, subject.rows))

@@ -23,7 +23,7 @@ class Subject:
         self.folder = folder
         self.record = record.read_record(folder)
         self.config = self.record["config"]
-        self._models = {}
+        self.model = functools.cache(self._load)
 
     @functools.cached_property
     def golden(self):
@@ -45,11 +45,9 @@ class Subject:
         """Path of a SavedModel."""
         return str(self.folder / model)
 
-    def model(self, name: str):
-        """A SavedModel, loaded once by `hub.load`."""
-        if name not in self._models:
-            self._models[name] = hub.load(self.path(name))
-        return self._models[name]
+    def _load(self, name: str):
+        """A SavedModel as `hub.load` loads it; `model` does so once."""
+        return hub.load(self.path(name))
 
     def texts(self, rows) -> tf.Tensor:
         """Golden sentences as string [n]."""
@@ -73,14 +71,18 @@ class Subject:
             for name, value in zip(INPUTS, values, strict=True)
         }
 
+    @property
+    def rows(self) -> list[int]:
+        """The numbers of all sentences."""
+        return list(range(len(self.golden.texts)))
+
     def batches(self, size: int) -> list[list[int]]:
         """All sentences in batches of `size`, in the order of the file."""
-        rows = list(range(len(self.golden.texts)))
-        return [rows[i : i + size] for i in range(0, len(rows), size)]
+        return [self.rows[i : i + size] for i in self.rows[::size]]
 
     def sample(self) -> list[int]:
         """An eighth of the sentences, a truncated one among them."""
-        return list(range(len(self.golden.texts)))[3::8]
+        return self.rows[3::8]
 
     def compare(self, actual, rows, key: str = "embedding") -> float:
         """The largest difference from the golden vectors of `rows`.

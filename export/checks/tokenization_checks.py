@@ -11,7 +11,7 @@ from export.checks.subject import INPUTS, Subject
 def preprocess(subject: Subject) -> str:
     """`preprocess` gives the run's ids, padded to its own length."""
     model = subject.model(layout.PREPROCESS)
-    rows = range(len(subject.golden.texts))
+    rows = subject.rows
     outputs = model(subject.texts(rows))
     _compare(subject, outputs, rows, model)
     if outputs["input_word_ids"].shape[1] != subject.max_length:
@@ -25,7 +25,7 @@ def preprocess(subject: Subject) -> str:
 def pack(subject: Subject) -> str:
     """`tokenize`, then `bert_pack_inputs`, gives the same."""
     model = subject.model(layout.PREPROCESS)
-    rows = range(len(subject.golden.texts))
+    rows = subject.rows
     words = model.tokenize(subject.texts(rows))
     length = subject.max_length
     for seq_length in (length, tf.constant(length)):
@@ -44,7 +44,7 @@ def pack(subject: Subject) -> str:
 def text(subject: Subject) -> str:
     """The signatures of `text` count and truncate tokens as the run does."""
     model = subject.model(layout.TEXT)
-    rows = range(len(subject.golden.texts))
+    rows = subject.rows
     texts = subject.texts(rows)
     outputs = model.signatures["preprocess"](text=texts)
     _compare(subject, outputs, rows, model.signatures["preprocess"])

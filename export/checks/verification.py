@@ -30,10 +30,7 @@ _ADVICE = re.compile(
 
 
 def verify(path: str) -> int:
-    """Verifies `path` and prints a line for each check.
-
-    Returns:
-      0, or 1 if a check failed.
+    """Verifies `path`, prints a line for each check; returns 1 if one failed.
 
     Raises:
       InputError: `path` is not an export folder.
@@ -53,13 +50,7 @@ def verify(path: str) -> int:
         "PYTHONPATH": os.pathsep.join(entry or "." for entry in sys.path),
         "PYTHONUNBUFFERED": "1",
     }
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "export.checks.verification",
-        str(folder),
-    ]
+    command = [sys.executable, "-P", "-m", __name__, str(folder)]
     is_quiet = environment["TF_CPP_MIN_LOG_LEVEL"] in ("2", "3")
     with subprocess.Popen(
         command,
@@ -81,11 +72,7 @@ def verify(path: str) -> int:
 
 
 def run_checks(checks: Iterator[tuple[str, Check]]) -> int:
-    """Runs every check, even if others fail, and prints its line.
-
-    Returns:
-      the exit code.
-    """
+    """Runs every check, prints its line, and returns the exit code."""
     counts = {"ok": 0, "FAILED": 0, "skipped": 0}
     for name, check in checks:
         try:

@@ -19,10 +19,7 @@ def mask_padding(
 
     Uses only operations that are built into TensorFlow Lite.
 
-    Args:
-      word_ids: int32 [n, length].
-      mask: int32 [n, length].
-      vocabulary: has the ids of [PAD] and [CLS].
+    The ids are int32 [n, length], too.
     """
     is_pad = tf.equal(word_ids, vocabulary.pad_id)
     is_token = ~(is_pad | tf.equal(word_ids, vocabulary.cls_id))

@@ -25,7 +25,4 @@ def operations(folder: pathlib.Path) -> dict[str, list[str]]:
     # A node may call a function by its name.
     names -= functions
     core = {name for name in names if hasattr(tf.raw_ops, name)}
-    return {
-        "tensorflow": sorted(core),
-        "tensorflow_text": sorted(names - core),
-    }
+    return {"tensorflow": sorted(core), "tensorflow_text": sorted(names - core)}

@@ -26,12 +26,7 @@ from labse.files.texts import Texts
 
 def define_flags(flags: FlagSet) -> None:
     """Defines the program's flags."""
-    flags.strings(
-        "input",
-        None,
-        file_flags.TEXT_OR_PAIR_FILES,
-        required=True,
-    )
+    flags.strings("input", None, file_flags.TEXT_OR_PAIR_FILES, required=True)
     file_flags.define_text_and_pair_flags(flags)
     flags.string(
         "out", None, "The vocabulary to write, one piece a line.", required=True

@@ -80,18 +80,25 @@ def model_options(flags: FlagSet):
     return ModelOptions(**{name: flags[name].value for name in names})
 
 
-def main(flags: FlagSet) -> None:
-    """Opens, checks and writes a model, and reports what was done."""
-    from labse.checkpoints import converted_run, recognition
+def open_model(flags: FlagSet, path: str):
+    """The `StoredModel` of a path, described on stderr; checks --out first."""
+    from labse.checkpoints import recognition
     from labse.files.atomic_write import check_new_folder
 
     check_new_folder(flags.out, "--out")
-    start = time.monotonic()
-    path = flags.input
     model = recognition.open_model(path, model_options(flags))
     _log(f"{path}: {model.kind}; {_described(model.config)}")
     for note in model.notes:
         _log(f"note: {note}")
+    return model
+
+
+def main(flags: FlagSet) -> None:
+    """Opens, checks and writes a model, and reports what was done."""
+    from labse.checkpoints import converted_run
+
+    start = time.monotonic()
+    model = open_model(flags, flags.input)
     if flags.to == "labse":
         converted_run.write_run(
             flags.out,

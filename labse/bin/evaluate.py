@@ -24,11 +24,10 @@ from pathlib import Path
 
 from labse.bin.flags import file_flags, program
 from labse.bin.flags.flag_set import FlagSet
+from labse.bin.flags.lazy_encoder import LazyEncoder
 from labse.bin.flags.models import (
     MODEL_OR_FUNCTION_HELP,
     PYTHON,
-    Encoder,
-    counting,
     import_function,
 )
 from labse.errors import InputError
@@ -123,20 +122,18 @@ def main(flags: FlagSet) -> None:
     from labse.evaluation import results
     from labse.evaluation.evaluate_models import evaluate_models
 
-    reports = {}
+    encode_fns = {model: _encode_fn(model, flags) for model in models}
     by_model = evaluate_models(
-        {model: _encode_fn(model, flags, reports) for model in models},
-        task,
-        flags.data,
-        flags.out,
-        history,
-        **options,
+        encode_fns, task, flags.data, flags.out, history, **options
     )
     for model, result in by_model.items():
         print(model)
         print(results.summary(result))
-        if model in reports:
-            print(reports[model]())
+        encode_fn = encode_fns[model]
+        if isinstance(encode_fn, LazyEncoder) and (
+            report := encode_fn.report()
+        ):
+            print(report)
     out = Path(flags.out)
     print(f"Wrote {out / 'metrics.json'} and {out / 'report.html'}.")
 
@@ -183,29 +180,11 @@ def _pools(values: list[str]) -> dict[str, str]:
     return pools
 
 
-def _encode_fn(model: str, flags: FlagSet, reports: dict):
-    """An encode_fn that loads the model when it is first called.
-
-    A task calls it after it has read its data, so that an error in the data is
-    reported before TensorFlow and the model are loaded. Then `reports` has a
-    function for the model that reports how many texts were truncated.
-    """
+def _encode_fn(model: str, flags: FlagSet):
     if model.startswith(PYTHON):
         return import_function(model, "--model")
-
-    def encode(texts):
-        from labse.evaluation.embedding_cache import cached
-        from labse.inference.truncation import TruncationCount
-
-        encoder, fingerprint = Encoder(model, flags.compute_dtype)()
-        folder = flags.cache or Path(flags.out) / "embeddings"
-        count = TruncationCount()
-        if encoder.reports_truncation:
-            reports[model] = lambda: count.report(encoder.max_length)
-        encode_fn = cached(encoder.with_bar, folder, fingerprint)
-        return counting(encode_fn, encoder, count)(texts)
-
-    return encode
+    cache = flags.cache or Path(flags.out) / "embeddings"
+    return LazyEncoder(model, flags.compute_dtype, cache, True)
 
 
 def _history(flags: FlagSet) -> Path | None:

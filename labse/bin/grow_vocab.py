@@ -23,7 +23,7 @@ of `labse prune-vocab` takes.
 
 import time
 
-from labse.bin import prune_vocab
+from labse.bin import convert, prune_vocab
 from labse.bin.flags import program
 from labse.bin.flags.flag_set import FlagSet
 
@@ -46,7 +46,7 @@ def main(flags: FlagSet) -> None:
     start = time.monotonic()
     report_text = prune_vocab.find_texts(flags, flags.report_text)
     report = resizing.grow_vocabulary(
-        prune_vocab.open_model(flags),
+        convert.open_model(flags, flags.model),
         flags.pieces,
         flags.out,
         report_text,

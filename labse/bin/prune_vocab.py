@@ -29,12 +29,7 @@ from labse.bin.flags.models import MODEL_HELP
 
 def define_flags(flags: FlagSet) -> None:
     """Defines the flags of `labse prune-vocab`."""
-    flags.strings(
-        "text",
-        None,
-        file_flags.TEXT_OR_PAIR_FILES,
-        required=True,
-    )
+    flags.strings("text", None, file_flags.TEXT_OR_PAIR_FILES, required=True)
     flags.integer(
         "min_count",
         1,
@@ -72,7 +67,7 @@ def main(flags: FlagSet) -> None:
     text = find_texts(flags, flags.text)
     report_text = find_texts(flags, flags.report_text)
     report = resizing.prune_vocabulary(
-        open_model(flags),
+        convert.open_model(flags, flags.model),
         text,
         flags.out,
         flags.min_count,
@@ -88,23 +83,6 @@ def find_texts(flags: FlagSet, patterns: list[str]):
     if not patterns:
         return None
     return Texts(patterns, file_flags.options(flags), flags.languages)
-
-
-def open_model(flags: FlagSet):
-    """The `StoredModel` of --model; checks --out first."""
-    from labse.checkpoints import recognition
-    from labse.files.atomic_write import check_new_folder
-
-    check_new_folder(flags.out, "--out")
-    path = flags.model
-    model = recognition.open_model(path, convert.model_options(flags))
-    print(
-        f"{path}: {model.kind}, {len(model.vocabulary):,} pieces",
-        file=sys.stderr,
-    )
-    for note in model.notes:
-        print(f"note: {note}", file=sys.stderr)
-    return model
 
 
 def print_report(report: dict, out: str, start: float) -> None:

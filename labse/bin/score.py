@@ -26,13 +26,8 @@ import sys
 
 from labse.bin.flags import file_flags, program
 from labse.bin.flags.flag_set import FlagSet
-from labse.bin.flags.models import (
-    MODEL_OR_FUNCTION_HELP,
-    PYTHON,
-    Encoder,
-    counting,
-)
-from labse.errors import InputError
+from labse.bin.flags.lazy_encoder import LazyEncoder
+from labse.bin.flags.models import MODEL_OR_FUNCTION_HELP
 
 # labse.mining.margin.SCORINGS; that module needs NumPy.
 SCORINGS = ("absolute", "distance", "ratio")
@@ -76,7 +71,7 @@ def main(flags: FlagSet) -> None:
     # Imported here so that --help does not wait for NumPy.
     from labse.mining.score_pairs import score_pairs
 
-    encoder = _LazyEncoder(flags)
+    encoder = LazyEncoder(flags.model, flags.compute_dtype, flags.cache)
     counts = score_pairs(
         encoder,
         flags.input,
@@ -95,56 +90,6 @@ def main(flags: FlagSet) -> None:
     )
     if report := encoder.report():
         print(report, file=sys.stderr)
-
-
-class _LazyEncoder:
-    """Loads the model when it is first called.
-
-    So an error in a file is reported before TensorFlow and the model have been
-    loaded.
-    """
-
-    def __init__(self, flags: FlagSet):
-        self._flag_values = flags
-        self._encode_fn = None
-        self._max_length = None
-        self._count = None
-
-    def __call__(self, texts):
-        if self._encode_fn is None:
-            self._load()
-        return self._encode_fn(texts)
-
-    def report(self) -> str:
-        """The number of truncated texts; empty if it is unknown."""
-        if self._count is None:
-            return ""
-        return self._count.report(self._max_length)
-
-    def _load(self) -> None:
-        from labse.inference.truncation import TruncationCount
-
-        values = self._flag_values
-        encoder, fingerprint = Encoder(values.model, values.compute_dtype)()
-        self._count = TruncationCount()
-        self._max_length = getattr(encoder, "max_length", None)
-        self._encode_fn = counting(
-            _cached(encoder, fingerprint, values), encoder, self._count
-        )
-
-
-def _cached(encode_fn, fingerprint: str, flags: FlagSet):
-    if flags.cache is None:
-        return encode_fn
-    if flags.model.startswith(PYTHON):
-        raise InputError(
-            "--cache stores vectors by the fingerprint of the model's files, "
-            f"which a function does not have. Received: {flags.model}. Leave "
-            "--cache out."
-        )
-    from labse.evaluation.embedding_cache import cached
-
-    return cached(encode_fn, flags.cache, fingerprint)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""google-research/bert's configuration, a file beside a checkpoint."""
+"""google-research/bert's configuration, a file beside a checkpoint.
+
+Hugging Face's config.json has the same keys.
+"""
 
 import pathlib
 
@@ -7,7 +10,7 @@ from labse.formats import json_file, model_file
 NAME = "bert_config.json"
 # What google-research/bert calls gelu is the tanh approximation.
 _ACTIVATIONS = {"gelu": "gelu_tanh"}
-_SIZES = {
+SIZES = {
     "vocab_size": "encoder.vocab_size",
     "hidden_size": "encoder.hidden_size",
     "num_hidden_layers": "encoder.num_layers",
@@ -16,7 +19,7 @@ _SIZES = {
     "max_position_embeddings": "encoder.max_positions",
     "type_vocab_size": "encoder.type_vocab_size",
 }
-_PROBABILITIES = {
+PROBABILITIES = {
     "hidden_dropout_prob": "encoder.dropout",
     "attention_probs_dropout_prob": "encoder.attention_dropout",
     "initializer_range": "encoder.initializer_range",
@@ -30,21 +33,20 @@ def read_bert_config(path: pathlib.Path) -> dict[str, object]:
       InputError: it is damaged, or describes another network.
     """
     config = json_file.read_object(path)
-    keys = (*_SIZES, *_PROBABILITIES)
+    keys = (*SIZES, *PROBABILITIES)
     missing = [key for key in keys if key not in config.values]
     if missing:
         raise model_file.damaged(path, f"lacks {', '.join(missing)}")
     activation = config.text("hidden_act", None)
     if activation not in _ACTIVATIONS:
         raise config.wrong("hidden_act", f"one of {', '.join(_ACTIVATIONS)}")
-    sizes = {ours: config.integer(key) for key, ours in _SIZES.items()}
+    sizes = {ours: config.integer(key) for key, ours in SIZES.items()}
     if sizes["encoder.hidden_size"] % sizes["encoder.num_heads"]:
         raise config.wrong("hidden_size", "a multiple of num_attention_heads")
     if sizes["encoder.max_positions"] < 3:
         raise config.wrong("max_position_embeddings", "at least 3")
     return sizes | {
-        ours: config.probability(key, 0.0)
-        for key, ours in _PROBABILITIES.items()
+        ours: config.probability(key) for key, ours in PROBABILITIES.items()
     }
 
 

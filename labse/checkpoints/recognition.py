@@ -5,10 +5,7 @@ import pathlib
 import re
 
 from labse.checkpoints import location, run_folder, tensorflow_model
-from labse.checkpoints.huggingface import (
-    folder_reader,
-    modules_json,
-)
+from labse.checkpoints.huggingface import folder_reader, modules_json
 from labse.checkpoints.kinds import KINDS
 from labse.checkpoints.location import local_folder
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
@@ -46,11 +43,7 @@ def holds_weights(path: str) -> bool:
 
 
 def open_model(path: str, options: ModelOptions | None = None) -> StoredModel:
-    """Opens a model of any kind; reads its configuration, not its weights.
-
-    Args:
-      path: see `KINDS`.
-      options: what the user says about it.
+    """Opens a model of any of the `KINDS`; reads no weights yet.
 
     Raises:
       InputError: it is none of these, it is damaged, or it does not record
@@ -110,11 +103,8 @@ def _check_no_file_is_lost(folder: pathlib.Path) -> None:
         modules_json.check_not_lost(folder)
     for kind, parts, missing in _PARTS:
         if parts <= names:
-            raise InputError(
-                f"There is no file {folder / missing}, and {folder} looks like "
-                f"{kind}, which has one: it holds {', '.join(sorted(parts))}. "
-                + (model_file.refetch_hint(folder) or "Copy or fetch it whole.")
-            )
+            held = ", ".join(sorted(parts))
+            raise model_file.lost(folder / missing, kind, held)
 
 
 def _received(path: str) -> str:

@@ -16,16 +16,8 @@ import time
 
 import tensorflow as tf
 
-from labse.checkpoints import location, stored_model
-from labse.checkpoints.stored_model import (
-    ModelOptions,
-    StoredModel,
-    check_vocabulary,
-    choose_vocabulary,
-    resolve_config,
-)
-from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
-from labse.checkpoints.weights import match_weights
+from labse.checkpoints import location, stored_model, tensorflow_model
+from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs import loading
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
@@ -41,8 +33,6 @@ SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
 _MAX_NOTE_BYTES = 2**20
-# Its name for those that still use it.
-write_atomically = write_bytes
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
 
@@ -70,7 +60,7 @@ def create(
     if (folder / SOURCE_RECORD).exists():
         raise InputError(
             f"{folder} holds a converted model, not a run to resume. "
-            f"Start from it: labse train --init={folder} --out=ANOTHER."
+            f"Start from it: init={folder} and another run folder."
         )
     # Left by a run that was killed before its first checkpoint.
     ours = {VOCABULARY, CONFIG, INDEX, "checkpoints", "logs"}
@@ -133,14 +123,14 @@ def check_same_run(
             f"{folder} holds a run with another vocabulary. Resume it with "
             f"{folder / VOCABULARY}. For a larger vocabulary, make a model of "
             "it with labse grow-vocab, for a smaller one with labse "
-            "prune-vocab, and begin a new run from that (labse train --init)."
+            "prune-vocab, and begin a new run from that, as its init."
         )
 
 
 def _start_anew(folder: pathlib.Path) -> str:
     return (
         "begin a new run that starts from its encoder: "
-        f"labse train --init={folder} --out=ANOTHER."
+        f"init={folder} and another run folder."
     )
 
 
@@ -155,10 +145,7 @@ def best_or_last(folder: pathlib.Path) -> str:
             prefix = _latest(folder / place)
             if prefix:
                 return prefix
-    raise InputError(
-        f"{folder} has no checkpoint. Train it first: labse train "
-        f"--out={folder} ..."
-    )
+    raise InputError(f"{folder} has no checkpoint. Train it first.")
 
 
 def _latest(folder: pathlib.Path) -> str | None:
@@ -209,9 +196,7 @@ def _can_be_named(prefixes: list[str]) -> str:
     )
 
 
-def read_config(
-    folder: pathlib.Path,
-) -> tuple[ExperimentConfig, list[str]]:
+def read_config(folder: pathlib.Path) -> tuple[ExperimentConfig, list[str]]:
     """A run's configuration, and its keys that only earlier versions had.
 
     Raises:
@@ -244,10 +229,7 @@ def open_run(
 ) -> StoredModel:
     """The trained encoder of a run as a model on disk.
 
-    Args:
-      path: the run folder.
-      options: what the user says about it.
-      prefix: of the checkpoint; by default the best one, else the last.
+    `prefix` is that of the checkpoint; by default the best one, else the last.
 
     Raises:
       InputError: this is not a run, or its checkpoint does not fit its
@@ -259,16 +241,9 @@ def open_run(
         raise InputError(
             f"A run folder holds {CONFIG}. {path} does not. If it is a model "
             "of another kind, such as a Hugging Face folder, make it a run "
-            f"first: labse convert --input={path} --out=RUN."
+            "first, with labse convert."
         )
     saved, _ = read_config(folder)
-    recorded = stored_model.config_values(saved)
-    options = options or ModelOptions()
-    config, notes = resolve_config(recorded, options, {}, path, saved)
-    own = read_vocabulary(folder / VOCABULARY)
-    vocabulary = choose_vocabulary(own, options, path)
-    rows = config.encoder.vocab_size
-    check_vocabulary(vocabulary, rows, folder / VOCABULARY)
     prefix = prefix or best_or_last(folder)
     try:
         variables = tensor_bundle.read_variables(prefix)
@@ -281,19 +256,18 @@ def open_run(
         for name, (key, tensor) in variables.items()
         if key.startswith("encoder/")
     }
-    return StoredModel(
-        kind="run folder",
-        path=path,
-        config=config,
-        recorded=recorded,
-        vocabulary=vocabulary,
-        weights=match_weights(found, config.encoder, "name", (), prefix),
-        files=(
-            folder / CONFIG,
-            folder / VOCABULARY,
-            pathlib.Path(f"{prefix}.index"),
-        ),
-        notes=notes,
+    return tensorflow_model.stored_tensors_model(
+        "run folder",
+        path,
+        pathlib.Path(prefix),
+        found,
+        ("name", ()),
+        stored_model.config_values(saved),
+        {},
+        options or ModelOptions(),
+        [folder / VOCABULARY],
+        saved,
+        files=(folder / CONFIG,),
     )
 
 

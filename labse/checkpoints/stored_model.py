@@ -95,9 +95,7 @@ def resolve_config(
 
     Args:
       recorded: what the model's files say, as `section.key`.
-      options: what the user says.
       assumed: defaults of the format, for what neither says.
-      origin: the model, for messages.
       base: has the sections that are not about the model; the defaults.
 
     Returns:
@@ -176,13 +174,7 @@ _HINTS = {
 
 
 def _option_values(options: ModelOptions) -> dict[str, object]:
-    return {
-        "encoder.pooling": options.pooling,
-        "encoder.activation": options.activation,
-        "tokenizer.max_length": options.max_length,
-        "tokenizer.lower_case": options.lower_case,
-        "tokenizer.ids": options.ids,
-    }
+    return {key: getattr(options, key.partition(".")[2]) for key in _HINTS}
 
 
 def _sections(values: dict[str, object]) -> dict[str, dict]:
@@ -236,13 +228,7 @@ _LEAST_MULTIPLE = 8
 def check_vocabulary(
     vocabulary: Vocabulary, rows: int, path: str | pathlib.Path
 ) -> None:
-    """Raises `InputError` where the table has another number of rows.
-
-    Args:
-      vocabulary: of the model.
-      rows: of its table of word embeddings.
-      path: of the vocabulary's file, for the message.
-    """
+    """Raises `InputError` where the table has another number of rows."""
     if len(vocabulary) != rows:
         raise InputError(
             f"{path}: the vocabulary and the table of word embeddings must be "
@@ -305,11 +291,8 @@ def load_encoder(
 ) -> SentenceEncoder:
     """The encoder with the model's weights.
 
-    Args:
-      model: the stored model.
-      compute_dtype: "float32" or "mixed_bfloat16".
-      word_table: whether to create the table of word embeddings. Without it
-        the encoder needs `input_word_embeddings`.
+    Without `word_table` it has no table of word embeddings, and needs
+    `input_word_embeddings`.
     """
     encoder = SentenceEncoder(model.config.encoder, compute_dtype)
     encoder.build(word_table=word_table)
@@ -322,12 +305,9 @@ def assign_weights(
 ) -> None:
     """Gives a built encoder the model's weights.
 
-    Args:
-      encoder: of the model's shapes.
-      model: the stored model.
-      in_blocks: whether to copy the table a block of rows at a time. Not
-        possible under a strategy, where TensorFlow assigns a part of a
-        variable on the first replica only.
+    `in_blocks` copies the table a block of rows at a time. That is not possible
+    under a strategy, where TensorFlow assigns a part of a variable on the first
+    replica only.
     """
     for variable in encoder.variables:
         name = variable.name.removesuffix(":0")

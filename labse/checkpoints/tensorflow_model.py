@@ -85,7 +85,7 @@ def open_saved_model(path: str, options: ModelOptions) -> StoredModel:
         # As Model Garden exports it: "default" is the pooler's output.
         assumed["encoder.pooling"] = "cls_tanh"
     assets = sorted((pathlib.Path(path) / "assets").glob("*vocab*.txt"))
-    return _stored_model(
+    return stored_tensors_model(
         "SavedModel of an encoder",
         path,
         prefix,
@@ -121,7 +121,7 @@ def open_export(path: str, options: ModelOptions) -> StoredModel:
             f"holds no valid configuration: {str(error).rstrip('.')}",
         ) from error
     prefix = folder / "encode" / _VARIABLES
-    return _stored_model(
+    return stored_tensors_model(
         "export folder",
         path,
         prefix,
@@ -198,7 +198,7 @@ def open_checkpoint(prefix: str, options: ModelOptions) -> StoredModel:
         "tokenizer.max_length": recorded.get("encoder.max_positions", 512),
     }
     vocabularies = sorted(folder.glob("*vocab*.txt"))
-    return _stored_model(
+    return stored_tensors_model(
         kind,
         prefix,
         pathlib.Path(prefix),
@@ -251,7 +251,7 @@ def _model_gardens(
     return inner
 
 
-def _stored_model(
+def stored_tensors_model(
     kind: str,
     path: str,
     prefix: pathlib.Path,
@@ -263,7 +263,16 @@ def _stored_model(
     vocabularies: list[pathlib.Path],
     base: ExperimentConfig | None = None,
     notes: tuple[str, ...] = (),
+    files: tuple[pathlib.Path, ...] = (),
 ) -> StoredModel:
+    """The model of a checkpoint's variables.
+
+    `naming` is the naming and the expected other names of `match_weights`; the
+    rest goes to `resolve_config`. `files` is what else the model was read from.
+
+    Raises:
+      InputError: they do not fit together, or something is recorded nowhere.
+    """
     own = _own_vocabulary(path, vocabularies, options)
     vocabulary = stored_model.choose_vocabulary(own, options, path)
     file = vocabularies[0] if own is not None else options.vocabulary
@@ -293,7 +302,7 @@ def _stored_model(
         recorded=recorded,
         vocabulary=vocabulary,
         weights=weights,
-        files=(*vocabularies, pathlib.Path(f"{prefix}.index")),
+        files=(*files, *vocabularies, pathlib.Path(f"{prefix}.index")),
         notes=notes,
     )
 

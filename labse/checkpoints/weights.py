@@ -84,84 +84,64 @@ _HUGGING_FACE_PARTS = {
 def weight_names(config: EncoderConfig) -> list[WeightName]:
     """Every weight of an encoder, in the order of the computation."""
     size = config.hidden_size
-    rows = [
-        WeightName(
-            WORD_EMBEDDINGS,
-            "bert/embeddings/word_embeddings",
-            (config.vocab_size, size),
-        )
-    ]
+    tables = [("word_embeddings", "word_embeddings", config.vocab_size)]
     if config.num_layers:  # An averaging network adds nothing to the words.
-        rows += [
-            WeightName(
-                "position_embedding/embeddings",
-                "bert/embeddings/position_embeddings",
-                (config.max_positions, size),
-            ),
-            WeightName(
-                "type_embeddings/embeddings",
-                "bert/embeddings/token_type_embeddings",
-                (config.type_vocab_size, size),
-            ),
-            *_layer_norm(
-                "embeddings/layer_norm", "bert/embeddings/LayerNorm", size
+        tables += [
+            ("position_embedding", "position_embeddings", config.max_positions),
+            (
+                "type_embeddings",
+                "token_type_embeddings",
+                config.type_vocab_size,
             ),
         ]
+    rows = [
+        WeightName(f"{ours}/embeddings", f"bert/embeddings/{theirs}", (n, size))
+        for ours, theirs, n in tables
+    ]
+    if config.num_layers:
+        rows += _layer("embeddings/layer_norm", "embeddings/LayerNorm", (size,))
     for layer in range(config.num_layers):
         rows += _block(config, layer)
-    rows += _dense(
-        "pooler_transform", "bert/pooler/dense", (size, size), (size,)
-    )
+    rows += _layer("pooler_transform", "pooler/dense", (size,), (size, size))
     return rows
 
 
 def _block(config: EncoderConfig, layer: int) -> Iterator[WeightName]:
-    size, inner = config.hidden_size, config.intermediate_size
-    heads = (config.num_heads, size // config.num_heads)
-    ours, theirs = f"transformer/layer_{layer}", f"bert/encoder/layer_{layer}"
-    for part in ("query", "key", "value"):
-        yield from _dense(
-            f"{ours}/self_attention/{part}",
-            f"{theirs}/attention/self/{part}",
-            (size, *heads),
-            heads,
+    size, inner = (config.hidden_size,), (config.intermediate_size,)
+    heads = (config.num_heads, config.hidden_size // config.num_heads)
+    for ours, theirs, *shapes in (
+        ("self_attention/query", "attention/self/query", heads, size + heads),
+        ("self_attention/key", "attention/self/key", heads, size + heads),
+        ("self_attention/value", "attention/self/value", heads, size + heads),
+        (
+            *("self_attention/attention_output", "attention/output/dense"),
+            *(size, heads + size),
+        ),
+        ("self_attention_layer_norm", "attention/output/LayerNorm", size),
+        ("intermediate", "intermediate/dense", inner, size + inner),
+        ("output", "output/dense", size, inner + size),
+        ("output_layer_norm", "output/LayerNorm", size),
+    ):
+        yield from _layer(
+            f"transformer/layer_{layer}/{ours}",
+            f"encoder/layer_{layer}/{theirs}",
+            *shapes,
         )
-    yield from _dense(
-        f"{ours}/self_attention/attention_output",
-        f"{theirs}/attention/output/dense",
-        (*heads, size),
-        (size,),
-    )
-    yield from _layer_norm(
-        f"{ours}/self_attention_layer_norm",
-        f"{theirs}/attention/output/LayerNorm",
-        size,
-    )
-    yield from _dense(
-        f"{ours}/intermediate",
-        f"{theirs}/intermediate/dense",
-        (size, inner),
-        (inner,),
-    )
-    yield from _dense(
-        f"{ours}/output", f"{theirs}/output/dense", (inner, size), (size,)
-    )
-    yield from _layer_norm(
-        f"{ours}/output_layer_norm", f"{theirs}/output/LayerNorm", size
-    )
 
 
-def _dense(name, tensorflow_1, kernel, bias) -> list[WeightName]:
+def _layer(
+    name: str,
+    tensorflow_1: str,
+    bias: tuple[int, ...],
+    kernel: tuple[int, ...] | None = None,
+) -> list[WeightName]:
+    """The weights of a dense layer; without a kernel, of a layer norm."""
+    shapes = {"gamma": bias, "beta": bias}
+    if kernel is not None:
+        shapes = {"kernel": kernel, "bias": bias}
     return [
-        WeightName(f"{name}/{part}", f"{tensorflow_1}/{part}", shape)
-        for part, shape in (("kernel", kernel), ("bias", bias))
-    ]
-
-
-def _layer_norm(name, tensorflow_1, size) -> list[WeightName]:
-    return [
-        WeightName(f"{name}/{part}", f"{tensorflow_1}/{part}", (size,))
-        for part in ("gamma", "beta")
+        WeightName(f"{name}/{part}", f"bert/{tensorflow_1}/{part}", shape)
+        for part, shape in shapes.items()
     ]
 
 
@@ -262,23 +242,17 @@ def match_weights(
     optional: tuple[str, ...] = (),
     table_rows: int | None = None,
 ) -> dict[str, Weight | Zeros]:
-    """Finds every weight of an encoder among stored tensors, strictly.
+    """Finds every weight of an encoder among stored tensors, by our names.
 
     Args:
-      found: the stored tensors by their names.
-      config: the encoder.
       naming: whose names and layouts: a field of `WeightName` ("name",
         "tensorflow_1" or "hugging_face").
       expected: regular expressions of names that may occur beside the
         encoder's weights.
-      origin: the model, for messages.
       optional: weights, by our names, that are zeros where none of them is
         found.
       table_rows: of the stored table of word embeddings, where it has more
         than the vocabulary has pieces.
-
-    Returns:
-      the weights by our names.
 
     Raises:
       InputError: a weight is missing or of another shape, or a tensor is

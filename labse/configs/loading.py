@@ -21,7 +21,7 @@ _REMOVED = {
     "data.batches_sorted_together": (
         "Batches are no longer sorted by length; the texts within one are "
         "(data.length_chunks)"
-    ),
+    )
 }
 _RENAMED = {"training.precision": "training.compute_dtype"}
 
@@ -46,10 +46,7 @@ def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
 
 
 def load_saved(path: str) -> tuple[ExperimentConfig, list[str]]:
-    """A run's saved configuration, possibly of an earlier version.
-
-    Returns:
-      the configuration, and its keys that no longer exist.
+    """A run's configuration, and its keys of earlier versions that are gone.
 
     Raises:
       InputError: see `load`.

@@ -33,10 +33,7 @@ def cached(
     Its vectors are a `scratch_array` in the cache's folder. Memory is needed
     for some 100 bytes per text.
 
-    Args:
-      encode_fn: list of n texts -> float32 [n, dim].
-      folder: of the cache; created if it does not exist.
-      fingerprint: of the model; changes whenever its vectors do.
+    The `fingerprint` is that of the model: it changes whenever its vectors do.
 
     Raises:
       InputError: there is no text, a part is damaged, the folder cannot be

@@ -8,6 +8,7 @@ from labse.evaluation import results, task_table
 from labse.evaluation.report import html_report
 from labse.evaluation.results import TaskResult
 from labse.evaluation.retrieval import EncodeFn
+from labse.training.history import read as read_history
 
 
 def evaluate_models(
@@ -18,7 +19,7 @@ def evaluate_models(
     history: str | Path | None = None,
     **options,
 ) -> dict[str, TaskResult]:
-    """Evaluates models and writes metrics.json and report.html.
+    """Evaluates models; writes metrics.json and report.html.
 
     Args:
       encode_fns: by the name of each model, list of n texts -> float32
@@ -30,9 +31,6 @@ def evaluate_models(
       history: a run's history.jsonl, for the report's training curves.
       **options: further arguments of the task.
 
-    Returns:
-      the result of each model, by its name.
-
     Raises:
       InputError: an argument or the data is not as it must be.
     """
@@ -41,7 +39,7 @@ def evaluate_models(
             f"A report holds at most {html_report.MAX_MODELS} models. "
             f"Received: {len(encode_fns)}."
         )
-    entries = html_report.read_history(history) if history else []
+    entries = read_history(history) if history else []
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"out must be a folder. Received a file: {out}.")

@@ -31,8 +31,7 @@ def retrieval_mistakes(
 
 
 def neighbour_examples(
-    embeddings: retrieval.TextEmbeddings,
-    pairs: Sequence[tuple[str, str, str]],
+    embeddings: retrieval.TextEmbeddings, pairs: Sequence[tuple[str, str, str]]
 ) -> list[NeighbourExample]:
     """Some source texts with the nearest targets of any language.
 
@@ -40,9 +39,7 @@ def neighbour_examples(
     most translations: those show best whether languages share a space. Without
     such texts, any source text may be a query.
 
-    Args:
-      embeddings: holds every text of the pairs.
-      pairs: (source, target, language of the target).
+    The pairs are (source, target, language of the target).
     """
     languages: dict[str, str] = {}  # of each target, the first one seen
     translations: dict[str, set[str]] = {}

@@ -30,12 +30,6 @@ def nearest(
     Among equal cosines the lowest index comes first, as in
     `exact_search`. Equal candidates are separate neighbours.
 
-    Args:
-      embeddings: holds every text.
-      queries: n texts, at least one.
-      candidates: m texts, at least one.
-      k: where m is less, all m candidates are found.
-
     Returns:
       indices int64 [n, min(k, m)] into the candidates, and cosines float32
       [n, min(k, m)].
@@ -112,8 +106,6 @@ def accuracy_by_size(
     as long as no rival, a candidate that is nearer, is among these.
 
     Args:
-      embeddings: holds every text.
-      queries: n texts.
       candidates: m >= n texts.
       found: int [n], the nearest of all the candidates.
       own: float32 [n], the cosine of each query and its translation.
@@ -155,10 +147,8 @@ def _first_rivals(
 ) -> np.ndarray:
     """The lowest candidate nearer than the translation: int64 [w].
 
-    Args:
-      rows: int [w], the numbers of queries that have a rival.
-      found: int [w], the nearest of all the candidates.
-      own: float32 [w], the cosine of the query and its translation.
+    `rows` [w] are the queries that have a rival; `found` and `own` [w] are
+    theirs, as in `accuracy_by_size`.
     """
     vectors = _unit_vectors(embeddings, [queries[row] for row in rows])
     first = found.copy()  # The nearest is a rival; another may be before it.

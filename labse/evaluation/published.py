@@ -199,8 +199,7 @@ STS = PublishedTable(
 def bucc(row_names: Mapping[str, str]) -> list[PublishedTable]:
     """Table 3, forward and backward.
 
-    Args:
-      row_names: our name for a pair such as "de-en", where it has another.
+    `row_names` has our name for a pair such as "de-en", where it is another.
     """
     return [
         PublishedTable(

@@ -181,12 +181,7 @@ class TaskResult:
 
 
 def metrics(data: str, by_model: Mapping[str, TaskResult]) -> dict:
-    """The object of metrics.json; the module's docstring describes it.
-
-    Args:
-      data: as the user named it.
-      by_model: the result of each model, by its name.
-    """
+    """The object of metrics.json; the module's docstring describes it."""
     first = next(iter(by_model.values()))
     models = []
     for model, result in by_model.items():

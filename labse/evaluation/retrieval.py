@@ -17,6 +17,7 @@ import numpy as np
 import tqdm
 
 from labse.errors import InputError
+from labse.mining.sentence_vectors import check_one_each
 from labse.search.exact_search import exact_search
 from labse.search.unit_vectors import EncodeFn, UnitVectors, check_embeddings
 
@@ -32,10 +33,6 @@ class TextEmbeddings:
     def __init__(self, encode_fn: EncodeFn, texts: Iterable[str]):
         """Encodes the texts.
 
-        Args:
-          encode_fn: list of n texts -> float32 [n, dim].
-          texts: equal ones are encoded once.
-
         Raises:
           InputError: there are no texts, or the vectors do not fit them.
         """
@@ -44,11 +41,7 @@ class TextEmbeddings:
             raise InputError("There is no text to encode.")
         self._rows = {text: row for row, text in enumerate(distinct)}
         self._vectors = np.atleast_1d(encode_fn(distinct))
-        if len(self._vectors) != len(distinct):
-            raise InputError(
-                "encode_fn must return one vector for each text. Received "
-                f"{len(self._vectors)} vectors for {len(distinct)} texts."
-            )
+        check_one_each(self._vectors, distinct)
         check_embeddings(self._vectors, "text", distinct)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
@@ -79,16 +72,12 @@ def match(
     candidates: Sequence[str],
     pairs: Iterable[tuple[str, str]],
 ) -> list[Match]:
-    """Finds the nearest candidate of each query.
+    """Finds the nearest candidate of each of n queries, in their order.
 
     Args:
-      embeddings: holds every query and every candidate.
       queries: n texts, each in one pair at least.
       candidates: the texts to choose from, the right ones among them.
       pairs: (query, right candidate); a query may have many.
-
-    Returns:
-      n matches, in the order of the queries.
     """
     right: dict[str, dict[str, None]] = {}
     for query, candidate in pairs:
@@ -119,10 +108,7 @@ def match_distinct(
 ) -> list[Match]:
     """`match` over distinct texts: one match for each distinct query.
 
-    Args:
-      embeddings: holds every text of the pairs and the candidates.
-      pairs: (query, right candidate).
-      candidates: default the right ones of all the pairs.
+    By default the candidates are the right ones of all the pairs.
     """
     if candidates is None:
         candidates = (candidate for _, candidate in pairs)

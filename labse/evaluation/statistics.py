@@ -54,11 +54,7 @@ def _figure(value: float, draws: np.ndarray, outcomes=None) -> Figure:
 
 
 def mean(outcomes: Sequence[float] | np.ndarray) -> Figure:
-    """The mean of one outcome an item, such as right (1) or wrong (0).
-
-    Args:
-      outcomes: [n], at least one.
-    """
+    """The mean of one outcome an item, such as right (1) or wrong (0)."""
     outcomes = np.asarray(outcomes, np.float64)
     generator = np.random.default_rng(_SEED)
     values, counts = np.unique(outcomes, return_counts=True)
@@ -80,10 +76,8 @@ def mean(outcomes: Sequence[float] | np.ndarray) -> Figure:
 def resampled(statistic: Callable[[np.ndarray], float], size: int) -> Figure:
     """A score that is not a mean, such as a correlation or an F1.
 
-    Args:
-      statistic: from the numbers of items, int64 [size] with repetitions, to
-        the score on these items.
-      size: the number of items.
+    `statistic` gets the numbers of items, int64 [size] with repetitions, and
+    returns the score on these.
     """
     generator = np.random.default_rng(_SEED)
     draws = np.array(
@@ -107,9 +101,7 @@ def macro_average(figures: Sequence[Figure]) -> Figure:
 def paired_p_value(one: np.ndarray, other: np.ndarray) -> float:
     """The probability of a difference this large between equal models.
 
-    Args:
-      one: [n] outcomes of one model.
-      other: [n] outcomes of the other, item by item.
+    The outcomes of both models, [n], are item by item.
 
     Returns:
       the two-sided p-value; exact where all differences are of one size, by

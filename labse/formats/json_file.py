@@ -36,9 +36,9 @@ class JsonObject:
             raise self.wrong(key, f"a whole number of at least {least}")
         return value
 
-    def probability(self, key: str, default: float) -> float:
-        """A number from 0 to 1, or the default if absent."""
-        value = self._get(key, default)
+    def probability(self, key: str) -> float:
+        """A number from 0 to 1."""
+        value = self._get(key, _REQUIRED)
         if type(value) not in (int, float) or not 0 <= value <= 1:
             raise self.wrong(key, "a number from 0 to 1")
         return float(value)
@@ -80,6 +80,11 @@ class JsonObject:
             raise self.wrong(key, "an object")
         return JsonObject(self.path, value or {}, f"{self.where}{key}.")
 
+    def must_hold(self, **allowed: object) -> None:
+        """`must_be` for several keys, each with its only value."""
+        for key, value in allowed.items():
+            self.must_be(key, value)
+
     def must_be(self, key: str, *allowed: object) -> None:
         """Raises `InputError` unless the value is absent or one of these.
 
@@ -94,6 +99,11 @@ class JsonObject:
             raise self.wrong(
                 key, f"{wanted or 'absent'}: nothing else is supported"
             )
+
+    def must_lack(self, *keys: str) -> None:
+        """Raises `InputError` where one of the keys has a value."""
+        for key in keys:
+            self.must_be(key)
 
     def must_have_no_others(self, *known: str) -> None:
         """Raises `InputError` where there are other keys."""

@@ -47,11 +47,19 @@ def exists(path: str | os.PathLike) -> bool:
 def damaged(path: str | os.PathLike, what: str) -> InputError:
     """The error for a file that is not what it should be.
 
-    Args:
-      path: the file.
-      what: the rest of the sentence that the path begins; no full stop.
+    `what` is the rest of the sentence that the path begins, without a full
+    stop.
     """
     return InputError(f"{path} {what}. {refetch_hint(path) or _AGAIN}")
+
+
+def lost(path: pathlib.Path, kind: str, held: str) -> InputError:
+    """The error for a folder that lacks the file that defines its kind."""
+    return InputError(
+        f"There is no file {path}, and {path.parent} looks like {kind}, which "
+        f"has one: it holds {held}. "
+        f"{refetch_hint(path.parent) or 'Copy or fetch it whole.'}"
+    )
 
 
 _AGAIN = "Fetch or copy it again."

@@ -260,9 +260,7 @@ def _read_varint(content: bytes, position: int) -> tuple[int, int]:
 
 
 def write_checkpoint(
-    prefix: str | pathlib.Path,
-    tensors: Mapping,
-    template: str | pathlib.Path,
+    prefix: str | pathlib.Path, tensors: Mapping, template: str | pathlib.Path
 ) -> None:
     """Writes a checkpoint, a block of rows at a time.
 

@@ -52,7 +52,7 @@ def encode_file(
     batch_size: int | None = None,
     options: ReadOptions | None = None,
 ) -> int:
-    """Writes the vectors of a file's texts.
+    """Writes the vectors of files of texts; returns the number of rows.
 
     Args:
       model: turns sentences into vectors.
@@ -60,9 +60,6 @@ def encode_file(
       output_path: the .npy file to write: float32 [texts, dimension].
       batch_size: see `SentenceModel.encode`.
       options: what the file does not say by itself.
-
-    Returns:
-      the number of rows.
 
     Raises:
       InputError: the input breaks a rule of files; the output exists already,

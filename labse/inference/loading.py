@@ -110,10 +110,7 @@ def _origin(
 def _reload(path: str, arguments: dict, expected: str) -> SentenceModel:
     """Loads a pickled model again.
 
-    Args:
-      path: absolute, or a handle.
-      arguments: of `load`.
-      expected: its fingerprint when it was pickled.
+    `expected` is its fingerprint when it was pickled.
 
     Raises:
       InputError: it does not exist any more, or is another one.

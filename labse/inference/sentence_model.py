@@ -145,12 +145,10 @@ class SentenceModel(Transformer, abc.ABC):
         Returns:
           float32 [n, dimension], rows of length 1 in the order of
           `sentences`; [dimension] for a single string. The other sentences of
-          the batch change a vector only by rounding. In float32 that is less
-          than 1e-5 in each number. In bfloat16 it is more: up to 6.6e-5
-          (Euclidean 1.8e-4) in the quickstart's model of 2 blocks, 400
-          sentences of Tatoeba, and Euclidean 0.0041 in an untrained BERT
-          Base. If two runs must be equal in every bit, use float32, or the
-          same sentences in the same order and batch_size.
+          the batch change a vector only by rounding: each number by less than
+          1e-5 in float32, by more in bfloat16, see `labse.load`. If two runs
+          must be equal in every bit, use float32, or the same sentences in
+          the same order and batch_size.
 
         Raises:
           InputError: an item is not a text, an argument is not supported, or
@@ -162,24 +160,16 @@ class SentenceModel(Transformer, abc.ABC):
         process.check_usable()
         items, is_one = _texts(sentences)
         counted = TruncationCount()
-        vectors = []
         with tqdm.tqdm(
             total=_count(items, peer),
             unit=" sentences",
             disable=not show_progress_bar,
             leave=None,  # Below another bar it disappears when it is full.
         ) as bar:
-            for texts in chunks(items):
-                vectors.append(
-                    self._encode_chunk(
-                        texts, batch_size, on_truncation, counted, bar.update
-                    )
-                )
-        if (
-            on_truncation == "warn"
-            and counted.truncated
-            and not self._has_warned
-        ):
+            how = batch_size, on_truncation, counted, bar.update
+            vectors = [self._encode_chunk(each, *how) for each in chunks(items)]
+        warns = on_truncation == "warn" and not self._has_warned
+        if warns and counted.truncated:
             self._has_warned = True
             truncation.warn_of_truncation(counted, self.max_length)
         return _joined(vectors, is_one, [0, self.dimension], np.float32)
@@ -195,9 +185,6 @@ class SentenceModel(Transformer, abc.ABC):
     def num_tokens(self, sentences: str | bytes | Iterable) -> np.ndarray:
         """The number of tokens of each text, before truncation.
 
-        Args:
-          sentences: as in `encode`.
-
         Returns:
           int64 [n], [CLS] and [SEP] included; a number for a single string.
 
@@ -209,9 +196,6 @@ class SentenceModel(Transformer, abc.ABC):
 
     def truncated(self, sentences: str | bytes | Iterable) -> np.ndarray:
         """Whether each text is truncated: has more than `max_length` tokens.
-
-        Args:
-          sentences: as in `encode`.
 
         Returns:
           bool [n]; a single value for a single string.
@@ -293,18 +277,19 @@ class SentenceModel(Transformer, abc.ABC):
         report: Callable[[int], None],
     ) -> np.ndarray:
         prepared = self._prepare(texts)
-        if on_truncation == "error":  # Now if it is known; else below.
-            truncation.raise_if_any(
-                prepared.truncated, counted.texts, self.max_length
-            )
+
+        def raise_if_truncated():
+            if on_truncation == "error":
+                truncation.raise_if_any(
+                    prepared.truncated, counted.texts, self.max_length
+                )
+
+        raise_if_truncated()  # Now if it is known; else below.
         vectors = np.empty([len(texts), self.dimension], np.float32)
         for rows in _batches(prepared.lengths, batch_size):
             vectors[rows] = self._embed(prepared, rows)
             report(len(rows))
-        if on_truncation == "error":
-            truncation.raise_if_any(
-                prepared.truncated, counted.texts, self.max_length
-            )
+        raise_if_truncated()
         if callable(on_truncation):
             on_truncation(prepared.truncated)
         counted.add(prepared.truncated)

@@ -27,9 +27,7 @@ class TextSavedModel(SentenceModel):
     def __init__(self, folder: str, path: str):
         """Loads the SavedModel.
 
-        Args:
-          folder: of the SavedModel.
-          path: as the user named it, for messages.
+        `path` is as the user named it, for messages.
 
         Raises:
           InputError: it does not exist, is damaged, or does not take strings.

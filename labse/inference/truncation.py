@@ -57,10 +57,7 @@ def raise_if_any(
 ) -> None:
     """Raises `InputError` if a text is truncated, or may have been.
 
-    Args:
-      truncated: bool [k], or None if the model does not report it.
-      first: index of the first of these texts.
-      max_length: most tokens of a text.
+    `first` is the index of the first of these texts.
     """
     if truncated is None:
         raise InputError(

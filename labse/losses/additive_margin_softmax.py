@@ -219,11 +219,7 @@ def _distinct_hard_negatives(
 
 
 def _copies(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """1.0 at each text's first occurrence, and the number of occurrences.
-
-    Returns:
-      float32 [n] and int32 [n].
-    """
+    """Float32 [n], 1.0 at a text's first occurrence; int32 [n], its copies."""
     order = tf.argsort(texts, stable=True)
     ranks = tf.argsort(order, stable=True)
     texts_in_order = tf.gather(texts, order)
@@ -278,18 +274,11 @@ def _joined(texts: tf.Tensor) -> tf.Tensor:
 
 
 def text_fingerprints(word_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Two 32-bit hashes of each text's pieces, computed in the graph.
+    """Two 32-bit hashes of each text's pieces: int32 [batch, 2].
 
     Padding does not count, so a text has the same fingerprint in every batch.
     Any two of n different texts collide with a probability of about n^2 / 2^65
     (4e-13 for 4096 texts).
-
-    Args:
-      word_ids: int32 [batch, length].
-      mask: int32 [batch, length].
-
-    Returns:
-      int32 [batch, 2].
     """
     positions = tf.range(1, tf.shape(word_ids)[1] + 1)
     hashes = []

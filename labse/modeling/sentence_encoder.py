@@ -59,12 +59,7 @@ class SentenceEncoder(tf_keras.Model):
         ]
 
     def all_outputs(
-        self,
-        inputs,
-        training=None,
-        seed=None,
-        blocks=None,
-        output_range=None,
+        self, inputs, training=None, seed=None, blocks=None, output_range=None
     ) -> dict:
         """The outputs of TF Hub's transformer encoder API.
 

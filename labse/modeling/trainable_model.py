@@ -35,18 +35,11 @@ class TrainableModel(tf_keras.Model):
         )
 
     def replica_loss(self, inputs, training: bool) -> tf.Tensor:
-        """This replica's part of the loss, and the metrics' update.
+        """This replica's part of the loss, a scalar; updates the metrics.
 
         The optimizer adds up the replicas' gradients, so the parts must add
         up to the loss of the global batch: a mean is divided by the number of
         examples (or tokens) of all replicas, not of this one.
-
-        Args:
-          inputs: this replica's batch.
-          training: whether dropout is on.
-
-        Returns:
-          float32 scalar.
         """
         raise NotImplementedError
 

@@ -50,10 +50,7 @@ class TransformerEncoder(networks.BertEncoderV2):
     def build(self, input_shape=None, word_table: bool = True):
         """Creates every variable, by tracing Model Garden's own `call`.
 
-        Args:
-          input_shape: not used; Keras' own.
-          word_table: whether to create the table of word embeddings; without
-            it every call must supply `input_word_embeddings`.
+        Without `word_table` every call must supply `input_word_embeddings`.
         """
         if self.built:
             return
@@ -88,12 +85,7 @@ class TransformerEncoder(networks.BertEncoderV2):
         ]
 
     def call(
-        self,
-        inputs,
-        training=None,
-        seed=None,
-        blocks=None,
-        output_range=None,
+        self, inputs, training=None, seed=None, blocks=None, output_range=None
     ):
         """Computes every output of the encoder.
 

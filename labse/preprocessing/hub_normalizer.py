@@ -39,10 +39,6 @@ def find_placeholders(
     LaBSE's vocabulary has pieces like "##\u00a0000", which `BertTokenizer`
     finds.
 
-    Args:
-      pieces: a vocabulary.
-      unknown_word: a character that is used already.
-
     Returns:
       for each separator in a piece, a character that is in no piece and has as
       many bytes (a word's length is limited in bytes).
@@ -83,9 +79,6 @@ def normalize(
       placeholders: from `find_placeholders`.
       lower_case: whether to lower-case and strip accents as
         `BertTokenizer(lower_case=True)` does.
-
-    Returns:
-      string [n].
     """
     if lower_case:
         is_ascii = tf.strings.regex_full_match(texts, r"[\x00-\x7f]*")

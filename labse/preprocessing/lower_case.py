@@ -86,14 +86,10 @@ _RARE = "".join(map(character_class, (_NOT_DECOMPOSED, *_NEW_CAPITALS)))
 
 
 def lower(texts: tf.Tensor) -> tf.Tensor:
-    """Lower-cases and strips accents.
+    """Lower-cases and strips accents: string [n] to string [n].
 
-    Args:
-      texts: string [n], valid UTF-8 without private-use characters of planes
-        15 and 16, as `normalizer.clean` gives it.
-
-    Returns:
-      string [n].
+    The texts are valid UTF-8 without private-use characters of planes 15 and
+    16.
     """
     # Only a text of ASCII has as many characters as bytes.
     is_ascii = tf.strings.length(texts) == tf.strings.length(texts, "UTF8_CHAR")

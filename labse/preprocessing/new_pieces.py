@@ -5,7 +5,6 @@ the file was made for another tokenizer.
 """
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
@@ -17,10 +16,10 @@ from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import (
     SPECIAL_PIECES,
     SUFFIX_PREFIX,
+    UNUSED,
     Vocabulary,
 )
 
-_UNUSED = re.compile(r"\[unused\d*\]")
 _SHOWN = 5
 # Put before a piece that does not begin a word.
 _LETTER = "a"
@@ -33,7 +32,6 @@ def read_new_pieces(
 
     Args:
       path: one piece a line in UTF-8; it need not hold the special pieces.
-      vocabulary: of the model.
 
     Returns:
       the new pieces in the file's order, each with its line, and the number
@@ -55,7 +53,7 @@ def read_new_pieces(
     known = set(vocabulary.pieces)
     new, have = {}, 0
     for number, piece in enumerate(pieces, start=1):
-        if piece in SPECIAL_PIECES or _UNUSED.fullmatch(piece):
+        if piece in SPECIAL_PIECES or UNUSED.fullmatch(piece):
             continue
         if piece in known:
             have += 1
@@ -77,10 +75,7 @@ def check_pieces(
     Each is tokenized, as a word, or after a letter if it has "##". With no
     other pieces in the vocabulary, the result must be that piece.
 
-    Args:
-      lines: pieces, each with its line.
-      path: of the file, for messages.
-      config: of the tokenizer.
+    `lines` has the line of each piece in the file.
     """
     inside = [piece for piece in lines if piece.startswith(SUFFIX_PREFIX)]
     whole = [piece for piece in lines if not piece.startswith(SUFFIX_PREFIX)]

@@ -106,11 +106,8 @@ def normalize(
 def split_words(texts: tf.Tensor) -> tf.RaggedTensor:
     """Splits normalised texts where the tokenizer does.
 
-    Args:
-      texts: string [n], from `normalize`.
-
-    Returns:
-      string [n, (words)]; a separator is a word of one character.
+    From string [n] to string [n, (words)]; a separator is a word of one
+    character.
     """
     return tf.strings.split(
         tf.strings.regex_replace(texts, _WORD_BREAK, r" \1 ")

@@ -178,7 +178,6 @@ def read_word(
 
     Args:
       word: as in pieces, without "##".
-      ids: piece -> id.
       inside: whether the text is the continuation of a word, so that its first
         piece begins with "##" too.
 
@@ -206,10 +205,7 @@ def count_pieces(
 ) -> None:
     """Adds texts to each counter, with a progress bar.
 
-    Args:
-      counters: to add to.
-      texts: (language, text in valid UTF-8).
-      what: the bar's description.
+    A text comes with its language before it and is valid UTF-8.
     """
     with tqdm.tqdm(desc=what, unit=" texts", unit_scale=True) as bar:
         for chunk in chunked(

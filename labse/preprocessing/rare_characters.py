@@ -32,20 +32,9 @@ def code_points(table: str) -> list[int]:
 
 
 def change_rows(
-    texts: tf.Tensor,
-    mask: tf.Tensor,
-    change: Callable[[tf.Tensor], tf.Tensor],
+    texts: tf.Tensor, mask: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor]
 ) -> tf.Tensor:
-    """Applies `change` to the texts under `mask`.
-
-    Args:
-      texts: string [n].
-      mask: bool [n].
-      change: from string [k] to string [k].
-
-    Returns:
-      string [n].
-    """
+    """Applies `change` to those of the texts, string [n], under `mask`."""
     rows = tf.where(mask)  # [k, 1]
     changed = change(tf.gather_nd(texts, rows))  # [k]
     return tf.tensor_scatter_nd_update(texts, rows, changed)

@@ -115,14 +115,7 @@ class WordPieceTokenizer(tf.Module):
         )
 
     def normalize(self, texts: tf.Tensor) -> tf.Tensor:
-        """Rewrites texts so that their words are those of the reference.
-
-        Args:
-          texts: string [n].
-
-        Returns:
-          string [n].
-        """
+        """Rewrites texts [n] so that their words are those of the reference."""
         texts = tf.convert_to_tensor(texts, tf.string)
         if texts.shape.rank != 1:
             raise InputError(
@@ -144,14 +137,7 @@ class WordPieceTokenizer(tf.Module):
         )
 
     def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Splits texts into pieces.
-
-        Args:
-          texts: string [n].
-
-        Returns:
-          int32 [n, (pieces)] ids, without [CLS] and [SEP].
-        """
+        """Texts [n] to ids, int32 [n, (pieces)], without [CLS] and [SEP]."""
         return self._wordpiece.tokenize(self.normalize(texts))
 
     def pack(
@@ -171,18 +157,7 @@ class WordPieceTokenizer(tf.Module):
         max_length: int,
         padded_length: int | None = None,
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        """Texts to model inputs.
-
-        Args:
-          texts: string [n].
-          max_length: most tokens of a row, [CLS] and [SEP] included.
-          padded_length: length of every row; the longest of the batch if
-            None.
-
-        Returns:
-          inputs, num_tokens int32 [n], truncated bool [n]: see
-          `packing.pack`.
-        """
+        """Texts, string [n], to model inputs; see `packing.pack`."""
         return packing.pack(
             self.tokenize(texts), self.vocabulary, max_length, padded_length
         )

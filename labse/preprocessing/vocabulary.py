@@ -27,7 +27,7 @@ SPECIAL_PIECES = (PAD, UNK, CLS, SEP, MASK)
 # with a less clear error.
 MAX_PIECES = 2**22
 MAX_PIECE_BYTES = 256
-_UNUSED = re.compile(r"\[unused\d*\]")  # BERT's, for later use.
+UNUSED = re.compile(r"\[unused\d*\]")  # BERT's, for later use.
 
 
 class Vocabulary:
@@ -42,9 +42,7 @@ class Vocabulary:
     def __init__(self, pieces: Iterable[str], origin: str = "vocabulary"):
         """Checks and keeps the pieces.
 
-        Args:
-          pieces: the pieces in the order of their ids.
-          origin: the file they came from, for messages.
+        `origin` is the file they came from, for messages.
 
         Raises:
           InputError: a piece is empty, too long or repeated, a special piece
@@ -120,7 +118,7 @@ class Vocabulary:
             if "\0" in piece:
                 raise InputError(
                     f"{origin}:{number}: a piece has no NUL character. "
-                    f"Received {piece[:40]!r}. Pass a vocab.txt, or download "
+                    f"Received {piece[:40]!r}. Pass a vocab.txt, or fetch "
                     "it again if it is one."
                 )
             if not piece:
@@ -157,7 +155,7 @@ class Vocabulary:
 def _is_reserved(piece: str) -> bool:
     """Whether the piece is never a part of a word."""
     return piece in (*SPECIAL_PIECES, SUFFIX_PREFIX) or bool(
-        _UNUSED.fullmatch(piece)
+        UNUSED.fullmatch(piece)
     )
 
 
@@ -177,7 +175,7 @@ def _split_lines(content: bytes, origin: str) -> list[str]:
     if not lines:
         raise InputError(
             f"{origin}: a vocabulary has one piece a line. Received an empty "
-            "file. Download or make it again."
+            "file. Fetch or make it again."
         )
     if all(line.endswith("\r") for line in lines):
         lines = [line[:-1] for line in lines]

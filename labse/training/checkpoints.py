@@ -37,10 +37,8 @@ class RunCheckpoints:
     ):
         """Finds the run's checkpoints; several workers must do it together.
 
-        Args:
-          folder: the run folder.
-          parts: of the model, by name; the best checkpoint holds only these.
-          optimizer: built, i.e. with all its variables.
+        The best checkpoint holds only the `parts` of the model; the optimizer
+        is built, i.e. has all its variables.
         """
         self._folder = folder
         self._last = self._manager(

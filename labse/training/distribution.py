@@ -17,9 +17,7 @@ def make_strategy(choice: str, tpu: str = "") -> tf.distribute.Strategy:
     `auto` uses the TPU if `tpu` is given, else several workers if TF_CONFIG
     is set, else all GPUs if there are several, else one device.
 
-    Args:
-      choice: one of `CHOICES`.
-      tpu: name or address of the TPU; "local" on a TPU VM.
+    `tpu` is its name or address; "local" on a TPU VM.
 
     Raises:
       InputError: the choice does not fit the machine.

@@ -46,12 +46,8 @@ class DualEncoderTask(Task):
     ):
         """See `train_dual_encoder` for training from files.
 
-        Args:
-          config: the experiment; its vocabulary size is the vocabulary's.
-          store: the training pairs.
-          vocabulary: the pieces.
-          init: a new run starts from its encoder; None: from random weights.
-          validate: evaluates an encode function.
+        The configuration's vocabulary size is the vocabulary's. Without `init`
+        the weights are random.
         """
         self._config = config
         self._store = store

@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
 
 FILE_NAME = "history.jsonl"
@@ -14,12 +15,38 @@ def append(folder: pathlib.Path, record: dict) -> None:
         file.write(json.dumps(record) + "\n")
 
 
+def read(path: str | pathlib.Path) -> list[dict]:
+    """The records of a history.jsonl.
+
+    Each has `step`, and numbers by name: `loss`, `in_batch_accuracy` and
+    others; `validation` may hold an object of such numbers.
+
+    Raises:
+      InputError: a line is something else.
+    """
+    records = []
+    with open(path, encoding="utf-8", newline="\n") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                record = None
+            if not isinstance(record, dict) or not isinstance(
+                record.get("step"), int
+            ):
+                raise InputError(
+                    f"{path}:{number}: each line of a training history must "
+                    'be a JSON object with a "step". Received: '
+                    f"{line.strip()[:80]!r}. Remove the line."
+                )
+            records.append(record)
+    return records
+
+
 def validations_after(folder: pathlib.Path, step: int) -> int:
     """The number of validations logged after `step`."""
     path = folder / FILE_NAME
-    if not path.exists():
-        return 0
-    records = map(json.loads, path.read_bytes().splitlines())
+    records = read(path) if path.exists() else []
     return sum(
         record["step"] > step and "validation" in record for record in records
     )

@@ -25,14 +25,7 @@ class TrainingProgress:
         batch_size: int,
         writes: bool,
     ):
-        """Shows nothing yet.
-
-        Args:
-          folder: the run folder.
-          num_steps: of the run.
-          batch_size: examples in a global batch, for the rate.
-          writes: whether this process is the chief.
-        """
+        """Shows nothing yet; only the chief `writes`."""
         self._folder = folder
         self._num_steps = num_steps
         self._batch_size = batch_size

@@ -39,7 +39,6 @@ class Run:
           folder: the run folder; `run_folder.create` makes it.
           config: of all stages, except for `num_steps` and the optimizer's
             values, which are the tasks' own.
-          strategy: the devices.
 
         Raises:
           InputError: the global batch does not divide by the replicas.
@@ -57,12 +56,9 @@ class Run:
         self._workers = Workers(strategy)
 
     def train(self, tasks: Sequence[Task]) -> bool:
-        """Trains to the last step, until a signal, or until it stops early.
+        """Trains the stages to the last step, a signal, or an early stop.
 
         SIGTERM and SIGINT take effect after the step in progress is saved.
-
-        Args:
-          tasks: the stages in their order; usually one.
 
         Returns:
           whether training is finished. False: a signal stopped it, here or on
@@ -74,36 +70,40 @@ class Run:
         step = last_step(self._folder)
         if step is not None:
             logging.info("Resuming from step %d.", step)
-        step = step or 0
         if self._workers.is_chief:
-            history.truncate(self._folder, step)
+            history.truncate(self._folder, step or 0)
         last = sum(task.num_steps for task in tasks)
-        progress = TrainingProgress(
+        with TrainingProgress(
             self._folder,
             last,
             self._config.global_batch_size,
             writes=self._workers.is_chief,
-        )
-        start, previous = 0, None
-        with progress:
-            for task in tasks:
-                steps = range(start, start + task.num_steps)
-                start = steps.stop
-                # A stage that ends where the run resumes has no step left, but
-                # the next one starts from its weights.
-                if step > steps.stop:
-                    continue
-                stage = self._make_stage(
-                    task, steps, previous, is_final=steps.stop == last
-                )
-                stop = self._fit(stage, progress)
-                if any(stop):
-                    break
-                previous = stage.model
+        ) as progress:
+            stage, stop = self._train_stages(tasks, step or 0, progress)
         finished = stop.early or stage.current_step() == last
         if finished and self._workers.is_chief:
             self._log_what_is_loaded(stage)
         return finished
+
+    def _train_stages(
+        self, tasks: Sequence[Task], step: int, progress: TrainingProgress
+    ) -> tuple[Stage, Stop]:
+        """Trains from `step` on; returns the last stage, and why it stopped."""
+        start, previous = 0, None
+        for task in tasks:
+            steps = range(start, start + task.num_steps)
+            start = steps.stop
+            # A stage that ends where the run resumes has no step left, but the
+            # next one starts from its weights.
+            if step > steps.stop:
+                continue
+            is_final = steps.stop == sum(each.num_steps for each in tasks)
+            stage = self._make_stage(task, steps, previous, is_final)
+            stop = self._fit(stage, progress)
+            if any(stop):
+                break
+            previous = stage.model
+        return stage, stop
 
     def _make_stage(
         self,

@@ -87,9 +87,7 @@ class Task(abc.ABC):
 
         Not called where a checkpoint of this task is restored.
 
-        Args:
-          model: as `make_model` made it.
-          previous: the trained model of the stage before; None in the first.
+        `previous` is the trained model of the stage before; None in the first.
         """
 
     def validate(self, model: TrainableModel) -> dict:

@@ -9,15 +9,13 @@ import pathlib
 import re
 
 from labse.checkpoints import stored_model, wrapped_names
+from labse.checkpoints.bert_config import PROBABILITIES, SIZES
 from labse.checkpoints.huggingface import (
     modules_json,
     static_embedding,
     tokenizer_reader,
 )
-from labse.checkpoints.huggingface.modules_json import (
-    STATIC_EMBEDDING,
-    Modules,
-)
+from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING, Modules
 from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.weights import POOLER, Zeros, match_weights
@@ -36,14 +34,23 @@ ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
 }
+# Of `transformers`, for what config.json leaves out.
+_DEFAULTS = {
+    "max_position_embeddings": 512,
+    "type_vocab_size": 2,
+    "hidden_dropout_prob": 0.1,
+    "attention_probs_dropout_prob": 0.1,
+    "initializer_range": 0.02,
+}
 _DENSE = {"weight": "pooler.dense.weight", "bias": "pooler.dense.bias"}
 _POSITION_IDS = "embeddings.position_ids"  # A constant; old folders have it.
 _HEADS = r"cls\..*"  # Pre-training's.
 _TABLE = "embeddings.word_embeddings.weight"
 _PREFIX = "bert."  # Of the encoder in a model with heads: not worth a note.
 # Names of conversions made before 2020.
-_OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight"} | {
-    "LayerNorm.beta": "LayerNorm.bias"
+_OLD_NAMES = {
+    "LayerNorm.gamma": "LayerNorm.weight",
+    "LayerNorm.beta": "LayerNorm.bias",
 }
 
 
@@ -58,9 +65,7 @@ def is_huggingface_folder(path: str) -> bool:
 def open_folder(path: str, options: ModelOptions) -> StoredModel:
     """Opens a BERT folder or a sentence-transformers folder.
 
-    Args:
-      path: the folder.
-      options: what the user says; a BERT folder does not record its pooling.
+    A BERT folder does not record its pooling; the options must.
 
     Raises:
       InputError: a file is missing or invalid, or says something that our
@@ -150,11 +155,13 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
             "not supported. Merge it into the model in PyTorch first "
             "(merge_and_unload), and save that."
         )
-    for key in ("auto_map", "quantization_config", "pruned_heads"):
-        config.must_be(key)
-    for key in ("is_decoder", "add_cross_attention", "is_encoder_decoder"):
-        config.must_be(key, False)
-    config.must_be("position_embedding_type", "absolute")
+    config.must_lack("auto_map", "quantization_config", "pruned_heads")
+    config.must_hold(
+        is_decoder=False,
+        add_cross_attention=False,
+        is_encoder_decoder=False,
+        position_embedding_type="absolute",
+    )
     config.must_be("hidden_act", *ACTIVATIONS)
     if config.number("layer_norm_eps", LAYER_NORM_EPSILON) != (
         LAYER_NORM_EPSILON
@@ -168,11 +175,8 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
             "table of word embeddings alone, and train it again, as "
             f"sentence-transformers' {STATIC_EMBEDDING}."
         )
-    heads, size = (
-        config.integer("num_attention_heads"),
-        config.integer("hidden_size"),
-    )
-    if size % heads:
+    heads = config.integer("num_attention_heads")
+    if config.integer("hidden_size") % heads:
         raise config.wrong("hidden_size", f"a multiple of the {heads} heads")
     return config
 
@@ -180,27 +184,16 @@ def _read_config(folder: pathlib.Path) -> JsonObject:
 def _recorded(
     config: JsonObject, tokenizer: Tokenizer, modules: Modules | None
 ) -> tuple[dict[str, object], tuple[str, ...]]:
-    """What the files say as `section.key`, and notes.
-
-    What config.json leaves out has the default of `transformers`.
-    """
+    """What the files say as `section.key`, and notes."""
     positions = config.integer("max_position_embeddings", 512, least=3)
+    config = JsonObject(config.path, _DEFAULTS | config.values)
     recorded = {
+        **{ours: config.integer(key) for key, ours in SIZES.items()},
+        **{
+            ours: config.probability(key) for key, ours in PROBABILITIES.items()
+        },
         "encoder.vocab_size": len(tokenizer.vocabulary),
-        "encoder.num_layers": config.integer("num_hidden_layers"),
-        "encoder.num_heads": config.integer("num_attention_heads"),
-        "encoder.hidden_size": config.integer("hidden_size"),
-        "encoder.intermediate_size": config.integer("intermediate_size"),
-        "encoder.max_positions": positions,
-        "encoder.type_vocab_size": config.integer("type_vocab_size", 2),
         "encoder.activation": ACTIVATIONS[config.text("hidden_act", "gelu")],
-        "encoder.dropout": config.probability("hidden_dropout_prob", 0.1),
-        "encoder.attention_dropout": config.probability(
-            "attention_probs_dropout_prob", 0.1
-        ),
-        "encoder.initializer_range": config.probability(
-            "initializer_range", 0.02
-        ),
         "tokenizer.ids": "hugging_face",
     }
     notes = tokenizer.notes + (modules.notes if modules else ())

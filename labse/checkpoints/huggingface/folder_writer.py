@@ -13,15 +13,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from labse.checkpoints.bert_config import PROBABILITIES, SIZES
 from labse.checkpoints.huggingface import (
     folder_reader,
     modules_json,
     static_embedding,
     tokenizer_writer,
 )
-from labse.checkpoints.huggingface.modules_json import (
-    STATIC_EMBEDDING,
-)
+from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING
 from labse.checkpoints.stored_model import StoredModel
 from labse.checkpoints.weights import (
     POOLER,
@@ -64,10 +63,6 @@ class _TorchWeight:
 
 def write_folder(model: StoredModel, out: str) -> None:
     """Writes the folder atomically.
-
-    Args:
-      model: the model.
-      out: a folder that does not exist or is empty.
 
     Raises:
       InputError: `out` is not empty, or such a folder cannot express the
@@ -112,27 +107,22 @@ def _write_bert(model: StoredModel, folder: pathlib.Path) -> None:
 
 
 def _bert_config(encoder: EncoderConfig, vocabulary: Vocabulary) -> dict:
-    return {
+    values = {
+        theirs: getattr(encoder, ours.removeprefix("encoder."))
+        for theirs, ours in (SIZES | PROBABILITIES).items()
+    }
+    values |= {
         "architectures": ["BertModel"],
-        "attention_probs_dropout_prob": encoder.attention_dropout,
         "hidden_act": _ACTIVATIONS[encoder.activation],
-        "hidden_dropout_prob": encoder.dropout,
-        "hidden_size": encoder.hidden_size,
-        "initializer_range": encoder.initializer_range,
-        "intermediate_size": encoder.intermediate_size,
         "layer_norm_eps": LAYER_NORM_EPSILON,
-        "max_position_embeddings": encoder.max_positions,
         "model_type": "bert",
-        "num_attention_heads": encoder.num_heads,
-        "num_hidden_layers": encoder.num_layers,
         "pad_token_id": vocabulary.pad_id,
         "position_embedding_type": "absolute",
         # `dtype` since transformers 4.56, which still reads this.
         "torch_dtype": "float32",
-        "type_vocab_size": encoder.type_vocab_size,
         "use_cache": True,
-        "vocab_size": encoder.vocab_size,
     }
+    return dict(sorted(values.items()))
 
 
 def _write_pooling(

@@ -80,22 +80,14 @@ def check_not_lost(folder: pathlib.Path) -> None:
         if entry.name == SETTINGS or MODULE_FOLDER.fullmatch(entry.name)
     )
     if left:
-        raise InputError(
-            f"There is no file {folder / MODULES}, and {folder} looks like a "
-            f"sentence-transformers folder, which has one: it holds "
-            f"{shown(left)}. "
-            f"{model_file.refetch_hint(folder) or 'Copy or fetch it whole.'}"
-        )
+        kind = "a sentence-transformers folder"
+        raise model_file.lost(folder / MODULES, kind, shown(left))
 
 
 def read_modules(
     folder: pathlib.Path, paths: dict[str, pathlib.Path]
 ) -> Modules:
-    """Reads the modules around a BERT.
-
-    Args:
-      folder: of modules.json.
-      paths: see `module_paths`.
+    """Reads the modules around a BERT; their folders are `module_paths`'.
 
     Raises:
       InputError: a file is missing or invalid, or the folder computes
@@ -197,8 +189,7 @@ def _check_settings(folder: pathlib.Path):
     """Yields notes; raises where texts would be changed before the model."""
     settings = json_file.read_optional_object(folder / SETTINGS)
     settings.must_be("model_type", "SentenceTransformer")
-    settings.must_be("default_prompt_name")
-    settings.must_be("truncate_dim")
+    settings.must_lack("default_prompt_name", "truncate_dim")
     prompts = settings.child("prompts").values
     used = sorted(name for name, prompt in prompts.items() if prompt)
     if used:
@@ -211,24 +202,21 @@ def _check_settings(folder: pathlib.Path):
 def _read_transformer_settings(folder: pathlib.Path) -> JsonObject:
     """`sentence_bert_config.json`: nothing in it may change the vectors."""
     settings = json_file.read_optional_object(folder / TRANSFORMER_SETTINGS)
-    settings.must_have_no_others(
-        *("max_seq_length", "do_lower_case", "transformer_task"),
-        *("modality_config", "module_output_name", "processing_kwargs"),
-        *("unpad_inputs", "query_length", "document_length"),
-        *("query_expansion", "tokenizer_name_or_path"),
-        *("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs"),
-        *("config_args", "config_kwargs"),
-    )
-    settings.must_be("transformer_task", "feature-extraction")
-    settings.must_be("module_output_name", "token_embeddings")
-    settings.must_be("modality_config", {"text": _TEXT})
-    for key in (
+    harmless = ("max_seq_length", "do_lower_case", "unpad_inputs")
+    only = {
+        "transformer_task": "feature-extraction",
+        "modality_config": {"text": _TEXT},
+        "module_output_name": "token_embeddings",
+    }
+    unsupported = (
         *("processing_kwargs", "query_length", "document_length"),
         *("query_expansion", "tokenizer_name_or_path"),
         *("model_args", "model_kwargs", "tokenizer_args", "processor_kwargs"),
         *("config_args", "config_kwargs"),
-    ):
-        settings.must_be(key)
+    )
+    settings.must_have_no_others(*harmless, *only, *unsupported)
+    settings.must_hold(**only)
+    settings.must_lack(*unsupported)
     return settings
 
 
@@ -258,9 +246,7 @@ def _read_dense(folder: pathlib.Path) -> dict[str, Tensor]:
         *("in_features", "out_features", "bias", "activation_function"),
         *("module_input_name", "module_output_name", "use_residual"),
     )
-    config.must_be("bias", True)
-    config.must_be("activation_function", _TANH)
-    config.must_be("use_residual", False)
+    config.must_hold(bias=True, activation_function=_TANH, use_residual=False)
     _check_names(config)
     if config.integer("in_features") != config.integer("out_features"):
         raise config.wrong(
@@ -298,5 +284,6 @@ def find_weights(folder: pathlib.Path) -> dict[str, Tensor]:
 
 
 def _check_names(config: JsonObject) -> None:
-    config.must_be("module_input_name", _EMBEDDING)
-    config.must_be("module_output_name", _EMBEDDING)
+    config.must_hold(
+        module_input_name=_EMBEDDING, module_output_name=_EMBEDDING
+    )

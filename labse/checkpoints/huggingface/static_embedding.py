@@ -14,13 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from labse.checkpoints import stored_model
-from labse.checkpoints.huggingface import (
-    modules_json,
-    tokenizer_reader,
-)
-from labse.checkpoints.huggingface.modules_json import (
-    STATIC_EMBEDDING,
-)
+from labse.checkpoints.huggingface import modules_json, tokenizer_reader
+from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING
 from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.weights import (
@@ -83,15 +78,9 @@ def open_static_embedding(
 ) -> StoredModel:
     """Opens a folder with the modules StaticEmbedding and maybe Normalize.
 
-    Args:
-      path: the folder.
-      paths: the modules' folders, see
-        `modules_json.module_paths`.
-      options: what the user says.
-
     Raises:
       InputError: a file is missing or invalid, the tokenizer is not BERT's,
-        or another pooling than the mean is options.
+        or the options name another pooling than the mean.
     """
     notes = modules_json.check_whole(pathlib.Path(path), paths)
     folder = paths[STATIC_EMBEDDING]

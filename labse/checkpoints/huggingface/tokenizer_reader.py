@@ -82,10 +82,8 @@ def read_tokenizer(
 ) -> Tokenizer:
     """Reads a folder's tokenizer files.
 
-    Args:
-      folder: of the files.
-      model: config.json, which may also name the tokenizer's class.
-      vocabulary: path of a vocab.txt, used if the folder has none.
+    `model` is config.json, which may also name the tokenizer's class. The file
+    `vocabulary` is used if the folder has none.
 
     Raises:
       InputError: there is no vocabulary, files are invalid or contradict one
@@ -104,7 +102,10 @@ def read_tokenizer(
         _check_tokenizer(tokenizer)
         _check_post_processor(tokenizer)
     base, origin = _vocabulary(folder, tokenizer, vocabulary)
-    general = _class_of(config, model) in _GENERAL_CLASSES
+    kind = config.text("tokenizer_class", None) or model.text(
+        "tokenizer_class", None
+    )
+    general = kind in _GENERAL_CLASSES
     lower_case, notes = _lower_case(config, tokenizer, general)
     pieces, added_notes = added_tokens.extend_pieces(
         *(base, lower_case is not False, tokenizer, config, special, added)
@@ -205,22 +206,17 @@ def _truncation(tokenizer: JsonObject) -> int | None:
     return truncation.integer("max_length")
 
 
-def _class_of(config: JsonObject, model: JsonObject) -> str | None:
-    return config.text("tokenizer_class", None) or model.text(
-        "tokenizer_class", None
-    )
-
-
 def _check_config(config: JsonObject, model: JsonObject) -> None:
     for where in (config, model):
         # For example BertJapaneseTokenizer, which also has a vocab.txt.
         where.must_be("tokenizer_class", *_BERT_CLASSES, *_GENERAL_CLASSES)
-    config.must_be("auto_map")
-    config.must_be("tokenize_chinese_chars", True)
-    config.must_be("do_basic_tokenize", True)
-    config.must_be("padding_side", "right")
-    config.must_be("truncation_side", "right")
-    config.must_be("never_split")
+    config.must_lack("auto_map", "never_split")
+    config.must_hold(
+        tokenize_chinese_chars=True,
+        do_basic_tokenize=True,
+        padding_side="right",
+        truncation_side="right",
+    )
 
 
 def _check_special_tokens(names: JsonObject) -> None:
@@ -240,15 +236,15 @@ def _check_tokenizer(tokenizer: JsonObject) -> None:
     model.must_be("type", "WordPiece")
     if "unk_token" not in model.values:
         raise model_file.damaged(tokenizer.path, "has no WordPiece model")
-    model.must_be("unk_token", UNK)
-    model.must_be("continuing_subword_prefix", SUFFIX_PREFIX)
-    model.must_be("max_input_chars_per_word", BERT_MAX_CHARACTERS_PER_WORD)
-    pre_tokenizer = _part(tokenizer, "pre_tokenizer")
-    pre_tokenizer.must_be("type", "BertPreTokenizer")
-    normalizer = _part(tokenizer, "normalizer")
-    normalizer.must_be("type", "BertNormalizer")
-    normalizer.must_be("clean_text", True)
-    normalizer.must_be("handle_chinese_chars", True)
+    model.must_hold(
+        unk_token=UNK,
+        continuing_subword_prefix=SUFFIX_PREFIX,
+        max_input_chars_per_word=BERT_MAX_CHARACTERS_PER_WORD,
+    )
+    _part(tokenizer, "pre_tokenizer").must_be("type", "BertPreTokenizer")
+    _part(tokenizer, "normalizer").must_hold(
+        type="BertNormalizer", clean_text=True, handle_chinese_chars=True
+    )
 
 
 def _part(tokenizer: JsonObject, name: str) -> JsonObject:

@@ -51,9 +51,7 @@ def extend_pieces(
     """The pieces with the added tokens at their ids, and notes.
 
     Args:
-      pieces: the vocabulary.
       lower_case: whether texts are lower-cased and accents stripped.
-      tokenizer: tokenizer.json.
       *files: tokenizer_config.json, special_tokens_map.json and
         added_tokens.json, those that exist.
 

@@ -33,13 +33,7 @@ _HEAD = (
 def sizes(
     old_weights: Mapping, new_weights: Mapping, pieces: tuple[int, int]
 ) -> dict:
-    """The report's sizes.
-
-    Args:
-      old_weights: name -> object with a `shape`.
-      new_weights: likewise.
-      pieces: their number before and after.
-    """
+    """The report's sizes; `pieces` is their number before and after."""
     counts = [
         sum(math.prod(weight.shape) for weight in weights.values())
         for weights in (old_weights, new_weights)

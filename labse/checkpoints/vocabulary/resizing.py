@@ -116,7 +116,7 @@ def prune_vocabulary(
     min_count: int = 1,
     report_texts: Texts | None = None,
 ) -> dict:
-    """Writes a run with only the pieces that a text needs.
+    """Writes a run with only the pieces that a text needs, and its report.
 
     Kept, in their order, are the special pieces ([PAD], [UNK], [CLS], [SEP],
     [MASK]); every piece that the model's tokenizer gives at least `min_count`
@@ -125,15 +125,9 @@ def prune_vocabulary(
     words that are [UNK] begin.
 
     Args:
-      model: the model.
-      texts: the text.
-      out: the new run folder.
       min_count: above 1, rarer pieces longer than a character are removed,
         and words that contain them are tokenized differently.
       report_texts: for the report's figures; `texts` if None.
-
-    Returns:
-      the report, which is also in `out`; see `vocabulary_report`.
 
     Raises:
       InputError: `out` exists, or the text is invalid or needs no piece.
@@ -166,12 +160,7 @@ def prune_vocabulary(
 
 
 def needed_rows(counter: PieceCounter, min_count: int) -> np.ndarray:
-    """int64 [k], ascending: the pieces to keep, see `prune_vocabulary`.
-
-    Args:
-      counter: has counted the text and its unknown words.
-      min_count: of pieces of several characters.
-    """
+    """int64 [k], ascending: the pieces to keep, see `prune_vocabulary`."""
     pieces = counter.tokenizer.vocabulary.pieces
     characters = set(counter.unknown.characters)
     for row in np.flatnonzero(counter.counts):
@@ -193,22 +182,17 @@ def grow_vocabulary(
     out: str,
     report_texts: Texts | None = None,
 ) -> dict:
-    """Writes a run with more pieces, for a language or a domain.
+    """Writes a run with more pieces, for a language or domain, and its report.
 
     New pieces come after the old ones, in the file's order. The row of each
     is the mean of the rows of the pieces that spell it without it, or [UNK]'s
     row if none do.
 
     Args:
-      model: the model.
       pieces_path: one piece a line, such as a vocab.txt of `labse
         build-vocab`. Special pieces, [unused...] and pieces that the model
         has are skipped.
-      out: the new run folder.
       report_texts: for the report's figures; no figures if None.
-
-    Returns:
-      the report, which is also in `out`; see `vocabulary_report`.
 
     Raises:
       InputError: `out` exists, or the file has a piece that the tokenizer can

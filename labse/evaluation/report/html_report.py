@@ -5,7 +5,6 @@ The page is `report.html.j2`; what it shows is computed here. Jinja
 escapes all texts of the data; only charts are inserted as markup.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from xml.etree import ElementTree
 import jinja2
 
 from labse import charts
-from labse.errors import InputError
 from labse.evaluation import results
 from labse.evaluation.published import PublishedTable
 from labse.evaluation.results import ALL, Mistake, TaskResult
@@ -40,12 +38,9 @@ def write_report(
     """Writes the page.
 
     Args:
-      path: a file, replaced if there is one.
       by_model: the result of each model, by its name; examples are of the
         first.
-      data: the data as the user named it.
-      history: the training history, see `read_history`; without one there is
-        no curve.
+      history: of the training; without one there is no curve.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("labse.evaluation.report", ""),
@@ -82,34 +77,6 @@ def write_report(
         },
     )
     atomic_write.write_text(path, page + "\n")
-
-
-def read_history(path: str | Path) -> list[dict]:
-    """The lines of a run's history.jsonl, one JSON object a line.
-
-    Each has `step`, and numbers by name: `loss`, `in_batch_accuracy` and
-    others; `validation` may hold an object of such numbers.
-
-    Raises:
-      InputError: a line is something else.
-    """
-    entries = []
-    with open(path, encoding="utf-8", newline="\n") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                entry = None
-            if not isinstance(entry, dict) or not isinstance(
-                entry.get("step"), int
-            ):
-                raise InputError(
-                    f"{path}:{number}: each line of a training history must "
-                    'be a JSON object with a "step". Received: '
-                    f"{line.strip()[:80]!r}. Remove the line."
-                )
-            entries.append(entry)
-    return entries
 
 
 def _cosine(score: float) -> str:

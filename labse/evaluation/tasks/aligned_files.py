@@ -23,7 +23,6 @@ def find_files(
     """The files of the set, by language, in the order of their names.
 
     Args:
-      folder: holds the files.
       file_set: which set, where there are several: the names of its files
         with * for the language, as in "test.*".
 
@@ -157,7 +156,6 @@ def read_languages(
     """The languages to evaluate, by name.
 
     Args:
-      files: of the set, as `find_files` returns them.
       languages: only these, and the pivot; all by default.
       pivot: one of the languages, if any.
       pools: by language, a file of further candidates.

@@ -63,9 +63,7 @@ def evaluate(
 ) -> results.TaskResult:
     """Evaluates the encoder on every pair of languages and split of a folder.
 
-    Args:
-      data: a folder with BUCC's files, see above.
-      languages: evaluate only these source languages.
+    With `languages`, only on these source languages.
     """
     paths, without_gold = bucc_files.find_sets(data)
     languages = results.choose_languages(
@@ -191,12 +189,8 @@ def _mistakes(
 ) -> Iterator[results.Mistake]:
     """The wrong pairs of highest score, then the least similar missed ones.
 
-    Args:
-      name: of the row.
-      data: the texts.
-      mined: by forward cosine, so that each source has one candidate.
-      forward: each source's nearest targets, best first.
-      cosines: float [g], of the gold pairs.
+    `mined` is by forward cosine, so that each source has one candidate;
+    `cosines` [g] are those of the gold pairs.
     """
     gold_of_source: dict[int, int] = {}
     for gold, source in enumerate(data.gold[:, 0].tolist()):

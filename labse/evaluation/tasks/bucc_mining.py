@@ -54,12 +54,8 @@ def mine(
 ) -> Mined:
     """Mines the set by a scoring and a retrieval of `labse.mining.margin`.
 
-    Args:
-      data: the texts and gold pairs.
-      forward: of the sources among the targets.
-      backward: of the targets among the sources.
-      scoring: one of margin.SCORINGS.
-      retrieval: one of margin.RETRIEVALS.
+    `forward` are the sources' neighbours among the targets, `backward` the
+    targets' among the sources.
     """
     pairs = margin.retrieve(forward, backward, scoring, retrieval)
     candidates = data.keys(pairs.sources, pairs.targets)

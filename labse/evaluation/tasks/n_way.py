@@ -107,16 +107,7 @@ def evaluate(
         "accuracy",
         groups=_groups(list(sides), center, is_un),
         neighbours=_examples(embeddings, sides, center),
-        curves=[
-            results.Curve(
-                f"Accuracy of {one} and {other}",
-                "number of candidates",
-                {row.name: curve for row, curve in both},
-                log_x=True,
-            )
-            for (one, other), both in evaluated.items()
-            if center in (one, other)
-        ],
+        curves=_curves(evaluated, center),
         published=[published.UN] if is_un else [],
     )
 
@@ -198,6 +189,22 @@ def _evaluate_direction(
             embeddings, source.lines, target.candidates, found, own
         )
     return row, curve
+
+
+def _curves(
+    evaluated: Mapping[tuple[str, str], tuple[_Direction, _Direction]],
+    center: str | None,
+) -> list[results.Curve]:
+    return [
+        results.Curve(
+            f"Accuracy of {one} and {other}",
+            "number of candidates",
+            {row.name: curve for row, curve in both},
+            log_x=True,
+        )
+        for (one, other), both in evaluated.items()
+        if center in (one, other)
+    ]
 
 
 def _wrong_texts(

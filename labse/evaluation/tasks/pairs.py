@@ -13,7 +13,7 @@ The average is over the languages with at least `min_pairs` strings: an accuracy
 on ten strings means little.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from labse.errors import InputError
@@ -56,15 +56,7 @@ def evaluate(
         languages, [language for _, language in groups], data
     )
     evaluated = {key: rows for key, rows in groups.items() if key[1] in wanted}
-    most = max(
-        len({target for _, target in rows}) for rows in evaluated.values()
-    )
-    if most < min_pairs:
-        raise InputError(
-            f"{data}: a language counts in the average if it has at least "
-            f"{min_pairs} distinct strings, and none has. Received: at most "
-            f"{most}. Hold out more pairs, or lower min_pairs."
-        )
+    _check_enough(data, evaluated.values(), min_pairs)
     embeddings = retrieval.TextEmbeddings(
         encode_fn,
         [
@@ -94,6 +86,18 @@ def evaluate(
             ],
         ),
     )
+
+
+def _check_enough(
+    data: str | Path, groups: Iterable[list[tuple[str, str]]], min_pairs: int
+) -> None:
+    most = max(len({target for _, target in pairs}) for pairs in groups)
+    if most < min_pairs:
+        raise InputError(
+            f"{data}: a language counts in the average if it has at least "
+            f"{min_pairs} distinct strings, and none has. Received: at most "
+            f"{most}. Hold out more pairs, or lower min_pairs."
+        )
 
 
 def _evaluate_language(
@@ -129,10 +133,6 @@ def read_pairs(
     path: str | Path, options: ReadOptions | None = None
 ) -> dict[tuple[str, str], list[tuple[str, str]]]:
     """(source language, target language) -> its (source, target) pairs.
-
-    Args:
-      path: file of pairs, or a glob.
-      options: how the file is read, see `ReadOptions`.
 
     Raises:
       InputError: there is no such file, or it breaks a rule.

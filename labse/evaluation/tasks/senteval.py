@@ -61,10 +61,7 @@ def evaluate(
 ) -> results.TaskResult:
     """Evaluates the encoder on every data set that the folder holds.
 
-    Args:
-      encode_fn: list of n texts -> float32 [n, dim]. The vectors are used as
-        they are: SentEval neither centres nor scales them.
-      data: the folder, see above.
+    The vectors are used as they are: SentEval neither centres nor scales them.
 
     Raises:
       InputError: there is no data set, a file or an embedding is not as it

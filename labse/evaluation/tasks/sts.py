@@ -34,9 +34,6 @@ def evaluate(
     "all" counts the test file alone; without one the development file alone;
     without either every file.
 
-    Args:
-      data: a file of the benchmark, or a folder with files sts-*.csv.
-
     Raises:
       InputError: a file or an embedding is not as it must be, or a file has
         no correlation: all its pairs have one score, from people or from the
@@ -104,19 +101,16 @@ def _figures(
     arccos, cosines = arccos_similarity(angles), np.cos(angles)
     gold_places, cosine_places = _places(gold), _places(cosines)
 
-    def spearman(rows: np.ndarray) -> float:
-        return correlation(
+    by_name = {
+        "pearson_arccos": lambda rows: correlation(gold[rows], arccos[rows]),
+        "pearson_cosine": lambda rows: correlation(gold[rows], cosines[rows]),
+        "spearman_cosine": lambda rows: correlation(
             _ranks(gold_places[rows]), _ranks(cosine_places[rows])
-        )
-
+        ),
+    }
     return {
-        "pearson_arccos": statistics.resampled(
-            lambda rows: correlation(gold[rows], arccos[rows]), len(gold)
-        ),
-        "pearson_cosine": statistics.resampled(
-            lambda rows: correlation(gold[rows], cosines[rows]), len(gold)
-        ),
-        "spearman_cosine": statistics.resampled(spearman, len(gold)),
+        name: statistics.resampled(statistic, len(gold))
+        for name, statistic in by_name.items()
     }
 
 

@@ -22,13 +22,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from labse.errors import InputError
-from labse.evaluation import (
-    examples,
-    published,
-    results,
-    retrieval,
-    statistics,
-)
+from labse.evaluation import examples, published, results, retrieval, statistics
 from labse.evaluation.tasks import aligned_files
 from labse.languages import LABSE_LANGUAGES
 
@@ -90,12 +84,7 @@ def evaluate(
     data: str | Path,
     languages: Sequence[str] = (),
 ) -> results.TaskResult:
-    """Evaluates the encoder on every language of the folder.
-
-    Args:
-      data: a folder in LASER's layout, see above.
-      languages: evaluate only these.
-    """
+    """Evaluates the encoder on every language, or on `languages` only."""
     pairs = {
         language: read_pairs(data, language)
         for language in results.choose_languages(
@@ -151,11 +140,14 @@ def _evaluate_language(
         embeddings, texts, english, retrieval.backwards(pairs)
     )
     from_english = retrieval.match(embeddings, english, texts, pairs)
+    both = {"target_to_source": to_english, "source_to_target": from_english}
     outcomes = {
-        "target_to_source": _right_lines(to_english),
-        "source_to_target": _right_lines(from_english),
-        "text_aware_target_to_source": _right_texts(to_english),
-        "text_aware_source_to_target": _right_texts(from_english),
+        name: [match.found_index == line for line, match in enumerate(matches)]
+        for name, matches in both.items()
+    }
+    outcomes |= {
+        f"text_aware_{name}": [match.is_right for match in matches]
+        for name, matches in both.items()
     }
     return results.Row(
         language,
@@ -163,14 +155,6 @@ def _evaluate_language(
         len(pairs),
         mistakes=examples.retrieval_mistakes(language, to_english),
     )
-
-
-def _right_lines(matches: Sequence[retrieval.Match]) -> list[bool]:
-    return [match.found_index == line for line, match in enumerate(matches)]
-
-
-def _right_texts(matches: Sequence[retrieval.Match]) -> list[bool]:
-    return [match.is_right for match in matches]
 
 
 def find_languages(folder: str | Path) -> list[str]:

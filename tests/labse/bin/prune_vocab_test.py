@@ -174,11 +174,7 @@ def test_a_pruned_run_is_exported_and_verified(files, small_run):
         (prune_vocab, {"report_text": "{}/none"}, "No file matches"),
         (prune_vocab, {"out": "{}"}, "--out must be a new folder"),
         (grow_vocab, {"pieces": "{}/none.txt"}, "there is no such file"),
-        (
-            grow_vocab,
-            {"pieces": "{}/sw.txt"},
-            "sw.txt:5: every piece occurs",
-        ),
+        (grow_vocab, {"pieces": "{}/sw.txt"}, "sw.txt:5: every piece occurs"),
         (grow_vocab, {"out": "{}/sw.txt"}, "--out must be a new folder"),
         (grow_vocab, {"report_text": "{}"}, "This is a folder"),
     ],

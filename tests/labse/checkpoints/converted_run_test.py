@@ -97,7 +97,7 @@ def test_no_training_goes_on_in_a_converted_folder(small_run, converted):
     vocabulary = str(converted / "vocab.txt")
     message = refusal(run_folder.create, str(converted), config, vocabulary)
     assert "holds a converted model, not a run to resume" in message
-    assert f"--init={converted}" in message
+    assert f"init={converted}" in message
 
 
 def test_a_run_starts_from_it(converted):

@@ -11,6 +11,7 @@ from labse.configs import loading
 from labse.configs.schema import EncoderConfig, ExperimentConfig
 from labse.configs.schema import TokenizerConfig as Tokenizer
 from labse.errors import InputError
+from labse.files.atomic_write import write_bytes
 from labse.modeling.sentence_encoder import SentenceEncoder
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
@@ -102,7 +103,7 @@ def test_another_configuration_is_refused(begun, vocabulary):
         f"{begun} holds a run with another configuration: encoder.pooling: cls "
         "-> mean; encoder.dropout: 0.1 -> 0.25. Resume it with the saved "
         "values, or begin a new run that starts from its encoder: "
-        f"labse train --init={begun} --out=ANOTHER."
+        f"init={begun} and another run folder."
     )
     assert (begun / "config.yaml").read_bytes() == before
 
@@ -136,7 +137,7 @@ def test_a_worker_waits_for_the_folder(run, tmp_path):
 def test_writing_leaves_no_temporary_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    run_folder.write_atomically(path, b"new")
+    write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
     assert files(tmp_path) == ["file"]
 
@@ -145,7 +146,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with pytest.raises(TypeError):
-        run_folder.write_atomically(path, "no bytes")
+        write_bytes(path, "no bytes")
     assert path.read_bytes() == b"old"
 
 
@@ -202,7 +203,7 @@ def test_no_run_is_no_model(tmp_path):
     assert message == (
         f"A run folder holds config.yaml. {tmp_path} does not. If it is a "
         "model of another kind, such as a Hugging Face folder, make it a run "
-        f"first: labse convert --input={tmp_path} --out=RUN."
+        "first, with labse convert."
     )
 
 
@@ -234,9 +235,7 @@ def test_a_checkpoint_of_more_blocks_is_refused(run):
 
 def test_a_checkpoint_of_fewer_blocks_is_refused(run):
     config = replaced(num_layers=2)
-    run_folder.write_atomically(
-        run / "config.yaml", loading.to_yaml(config).encode()
-    )
+    write_bytes(run / "config.yaml", loading.to_yaml(config).encode())
     save(SentenceEncoder(ENCODER), run / run_folder.LAST, 1)
     message = refusal(run_folder.open_run, str(run))
     assert "missing: transformer/layer_1/" in message
@@ -307,5 +306,5 @@ def test_a_run_of_an_earlier_version_is_opened_and_not_resumed(
         f"{begun} holds a run of an earlier version, which took the pairs in "
         "another order (data.batches_sorted_together)."
     )
-    assert message.endswith(f"--init={begun} --out=ANOTHER.")
+    assert message.endswith(f"init={begun} and another run folder.")
     assert path.read_text() == old

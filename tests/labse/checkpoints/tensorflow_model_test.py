@@ -363,7 +363,7 @@ def test_a_run_does_not_start_from_another_pooling(hub_model):
     config = loading.load("labse_tiny")
     vocabulary = str(hub_model / "assets" / "cased_vocab.txt")
     message = refusal(open_init, str(hub_model), config, vocabulary)
-    assert "encoder.pooling=cls_tanh" in message
+    assert " encoder.pooling=cls_tanh " in message
 
 
 def test_blocks_that_no_file_can_hold(tensorflow_1, bert_config):

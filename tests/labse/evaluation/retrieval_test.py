@@ -120,7 +120,7 @@ def test_each_distinct_text_is_encoded_once():
 
 
 def test_encoder_that_loses_a_text():
-    with pytest.raises(InputError, match="1 vectors for 2 texts"):
+    with pytest.raises(InputError, match=r"\[1, .*\] for 2 texts"):
         retrieval.TextEmbeddings(lambda texts: np.ones([1, 4]), ["a", "b"])
     with pytest.raises(InputError, match="no text"):
         retrieval.TextEmbeddings(lambda texts: np.ones([1, 4]), [])

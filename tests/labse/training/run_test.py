@@ -258,7 +258,7 @@ def test_a_run_with_another_configuration_is_refused(files, whole):
     assert result.returncode == 2
     assert "another configuration" in result.stderr
     assert "loss.margin: 0.3 -> 0.1" in result.stderr
-    assert f"--init={whole} --out=ANOTHER" in result.stderr
+    assert f"init={whole} and another run folder" in result.stderr
     assert "Traceback" not in result.stderr
 
 

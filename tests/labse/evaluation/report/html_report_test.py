@@ -9,6 +9,7 @@ from labse.errors import InputError
 from labse.evaluation import results, statistics
 from labse.evaluation.published import Column, PublishedTable
 from labse.evaluation.report import html_report
+from labse.training import history
 
 _VOID = {"meta"}
 _NASTY = '<script>alert("1")</script> & \' </td>'
@@ -242,7 +243,7 @@ def test_curves_are_drawn(tmp_path):
 def test_history_is_read(tmp_path):
     path = tmp_path / "history.jsonl"
     path.write_text('{"step": 1, "loss": 2.5}\n{"step": 2, "loss": NaN}\n')
-    first, second = html_report.read_history(path)
+    first, second = history.read(path)
     assert first == {"step": 1, "loss": 2.5}
     assert math.isnan(second["loss"])
 
@@ -252,7 +253,7 @@ def test_broken_history_names_the_line(tmp_path, line):
     path = tmp_path / "history.jsonl"
     path.write_text(f'{{"step": 1}}\n{line}\n')
     with pytest.raises(InputError, match=r"history\.jsonl:2: .* \"step\""):
-        html_report.read_history(path)
+        history.read(path)
 
 
 def test_a_group_of_all_rows_stands_once(tmp_path):
