@@ -5,7 +5,7 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ import numpy as np
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
 from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions
+from labse.inference.model_encoder import ModelEncoder
 from labse.mining import sentence_vectors
 from labse.mining.job.mining_job import LoadEncoder, MiningJob
 from labse.mining.job.run_job import (
@@ -236,35 +237,18 @@ def _text_source(
     return TextSource((str(path),), options)
 
 
-class _EncoderLoader:
-    """A model or a function, wrapped for a job."""
+@dataclasses.dataclass(frozen=True)
+class _LoadedModel:
+    """An encode_fn and its fingerprint, as a job loads them."""
 
-    def __init__(self, model, fingerprint: str):
-        self._model, self._fingerprint = model, fingerprint
+    encode_fn: sentence_vectors.EncodeFn
+    fingerprint: str
 
     def __repr__(self) -> str:
-        return self._fingerprint
+        return self.fingerprint
 
-    def __call__(self) -> tuple[Callable, str]:
-        return self._model, self._fingerprint
-
-
-class _ModelEncoder:
-    """The encode_fn of a model, which also reports truncated texts."""
-
-    def __init__(self, model):
-        self._model = model
-        self.max_length = model.max_length
-
-    def __call__(self, texts: list[str]) -> np.ndarray:
-        """float32 [n, dim]."""
-        return self._model.encode(texts, on_truncation="ignore")
-
-    def truncated(self, texts: list[str]) -> np.ndarray | None:
-        """bool [n]; None if the model does not report it."""
-        if not self._model.tells_truncation:
-            return None
-        return self._model.truncated(texts)
+    def __call__(self) -> tuple[sentence_vectors.EncodeFn, str]:
+        return self.encode_fn, self.fingerprint
 
 
 def _encoder_loader(
@@ -276,8 +260,8 @@ def _encoder_loader(
         model = load(os.fspath(model))
     if hasattr(model, "encode"):
         name = fingerprint or getattr(model, "fingerprint", "")
-        if hasattr(model, "tells_truncation"):
-            model = _ModelEncoder(model)
+        if hasattr(model, "reports_truncation"):
+            model = ModelEncoder(model)
         else:  # Another library's model.
             model = model.encode
     elif callable(model):
@@ -293,4 +277,4 @@ def _encoder_loader(
             "when they change. Give fingerprint, such as the model's name and "
             "version, or leave out work."
         )
-    return _EncoderLoader(model, name)
+    return _LoadedModel(model, name)

@@ -40,7 +40,7 @@ def test_the_help_of_convert_needs_a_folder(monkeypatch, capsys):
 
 def test_the_kinds_say_how_to_have_a_model_of_a_hub():
     assert "snapshots/HASH" in KINDS and "Git LFS" in KINDS
-    assert "is not fetched" in models.MODEL_HELP
+    assert "are not downloaded" in models.MODEL_HELP
 
 
 def test_help_needs_no_tensorflow():
