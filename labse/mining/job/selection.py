@@ -5,7 +5,7 @@ import math
 
 from labse.errors import InputError
 from labse.mining.candidates import CandidatePairs
-from labse.mining.job.job_files import JobFiles
+from labse.mining.job.mining_job import MiningJob
 from labse.mining.job.settings import SOURCE, TARGET, Settings
 from labse.mining.select_pairs import DEFAULT_MIN_SCORES
 from labse.mining.threshold import gold_pairs
@@ -95,7 +95,7 @@ class Threshold:
 
 
 def choose_threshold(
-    job: JobFiles, candidates: CandidatePairs, selection: Selection
+    job: MiningJob, candidates: CandidatePairs, selection: Selection
 ) -> Threshold:
     """The threshold that a selection gives.
 
@@ -117,7 +117,7 @@ def choose_threshold(
 
 
 def _by_gold_pairs(
-    job: JobFiles, candidates: CandidatePairs, selection: Selection
+    job: MiningJob, candidates: CandidatePairs, selection: Selection
 ) -> Threshold:
     """By known translations between the two sides; see `gold_pairs`."""
     precision, is_complete = selection.min_precision, selection.gold_is_complete

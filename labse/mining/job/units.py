@@ -3,7 +3,7 @@
 What a unit writes depends on its inputs alone, so the result is the same to the
 last byte whichever process ran which unit, and however often it was killed. A
 unit is small and can be pickled; it runs on a `MiningJob`, and does nothing if
-its file exists. Names of files: `labse.mining.job.job_files`.
+its file exists. Names of files: `labse.mining.job.mining_job`.
 """
 
 import dataclasses
@@ -17,8 +17,7 @@ from labse.files.kinds import find_files
 from labse.mining import candidates, sentence_vectors
 from labse.mining.job import neighbour_files
 from labse.mining.job.corpus_writer import prepare_corpus
-from labse.mining.job.job_files import digest
-from labse.mining.job.mining_job import MiningJob
+from labse.mining.job.mining_job import MiningJob, digest
 from labse.mining.job.settings import EXACT, SOURCE, TARGET
 from labse.mining.margin import Neighbours
 from labse.search import approximate_index, approximate_search
