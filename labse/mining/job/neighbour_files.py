@@ -27,14 +27,7 @@ def search_shard(
     k: int,
     progress: Callable[[int, int], None],
 ) -> tuple[Neighbours, Neighbours]:
-    """Exact neighbours between one shard of sources and all targets.
-
-    Args:
-      source: n sentences.
-      target: m sentences.
-      shard: number of the sources' shard.
-      k: neighbours of each sentence.
-      progress: called with (done, total).
+    """Exact neighbours between one shard of sources and all m targets.
 
     Returns:
       the nearest targets of the shard's sources, [rows, k], and the nearest of
@@ -54,12 +47,8 @@ def without_itself(
     """Drops the sentence itself from its neighbours.
 
     Args:
-      indices: int64 [n, k + 1], neighbours among all sentences of a side.
-      cosines: float32 [n, k + 1].
+      indices, cosines: [n, k + 1], neighbours among all sentences of a side.
       first: the number of the first row's sentence.
-
-    Returns:
-      k neighbours of each sentence.
     """
     is_own = indices == first + np.arange(len(indices))[:, None]
     # Among many copies of one vector, a sentence may not find itself.
@@ -83,7 +72,7 @@ def merge(parts: Iterable[Neighbours], k: int) -> Neighbours:
 def _nearest_of_both(one: Neighbours, other: Neighbours, k: int) -> Neighbours:
     parts = (one, other)
     k = min(k, one.indices.shape[1] + other.indices.shape[1])
-    num_rows = len(parts[0].indices)
+    num_rows = len(one.indices)
     indices = np.empty((num_rows, k), np.int64)
     cosines = np.empty((num_rows, k), np.float32)
     for start in range(0, num_rows, _ROWS):

@@ -81,28 +81,17 @@ class Selection:
 
 @dataclasses.dataclass(frozen=True)
 class Threshold:
-    """What is kept, and why.
+    """What is kept, and why."""
 
-    Attributes:
-      min_score: the lowest score that is kept; None: all are.
-      calibration: scores -> probabilities; None where they are not known.
-      explanation: a line for the user, or "".
-    """
-
-    min_score: float | None
-    calibration: Calibration | None = None
-    explanation: str = ""
+    min_score: float | None  # the lowest that is kept; None: all are
+    calibration: Calibration | None = None  # where probabilities are known
+    explanation: str = ""  # a line for the user
 
 
 def choose_threshold(
     job: MiningJob, candidates: CandidatePairs, selection: Selection
 ) -> Threshold:
-    """The threshold that a selection gives.
-
-    Args:
-      job: with its texts.
-      candidates: scored pairs.
-      selection: a checked one.
+    """The threshold that a checked selection gives.
 
     Raises:
       InputError: the gold pairs are not usable: see `gold_pairs.read`, `find`,
