@@ -90,7 +90,7 @@ def check_runner(arguments: Sequence[str]) -> None:
         create_runner(name)
     except (ValueError, ImportError, AttributeError) as error:
         raise InputError(
-            f"--runner must be one of Beam's. Received: {name} ({error})."
+            f"runner must be one of Beam's. Received: {name} ({error})."
         ) from error
 
 

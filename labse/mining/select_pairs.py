@@ -119,7 +119,7 @@ def write(
       kept: what `select` or `select_all` gave.
       source, target: the texts.
       probability: scores -> that of being a translation, if it is known.
-      ranks: int [p], a further column; None: there is none.
+      ranks: int [p], a further column, if given.
 
     Raises:
       InputError: not as many rows were written as there are pairs.

@@ -40,13 +40,9 @@ def encode_checked(
 ) -> np.ndarray:
     """One vector for each text, float [n, dim], all finite and none zero.
 
-    Args:
-      encode_fn: list of n texts -> float [n, dim].
-      texts: to encode.
-      dimension: of the vectors that came before, if there are any.
-
     Raises:
-      InputError: the encoder returns something else.
+      InputError: the encoder returns something else, or another dimension than
+        before.
     """
     vectors = check_embeddings(encode_fn(texts), "sentence", texts)
     check_one_each(vectors, texts, dimension)
@@ -82,7 +78,7 @@ def embed(
 
     Args:
       encode_fn: list of n texts -> float [n, dim].
-      texts: start, stop -> the texts of these sentences.
+      texts: start, stop -> the texts.
       rows: the sentences of this shard, beginning with a chunk.
       vector_type: one of VECTOR_TYPES.
       path: the `.npy` file; may hold the vectors of the first chunks.

@@ -25,7 +25,7 @@ def import_function(name: str, flag: str):
     """The function that python:module.function names.
 
     Raises:
-      InputError: there is none.
+      InputError: it cannot be imported.
     """
     module, dot, function = name.removeprefix(PYTHON).rpartition(".")
     if not dot:

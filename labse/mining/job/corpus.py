@@ -68,7 +68,15 @@ class MinedCorpus:
         self.num_duplicates: int = about["num_duplicates"]
         self.fingerprint: str = about["fingerprint"]
         self._num_sentences: int = about["num_sentences"]
-        _check_counts(self, str(folder))
+        kept, blank = self._num_sentences, self.num_blank
+        bad, duplicates = self.num_malformed, self.num_duplicates
+        if self.num_read != kept + blank + bad + duplicates:
+            raise InputError(
+                f"{folder}: each row that is read is kept, blank, malformed or "
+                f"a duplicate. Received: {self.num_read} read, {kept} kept, "
+                f"{blank} blank, {bad} malformed, {duplicates} duplicates. "
+                "Delete the folder and prepare it again."
+            )
         self._files = [file["path"] for file in about["files"]]
         self._first_of_files = [file["first"] for file in about["files"]]
         self._language_names = about["languages"]
@@ -183,15 +191,3 @@ def _damaged(folder: Path, what: str) -> InputError:
         f"{folder} holds a prepared corpus that is damaged ({what}). Delete "
         "the folder and prepare it again."
     )
-
-
-def _check_counts(corpus: MinedCorpus, name: str) -> None:
-    kept, blank = len(corpus), corpus.num_blank
-    bad, duplicates = corpus.num_malformed, corpus.num_duplicates
-    if corpus.num_read != kept + blank + bad + duplicates:
-        raise InputError(
-            f"{name}: each row that is read is kept, blank, malformed or a "
-            f"duplicate. Received: {corpus.num_read} read, {kept} kept, "
-            f"{blank} blank, {bad} malformed, {duplicates} duplicates. Delete "
-            "the folder and prepare it again."
-        )

@@ -184,12 +184,8 @@ def choose_plan(
 ) -> Plan:
     """Chooses the search by the rules of the module's docstring.
 
-    Args:
-      size: of the job.
-      speed: of this machine.
-      ram_bytes, disk_bytes: what may be used, beyond what is used now.
-      kind: one of KINDS, or "auto".
-      max_hours: of all steps; None: no limit.
+    The limits are what may be used beyond what is used now; `kind` is one of
+    KINDS, or "auto".
 
     Raises:
       InputError: nothing fits; it names what is needed and what to do.
