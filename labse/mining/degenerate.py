@@ -119,8 +119,8 @@ def find_degenerate(
     sources, targets = pairs.sources[:top], pairs.targets[:top]
     source_texts = [source_text(int(number)) for number in sources]
     target_texts = [target_text(int(number)) for number in targets]
-    source_plain = [_plain(text) for text in source_texts]
-    target_plain = [_plain(text) for text in target_texts]
+    source_plain = list(map(_plain, source_texts))
+    target_plain = list(map(_plain, target_texts))
     found = {
         "hub": _hubs(sources, targets, forward, backward),
         "near_copy": _near_copies(source_plain, target_plain),

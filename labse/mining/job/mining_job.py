@@ -48,8 +48,6 @@ class MiningJob:
     Attributes:
       work: the work folder.
       sides: what each side is read from, by "source" and "target".
-      settings: see `Settings`.
-      show_progress: whether progress is reported.
     """
 
     def __init__(

@@ -19,17 +19,7 @@ from labse.mining.threshold.precision import (
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What is kept of the candidates.
-
-    Attributes:
-      min_score: the lowest score that is kept; None: the default of the
-        scoring, or none for retrieval "all".
-      min_precision: in place of min_score, the expected share of translations
-        among what is kept; needs `gold`.
-      gold: a file of known translations between the two sides.
-      gold_is_complete: whether it names every translation there is.
-      keep_identical: whether pairs of two equal texts are kept.
-    """
+    """What is kept of the candidates; see `labse.mine`."""
 
     min_score: float | None = None
     min_precision: float | None = None
