@@ -129,20 +129,10 @@ def score_candidates(
     # the same bits.
     source_means = forward.cosines.mean(axis=1, dtype=np.float64)
     target_means = backward.cosines.mean(axis=1, dtype=np.float64)
-    return (
-        score(
-            forward.cosines,
-            source_means[:, None],
-            target_means[forward.indices],
-            scoring,
-        ),
-        score(
-            backward.cosines,
-            source_means[backward.indices],
-            target_means[:, None],
-            scoring,
-        ),
-    )
+    means = source_means[:, None], target_means[forward.indices]
+    forward_scores = score(forward.cosines, *means, scoring)
+    means = source_means[backward.indices], target_means[:, None]
+    return forward_scores, score(backward.cosines, *means, scoring)
 
 
 def retrieve(

@@ -7,9 +7,6 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
@@ -28,16 +25,9 @@ from labse.mining.job.run_job import (
 from labse.mining.job.selection import Selection
 from labse.mining.job.settings import SOURCE, TARGET, Settings, TextSource
 
-
-class Encodes(Protocol):
-    """A loaded model, of this library or of another."""
-
-    def encode(self, sentences: list[str]) -> np.ndarray:
-        """float [n, dim]."""
-
-
-# A model, a function from n sentences to float [n, dim], or what is loaded.
-Model = Encodes | sentence_vectors.EncodeFn | str | os.PathLike
+# What `labse.load` returns or takes, another object with a method `encode`, or
+# a function from n sentences to float [n, dim].
+Model = object
 # Sentences; or a file or a glob; or several as a list of paths.
 Texts = str | os.PathLike | Sequence[str] | Sequence[os.PathLike] | TextSource
 
@@ -221,11 +211,10 @@ def _text_source(
     if isinstance(texts, str | os.PathLike):
         return TextSource((os.fspath(texts),), ReadOptions(language=language))
     texts = list(texts)
-    kinds = {str if isinstance(one, str) else type(one) for one in texts}
-    if kinds and all(issubclass(kind, os.PathLike) for kind in kinds):
+    if texts and all(isinstance(one, os.PathLike) for one in texts):
         patterns = tuple(map(os.fspath, texts))
         return TextSource(patterns, ReadOptions(language=language))
-    if kinds != {str}:
+    if not texts or not all(isinstance(one, str) for one in texts):
         raise InputError(
             f"{side} must be a list of sentences, a path, or a list of "
             f"pathlib.Path. Received: {texts[:3]!r}."

@@ -97,11 +97,7 @@ class MinedCorpus:
 
     def texts(self, start: int, stop: int) -> list[str]:
         """The texts from number `start` up to, not including, `stop`."""
-        if not 0 <= start <= stop <= len(self):
-            raise IndexError(
-                f"Sentences are numbered 0 to {len(self) - 1}. Received: "
-                f"{start} to {stop}."
-            )
+        self._check_range(start, stop)
         content = _read(self._texts, self._offsets, start, stop)
         return content.decode("utf-8").split("\n")[:-1]
 
@@ -111,11 +107,7 @@ class MinedCorpus:
 
     def place(self, number: int) -> SentenceOrigin:
         """Where the first of equal sentences was read."""
-        if not 0 <= number < len(self):
-            raise IndexError(
-                f"Sentences are numbered 0 to {len(self) - 1}. Received: "
-                f"{number}."
-            )
+        self._check_range(number, number + 1)
         metadata = b""
         if self._metadata:
             offsets = self._metadata_offsets
@@ -126,6 +118,13 @@ class MinedCorpus:
             self._language_names[self._languages[number]],
             json.loads(metadata) if metadata.strip() else {},
         )
+
+    def _check_range(self, start: int, stop: int) -> None:
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(
+                f"Sentences are numbered 0 to {len(self) - 1}. Received: "
+                f"{start} to {stop}."
+            )
 
     def _array(self, name: str, length: int) -> np.ndarray:
         try:

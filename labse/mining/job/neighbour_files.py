@@ -8,37 +8,14 @@ cosines, so that the result does not depend on where shards end.
 
 import functools
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from labse.files.vector_shards import VectorShards
 from labse.mining.margin import Neighbours
-from labse.search.exact_search import exact_search_both
 
 # Rows merged at once.
 _ROWS = 2**18
-
-
-def search_shard(
-    source: VectorShards,
-    target: VectorShards,
-    shard: int,
-    k: int,
-    progress: Callable[[int, int], None],
-) -> tuple[Neighbours, Neighbours]:
-    """Exact neighbours between one shard of sources and all m targets.
-
-    Returns:
-      the nearest targets of the shard's sources, [rows, k], and the nearest of
-      the shard's sources for each target, [m, min(k, rows)].
-    """
-    rows, first = source.shard(shard), source.starts[shard]
-    forward, backward = exact_search_both(
-        rows, target, k, min(k, len(rows)), progress
-    )
-    indices, cosines = backward
-    return Neighbours(*forward), Neighbours(indices + first, cosines)
 
 
 def without_itself(

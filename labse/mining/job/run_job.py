@@ -73,7 +73,7 @@ def run_job(
     steps: Sequence[str] = (),
     run_step: RunStep = job_steps.run_step,
 ) -> MiningSummary | None:
-    """Mines pairs into a file; see `labse.mine` for `index` and `max_hours`.
+    """Mines pairs into a file.
 
     Args:
       job: with its texts and settings.
@@ -167,8 +167,9 @@ def keep_pairs(
         choices.get("chosen_targets"),
         choices.get("chosen_sources"),
     )
-    if choices:  # Near copies and hubs are what paraphrases are.
-        _warn(found.warning())
+    # Near copies and hubs are what paraphrases are.
+    if choices and (warning := found.warning()):
+        print(warning, file=sys.stderr)
     summary = MiningSummary(
         out=out,
         num_pairs=len(kept),
@@ -226,17 +227,12 @@ def _report_recall(job: MiningJob) -> None:
             f"{100 * recall:.1f} % of the exact neighbours of a sample."
         )
         if recall < LEAST_RECALL:
-            _warn(
+            print(
                 f"WARNING: the {side} side's index finds less than "
                 f"{100 * LEAST_RECALL:g} % of the exact neighbours; pairs "
-                "will be missed. The index 'exact' misses none."
+                "will be missed. The index 'exact' misses none.",
+                file=sys.stderr,
             )
-
-
-def _warn(text: str) -> None:
-    """Prints a warning, with or without progress."""
-    if text:
-        print(text, file=sys.stderr)
 
 
 def _side_summary(job: MiningJob, side: str) -> dict[str, int | None]:

@@ -21,7 +21,7 @@ from labse.mining.job.mining_job import MiningJob, digest
 from labse.mining.job.settings import EXACT, SOURCE, TARGET
 from labse.mining.margin import Neighbours
 from labse.search import approximate_index, approximate_search
-from labse.search.exact_search import exact_search
+from labse.search.exact_search import exact_search, exact_search_both
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,12 +209,17 @@ class SearchShard:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            if TARGET in job.sides:
-                forward, backward = neighbour_files.search_shard(
-                    vectors, job.vectors(TARGET), self.shard, job.k, progress
-                )
-                return {"forward": forward, "backward": backward}
             rows = vectors.shard(self.shard)
+            if TARGET in job.sides:
+                k = min(job.k, len(rows))
+                forward, (indices, cosines) = exact_search_both(
+                    rows, job.vectors(TARGET), job.k, k, progress
+                )
+                indices += vectors.starts[self.shard]
+                return {
+                    "forward": Neighbours(*forward),
+                    "backward": Neighbours(indices, cosines),
+                }
             found = exact_search(rows, vectors, job.k, progress)
         return self._without_itself(job, found)
 

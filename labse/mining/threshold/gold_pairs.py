@@ -162,11 +162,9 @@ def find_gold_pairs(
 def _explain(gold: GoldFile, source: MinedCorpus, target: MinedCorpus) -> str:
     """A likely reason why no pair is in the corpora."""
 
-    def found(kind: str, one: MinedCorpus, two: MinedCorpus) -> list[int]:
-        return [
-            len(_lookup(kind, set(names), corpus))
-            for names, corpus in ((gold.sources, one), (gold.targets, two))
-        ]
+    def found(kind: str, one: MinedCorpus, two: MinedCorpus) -> list[dict]:
+        of_sources = _lookup(kind, set(gold.sources), one)
+        return [of_sources, _lookup(kind, set(gold.targets), two)]
 
     if gold.kind != _LINE and all(found(gold.kind, target, source)):
         return "They are there the other way round: exchange source and target."
