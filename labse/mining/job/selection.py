@@ -84,8 +84,7 @@ def choose_threshold(
     """The threshold that a checked selection gives.
 
     Raises:
-      InputError: the gold pairs are not usable: see `gold_pairs.read`, `find`,
-        `precision.fit` and `Calibration.threshold`.
+      InputError: the gold pairs are not usable, or no score is precise enough.
     """
     if selection.min_precision is None:
         min_score = selection.min_score
