@@ -17,7 +17,7 @@ import tqdm
 from labse.errors import InputError
 from labse.files.atomic_write import atomic_file
 from labse.files.vector_file import disk_errors, scratch_array
-from labse.mining.sentence_vectors import EncodeFn, check_one_each
+from labse.search.unit_vectors import EncodeFn, check_one_each
 
 # Texts in a part; a kill loses at most as many.
 PART_TEXTS = 16_384

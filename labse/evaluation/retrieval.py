@@ -17,9 +17,13 @@ import numpy as np
 import tqdm
 
 from labse.errors import InputError
-from labse.mining.sentence_vectors import check_one_each
 from labse.search.exact_search import exact_search
-from labse.search.unit_vectors import EncodeFn, UnitVectors, check_embeddings
+from labse.search.unit_vectors import (
+    EncodeFn,
+    UnitVectors,
+    check_embeddings,
+    check_one_each,
+)
 
 
 def progress_bar(total: int, unit: str) -> tqdm.tqdm:

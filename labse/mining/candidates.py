@@ -22,20 +22,13 @@ _PAIRS = 2**14
 
 @dataclasses.dataclass(frozen=True)
 class CandidatePairs:
-    """Scored pairs of sentences, the best first unless stated otherwise.
+    """Scored pairs of sentences, the best first unless stated otherwise."""
 
-    Attributes:
-      sources: int64 [p], numbers of source sentences.
-      targets: int64 [p], numbers of target sentences.
-      scores: float64 [p].
-      cosines: float32 [p].
-      margins: float64 [p]: the scores, or the ratio where these are cosines.
-    """
-
-    sources: np.ndarray
-    targets: np.ndarray
-    scores: np.ndarray
-    cosines: np.ndarray
+    sources: np.ndarray  # int64 [p], numbers of sentences
+    targets: np.ndarray  # likewise
+    scores: np.ndarray  # float64 [p]
+    cosines: np.ndarray  # float32 [p]
+    # float64 [p]: the scores, or the ratio where these are cosines.
     margins: np.ndarray
 
     def __len__(self) -> int:
@@ -48,12 +41,7 @@ class CandidatePairs:
 
     def taken(self, which: np.ndarray) -> "CandidatePairs":
         """The pairs of a bool [p] or int [q]."""
-        return CandidatePairs(
-            *(
-                getattr(self, field.name)[which]
-                for field in dataclasses.fields(self)
-            )
-        )
+        return CandidatePairs(*(array[which] for array in vars(self).values()))
 
     def sorted(self) -> "CandidatePairs":
         """The best first, in the order of `margin.Pairs`."""
@@ -95,10 +83,8 @@ def find_candidates(
       forward: of the sources.
       backward: of the targets; None for paraphrases, where all neighbours
         are kept.
-      source: the sources' vectors.
-      target: the targets' vectors.
-      scoring: one of `margin.SCORINGS`.
-      retrieval: one of `margin.RETRIEVALS`.
+      source, target: vectors.
+      scoring, retrieval: see `labse.mining.margin`.
 
     Returns:
       the candidates, and a dict of `chosen_targets`, int64 [n], the best
@@ -111,13 +97,11 @@ def find_candidates(
         backward = forward
     else:
         pairs = retrieve(forward, backward, scoring, retrieval)
+        of_sources = retrieve(forward, backward, scoring, "forward")
+        of_targets = retrieve(forward, backward, scoring, "backward")
         choices = {
-            "chosen_targets": retrieve(
-                forward, backward, scoring, "forward"
-            ).targets,
-            "chosen_sources": retrieve(
-                forward, backward, scoring, "backward"
-            ).sources,
+            "chosen_targets": of_sources.targets,
+            "chosen_sources": of_targets.sources,
         }
     cosines = pair_cosines(source, target, pairs.sources, pairs.targets)
     margins = score(

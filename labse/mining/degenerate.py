@@ -47,35 +47,22 @@ _SPACES = re.compile(r"\s+")
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A degenerate pair.
-
-    Attributes:
-      source, target: the texts, truncated to 160 characters.
-      score: of the pair.
-      detail: why it is degenerate.
-    """
+    """A degenerate pair; its texts are truncated to 160 characters."""
 
     source: str
     target: str
     score: float
-    detail: str
+    detail: str  # why it is degenerate
 
 
 @dataclasses.dataclass(frozen=True)
 class DegeneratePairs:
-    """The degenerate pairs among the best.
-
-    Attributes:
-      num_checked: number of pairs checked.
-      num_degenerate: number of pairs of at least one kind.
-      counts: by kind.
-      examples: by kind, the best five.
-    """
+    """The degenerate pairs among the best."""
 
     num_checked: int
-    num_degenerate: int
-    counts: dict[str, int]
-    examples: dict[str, tuple[Example, ...]]
+    num_degenerate: int  # of at least one kind
+    counts: dict[str, int]  # by kind
+    examples: dict[str, tuple[Example, ...]]  # by kind, the best five
 
     @property
     def share(self) -> float:
@@ -123,8 +110,7 @@ def find_degenerate(
 
     Args:
       pairs: mined, the best first.
-      source_text: number of a source -> text.
-      target_text: number of a target -> text.
+      source_text, target_text: number of a sentence -> text.
       forward: int [n], the best target of each source, in any order; without
         it, hubs among the targets are not found.
       backward: int [m], the best source of each target; likewise.
@@ -133,8 +119,8 @@ def find_degenerate(
     sources, targets = pairs.sources[:top], pairs.targets[:top]
     source_texts = [source_text(int(number)) for number in sources]
     target_texts = [target_text(int(number)) for number in targets]
-    source_plain = [_plain(text) for text in source_texts]
-    target_plain = [_plain(text) for text in target_texts]
+    source_plain = list(map(_plain, source_texts))
+    target_plain = list(map(_plain, target_texts))
     found = {
         "hub": _hubs(sources, targets, forward, backward),
         "near_copy": _near_copies(source_plain, target_plain),

@@ -65,8 +65,7 @@ class Pairs:
     Of equal scores the lowest source line comes first, then the lowest target.
 
     Attributes:
-      sources: int64 [p], lines of the source side.
-      targets: int64 [p], lines of the target side.
+      sources, targets: int64 [p], lines of each side.
       scores: float64 [p].
     """
 
@@ -130,20 +129,10 @@ def score_candidates(
     # the same bits.
     source_means = forward.cosines.mean(axis=1, dtype=np.float64)
     target_means = backward.cosines.mean(axis=1, dtype=np.float64)
-    return (
-        score(
-            forward.cosines,
-            source_means[:, None],
-            target_means[forward.indices],
-            scoring,
-        ),
-        score(
-            backward.cosines,
-            source_means[backward.indices],
-            target_means[:, None],
-            scoring,
-        ),
-    )
+    means = source_means[:, None], target_means[forward.indices]
+    forward_scores = score(forward.cosines, *means, scoring)
+    means = source_means[backward.indices], target_means[:, None]
+    return forward_scores, score(backward.cosines, *means, scoring)
 
 
 def retrieve(
@@ -152,17 +141,10 @@ def retrieve(
     scoring: str = "ratio",
     retrieval: str = "max",
 ) -> Pairs:
-    """The candidates that a retrieval keeps, the best first.
+    """The candidates that a retrieval keeps, the best first, each pair once.
 
-    Args:
-      forward: of the n sources among the m targets.
-      backward: of the m targets among the n sources.
-      scoring: one of SCORINGS.
-      retrieval: one of RETRIEVALS.
-
-    Returns:
-      each pair once. If the two sides' searches rounded its cosine
-      differently, `intersection`, `union` and `max` take the higher score.
+    If the two sides' searches rounded a cosine differently, `intersection`,
+    `union` and `max` take the higher score. Arguments as `score_candidates`.
 
     Raises:
       InputError: as `score_candidates`, or there is no such retrieval.
@@ -212,13 +194,8 @@ def one_to_one(pairs: Pairs) -> Pairs:
     """Each source and each target at most once, greedily.
 
     The best pair is taken, all others of its source or its target are dropped,
-    then the best remaining pair is taken, and so on.
-
-    Args:
-      pairs: the best first, each once.
-
-    Returns:
-      the pairs taken, the best first.
+    then the best remaining pair is taken, and so on. `pairs` has each pair
+    once, the best first, and so has the result.
     """
     sources, targets = pairs.sources, pairs.targets
     is_taken = np.zeros(len(pairs), bool)
@@ -266,15 +243,7 @@ def _one_by_one(sources: np.ndarray, targets: np.ndarray) -> list[int]:
 def _best_of_each(
     indices: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's index of highest score, the lowest of ties, and that score.
-
-    Args:
-      indices: int [n, k].
-      scores: float [n, k].
-
-    Returns:
-      int64 [n] and float64 [n].
-    """
+    """Each row's index of highest score, the lowest of ties, and that score."""
     highest = scores.max(axis=1)
     is_highest = scores == highest[:, None]
     beyond = np.iinfo(np.int64).max

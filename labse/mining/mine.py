@@ -5,15 +5,13 @@ import dataclasses
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
 
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
 from labse.files.reading import UNKNOWN_LANGUAGE, ReadOptions
+from labse.inference.model_encoder import ModelEncoder
 from labse.mining import sentence_vectors
 from labse.mining.job.mining_job import LoadEncoder, MiningJob
 from labse.mining.job.run_job import (
@@ -27,16 +25,9 @@ from labse.mining.job.run_job import (
 from labse.mining.job.selection import Selection
 from labse.mining.job.settings import SOURCE, TARGET, Settings, TextSource
 
-
-class Encodes(Protocol):
-    """A loaded model, of this library or of another."""
-
-    def encode(self, sentences: list[str]) -> np.ndarray:
-        """float [n, dim]."""
-
-
-# A model, a function from n sentences to float [n, dim], or what is loaded.
-Model = Encodes | sentence_vectors.EncodeFn | str | os.PathLike
+# What `labse.load` returns or takes, another object with a method `encode`, or
+# a function from n sentences to float [n, dim].
+Model = object
 # Sentences; or a file or a glob; or several as a list of paths.
 Texts = str | os.PathLike | Sequence[str] | Sequence[os.PathLike] | TextSource
 
@@ -219,11 +210,10 @@ def _text_source(
     if isinstance(texts, str | os.PathLike):
         return TextSource((os.fspath(texts),), ReadOptions(language=language))
     texts = list(texts) if isinstance(texts, Iterable) else [texts]
-    kinds = {str if isinstance(one, str) else type(one) for one in texts}
-    if kinds and all(issubclass(kind, os.PathLike) for kind in kinds):
+    if texts and all(isinstance(one, os.PathLike) for one in texts):
         patterns = tuple(map(os.fspath, texts))
         return TextSource(patterns, ReadOptions(language=language))
-    if kinds != {str}:
+    if not texts or not all(isinstance(one, str) for one in texts):
         raise InputError(
             f"{side} must be a list of sentences, a path, or a list of "
             f"pathlib.Path. Received: {texts[:3]!r}."
@@ -235,35 +225,18 @@ def _text_source(
     return TextSource((str(path),), options)
 
 
-class _EncoderLoader:
-    """A model or a function, wrapped for a job."""
+@dataclasses.dataclass(frozen=True)
+class _LoadedModel:
+    """An encode_fn and its fingerprint, as a job loads them."""
 
-    def __init__(self, model, fingerprint: str):
-        self._model, self._fingerprint = model, fingerprint
+    encode_fn: sentence_vectors.EncodeFn
+    fingerprint: str
 
     def __repr__(self) -> str:
-        return self._fingerprint
+        return self.fingerprint
 
-    def __call__(self) -> tuple[Callable, str]:
-        return self._model, self._fingerprint
-
-
-class _ModelEncoder:
-    """The encode_fn of a model, which also reports truncated texts."""
-
-    def __init__(self, model):
-        self._model = model
-        self.max_length = model.max_length
-
-    def __call__(self, texts: list[str]) -> np.ndarray:
-        """float32 [n, dim]."""
-        return self._model.encode(texts, on_truncation="ignore")
-
-    def truncated(self, texts: list[str]) -> np.ndarray | None:
-        """bool [n]; None if the model does not report it."""
-        if not self._model.reports_truncation:
-            return None
-        return self._model.truncated(texts)
+    def __call__(self) -> tuple[sentence_vectors.EncodeFn, str]:
+        return self.encode_fn, self.fingerprint
 
 
 def _encoder_loader(
@@ -276,7 +249,7 @@ def _encoder_loader(
     if hasattr(model, "encode"):
         name = fingerprint or getattr(model, "fingerprint", "")
         if hasattr(model, "reports_truncation"):
-            model = _ModelEncoder(model)
+            model = ModelEncoder(model)
         else:  # Another library's model.
             model = model.encode
     elif callable(model):
@@ -292,4 +265,4 @@ def _encoder_loader(
             "when they change. Give fingerprint, such as the model's name and "
             "version, or leave out work."
         )
-    return _EncoderLoader(model, name)
+    return _LoadedModel(model, name)

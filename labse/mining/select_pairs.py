@@ -49,8 +49,7 @@ def select(
 
     Args:
       candidates: the best first.
-      source: the texts of one side.
-      target: those of the other.
+      source, target: the texts.
       min_score: the lowest score that is kept.
       keep_identical: whether pairs of equal texts are kept.
     """
@@ -60,17 +59,15 @@ def select(
     for number, (one, other) in enumerate(_texts(good, source, target)):
         is_identical[number] = one == other
         hashes[number] = _key(one, other)
-    distinct = np.ones(len(good), bool)
-    if not keep_identical:
-        distinct = ~is_identical
-    num_identical = len(good) - int(distinct.sum())
-    rest = np.flatnonzero(distinct)
+    if keep_identical:
+        is_identical[:] = False
+    rest = np.flatnonzero(~is_identical)
     _, first = np.unique(hashes[rest], axis=0, return_index=True)
     kept = good.taken(np.sort(rest[first]))
     counts = SelectionCounts(
         candidates=len(candidates),
         below_min_score=len(candidates) - len(good),
-        identical=num_identical,
+        identical=len(good) - len(rest),
         near_duplicates=len(rest) - len(kept),
         written=len(kept),
     )
@@ -120,10 +117,9 @@ def write(
     Args:
       path: of any format of pairs.
       kept: what `select` or `select_all` gave.
-      source: the texts of one side.
-      target: those of the other.
+      source, target: the texts.
       probability: scores -> that of being a translation, if it is known.
-      ranks: int [p], a further column; None: there is none.
+      ranks: int [p], a further column, if given.
 
     Raises:
       InputError: not as many rows were written as there are pairs.

@@ -10,9 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from labse.errors import InputError
 from labse.files.vector_file import VectorFile
-from labse.search.unit_vectors import EncodeFn, check_embeddings
+from labse.search.unit_vectors import EncodeFn, check_embeddings, check_one_each
 
 # Sentences that are encoded together; a kill loses at most as many.
 CHUNK = 4096
@@ -40,33 +39,13 @@ def encode_checked(
 ) -> np.ndarray:
     """One vector for each text, float [n, dim], all finite and none zero.
 
-    Args:
-      encode_fn: list of n texts -> float [n, dim].
-      texts: to encode.
-      dimension: of the vectors that came before, if there are any.
-
     Raises:
-      InputError: the encoder returns something else.
+      InputError: the encoder returns something else, or another dimension than
+        before.
     """
     vectors = check_embeddings(encode_fn(texts), "sentence", texts)
     check_one_each(vectors, texts, dimension)
     return vectors
-
-
-def check_one_each(
-    vectors: np.ndarray, texts: list[str], dimension: int | None = None
-) -> None:
-    """Raises `InputError` unless there is one vector for each text."""
-    if (
-        vectors.ndim != 2
-        or len(vectors) != len(texts)
-        or dimension not in (None, vectors.shape[1])
-    ):
-        raise InputError(
-            f"encode_fn must return one vector for each text, [{len(texts)}, "
-            f"{dimension or 'dim'}]. Received: {list(vectors.shape)} for "
-            f"{len(texts)} texts."
-        )
 
 
 def embed(
@@ -82,7 +61,7 @@ def embed(
 
     Args:
       encode_fn: list of n texts -> float [n, dim].
-      texts: start, stop -> the texts of these sentences.
+      texts: start, stop -> the texts.
       rows: the sentences of this shard, beginning with a chunk.
       vector_type: one of VECTOR_TYPES.
       path: the `.npy` file; may hold the vectors of the first chunks.

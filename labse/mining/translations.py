@@ -33,7 +33,7 @@ _FOLDING = _Folding()
 def fold(text: str) -> str:
     """A form that is the same for texts that count as equal.
 
-    A text of which nothing would be left, such as "?!", is only stripped.
+    A text that would be empty, such as "?!", is only stripped.
     """
     whole = unicodedata.normalize("NFKC", text)
     folded = whole.casefold().translate(_FOLDING)

@@ -29,16 +29,10 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 @dataclasses.dataclass(frozen=True)
 class Note:
-    """What is known about a file.
+    """What is known about a file."""
 
-    Attributes:
-      made_from: names and values of everything its contents depend on.
-      sha256: hexadecimal, of the file; of a folder, of its files in order.
-      size: bytes.
-    """
-
-    made_from: Mapping[str, object]
-    sha256: str
+    made_from: Mapping[str, object]  # everything its contents depend on
+    sha256: str  # of the file; of a folder, of its files in order
     size: int
 
 
@@ -48,10 +42,8 @@ class WorkFolder:
     def __init__(self, folder: str | os.PathLike, restart: bool = False):
         """Opens the folder; it is created with its first file.
 
-        Args:
-          folder: the folder.
-          restart: make files again that were made from something else,
-            instead of raising.
+        With `restart`, files that were made from something else are made again
+        instead of raising.
         """
         # Worker processes may have another working directory.
         self.folder = pathlib.Path(folder).absolute()

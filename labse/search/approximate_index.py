@@ -151,16 +151,13 @@ def populate(
     shard: int,
     path: str | os.PathLike,
 ) -> int:
-    """Writes the index of one shard; rows count over all shards.
+    """Writes the index of one shard to a file; rows count over all shards.
 
     Args:
       trained: the file of `train`.
       vectors: float [n, dim], those that it was trained on.
-      shard: number of the shard.
+      shard: number of the shard, whose number of vectors is returned.
       path: the file to write.
-
-    Returns:
-      the number of vectors in the shard.
 
     Raises:
       InputError: a vector is not finite or is zero, or has other dimensions.
@@ -195,10 +192,7 @@ def merge(paths: Sequence[str | os.PathLike], folder: str | os.PathLike) -> int:
     Args:
       paths: the files of `populate`, in the order of the shards.
       folder: where `index.faiss` and `index.lists` are written; it can be
-        moved.
-
-    Returns:
-      the number of vectors.
+        moved. The number of vectors is returned.
 
     Raises:
       InputError: a file is of another training, or the disk is too full.

@@ -138,12 +138,9 @@ def measure_recall(
     whichever of several copies it is.
 
     Args:
-      folder: that of `merge`.
       queries: float [n, dim], the sample, at least one.
       vectors: float [m, dim], all in the index; they are searched exactly.
-      k: at most m.
-      num_probes: as `search`.
-      num_candidates: as `search`.
+      folder, k, num_probes, num_candidates: as `search`.
     """
     found = search(folder, queries, vectors, k, num_probes, num_candidates)
     nearest = exact_search(queries, vectors, k)
@@ -176,10 +173,7 @@ def rerank(
       queries: float [n, dim].
       found: int64 [n, c], rows of the vectors, -1 for none; at least k each.
       vectors: float [m, dim].
-      k: number kept.
-
-    Returns:
-      indices int64 [n, k] and cosines float32 [n, k], the best first.
+      k: number of indices and cosines returned, [n, k], the best first.
     """
     indices = np.empty((len(found), k), np.int64)
     cosines = np.empty((len(found), k), np.float32)

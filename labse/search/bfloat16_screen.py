@@ -56,8 +56,11 @@ import concurrent.futures
 import os
 from collections.abc import Callable, Iterator
 
-from labse.search.ordered_bits import ScreenDtype
-from labse.search.rounded_vectors import RoundedVectors, choose_dtype
+from labse.search.rounded_vectors import (
+    RoundedVectors,
+    ScreenDtype,
+    choose_dtype,
+)
 from labse.search.top_k import Screened, TopK
 
 # bfloat16 scores of a block, 8 MiB, stay in the last cache.

@@ -9,8 +9,13 @@ import threading
 
 import numpy as np
 
-from labse.search import ordered_bits
-from labse.search.rounded_vectors import SLACK, RoundedVectors
+from labse.search.rounded_vectors import (
+    SLACK,
+    RoundedVectors,
+    ordered_thresholds,
+    ordered_to_float,
+    to_ordered,
+)
 from labse.search.unit_vectors import UnitVectors
 
 
@@ -81,7 +86,7 @@ class Screened:
             kth_lower_bound = self._lower_bounds.min(axis=1)  # [rows]
         # Positive thresholds need no order among negative scores.
         if np.any(self._least_score(kth_lower_bound, error) <= 0):
-            bits = ordered_bits.to_ordered(bits)
+            bits = to_ordered(bits)
         num_groups, size = len(bits) // group_size, len(self._block)
         whole = num_groups * group_size
         groups = bits[:whole].reshape(group_size, num_groups, size)
@@ -92,7 +97,7 @@ class Screened:
             kth_lower_bound = np.maximum(
                 kth_lower_bound, self._lower_bound(kth, error)
             )
-        threshold = ordered_bits.ordered_thresholds(
+        threshold = ordered_thresholds(
             self._least_score(kth_lower_bound, error), self._block.dtype
         )  # [rows]
         group, row = _nonzero(largest >= threshold)
@@ -103,7 +108,7 @@ class Screened:
         tail, tail_row = np.nonzero(bits[whole:] >= threshold)
         other = np.concatenate([other, whole + tail])
         row = np.concatenate([row, tail_row])
-        scores = ordered_bits.ordered_to_float(bits[other, row])
+        scores = ordered_to_float(bits[other, row])
         with self._lock:
             self._keep(row, others.rows.start + other, scores, error)
 
@@ -129,7 +134,7 @@ class Screened:
             largest = bits
         kth = len(largest) - k
         kth_largest = np.partition(largest, kth, axis=0)[kth]
-        return ordered_bits.ordered_to_float(kth_largest)
+        return ordered_to_float(kth_largest)
 
     def _keep(self, row, other, scores, error) -> None:
         """Stores candidates, int [c], and raises the rows' lower bounds."""

@@ -66,6 +66,22 @@ def check_embeddings(
     return embeddings
 
 
+def check_one_each(
+    vectors: np.ndarray, texts: list[str], dimension: int | None = None
+) -> None:
+    """Raises `InputError` unless there is one vector for each text."""
+    if (
+        vectors.ndim != 2
+        or len(vectors) != len(texts)
+        or dimension not in (None, vectors.shape[1])
+    ):
+        raise InputError(
+            f"encode_fn must return one vector for each text, [{len(texts)}, "
+            f"{dimension or 'dim'}]. Received: {list(vectors.shape)} for "
+            f"{len(texts)} texts."
+        )
+
+
 class UnitVectors:
     """Vectors and their lengths; the vectors are not copied."""
 

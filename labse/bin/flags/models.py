@@ -25,7 +25,7 @@ def import_function(name: str, flag: str):
     """The function that python:module.function names.
 
     Raises:
-      InputError: there is none.
+      InputError: it cannot be imported.
     """
     module, dot, function = name.removeprefix(PYTHON).rpartition(".")
     if not dot:
@@ -47,32 +47,6 @@ def import_function(name: str, flag: str):
             f"{flag}={name} must be a function. Received: {found!r:.80}."
         )
     return found
-
-
-class ModelEncoder:
-    """The encode_fn of a model, which reports the texts it truncates."""
-
-    def __init__(self, model):
-        """Takes what `labse.load` returns."""
-        self._model = model
-        self.max_length = model.max_length
-        self.reports_truncation = model.reports_truncation
-
-    def __call__(self, texts):
-        """float32 [n, dim]."""
-        return self._model.encode(texts, on_truncation="ignore")
-
-    def with_bar(self, texts):
-        """The same with a progress bar."""
-        return self._model.encode(
-            texts, show_progress_bar=True, on_truncation="ignore"
-        )
-
-    def truncated(self, texts):
-        """bool [n]; None if the model does not report it."""
-        if not self.reports_truncation:
-            return None
-        return self._model.truncated(texts)
 
 
 def counting(encode_fn, encoder, count):
@@ -124,6 +98,7 @@ class Encoder:
             digest = hashlib.sha256(module.encode()).hexdigest()
             return function, f"{self.model} {digest}"
         import labse
+        from labse.inference.model_encoder import ModelEncoder
 
         loaded = labse.load(self.model, self.compute_dtype)
         return ModelEncoder(loaded), loaded.fingerprint

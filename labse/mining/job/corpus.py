@@ -68,7 +68,15 @@ class MinedCorpus:
         self.num_duplicates: int = about["num_duplicates"]
         self.fingerprint: str = about["fingerprint"]
         self._num_sentences: int = about["num_sentences"]
-        _check_counts(self, str(folder))
+        kept, blank = self._num_sentences, self.num_blank
+        bad, duplicates = self.num_malformed, self.num_duplicates
+        if self.num_read != kept + blank + bad + duplicates:
+            raise InputError(
+                f"{folder}: each row that is read is kept, blank, malformed or "
+                f"a duplicate. Received: {self.num_read} read, {kept} kept, "
+                f"{blank} blank, {bad} malformed, {duplicates} duplicates. "
+                "Delete the folder and prepare it again."
+            )
         self._files = [
             "" if Path(file["path"]).parent == unnamed else file["path"]
             for file in about["files"]
@@ -92,11 +100,7 @@ class MinedCorpus:
 
     def texts(self, start: int, stop: int) -> list[str]:
         """The texts from number `start` up to, not including, `stop`."""
-        if not 0 <= start <= stop <= len(self):
-            raise IndexError(
-                f"Sentences are numbered 0 to {len(self) - 1}. Received: "
-                f"{start} to {stop}."
-            )
+        self._check_range(start, stop)
         content = _read(self._texts, self._offsets, start, stop)
         return content.decode("utf-8").split("\n")[:-1]
 
@@ -106,11 +110,7 @@ class MinedCorpus:
 
     def place(self, number: int) -> SentenceOrigin:
         """Where the first of equal sentences was read."""
-        if not 0 <= number < len(self):
-            raise IndexError(
-                f"Sentences are numbered 0 to {len(self) - 1}. Received: "
-                f"{number}."
-            )
+        self._check_range(number, number + 1)
         metadata = b""
         if self._metadata:
             offsets = self._metadata_offsets
@@ -121,6 +121,13 @@ class MinedCorpus:
             self._language_names[self._languages[number]],
             json.loads(metadata) if metadata.strip() else {},
         )
+
+    def _check_range(self, start: int, stop: int) -> None:
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(
+                f"Sentences are numbered 0 to {len(self) - 1}. Received: "
+                f"{start} to {stop}."
+            )
 
     def _array(self, name: str, length: int) -> np.ndarray:
         try:
@@ -190,15 +197,3 @@ def _damaged(folder: Path, what: str) -> InputError:
         f"{folder} holds a prepared corpus that is damaged ({what}). Delete "
         "the folder and prepare it again."
     )
-
-
-def _check_counts(corpus: MinedCorpus, name: str) -> None:
-    kept, blank = len(corpus), corpus.num_blank
-    bad, duplicates = corpus.num_malformed, corpus.num_duplicates
-    if corpus.num_read != kept + blank + bad + duplicates:
-        raise InputError(
-            f"{name}: each row that is read is kept, blank, malformed or a "
-            f"duplicate. Received: {corpus.num_read} read, {kept} kept, "
-            f"{blank} blank, {bad} malformed, {duplicates} duplicates. Delete "
-            "the folder and prepare it again."
-        )

@@ -1,23 +1,40 @@
-"""Reads files of text and writes the numbered corpus that is mined."""
+"""Reads files of text and writes the numbered corpus that is mined.
 
+The rows of all files are gathered in temporary files: 128 bits of each text's
+BLAKE2b hash, by which duplicates are found; numbers; lines of text and of
+metadata. Then the first of equal rows are copied.
+"""
+
+import contextlib
 import hashlib
 import json
 import os
+import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from labse import features
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
+from labse.files.formats.pair_values import to_json
 from labse.files.kinds import find_files
-from labse.files.reading import ReadOptions
+from labse.files.reading import ReadOptions, Tally
+from labse.files.texts import TextFile
 from labse.mining.job import corpus as stored
 from labse.mining.job.corpus import MinedCorpus, open_corpus
-from labse.mining.job.gathered_texts import DIGEST, Gathered
 
-# Rows and bytes that are written or copied at once.
+DIGEST = np.dtype([("high", "<u8"), ("low", "<u8")])
+# Where a text was read, its language, and where text and metadata end.
+_ROW = np.dtype(
+    [("line", "<i8"), ("language", "<i4"), ("text", "<i8"), ("fields", "<i8")]
+)
+_PACKED_ROW = struct.Struct("<qiqq")
+_BREAKS = re.compile(r"[\t\n\r]+")
+# Rows and bytes that are read or copied at once.
 _ROWS = 2**16
 _BYTES = 2**24
 # Digests are sorted in parts of this many rows, or of a quarter of all rows if
@@ -58,7 +75,8 @@ def prepare_corpus(
 
 
 def _prepare(files: list[str], folder: Path, options: ReadOptions) -> None:
-    with Gathered(folder, options) as gathered:
+    with contextlib.ExitStack() as stack:
+        gathered = _Gathered(folder, options, stack)
         for path in files:
             gathered.add_file(path)
     tally = gathered.tally
@@ -71,48 +89,84 @@ def _prepare(files: list[str], folder: Path, options: ReadOptions) -> None:
             "the right column?"
         )
     tally.log()
-    is_first = _first_of_equals(gathered.path("digests"), gathered.num_texts)
-    fingerprint = _write_texts(gathered, is_first, stored.TEXTS, stored.OFFSETS)
-    _write_array(gathered, is_first, "lines", np.int64, stored.LINES)
-    _write_array(gathered, is_first, "languages", np.int32, stored.LANGUAGES)
-    if gathered.has_metadata:
-        _write_texts(
-            gathered, is_first, stored.METADATA, stored.METADATA_OFFSETS
-        )
-    num_kept = int(np.count_nonzero(is_first))
+    digests = _temporary(folder, "digests")
+    is_first = _first_of_equals(digests, gathered.num_texts)
+    fingerprint = _copy(folder, is_first, gathered.has_metadata)
     about = {
         "format": stored.FORMAT,
         "num_read": tally.num_rows + tally.num_blank + tally.num_malformed,
         "num_blank": tally.num_blank,
         "num_malformed": tally.num_malformed,
         "num_duplicates": int(np.count_nonzero(~is_first)),
-        "num_sentences": num_kept,
+        "num_sentences": int(np.count_nonzero(is_first)),
         "fingerprint": fingerprint,
         "has_metadata": gathered.has_metadata,
-        "languages": list(gathered.language_numbers),
+        "languages": list(gathered.languages),
         "text_column": options.text_column,
-        "files": _describe_files(files, gathered.first_of_files, is_first),
+        "files": [
+            {
+                "path": path,
+                "size": os.path.getsize(path),
+                "first": int(np.count_nonzero(is_first[:start])),
+            }
+            for path, start in zip(files, gathered.starts, strict=True)
+        ],
     }
     write_text(folder / stored.DESCRIPTION, json.dumps(about, indent=2))
 
 
-def _describe_files(
-    files: list[str], starts: list[int], is_first: np.ndarray
-) -> list[dict[str, object]]:
-    """Name, size and first sentence of each file.
+def _temporary(folder: Path, name: str) -> Path:
+    return folder / f"read.{name}.tmp"
 
-    Args:
-      files: names.
-      starts: each file's first text, dropped texts included.
-      is_first: bool [texts], which are kept.
+
+class _Gathered:
+    """Writes all texts that are not blank to temporary files.
+
+    Attributes:
+      num_texts: written so far, duplicates included.
+      starts: the first text of each file.
+      languages: their numbers, in the order in which they came.
+      has_metadata: whether any text has other fields.
+      tally: of the rows read.
     """
-    found, first, last = [], 0, 0
-    for path, start in zip(files, starts, strict=True):
-        first += int(np.count_nonzero(is_first[last:start]))
-        last = start
-        size = os.path.getsize(path)
-        found.append({"path": path, "size": size, "first": first})
-    return found
+
+    def __init__(self, folder: Path, options: ReadOptions, stack):
+        self.num_texts = 0
+        self.starts: list[int] = []
+        self.languages: dict[str, int] = {}
+        self.has_metadata = False
+        self.tally = Tally()
+        self._options = options
+
+        def create(name: str) -> BinaryIO:
+            return stack.enter_context(open(_temporary(folder, name), "wb"))
+
+        self._digests, self._rows = create("digests"), create("rows")
+        self._texts, self._metadata = create("texts"), create("metadata")
+
+    def add_file(self, path: str) -> None:
+        """Reads a file to its end."""
+        self.starts.append(self.num_texts)
+        file = TextFile(path, self._options, self.tally)
+        numbers = self.languages
+        for text, language, line, fields in file:
+            del fields[file.column.partition(".")[0]]
+            fields.pop(features.LANGUAGE, None)
+            metadata = to_json(fields, f"{path}:{line}") if fields else ""
+            self.has_metadata |= bool(fields)
+            content = _BREAKS.sub(" ", text.strip()).encode("utf-8")
+            digest = hashlib.blake2b(content, digest_size=DIGEST.itemsize)
+            self._digests.write(digest.digest())
+            self._texts.write(content + b"\n")
+            self._metadata.write(metadata.encode("utf-8") + b"\n")
+            row = _PACKED_ROW.pack(
+                line,
+                numbers.setdefault(language, len(numbers)),
+                self._texts.tell(),
+                self._metadata.tell(),
+            )
+            self._rows.write(row)
+            self.num_texts += 1
 
 
 def _first_of_equals(path: Path, num_texts: int) -> np.ndarray:
@@ -120,102 +174,90 @@ def _first_of_equals(path: Path, num_texts: int) -> np.ndarray:
     is_first = np.ones(num_texts, bool)
     num_parts = max(_LEAST_PARTS, -(-num_texts // _PART_ROWS))
     for part in range(num_parts):
-        rows, some = _digests_of_part(path, part, num_parts)
+        rows, digests = [], []
+        for start, block in _blocks(path, DIGEST):
+            inside = np.flatnonzero(block["high"] % num_parts == part)
+            rows.append(start + inside)
+            digests.append(block[inside])
+        some = np.concatenate(digests)
         # lexsort is stable: the first of equal texts stays first.
         order = np.lexsort((some["low"], some["high"]))
         some = some[order]
         is_same = some[1:] == some[:-1]
-        is_first[rows[order[1:][is_same]]] = False
+        is_first[np.concatenate(rows)[order[1:][is_same]]] = False
     return is_first
 
 
-def _digests_of_part(
-    path: Path, part: int, num_parts: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of a part, int64 [n] in order, and their digests [n]."""
-    rows, digests = [], []
+def _blocks(path: Path, dtype: np.dtype) -> Iterator[tuple[int, np.ndarray]]:
+    """The rows of a file, [_ROWS or fewer], and the number of the first."""
     start = 0
     with open(path, "rb") as file:
-        while len(block := np.fromfile(file, DIGEST, _ROWS)):
-            inside = np.flatnonzero(block["high"] % num_parts == part)
-            rows.append(start + inside)
-            digests.append(block[inside])
+        while len(block := np.fromfile(file, dtype, _ROWS)):
+            yield start, block
             start += len(block)
-    return np.concatenate(rows), np.concatenate(digests)
 
 
-def _write_array(
-    gathered: Gathered,
-    is_first: np.ndarray,
-    column: str,
-    dtype: type,
-    name: str,
-) -> None:
-    with (
-        open(gathered.path(column), "rb") as read,
-        open(gathered.folder / name, "wb") as written,
-    ):
-        _write_header(written, dtype, int(np.count_nonzero(is_first)))
-        for start in range(0, len(is_first), _ROWS):
-            some = is_first[start : start + _ROWS]
-            values = np.fromfile(read, dtype, len(some))
-            written.write(values[some].tobytes())
-        _sync(written)
+def _copy(folder: Path, is_first: np.ndarray, has_metadata: bool) -> str:
+    """Writes the rows that are kept; returns the SHA-256 of their texts."""
+    num_kept = int(np.count_nonzero(is_first))
+    with contextlib.ExitStack() as stack:
+
+        def create(name, dtype=None, length=num_kept) -> BinaryIO:
+            file = stack.enter_context(open(folder / name, "wb"))
+            # Before corpus.json is written, which says that all is complete.
+            stack.callback(lambda: (file.flush(), os.fsync(file.fileno())))
+            if dtype:
+                header = np.lib.format.header_data_from_array_1_0(
+                    np.empty(0, dtype)
+                ) | {"shape": (length,)}
+                np.lib.format.write_array_header_1_0(file, header)
+            return file
+
+        def lines(column: str, name: str, offsets: str) -> _Lines:
+            return _Lines(
+                stack.enter_context(open(_temporary(folder, column), "rb")),
+                create(name),
+                create(offsets, np.int64, num_kept + 1),
+            )
+
+        line = create(stored.LINES, np.int64)
+        language = create(stored.LANGUAGES, np.int32)
+        texts = lines("texts", stored.TEXTS, stored.OFFSETS)
+        if has_metadata:
+            metadata = lines(
+                "metadata", stored.METADATA, stored.METADATA_OFFSETS
+            )
+        for start, rows in _blocks(_temporary(folder, "rows"), _ROW):
+            stays = is_first[start : start + len(rows)]
+            line.write(rows["line"][stays].tobytes())
+            language.write(rows["language"][stays].tobytes())
+            texts.copy(rows["text"], stays)
+            if has_metadata:
+                metadata.copy(rows["fields"], stays)
+    return texts.digest.hexdigest()
 
 
-def _write_texts(
-    gathered: Gathered, is_first: np.ndarray, name: str, offsets_name: str
-) -> str:
-    """Copies the lines that are kept; returns their SHA-256."""
-    column = name.partition(".")[0]
-    digest = hashlib.sha256()
-    end = 0
-    with (
-        open(gathered.path(column), "rb") as read,
-        open(gathered.folder / name, "wb") as written,
-        open(gathered.folder / offsets_name, "wb") as offsets,
-    ):
-        _write_header(offsets, np.int64, int(np.count_nonzero(is_first)) + 1)
+class _Lines:
+    """Copies some of the lines of a file, and writes their offsets."""
+
+    def __init__(self, read: BinaryIO, written: BinaryIO, offsets: BinaryIO):
+        self.digest = hashlib.sha256()
+        self._read, self._written, self._offsets = read, written, offsets
+        self._begin = self._end = 0  # of what was read, and written
         offsets.write(np.int64(0).tobytes())
-        for start, lengths in _blocks(gathered.path(f"{column}.ends")):
-            stays = is_first[start : start + len(lengths)]
-            content = np.fromfile(read, np.uint8, int(lengths.sum()))
-            if not stays.all():
-                content = content[np.repeat(stays, lengths)]
-                lengths = lengths[stays]
-            digest.update(content)
-            written.write(content.data)
-            ends = end + np.cumsum(lengths)
-            offsets.write(ends.tobytes())
-            end += int(lengths.sum())
-        _sync(written)
-        _sync(offsets)
-    return digest.hexdigest()
 
-
-def _blocks(ends_path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    """First row and int64 [rows] byte lengths of blocks of about _BYTES."""
-    start, begin = 0, 0
-    with open(ends_path, "rb") as file:
-        while len(ends := np.fromfile(file, np.int64, _ROWS)):
-            while len(ends):
-                fits = int(np.searchsorted(ends, begin + _BYTES, "right"))
-                some, ends = np.split(ends, [max(1, fits)])
-                yield start, np.diff(some, prepend=begin)
-                begin = int(some[-1])
-                start += len(some)
-
-
-def _write_header(file: BinaryIO, dtype: type, length: int) -> None:
-    header = {
-        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
-        "fortran_order": False,
-        "shape": (length,),
-    }
-    np.lib.format.write_array_header_1_0(file, header)
-
-
-def _sync(file: BinaryIO) -> None:
-    """Must come before corpus.json is written, which says it is complete."""
-    file.flush()
-    os.fsync(file.fileno())
+    def copy(self, ends: np.ndarray, stays: np.ndarray) -> None:
+        """Copies the next lines: their ends, int [rows], and which stay."""
+        while len(ends):
+            fits = int(np.searchsorted(ends, self._begin + _BYTES, "right"))
+            some, ends = np.split(ends, [max(1, fits)])
+            kept, stays = np.split(stays, [len(some)])
+            lengths = np.diff(some, prepend=self._begin)
+            content = np.fromfile(self._read, np.uint8, int(lengths.sum()))
+            content = content[np.repeat(kept, lengths)]
+            self.digest.update(content)
+            self._written.write(content.data)
+            new_ends = self._end + np.cumsum(lengths[kept])
+            self._offsets.write(new_ends.tobytes())
+            self._begin = int(some[-1])
+            self._end += len(content)

@@ -10,17 +10,11 @@ import time
 
 import numpy as np
 
+from labse.mining.job import plan
 from labse.mining.job.mining_job import MiningJob
-from labse.mining.job.plan import (
-    JobSize,
-    MachineSpeed,
-    choose_plan,
-    format_seconds,
-)
 from labse.mining.job.settings import EXACT
-from labse.mining.sentence_vectors import check_one_each
 from labse.search.exact_search import exact_search_both
-from labse.search.unit_vectors import check_embeddings
+from labse.search.unit_vectors import check_embeddings, check_one_each
 
 # Multiplications up to which exact search takes seconds: it is not measured.
 SMALL_PRODUCTS = 1e12
@@ -75,7 +69,7 @@ def _plan(
 ) -> dict[str, object]:
     """The index, lines for the user, and the seconds of each step."""
     vectors, sentences = _encode_first_block(job)
-    size = JobSize(
+    size = plan.JobSize(
         num_source=sizes[0],
         num_target=sizes[-1],
         dimension=vectors.shape[1],
@@ -85,17 +79,12 @@ def _plan(
     )
     if size.products < SMALL_PRODUCTS and max_hours is None:
         index = EXACT if kind == "auto" else kind
-        embed = format_seconds(sum(sizes) / sentences)
+        embed = plan.format_seconds(sum(sizes) / sentences)
         text = f"Search: {index}. Time: embed {embed}, the rest seconds."
         return {"index": index, "explained": text}
-    found = choose_plan(
-        size,
-        MachineSpeed(sentences, *measure_search(vectors)),
-        available_memory(),
-        free_disk(job.work.folder),
-        kind,
-        max_hours,
-    )
+    speed = plan.MachineSpeed(sentences, *measure_search(vectors))
+    ram, disk = available_memory(), free_disk(job.work.folder)
+    found = plan.choose_plan(size, speed, ram, disk, kind, max_hours)
     return {
         "index": found.kind,
         "explained": found.explain(),
@@ -128,12 +117,9 @@ def _encode_first_block(job: MiningJob) -> tuple[np.ndarray, float]:
 
 
 def measure_search(vectors: np.ndarray) -> tuple[float, float]:
-    """`MachineSpeed`'s products and row_seconds.
+    """`MachineSpeed`'s products and row_seconds, with float [n, dim].
 
     Two searches give both: with half the rows, a quarter of the products.
-
-    Args:
-      vectors: float [n, dim], some of the job's.
     """
     # Exact search is faster with it, and large searches import it themselves.
     import tensorflow as tf  # noqa: F401
@@ -176,9 +162,6 @@ def available_memory(root: str | os.PathLike = "/") -> int:
     """Bytes that a new process may use: free, and within the cgroup's limit.
 
     Where there is no /proc, what the machine has.
-
-    Args:
-      root: of the file system.
     """
     root = pathlib.Path(root)
     try:

@@ -8,44 +8,14 @@ cosines, so that the result does not depend on where shards end.
 
 import functools
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from labse.files.vector_shards import VectorShards
 from labse.mining.margin import Neighbours
-from labse.search.exact_search import exact_search_both
 
 # Rows merged at once.
 _ROWS = 2**18
-
-
-def search_shard(
-    source: VectorShards,
-    target: VectorShards,
-    shard: int,
-    k: int,
-    progress: Callable[[int, int], None],
-) -> tuple[Neighbours, Neighbours]:
-    """Exact neighbours between one shard of sources and all targets.
-
-    Args:
-      source: n sentences.
-      target: m sentences.
-      shard: number of the sources' shard.
-      k: neighbours of each sentence.
-      progress: called with (done, total).
-
-    Returns:
-      the nearest targets of the shard's sources, [rows, k], and the nearest of
-      the shard's sources for each target, [m, min(k, rows)].
-    """
-    rows, first = source.shard(shard), source.starts[shard]
-    forward, backward = exact_search_both(
-        rows, target, k, min(k, len(rows)), progress
-    )
-    indices, cosines = backward
-    return Neighbours(*forward), Neighbours(indices + first, cosines)
 
 
 def without_itself(
@@ -54,12 +24,8 @@ def without_itself(
     """Drops the sentence itself from its neighbours.
 
     Args:
-      indices: int64 [n, k + 1], neighbours among all sentences of a side.
-      cosines: float32 [n, k + 1].
+      indices, cosines: [n, k + 1], neighbours among all sentences of a side.
       first: the number of the first row's sentence.
-
-    Returns:
-      k neighbours of each sentence.
     """
     is_own = indices == first + np.arange(len(indices))[:, None]
     # Among many copies of one vector, a sentence may not find itself.
@@ -83,7 +49,7 @@ def merge(parts: Iterable[Neighbours], k: int) -> Neighbours:
 def _nearest_of_both(one: Neighbours, other: Neighbours, k: int) -> Neighbours:
     parts = (one, other)
     k = min(k, one.indices.shape[1] + other.indices.shape[1])
-    num_rows = len(parts[0].indices)
+    num_rows = len(one.indices)
     indices = np.empty((num_rows, k), np.int64)
     cosines = np.empty((num_rows, k), np.float32)
     for start in range(0, num_rows, _ROWS):

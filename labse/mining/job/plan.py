@@ -19,8 +19,8 @@ dimensions of b bytes, and k neighbours:
 Lists are assumed to be equally long. The page cache that mapped vectors fill is
 not counted as memory: it only decides how often they are read.
 
-Exact search is chosen if it is done in EXACT_HOURS and fits; else the first of
-sq8 and pq that fits. NumPy and standard library only.
+Exact search is chosen if it takes at most EXACT_HOURS and fits; else the first
+of sq8 and pq that fits.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ SELECT_SENTENCE_BYTES, SELECT_NEIGHBOUR_BYTES = 120, 20
 SELECT_CANDIDATE_BYTES = 60
 
 # FAISS' rounds of k-means for the lists; of the codes, with those of the
-# rotation, each of which multiplies two matrices of d dimensions.
+# rotation, each of which multiplies two d x d matrices.
 ROUNDS = 10
 CODE_ROUNDS = 25 + 3 * approximate_index.ROTATION_ROUNDS
 # Multiplications of exact search, a bfloat16 matmul, that take as long as: one
@@ -68,49 +68,35 @@ DISK_BYTES, DISK_PAGES = 1e9, 1e4
 
 @dataclasses.dataclass(frozen=True)
 class MachineSpeed:
-    """What the machine does with the job's model and vectors.
+    """What the machine does with the job's model and vectors."""
 
-    Attributes:
-      sentences: encoded in a second.
-      products: multiplications of exact search in a second, both directions
-        of a search at once.
-      row_seconds: of exact search for each query and candidate besides the
-        multiplications: reading, and scoring the best exactly.
-    """
-
-    sentences: float
-    products: float
+    sentences: float  # encoded in a second
+    products: float  # multiplications of exact search in a second
+    # Of exact search for each query and candidate besides the multiplications:
+    # reading, and scoring the best exactly.
     row_seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
 class JobSize:
-    """What memory, disk and time depend on.
-
-    Attributes:
-      num_source: sentences of one side.
-      num_target: of the other; the same again for paraphrases.
-      dimension: of a vector.
-      number_bytes: of one number of a vector: 2 or 4.
-      k: neighbours of each sentence.
-      writes_all: whether all candidates are written.
-    """
+    """What memory, disk and time depend on; equal sides for paraphrases."""
 
     num_source: int
     num_target: int
     dimension: int
-    number_bytes: int
+    number_bytes: int  # of one number of a vector: 2 or 4
     k: int
-    writes_all: bool = False
+    writes_all: bool = False  # all candidates, not the best of each sentence
 
     def __post_init__(self):
         if min(dataclasses.astuple(self)[:5]) < 1:
-            raise InputError(
-                "Sizes must be 1 or more. Received: "
-                f"{self.num_source} x {self.num_target} sentences, "
-                f"{self.dimension} dimensions of {self.number_bytes} bytes, "
-                f"k={self.k}."
-            )
+            raise InputError(f"Sizes must be 1 or more. Received: {self}.")
+
+    def __str__(self) -> str:
+        return (
+            f"{self.num_source} x {self.num_target} sentences with "
+            f"{self.dimension} dimensions of {self.number_bytes} bytes"
+        )
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -132,33 +118,18 @@ class JobSize:
         """Bytes of all vectors."""
         return sum(self.sides) * self.row_bytes
 
-    @property
-    def neighbour_bytes(self) -> int:
-        """Bytes of all neighbours."""
-        return sum(self.sides) * self.k * NEIGHBOUR_BYTES
-
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How to mine, and what it takes.
+    """How to mine, and what it takes."""
 
-    Attributes:
-      kind: one of KINDS.
-      size: of the job.
-      lists: of the source's and the target's index; zeros for exact search.
-      index_bytes: of both indexes.
-      ram_bytes: memory that is needed.
-      disk_bytes: disk that is needed.
-      seconds: of each of STEPS.
-    """
-
-    kind: str
+    kind: str  # one of KINDS
     size: JobSize
-    lists: tuple[int, int]
-    index_bytes: int
+    lists: tuple[int, int]  # of each side's index; zeros for exact search
+    index_bytes: int  # of both indexes
     ram_bytes: int
     disk_bytes: int
-    seconds: dict[str, float]
+    seconds: dict[str, float]  # of each of STEPS
 
     @property
     def hours(self) -> float:
@@ -170,17 +141,14 @@ class Plan:
         what = "exact: every source is compared with every target"
         if self.kind != EXACT:
             code = approximate_index.code_bytes(self.kind, self.size.dimension)
-            source, target = self.lists
             what = (
                 f"approximate, {self.kind}: {code} bytes for each vector, in "
-                f"{source} and {target} lists. For each sentence "
+                f"{self.lists[0]} and {self.lists[1]} lists. For each sentence "
                 f"{approximate_search.DEFAULT_PROBES} lists are searched and "
-                f"{num_candidates(self.kind, self.size.k)} candidates ranked "
+                f"{_num_candidates(self.kind, self.size.k)} candidates ranked "
                 "by their vectors"
             )
-        steps = [
-            f"{step} {format_seconds(self.seconds[step])}" for step in STEPS
-        ]
+        steps = [f"{s} {format_seconds(self.seconds[s])}" for s in STEPS]
         return (
             f"Search: {what}.\n"
             f"Memory: {format_bytes(self.ram_bytes)}. Disk: "
@@ -191,6 +159,20 @@ class Plan:
             f"{format_seconds(self.hours * 3600)} in total."
         )
 
+    def excesses(self, ram_bytes, disk_bytes, max_hours) -> list[str]:
+        """What the plan needs beyond the limits."""
+        found = []
+        for name, needed, limit in (
+            ("memory", self.ram_bytes, ram_bytes),
+            ("disk", self.disk_bytes, disk_bytes),
+        ):
+            if needed > limit:
+                limit = f"({format_bytes(limit)} available)"
+                found.append(f"{format_bytes(needed)} of {name} {limit}")
+        if max_hours is not None and self.hours > max_hours:
+            found.append(f"{self.hours:.1f} hours ({max_hours:g} allowed)")
+        return found
+
 
 def choose_plan(
     size: JobSize,
@@ -200,15 +182,10 @@ def choose_plan(
     kind: str = "auto",
     max_hours: float | None = None,
 ) -> Plan:
-    """Chooses the search; see the module's docstring for the rules.
+    """Chooses the search by the rules of the module's docstring.
 
-    Args:
-      size: of the job.
-      speed: of this machine.
-      ram_bytes: memory that may be used.
-      disk_bytes: disk that may be used, beyond what is used now.
-      kind: one of KINDS, or "auto".
-      max_hours: of all steps; None: no limit.
+    The limits are what may be used beyond what is used now; `kind` is one of
+    KINDS, or "auto".
 
     Raises:
       InputError: nothing fits; it names what is needed and what to do.
@@ -220,25 +197,34 @@ def choose_plan(
     possible = [
         estimate(one, size, speed, ram_bytes)
         for one in (KINDS if kind == "auto" else (kind,))
-        if one == EXACT or min(size.sides) >= fewest_sentences(one)
+        if one == EXACT or min(size.sides) >= _fewest_sentences(one)
     ]
     if not possible:
         raise InputError(
-            f"An index of kind {kind} needs {fewest_sentences(kind)} sentences "
-            f"or more on each side. Received: {size.num_source} and "
+            f"An index of kind {kind} needs {_fewest_sentences(kind)} sentences"
+            f" or more on each side. Received: {size.num_source} and "
             f"{size.num_target}. Use exact search."
         )
-    limits = (ram_bytes, disk_bytes, max_hours)
-    fitting = [one for one in possible if not _excesses(one, *limits)]
-    if not fitting:
-        raise InputError(_refusal(possible, limits))
-    # If another kind fits too, exact search must be quick to be chosen.
-    quick = [
-        one
-        for one in fitting
-        if one.kind != EXACT or one.seconds["search"] <= 3600 * EXACT_HOURS
+    excesses = [p.excesses(ram_bytes, disk_bytes, max_hours) for p in possible]
+    fitting = [
+        p for p, over in zip(possible, excesses, strict=True) if not over
     ]
-    return (quick or fitting)[0]
+    if not fitting:
+        needs = "; ".join(
+            f"{p.kind}: {' and '.join(over)}"
+            for p, over in zip(possible, excesses, strict=True)
+        )
+        raise InputError(
+            f"Mining {size} must fit into memory, disk and time. It needs, "
+            f"{needs}. What helps: "
+            f"{'store the vectors as float16, or ' * (size.number_bytes > 2)}"
+            "free some space or use another disk, or split the larger side "
+            "into files that are mined one by one, or share the work between "
+            "machines (docs/mining_at_scale.md)."
+        )
+    # If another kind fits too, exact search must be quick to be chosen.
+    is_slow = fitting[0].seconds["search"] > 3600 * EXACT_HOURS
+    return fitting[len(fitting) > 1 and fitting[0].kind == EXACT and is_slow]
 
 
 def estimate(
@@ -251,52 +237,47 @@ def estimate(
 
     `ram_bytes` only decides whether the vectors stay in the page cache.
     """
-    parts = (_exact if kind == EXACT else _approximate)(
+    search = (_exact if kind == EXACT else _approximate)(
         kind, size, speed, ram_bytes
     )
-    sentences = sum(size.sides)
-    selection = sentences * (
-        SELECT_SENTENCE_BYTES + size.k * SELECT_NEIGHBOUR_BYTES
-    )
-    pairs = min(size.sides)
+    sentences, pairs = sum(size.sides), min(size.sides)
+    selection = SELECT_SENTENCE_BYTES + size.k * SELECT_NEIGHBOUR_BYTES
+    selection *= sentences
     if size.writes_all:
         pairs = size.num_source * size.k
         selection += pairs * SELECT_CANDIDATE_BYTES
+    scored = sentences * size.k * COST_OF_NEIGHBOUR + pairs * COST_OF_PAIR
+    checked = sentences * COST_OF_SENTENCE / speed.products
     return Plan(
         kind=kind,
         size=size,
-        lists=parts.lists,
-        index_bytes=parts.index_bytes,
-        ram_bytes=WORKING_BYTES + max(parts.peak_bytes, selection),
-        disk_bytes=size.vector_bytes + parts.disk_bytes,
+        lists=search.lists,
+        index_bytes=search.index_bytes,
+        ram_bytes=WORKING_BYTES + max(search.peak_bytes, selection),
+        disk_bytes=size.vector_bytes + search.disk_bytes,
         seconds={
-            "embed": sentences / speed.sentences
-            + sentences * COST_OF_SENTENCE / speed.products,
-            "index": parts.index_seconds,
-            "search": parts.search_seconds,
-            "select": (
-                sentences * size.k * COST_OF_NEIGHBOUR + pairs * COST_OF_PAIR
-            )
-            / speed.products,
+            "embed": sentences / speed.sentences + checked,
+            "index": search.index_seconds,
+            "search": search.seconds,
+            "select": scored / speed.products,
         },
     )
 
 
-class _Parts(NamedTuple):
+class _Search(NamedTuple):
     """What depends on the kind of search."""
 
-    lists: tuple[int, int]
-    index_bytes: int
     peak_bytes: int  # memory of index and search
     disk_bytes: int  # of neighbours and index
-    index_seconds: float
-    search_seconds: float
+    seconds: float
+    lists: tuple[int, int] = (0, 0)
+    index_bytes: int = 0
+    index_seconds: float = 0.0
 
 
-def _exact(
-    _: str, size: JobSize, speed: MachineSpeed, ram_bytes: float
-) -> _Parts:
-    peak = size.neighbour_bytes + 8 * sum(size.sides)
+def _exact(_: str, size: JobSize, speed: MachineSpeed, ram_bytes) -> _Search:
+    neighbours = size.k * NEIGHBOUR_BYTES
+    peak = sum(size.sides) * (neighbours + 8)
     read = size.vector_bytes
     if WORKING_BYTES + peak + read > ram_bytes:
         passes = -(-size.num_source // QUERIES_HELD)
@@ -306,136 +287,84 @@ def _exact(
     shards = -(-size.num_source // SHARD_SENTENCES)
     rows = size.num_source + shards * size.num_target
     seconds = size.products / speed.products + rows * speed.row_seconds
-    return _Parts(
-        lists=(0, 0),
-        index_bytes=0,
-        peak_bytes=peak,
-        disk_bytes=rows * size.k * NEIGHBOUR_BYTES,
-        index_seconds=0.0,
-        search_seconds=seconds + read / DISK_BYTES,
-    )
+    return _Search(peak, rows * neighbours, seconds + read / DISK_BYTES)
 
 
 def _approximate(
-    kind: str, size: JobSize, speed: MachineSpeed, ram_bytes: float
-) -> _Parts:
-    lists = tuple(map(approximate_index.num_lists, size.sides))
-    points = max(map(approximate_index.num_training_points, size.sides, lists))
-    sides = list(zip(size.sides, lists, strict=True))
-    index_bytes = [_index_bytes(kind, *one, size.dimension) for one in sides]
-    searching = size.neighbour_bytes + max(index_bytes)
-    peak = max(4 * size.dimension * points, searching)
+    kind: str, size: JobSize, speed: MachineSpeed, ram_bytes
+) -> _Search:
+    source, target = (_Index(kind, size, number) for number in size.sides)
+    num_bytes = source.num_bytes + target.num_bytes
+    neighbours = sum(size.sides) * size.k * NEIGHBOUR_BYTES
+    peak = max(
+        4 * size.dimension * max(source.num_points, target.num_points),
+        neighbours + max(source.num_bytes, target.num_bytes),
+    )
     is_cached = WORKING_BYTES + peak + size.vector_bytes <= ram_bytes
-    return _Parts(
-        lists=lists,
-        index_bytes=sum(index_bytes),
+    return _Search(
+        lists=(source.lists, target.lists),
+        index_bytes=num_bytes,
         peak_bytes=peak,
-        disk_bytes=size.neighbour_bytes + 2 * sum(index_bytes),
-        index_seconds=sum(
-            _index_seconds(kind, size, speed, *one) for one in sides
-        ),
-        # The targets in the sources' index, and the other way round.
-        search_seconds=sum(
-            queries * _query_seconds(kind, size, speed, *one, is_cached)
-            for queries, one in zip(size.sides[::-1], sides, strict=True)
-        ),
+        disk_bytes=neighbours + 2 * num_bytes,
+        index_seconds=source.seconds(speed) + target.seconds(speed),
+        seconds=size.num_target * source.query_seconds(speed, is_cached)
+        + size.num_source * target.query_seconds(speed, is_cached),
     )
 
 
-def _index_bytes(kind: str, vectors: int, lists: int, dimension: int) -> int:
-    code = approximate_index.code_bytes(kind, dimension)
-    own = 4 * dimension * lists
-    if kind == "pq":
-        own += 4 * dimension * (dimension + approximate_index.CENTRES_PER_BYTE)
-    return vectors * (code + 8) + own
+class _Index:
+    """The approximate index of a side."""
+
+    def __init__(self, kind: str, size: JobSize, vectors: int):
+        self.kind, self.size, self.vectors = kind, size, vectors
+        self.lists = approximate_index.num_lists(vectors)
+        self.num_points = approximate_index.num_training_points(
+            vectors, self.lists
+        )
+        self.code = approximate_index.code_bytes(kind, size.dimension)
+        rows = self.lists
+        if kind == "pq":
+            rows += size.dimension + approximate_index.CENTRES_PER_BYTE
+        self.num_bytes = vectors * (self.code + 8) + 4 * size.dimension * rows
+
+    def seconds(self, speed: MachineSpeed) -> float:
+        """Of training, filling and merging."""
+        d = self.size.dimension
+        cost = ROUNDS * self.num_points * self.lists * d * COST_OF_KMEANS
+        if self.kind == "pq":
+            points = min(self.vectors, approximate_index.CODE_POINTS)
+            codes = points * d * approximate_index.CENTRES_PER_BYTE
+            turns = 2 * points * d**2 * approximate_index.ROTATION_ROUNDS
+            cost += CODE_ROUNDS * codes * COST_OF_CODE_TRAINING
+            cost += turns * COST_OF_KMEANS
+        # Each vector's list, by exact search among the centres, and its code.
+        cost += self.vectors * d * (self.lists + COST_OF_CODING[self.kind])
+        moved = self.vectors * self.size.row_bytes + 3 * self.num_bytes
+        seconds = cost / speed.products + self.vectors * speed.row_seconds
+        return seconds + moved / DISK_BYTES
+
+    def query_seconds(self, speed: MachineSpeed, is_cached: bool) -> float:
+        """Of one query."""
+        d = self.size.dimension
+        probes = min(approximate_search.DEFAULT_PROBES, self.lists)
+        scanned = probes * self.vectors / self.lists * self.code
+        cost = self.lists * d + scanned * COST_OF_SCANNING[self.kind]
+        ranked = _num_candidates(self.kind, self.size.k)
+        ranking = ranked * d * COST_OF_RANKING / speed.products
+        if not is_cached:  # Each candidate is a page of its own.
+            ranking = max(ranking, ranked / DISK_PAGES)
+        return cost / speed.products + speed.row_seconds + ranking
 
 
-def _index_seconds(
-    kind: str, size: JobSize, speed: MachineSpeed, vectors: int, lists: int
-) -> float:
-    """Of training, filling and merging one side's index."""
-    dimension = size.dimension
-    points = approximate_index.num_training_points(vectors, lists)
-    cost = ROUNDS * points * lists * dimension * COST_OF_KMEANS
-    if kind == "pq":
-        points = min(vectors, approximate_index.CODE_POINTS)
-        codes = points * dimension * approximate_index.CENTRES_PER_BYTE
-        turns = 2 * points * dimension**2 * approximate_index.ROTATION_ROUNDS
-        cost += CODE_ROUNDS * codes * COST_OF_CODE_TRAINING
-        cost += turns * COST_OF_KMEANS
-    # Each vector's list, by exact search among the centres, and its code.
-    cost += vectors * dimension * (lists + COST_OF_CODING[kind])
-    index = _index_bytes(kind, vectors, lists, dimension)
-    moved = vectors * size.row_bytes + 3 * index
-    seconds = cost / speed.products + vectors * speed.row_seconds
-    return seconds + moved / DISK_BYTES
-
-
-def _query_seconds(
-    kind: str,
-    size: JobSize,
-    speed: MachineSpeed,
-    vectors: int,
-    lists: int,
-    is_cached: bool,
-) -> float:
-    """Of one query among the vectors of one side's index."""
-    dimension = size.dimension
-    scanned = min(approximate_search.DEFAULT_PROBES, lists) * vectors / lists
-    code = approximate_index.code_bytes(kind, dimension)
-    ranked = num_candidates(kind, size.k)
-    cost = lists * dimension + scanned * code * COST_OF_SCANNING[kind]
-    ranking = ranked * dimension * COST_OF_RANKING / speed.products
-    if not is_cached:  # Each candidate is a page of its own.
-        ranking = max(ranking, ranked / DISK_PAGES)
-    return cost / speed.products + speed.row_seconds + ranking
-
-
-def num_candidates(kind: str, k: int) -> int:
+def _num_candidates(kind: str, k: int) -> int:
     """Candidates of an index that are ranked by their vectors."""
     return max(approximate_search.DEFAULT_CANDIDATES[kind], 2 * k)
 
 
-def fewest_sentences(kind: str) -> int:
+def _fewest_sentences(kind: str) -> int:
     """Sentences of a side that an index needs."""
     least = approximate_index.LEAST_POINTS
     return least * (approximate_index.CENTRES_PER_BYTE if kind == "pq" else 1)
-
-
-def _excesses(one: Plan, ram_bytes, disk_bytes, max_hours) -> list[str]:
-    """What the plan needs beyond the limits."""
-    found = [
-        f"{format_bytes(needed)} of {name} ({format_bytes(limit)} available)"
-        for name, needed, limit in (
-            ("memory", one.ram_bytes, ram_bytes),
-            ("disk", one.disk_bytes, disk_bytes),
-        )
-        if needed > limit
-    ]
-    if max_hours is not None and one.hours > max_hours:
-        found.append(f"{one.hours:.1f} hours ({max_hours:g} allowed)")
-    return found
-
-
-def _refusal(possible: list[Plan], limits: tuple) -> str:
-    needs = "; ".join(
-        f"{one.kind}: {' and '.join(_excesses(one, *limits))}"
-        for one in possible
-    )
-    size = possible[0].size
-    advice = [
-        "free some space or use another disk",
-        "split the larger side into files that are mined one by one",
-        "share the work between machines (docs/mining_at_scale.md)",
-    ]
-    if size.number_bytes > 2:
-        advice.insert(0, "store the vectors as float16")
-    return (
-        f"Mining {size.num_source} x {size.num_target} sentences with "
-        f"{size.dimension} dimensions of {size.number_bytes} bytes must fit "
-        f"into memory, disk and time. It needs, {needs}. What helps: "
-        f"{', or '.join(advice)}."
-    )
 
 
 def format_bytes(number: float) -> str:
@@ -448,7 +377,9 @@ def format_bytes(number: float) -> str:
 
 def format_seconds(seconds: float) -> str:
     """As `1.5 h`."""
-    for unit, size in (("days", 86400 * 2), ("h", 3600), ("min", 60)):
+    if seconds >= 2 * 86400:
+        return f"{seconds / 86400:.1f} days"
+    for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds / (86400 if unit == 'days' else size):.1f} {unit}"
+            return f"{seconds / size:.1f} {unit}"
     return f"{seconds:.0f} s"

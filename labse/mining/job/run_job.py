@@ -38,27 +38,19 @@ RunStep = Callable[[MiningJob, str], None]
 class MiningSummary:
     """What a mining job found.
 
-    Attributes:
-      out: the file of pairs, or None.
-      num_pairs: pairs that were kept.
-      min_score: the lowest score that was kept; None: there was no limit.
-      counts: what became of the candidates.
-      sides: by "source" and "target", what became of the texts: `lines` that
-        were read; `blank`, `malformed` and `duplicates` among them; the other
-        `sentences`; how many of these the encoder truncated to `max_length`
-        tokens (None: it does not say).
-      degenerate: signs that the best pairs are not translations, as in the
-        manifest.
-      index: "exact", or the kind of the approximate index.
+    `sides` says by "source" and "target" what became of the texts: `lines` that
+    were read; `blank`, `malformed` and `duplicates` among them; the other
+    `sentences`; how many of these the encoder truncated to `max_length` tokens
+    (None: it does not say).
     """
 
-    out: str | None
+    out: str | None  # the file of pairs
     num_pairs: int
-    min_score: float | None
+    min_score: float | None  # the lowest that was kept; None: no limit
     counts: select_pairs.SelectionCounts
     sides: dict[str, dict[str, int | None]]
-    degenerate: dict[str, object]
-    index: str
+    degenerate: dict[str, object]  # signs that the best are not translations
+    index: str  # "exact", or the kind of the approximate index
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +73,13 @@ def run_job(
     steps: Sequence[str] = (),
     run_step: RunStep = job_steps.run_step,
 ) -> MiningSummary | None:
-    """Mines pairs into a file; see `mine_pairs` for the arguments.
+    """Mines pairs into a file.
 
     Args:
       job: with its texts and settings.
       selection: what is kept.
       out: the file of pairs. OUT.manifest.json says what it was made from.
-      index: "auto", "exact", "sq8" or "pq".
-      max_hours: refuse what takes longer.
+      index, max_hours: see `choose_index`.
       steps: some of ALL_STEPS; none: all of them.
       run_step: runs a step; default: in this process.
 
@@ -104,27 +95,23 @@ def run_job(
             f"steps must be some of {', '.join(ALL_STEPS)}. Received: "
             f"{', '.join(sorted(unknown))}."
         )
+    out = os.fspath(out)
     check_output(out)
     selection.check(job.settings)
-    if "read" in steps:
-        _check_not_an_input(job, selection, out)
-    _check_may_replace(out)
+    _check_replaceable(job, selection, out, reads_inputs="read" in steps)
     run_steps(job, index, max_hours, steps, run_step)
     if SELECT not in steps:
         return None
-    kept = keep_pairs(job, selection, os.fspath(out))
-    probability = kept.threshold.calibration
-    if probability is not None:
-        path = Path(f"{os.fspath(out)}.precision.json")
+    kept = keep_pairs(job, selection, out)
+    if kept.threshold.calibration:
         precision_plot.write_calibration(
-            probability, path, kept.threshold.min_score
+            kept.threshold.calibration,
+            Path(f"{out}.precision.json"),
+            kept.threshold.min_score,
         )
-        probability = probability.probability
     # The manifest comes first: by it a killed job knows the pairs as its own.
     _write_manifest(job, selection, kept.summary)
-    select_pairs.write(
-        out, kept.candidates, *_corpora(job), probability, kept.ranks
-    )
+    select_pairs.write(out, *_parts_of_rows(job, kept))
     _report_counts(job, kept.summary)
     return kept.summary
 
@@ -180,8 +167,9 @@ def keep_pairs(
         choices.get("chosen_targets"),
         choices.get("chosen_sources"),
     )
-    if choices:  # Near copies and hubs are what paraphrases are.
-        _warn(found.warning())
+    # Near copies and hubs are what paraphrases are.
+    if choices and (warning := found.warning()):
+        print(warning, file=sys.stderr)
     summary = MiningSummary(
         out=out,
         num_pairs=len(kept),
@@ -196,38 +184,32 @@ def keep_pairs(
 
 def pair_rows(job: MiningJob, kept: KeptPairs) -> Iterator[dict]:
     """The pairs with texts, languages, places and scores, by column."""
+    return select_pairs.rows(*_parts_of_rows(job, kept))
+
+
+def _parts_of_rows(job: MiningJob, kept: KeptPairs) -> tuple:
     calibration = kept.threshold.calibration
-    return select_pairs.rows(
-        kept.candidates,
-        *_corpora(job),
-        calibration.probability if calibration else None,
-        kept.ranks,
-    )
+    probability = calibration.probability if calibration else None
+    return kept.candidates, *_corpora(job), probability, kept.ranks
 
 
 def _corpora(job: MiningJob) -> tuple:
     return job.corpus(SOURCE), job.corpus(list(job.sides)[-1])
 
 
-def _check_not_an_input(
-    job: MiningJob, selection: Selection, out: str | os.PathLike
+def _check_replaceable(
+    job: MiningJob, selection: Selection, out: str, reads_inputs: bool
 ) -> None:
-    files = [
-        path
-        for side in job.sides.values()
-        for path in find_files(side.patterns)
-    ]
-    for path in filter(None, [*files, selection.gold]):
+    """A job with another min_score replaces its own pairs, but nothing else."""
+    files = [selection.gold] if reads_inputs and selection.gold else []
+    for side in job.sides.values() if reads_inputs else ():
+        files += find_files(side.patterns)
+    for path in files:
         if Path(path).resolve() == Path(out).resolve():
             raise InputError(
                 "out must be another file than the inputs. Received: "
                 f"{path} for both."
             )
-
-
-def _check_may_replace(out: str | os.PathLike) -> None:
-    """A job with another min_score replaces its own pairs, but nothing else."""
-    out = os.fspath(out)
     if os.path.exists(out) and not os.path.exists(f"{out}.manifest.json"):
         raise InputError(
             "out must be a new file, or one that was mined. Received: "
@@ -245,17 +227,12 @@ def _report_recall(job: MiningJob) -> None:
             f"{100 * recall:.1f} % of the exact neighbours of a sample."
         )
         if recall < LEAST_RECALL:
-            _warn(
+            print(
                 f"WARNING: the {side} side's index finds less than "
                 f"{100 * LEAST_RECALL:g} % of the exact neighbours; pairs "
-                "will be missed. The index 'exact' misses none."
+                "will be missed. The index 'exact' misses none.",
+                file=sys.stderr,
             )
-
-
-def _warn(text: str) -> None:
-    """Prints a warning, with or without progress."""
-    if text:
-        print(text, file=sys.stderr)
 
 
 def _side_summary(job: MiningJob, side: str) -> dict[str, int | None]:

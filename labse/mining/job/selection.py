@@ -5,7 +5,7 @@ import math
 
 from labse.errors import InputError
 from labse.mining.candidates import CandidatePairs
-from labse.mining.job.job_files import JobFiles
+from labse.mining.job.mining_job import MiningJob
 from labse.mining.job.settings import SOURCE, TARGET, Settings
 from labse.mining.select_pairs import DEFAULT_MIN_SCORES
 from labse.mining.threshold import gold_pairs
@@ -19,17 +19,7 @@ from labse.mining.threshold.precision import (
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What is kept of the candidates.
-
-    Attributes:
-      min_score: the lowest score that is kept; None: the default of the
-        scoring, or none for retrieval "all".
-      min_precision: in place of min_score, the expected share of translations
-        among what is kept; needs `gold`.
-      gold: a file of known translations between the two sides.
-      gold_is_complete: whether it names every translation there is.
-      keep_identical: whether pairs of two equal texts are kept.
-    """
+    """What is kept of the candidates; see `labse.mine`."""
 
     min_score: float | None = None
     min_precision: float | None = None
@@ -81,32 +71,20 @@ class Selection:
 
 @dataclasses.dataclass(frozen=True)
 class Threshold:
-    """What is kept, and why.
+    """What is kept, and why."""
 
-    Attributes:
-      min_score: the lowest score that is kept; None: all are.
-      calibration: scores -> probabilities; None where they are not known.
-      explanation: a line for the user, or "".
-    """
-
-    min_score: float | None
-    calibration: Calibration | None = None
-    explanation: str = ""
+    min_score: float | None  # the lowest that is kept; None: all are
+    calibration: Calibration | None = None  # where probabilities are known
+    explanation: str = ""  # a line for the user
 
 
 def choose_threshold(
-    job: JobFiles, candidates: CandidatePairs, selection: Selection
+    job: MiningJob, candidates: CandidatePairs, selection: Selection
 ) -> Threshold:
-    """The threshold that a selection gives.
-
-    Args:
-      job: with its texts.
-      candidates: scored pairs.
-      selection: a checked one.
+    """The threshold that a checked selection gives.
 
     Raises:
-      InputError: the gold pairs are not usable: see `gold_pairs.read`, `find`,
-        `precision.fit` and `Calibration.threshold`.
+      InputError: the gold pairs are not usable, or no score is precise enough.
     """
     if selection.min_precision is None:
         min_score = selection.min_score
@@ -117,7 +95,7 @@ def choose_threshold(
 
 
 def _by_gold_pairs(
-    job: JobFiles, candidates: CandidatePairs, selection: Selection
+    job: MiningJob, candidates: CandidatePairs, selection: Selection
 ) -> Threshold:
     """By known translations between the two sides; see `gold_pairs`."""
     precision, is_complete = selection.min_precision, selection.gold_is_complete

@@ -15,38 +15,25 @@ STEPS = ("read", "embed", "index", "search", "score")
 
 @dataclasses.dataclass(frozen=True)
 class TextSource:
-    """The files of one side.
+    """The files of one side, and what they do not say by themselves."""
 
-    Attributes:
-      patterns: files or globs; read in this order, sorted within a glob.
-      options: what the files do not say by themselves.
-    """
-
+    # Files or globs; read in this order, sorted within a glob.
     patterns: tuple[str, ...]
     options: ReadOptions = ReadOptions()
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the candidates depend on besides the texts and the model.
+    """What the candidates depend on besides the texts and the model."""
 
-    Attributes:
-      k: neighbours of each sentence.
-      scoring: one of `margin.SCORINGS`.
-      retrieval: one of `margin.RETRIEVALS`.
-      vector_type: one of `sentence_vectors.VECTOR_TYPES`.
-      num_shards: of each side; None: one for `plan.SHARD_SENTENCES` sentences.
-      index: "exact", or one of `approximate_search.KINDS`.
-      chunk: sentences that are encoded together.
-    """
-
-    k: int = 4
+    k: int = 4  # neighbours of each sentence
     scoring: str = "ratio"
     retrieval: str = "max"
-    vector_type: str = "float32"
+    vector_type: str = "float32"  # on the disk
+    # Of each side; None: one for `plan.SHARD_SENTENCES` sentences.
     num_shards: int | None = None
-    index: str = EXACT
-    chunk: int = sentence_vectors.CHUNK
+    index: str = EXACT  # or one of `approximate_index.KINDS`
+    chunk: int = sentence_vectors.CHUNK  # sentences that are encoded together
 
     def __post_init__(self):
         for name, choices in (

@@ -3,7 +3,7 @@
 What a unit writes depends on its inputs alone, so the result is the same to the
 last byte whichever process ran which unit, and however often it was killed. A
 unit is small and can be pickled; it runs on a `MiningJob`, and does nothing if
-its file exists. Names of files: `labse.mining.job.job_files`.
+its file exists. Names of files: `labse.mining.job.mining_job`.
 """
 
 import dataclasses
@@ -17,12 +17,11 @@ from labse.files.kinds import find_files
 from labse.mining import candidates, sentence_vectors
 from labse.mining.job import neighbour_files
 from labse.mining.job.corpus_writer import prepare_corpus
-from labse.mining.job.job_files import digest
-from labse.mining.job.mining_job import MiningJob
+from labse.mining.job.mining_job import MiningJob, digest
 from labse.mining.job.settings import EXACT, SOURCE, TARGET
 from labse.mining.margin import Neighbours
 from labse.search import approximate_index, approximate_search
-from labse.search.exact_search import exact_search
+from labse.search.exact_search import exact_search, exact_search_both
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +148,7 @@ class FillIndexPart:
 
         def write(part: pathlib.Path) -> None:
             path = job.work.path(trained) / approximate_index.TRAINED
-            added = approximate_index.populate(path, vectors, self.shard, part)
-            _check_added(len(vectors.shard(self.shard)), added)
+            approximate_index.populate(path, vectors, self.shard, part)
 
         job.work.make(
             job.part_name(self.side, self.shard),
@@ -167,14 +165,14 @@ class MergeIndex:
 
     def run(self, job: MiningJob) -> None:
         """Writes the index."""
-        shards = job.shards(self.side)
-        names = [job.part_name(self.side, n) for n in range(len(shards))]
+        shards = range(len(job.shards(self.side)))
+        names = [job.part_name(self.side, shard) for shard in shards]
         notes = [job.work.require(name, "index") for name in names]
 
         def write(folder: pathlib.Path) -> None:
             parts = [job.work.path(name) for name in names]
             merged = approximate_index.merge(parts, folder)
-            _check_added(shards[-1].stop, merged)
+            assert merged == len(job.corpus(self.side)), merged
 
         name = job.index_name(self.side, "index")
         job.work.make(name, {"parts": digest(notes)}, write)
@@ -211,12 +209,17 @@ class SearchShard:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            if TARGET in job.sides:
-                forward, backward = neighbour_files.search_shard(
-                    vectors, job.vectors(TARGET), self.shard, job.k, progress
-                )
-                return {"forward": forward, "backward": backward}
             rows = vectors.shard(self.shard)
+            if TARGET in job.sides:
+                k = min(job.k, len(rows))
+                forward, (indices, cosines) = exact_search_both(
+                    rows, job.vectors(TARGET), job.k, k, progress
+                )
+                indices += vectors.starts[self.shard]
+                return {
+                    "forward": Neighbours(*forward),
+                    "backward": Neighbours(indices, cosines),
+                }
             found = exact_search(rows, vectors, job.k, progress)
         return self._without_itself(job, found)
 
@@ -274,11 +277,6 @@ class ScoreCandidates:
             write,
             replace=True,  # Takes seconds; other settings have other names.
         )
-
-
-def _check_added(given: int, added: int) -> None:
-    if given != added:
-        raise ValueError(f"{added} of {given} vectors are in the index.")
 
 
 def _bar(

@@ -28,6 +28,7 @@ error, which makes the estimated precision too low.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -54,32 +55,22 @@ _TEXTS_NOT_IDS = (
 
 @dataclasses.dataclass(frozen=True)
 class GoldFile:
-    """The pairs of a file.
-
-    Attributes:
-      path: of the file.
-      kind: "text", "line" or "id": how a sentence is identified.
-      sources, targets: the texts, lines or ids of each pair.
-    """
+    """The texts, lines or ids of each pair of a file."""
 
     path: str
-    kind: str
+    kind: str  # "text", "line" or "id": how a sentence is identified
     sources: list[str] | list[int]
     targets: list[str] | list[int]
 
 
 @dataclasses.dataclass(frozen=True)
 class GoldPairs:
-    """Known translations by the numbers of their sentences.
+    """Known translations by the numbers of their sentences."""
 
-    Attributes:
-      sources, targets: int64 [g]; each pair once, in order.
-      num_absent: pairs of the file with a sentence that is not in the corpora:
-        blank, a duplicate, or another text.
-    """
-
-    sources: np.ndarray
-    targets: np.ndarray
+    sources: np.ndarray  # int64 [g]; each pair once, in order
+    targets: np.ndarray  # likewise
+    # Pairs of the file with a sentence that is not in the corpora: blank, a
+    # duplicate, or another text.
     num_absent: int = 0
 
     def __len__(self) -> int:
@@ -131,7 +122,8 @@ def read_gold_file(path: str) -> GoldFile:
     elif set(LINE_COLUMNS) <= set(header):
         kind, rows = _LINE, _read_columns(path, lines, header, LINE_COLUMNS)
     else:
-        kind, rows = _ID, _read_ids(path, [(number, first)], lines)
+        kind = _ID
+        rows = _read_ids(path, itertools.chain([(number, first)], lines))
     sources, targets = [], []
     for number, source, target in rows:
         if kind == _LINE:
@@ -183,16 +175,13 @@ def find_gold_pairs(
     """
     source_numbers = _numbers(gold, gold.sources, source, "source")
     target_numbers = _numbers(gold, gold.targets, target, "target")
-    found = {
+    present = [
         (source_numbers[one], target_numbers[two])
         for one, two in zip(gold.sources, gold.targets, strict=True)
         if one in source_numbers and two in target_numbers
-    }
-    num_absent = sum(
-        one not in source_numbers or two not in target_numbers
-        for one, two in zip(gold.sources, gold.targets, strict=True)
-    )
-    if not found:
+    ]
+    num_absent = len(gold.sources) - len(present)
+    if not present:
         raise InputError(
             f"{gold.path}: the gold pairs must be of these two corpora. "
             f"Received {num_absent:,} pairs by {gold.kind}: "
@@ -200,18 +189,16 @@ def find_gold_pairs(
             f"{len(target_numbers):,} of their targets were found, but no "
             f"pair. {_explain(gold, source, target)}"
         )
-    ordered = np.array(sorted(found), np.int64)
+    ordered = np.array(sorted(set(present)), np.int64)
     return GoldPairs(ordered[:, 0], ordered[:, 1], num_absent)
 
 
 def _explain(gold: GoldFile, source: MinedCorpus, target: MinedCorpus) -> str:
     """A likely reason why no pair is in the corpora."""
 
-    def found(kind: str, one: MinedCorpus, two: MinedCorpus) -> list[int]:
-        return [
-            len(_lookup(kind, set(names), corpus))
-            for names, corpus in ((gold.sources, one), (gold.targets, two))
-        ]
+    def found(kind: str, one: MinedCorpus, two: MinedCorpus) -> list[dict]:
+        of_sources = _lookup(kind, set(gold.sources), one)
+        return [of_sources, _lookup(kind, set(gold.targets), two)]
 
     if gold.kind != _LINE and all(found(gold.kind, target, source)):
         return "They are there the other way round: exchange source and target."
@@ -258,26 +245,23 @@ def _read_columns(
 
 
 def _read_ids(
-    path: str,
-    first: list[tuple[int, str]],
-    lines: Iterable[tuple[int, str]],
+    path: str, lines: Iterable[tuple[int, str]]
 ) -> Iterator[tuple[int, str, str]]:
-    for part in (first, lines):
-        for number, line in part:
-            cells = [cell.strip() for cell in line.split("\t")]
-            if len(cells) == 2 and any(len(cell.split()) > 1 for cell in cells):
-                raise InputError(
-                    f"{path}:{number}: {_TEXTS_NOT_IDS} Received: "
-                    f"{line[:80]!r}. {_remedy(TEXT_COLUMNS)}"
-                )
-            if len(cells) != 2 or not all(cells):
-                raise InputError(
-                    f"{path}:{number}: gold pairs are a TSV whose header names "
-                    f"{' and '.join(TEXT_COLUMNS)} (texts) or "
-                    f"{' and '.join(LINE_COLUMNS)}, or, without a header, an "
-                    f"id, a tab and an id. Received: {line[:80]!r}."
-                )
-            yield number, *cells
+    for number, line in lines:
+        cells = [cell.strip() for cell in line.split("\t")]
+        if len(cells) == 2 and any(len(cell.split()) > 1 for cell in cells):
+            raise InputError(
+                f"{path}:{number}: {_TEXTS_NOT_IDS} Received: {line[:80]!r}. "
+                f"{_remedy(TEXT_COLUMNS)}"
+            )
+        if len(cells) != 2 or not all(cells):
+            raise InputError(
+                f"{path}:{number}: gold pairs are a TSV whose header names "
+                f"{' and '.join(TEXT_COLUMNS)} (texts) or "
+                f"{' and '.join(LINE_COLUMNS)}, or, without a header, an id, a "
+                f"tab and an id. Received: {line[:80]!r}."
+            )
+        yield number, *cells
 
 
 def _line_number(cell: str, path: str, number: int) -> int:

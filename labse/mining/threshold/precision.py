@@ -31,44 +31,27 @@ _ROUNDING = 1e-9
 
 @dataclasses.dataclass(frozen=True)
 class CurvePoint:
-    """The effect of a threshold.
+    """The effect of a threshold."""
 
-    Attributes:
-      score: the threshold: the lowest score that is kept.
-      probability: of a pair with this score.
-      precision: expected of the pairs kept: the mean of their probabilities.
-      recall: share of all known translations that is kept.
-      kept: share of the fitted pairs that is kept.
-    """
-
-    score: float
-    probability: float
-    precision: float
-    recall: float
-    kept: float
+    score: float  # the threshold: the lowest score that is kept
+    probability: float  # of a pair with this score
+    precision: float  # of the pairs kept: the mean of their probabilities
+    recall: float  # share of all known translations that is kept
+    kept: float  # share of the fitted pairs that is kept
 
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """A fitted calibration; NumPy only.
+    """A fitted calibration; NumPy only."""
 
-    Attributes:
-      scores: float64 [m], increasing: the corners of the function.
-      probabilities: float64 [m], never decreasing.
-      num_pairs: number of pairs fitted.
-      num_translations: number of known translations among them.
-      num_known: number of known translations, mined or not.
-      curve: of at most `MAX_CURVE_POINTS` scores, the highest first.
-      basis: the origin of the labels, in words.
-    """
-
-    scores: np.ndarray
-    probabilities: np.ndarray
-    num_pairs: int
-    num_translations: int
-    num_known: int
+    scores: np.ndarray  # float64 [m], increasing: the function's corners
+    probabilities: np.ndarray  # float64 [m], never decreasing
+    num_pairs: int  # fitted
+    num_translations: int  # known ones among the pairs
+    num_known: int  # known translations, mined or not
+    # Of at most `MAX_CURVE_POINTS` scores, the highest first.
     curve: tuple[CurvePoint, ...]
-    basis: str = ""
+    basis: str = ""  # the origin of the labels, in words
 
     def probability(self, scores: np.ndarray) -> np.ndarray:
         """Of being a translation: float64, of the shape of the scores."""

@@ -17,12 +17,7 @@ _LINES = (
 def draw_calibration(
     calibration: Calibration, threshold: float | None = None
 ) -> str:
-    """The text of an SVG file; the same for the same calibration.
-
-    Args:
-      calibration: fitted or read.
-      threshold: a score to mark.
-    """
+    """The text of an SVG file, with a score to mark."""
     points = calibration.curve
     low, high = points[-1].score, points[0].score
     if high == low:
@@ -60,13 +55,7 @@ def write_calibration(
     path: pathlib.Path,
     threshold: float | None = None,
 ) -> None:
-    """Writes the JSON, and the plot beside it, `.svg` in place of `.json`.
-
-    Args:
-      calibration: to write.
-      path: ends in `.json`.
-      threshold: a score to mark in the plot.
-    """
+    """Writes the JSON, and the plot beside it, `.svg` in place of `.json`."""
     atomic_write.write_text(path, calibration.to_json())
     plot = draw_calibration(calibration, threshold)
     atomic_write.write_text(path.with_suffix(".svg"), plot)

@@ -193,7 +193,7 @@ def test_a_file_of_the_users_is_not_replaced(tmp_path):
     assert "mein" in out.read_text()
 
 
-def test_a_model_of_a_run(small_run):
+def test_a_model_of_a_run(small_run, tmp_path):
     texts = ["hello", "world", "the"]
     given = dict(scoring="absolute", min_score=-1, keep_identical=True)
     found = labse.mine(str(small_run), texts, texts, k=2, **given)
@@ -202,6 +202,10 @@ def test_a_model_of_a_run(small_run):
     }
     model = labse.load(small_run)
     assert labse.mine(model, texts, texts, k=2, **given) == found
+    out = tmp_path / "pairs.tsv"
+    summary = labse.mine(model, texts, ["the " * 600], out, k=1, **given)
+    assert [s["truncated"] for s in summary.sides.values()] == [0, 1]
+    assert summary.sides["target"]["max_length"] == model.max_length
 
 
 def test_truncated_texts_of_a_model_are_counted(small_run, tmp_path):

@@ -8,8 +8,7 @@ from labse.errors import InputError
 from labse.search import bfloat16_screen
 from labse.search import exact_search as module
 from labse.search.exact_search import exact_search, exact_search_both
-from labse.search.ordered_bits import BFLOAT16, FLOAT32
-from labse.search.rounded_vectors import RoundedVectors
+from labse.search.rounded_vectors import BFLOAT16, FLOAT32, RoundedVectors
 from labse.search.top_k import TopK
 from labse.search.unit_vectors import UnitVectors
 

@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 
 from labse.errors import InputError
-from labse.search import bfloat16_screen, ordered_bits
+from labse.search import bfloat16_screen, rounded_vectors
 from labse.search import exact_search as module
 from labse.search.exact_search import exact_search
-from labse.search.ordered_bits import BFLOAT16, FLOAT32
-from labse.search.rounded_vectors import RoundedVectors
+from labse.search.rounded_vectors import BFLOAT16, FLOAT32, RoundedVectors
 from labse.search.top_k import Screened, TopK
 from labse.search.unit_vectors import UnitVectors
 
@@ -101,7 +100,7 @@ def test_near_ties_need_the_bound(monkeypatch, name):
     monkeypatch.setattr(module, "IMPORTED_FROM", 0)
     [precision] = [p for p in PRECISIONS if p.name == name]
     force_screen(monkeypatch, name)
-    blind = ordered_bits.ScreenDtype(precision.name, precision.bits, 0)
+    blind = rounded_vectors.ScreenDtype(precision.name, precision.bits, 0)
     monkeypatch.setattr(
         bfloat16_screen, "choose_dtype", lambda queries, candidates: blind
     )
@@ -262,7 +261,7 @@ def test_error_bound_holds_for_every_score(precision, dimension):
     queries = RoundedVectors(vectors, slice(0, 128), precision)
     candidates = RoundedVectors(vectors, slice(0, 128), precision)
     bits = queries.score_bits(candidates)
-    scores = ordered_bits.ordered_to_float(ordered_bits.to_ordered(bits))
+    scores = rounded_vectors.ordered_to_float(rounded_vectors.to_ordered(bits))
     exact = vectors.unit(slice(0, 128)).astype(np.longdouble)
     bound = queries.error_bounds(candidates)
     bound = bound + precision.output_error * np.abs(scores)
@@ -299,18 +298,18 @@ def test_bits_are_ordered_as_the_floats_are():
         (FLOAT32, np.float32),
     ):
         rounded = values.astype(dtype)
-        order = ordered_bits.to_ordered(rounded.view(precision.bits))
+        order = rounded_vectors.to_ordered(rounded.view(precision.bits))
         assert np.all(np.diff(order) > 0)
         np.testing.assert_array_equal(
-            ordered_bits.ordered_to_float(order), rounded.astype(np.float64)
+            rounded_vectors.ordered_to_float(order), rounded.astype(np.float64)
         )
         # A key lets through what is no less, and nothing clearly less.
         for value in np.random.default_rng(22).uniform(-1, 1, 200):
             for cut in (value, float(np.float32(value).astype(dtype)), 0.0):
-                [key] = ordered_bits.ordered_thresholds(
+                [key] = rounded_vectors.ordered_thresholds(
                     np.array([cut]), precision
                 )
-                floats = ordered_bits.ordered_to_float(order)
+                floats = rounded_vectors.ordered_to_float(order)
                 assert np.all(order[floats >= cut] >= key)
                 clearly = floats < cut - 1e-6
                 assert not np.any(order[clearly] >= key)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from labse.errors import InputError
 from labse.files.formats import parquet as parquet_format
 from labse.files.reading import ReadOptions
-from labse.mining.job import corpus_writer, gathered_texts
+from labse.mining.job import corpus_writer
 from labse.mining.job.corpus import SentenceOrigin, open_corpus
 from labse.mining.job.corpus_writer import prepare_corpus
 
@@ -202,7 +202,6 @@ def test_as_a_dict_would_do_it_whatever_the_blocks(
     monkeypatch.setattr(corpus_writer, "_ROWS", rows)
     monkeypatch.setattr(corpus_writer, "_BYTES", 50)
     monkeypatch.setattr(corpus_writer, "_LEAST_PARTS", parts)
-    monkeypatch.setattr(gathered_texts, "_ROWS", rows)
     random = np.random.default_rng(1)
     texts = [
         "день " * int(size) + str(end)
@@ -231,7 +230,7 @@ def test_as_a_dict_would_do_it_whatever_the_blocks(
 
 def test_only_a_whole_digest_makes_texts_equal(tmp_path):
     """Two digests with the same first half are two texts."""
-    digests = np.zeros(5, gathered_texts.DIGEST)
+    digests = np.zeros(5, corpus_writer.DIGEST)
     digests["low"] = [3, 1, 3, 2, 1]
     path = tmp_path / "digests"
     path.write_bytes(digests.tobytes())
