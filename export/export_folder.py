@@ -25,7 +25,7 @@ from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.version import __version__
 
 
-class Run(NamedTuple):
+class TrainedModel(NamedTuple):
     """A run, loaded in float32."""
 
     folder: pathlib.Path
@@ -35,7 +35,7 @@ class Run(NamedTuple):
     tokenizer: WordPieceTokenizer
 
 
-def load_run(path: str) -> Run:
+def load_run(path: str) -> TrainedModel:
     """Loads a run's best checkpoint, or the last if there is no best one.
 
     An export is float32 whatever `compute_dtype` the run was trained with: its
@@ -47,7 +47,7 @@ def load_run(path: str) -> Run:
     encoder, config, vocabulary = run_folder.load_encoder(path, "float32")
     folder = pathlib.Path(path).resolve()
     checkpoint = pathlib.Path(run_folder.best_or_last(folder))
-    return Run(
+    return TrainedModel(
         folder,
         checkpoint.relative_to(folder).as_posix(),
         encoder,
@@ -82,7 +82,7 @@ def export_run(run_path: str, out: str) -> pathlib.Path:
     return target
 
 
-def _write_models(run: Run, folder: pathlib.Path) -> None:
+def _write_models(run: TrainedModel, folder: pathlib.Path) -> None:
     max_length = run.config.tokenizer.max_length
     with tempfile.TemporaryDirectory() as assets:
         path = pathlib.Path(assets) / layout.VOCABULARY_NAME
@@ -107,7 +107,7 @@ def _save(path: pathlib.Path, root, signatures: dict) -> None:
         logging.set_verbosity(verbosity)
 
 
-def _write_evidence(run: Run, folder: pathlib.Path) -> None:
+def _write_evidence(run: TrainedModel, folder: pathlib.Path) -> None:
     """Everything besides the SavedModels; the record comes last."""
     max_length = run.config.tokenizer.max_length
     made = golden.compute_golden(run.encoder, run.tokenizer, max_length)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class EvaluationTask:
     """What --help and flags need to know about a task, without importing it.
 
     Attributes:
@@ -30,22 +30,24 @@ class Task:
 
 
 TASKS = {
-    "tatoeba": Task(
+    "tatoeba": EvaluationTask(
         "LASER's folder of tatoeba.xxx-eng.*",
         "Table 5, Figure 6",
         ("languages",),
     ),
-    "n_way": Task(
+    "n_way": EvaluationTask(
         "folder of aligned files, one a language (UN, FLORES)",
         "Table 2",
         ("languages", "pivot", "pools", "file_set"),
     ),
-    "bucc": Task(
+    "bucc": EvaluationTask(
         "folder of xx-en.*.xx, .en and .gold", "Table 3", ("languages",)
     ),
-    "senteval": Task("SentEval's folder of data sets", "Table 4"),
-    "sts": Task("sts-*.csv of the STS benchmark, or their folder", "Table 6"),
-    "pairs": Task(
+    "senteval": EvaluationTask("SentEval's folder of data sets", "Table 4"),
+    "sts": EvaluationTask(
+        "sts-*.csv of the STS benchmark, or their folder", "Table 6"
+    ),
+    "pairs": EvaluationTask(
         "held-out pairs: a file or a glob (docs/file_formats.md)",
         options=("languages", "min_pairs", "options"),
     ),
