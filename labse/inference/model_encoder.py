@@ -14,6 +14,12 @@ class ModelEncoder:
         """float32 [n, dim]."""
         return self._model.encode(texts, on_truncation="ignore")
 
+    def with_bar(self, texts):
+        """The same, with a progress bar."""
+        return self._model.encode(
+            texts, show_progress_bar=True, on_truncation="ignore"
+        )
+
     def truncated(self, texts):
         """bool [n]; None if the model does not report it."""
         if not self.reports_truncation:

@@ -55,7 +55,9 @@ class LazyEncoder:
         encoder, fingerprint = self._encoder()
         self._count = TruncationCount()
         self._max_length = getattr(encoder, "max_length", None)
-        encode_fn = encoder.with_bar if self._show_progress_bar else encoder
+        encode_fn = encoder
+        if self._show_progress_bar:  # A Python function has none.
+            encode_fn = getattr(encoder, "with_bar", encoder)
         if self._cache is not None:
             encode_fn = cached(encode_fn, self._cache, fingerprint)
         return counting(encode_fn, encoder, self._count)

@@ -19,6 +19,7 @@ from data_pipeline import holdout
 from data_pipeline.vocabulary import word_counts
 from labse.bin import (
     build_vocab,
+    convert,
     encode,
     evaluate,
     mine,
@@ -28,7 +29,7 @@ from labse.bin import (
     split_pairs,
     train,
 )
-from labse.bin.flags import program
+from labse.bin.flags import lazy_encoder, program
 from labse.checkpoints.vocabulary import resizing
 from labse.evaluation.tasks import pairs as evaluation_pairs
 from labse.mining.hard_negatives import pair_files as negative_files
@@ -109,7 +110,7 @@ def run_split_pairs(path, folder, monkeypatch, *arguments):
 
 
 def run_score(path, folder, monkeypatch, *arguments):
-    monkeypatch.setattr(score, "Encoder", lambda *_: lambda: (ones, "f"))
+    monkeypatch.setattr(lazy_encoder, "Encoder", lambda *_: lambda: (ones, "f"))
     code, _ = run(
         score, arguments, model="m", input=path, out=folder / "o.jsonl"
     )
@@ -155,7 +156,7 @@ def run_build_vocab(path, folder, monkeypatch, *arguments):
 
 
 def run_prune_vocab(path, folder, monkeypatch, *arguments):
-    monkeypatch.setattr(prune_vocab, "open_model", lambda flag_values: None)
+    monkeypatch.setattr(convert, "open_model", lambda *_: None)
     monkeypatch.setattr(
         resizing, "prune_vocabulary", lambda source, texts, *_: stop(texts)
     )
