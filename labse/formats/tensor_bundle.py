@@ -26,6 +26,7 @@ from tensorflow.core.protobuf import (
 
 from labse.errors import InputError
 from labse.files import atomic_write
+from labse.files.formats.tfrecord import mask_checksum
 from labse.formats import model_file
 from labse.formats.stored_tensor import StoredTensor
 
@@ -223,7 +224,9 @@ def _block(content: bytes, offset: int, size: int) -> bytes:
     trailer = content[offset + size : offset + size + _BLOCK_TRAILER_BYTES]
     if len(trailer) < _BLOCK_TRAILER_BYTES:
         raise ValueError("it is truncated")
-    if struct.unpack("<I", trailer[1:])[0] != _mask(google_crc32c.value(block)):
+    if struct.unpack("<I", trailer[1:])[0] != mask_checksum(
+        google_crc32c.value(block)
+    ):
         raise ValueError("a checksum does not match")
     if trailer[0]:
         raise ValueError("it is compressed, which TensorFlow's are not")
@@ -310,7 +313,7 @@ def _write_tensor(data, name: str, tensor) -> bytes:
     entry.size = data.tell() - entry.offset
     if entry.size != 4 * int(np.prod(tensor.shape, dtype=np.int64)):
         raise ValueError(f"{name} {tensor.shape}: {entry.size} bytes came.")
-    entry.crc32c = _mask(checksum)
+    entry.crc32c = mask_checksum(checksum)
     return entry.SerializeToString()
 
 
@@ -348,7 +351,7 @@ def _make_block(entries: list[tuple[bytes, bytes]]) -> bytes:
     restarts = restarts or [0]
     block += struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))
     block += b"\0"  # Not compressed.
-    return block + struct.pack("<I", _mask(google_crc32c.value(block)))
+    return block + struct.pack("<I", mask_checksum(google_crc32c.value(block)))
 
 
 def _varint(number: int) -> bytes:
@@ -357,12 +360,6 @@ def _varint(number: int) -> bytes:
         content += bytes([number & 0x7F | 0x80])
         number >>= 7
     return content + bytes([number])
-
-
-def _mask(checksum: int) -> int:
-    """The form in which TensorFlow stores a CRC-32C."""
-    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
-    return (rotated + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _unmask(stored: int) -> int:

@@ -133,9 +133,13 @@ def checksum(content: bytes) -> bytes:
     """The checksum of a part of a record."""
     from google_crc32c import value
 
-    crc = value(content)
-    masked = (crc >> 15 | crc << 17) + 0xA282EAD8
-    return struct.pack("<I", masked & 0xFFFFFFFF)
+    return struct.pack("<I", mask_checksum(value(content)))
+
+
+def mask_checksum(checksum: int) -> int:
+    """A CRC-32C as TensorFlow stores it, in records and in checkpoints."""
+    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
+    return (rotated + 0xA282EAD8) & 0xFFFFFFFF
 
 
 TFRECORD = Format(
