@@ -36,6 +36,7 @@ $(VENV)/.ready: setup.py $(CONSTRAINTS)
 $(VENV)/.test-ready: $(VENV)/.ready
 	$(PIP) torch==2.13.0
 	$(PIP) -e '.[quickstart,test,parity,mining,beam]'
+	$(BIN)/python -m pip uninstall --quiet --yes triton
 	touch $@
 
 $(VENV)/.docs-ready: $(VENV)/.ready
