@@ -13,13 +13,20 @@ of it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from labse.features import CORPUS, HARD_NEGATIVES
 from labse.files.formats.tfrecord import TFRECORD
-from labse.files.kinds import Kind
-from labse.files.reading import Fields, MalformedRow, optional_text
+from labse.files.kinds import Kind, kind_of
+from labse.files.pairs import Files, PairFile
+from labse.files.reading import (
+    Fields,
+    MalformedRow,
+    ReadOptions,
+    Tally,
+    optional_text,
+)
 
 # A row's source, target and their languages; `labse.files.pairs` has it.
 ParsePair = Callable[[Fields], tuple[str, str, str, str]]
@@ -39,6 +46,36 @@ class TrainingPair(NamedTuple):
     def languages(self) -> str:
         """Both languages' name, "en-de"."""
         return f"{self.source_language}-{self.target_language}"
+
+
+class TrainingPairs(Files):
+    """The training pairs of many files; iterating yields `TrainingPair`s.
+
+    It raises `InputError` at the end where too many rows are malformed.
+    """
+
+    def open(self, path: str) -> "_TrainingPairFile":
+        """The training pairs of one of the files."""
+        return _TrainingPairFile(path, self.options, self.tally)
+
+    def __iter__(self) -> Iterator[TrainingPair]:
+        return self.read()
+
+
+class _TrainingPairFile:
+    def __init__(self, path: str, options: ReadOptions, tally: Tally):
+        self._file = PairFile(path, options, tally)
+        self._kind = kind_of(path)
+        self._tally = tally
+
+    def __iter__(self) -> Iterator[TrainingPair]:
+        kind, parse_pair = self._kind, self._file.parse
+        return filter(
+            None,
+            self._file.rows.parsed(
+                lambda number, row: parse(row, kind, parse_pair), self._tally
+            ),
+        )
 
 
 def parse(fields: Fields, kind: Kind, parse_pair: ParsePair) -> TrainingPair:
