@@ -14,57 +14,29 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from labse.data import record_files
+from labse.data.record_groups import (
+    LANES,
+    LANGUAGES,
+    PAIRS,
+    TEXT,
+    Group,
+    MadeFrom,
+    Shard,
+)
 from labse.data.record_tokens import Tokens
 from labse.errors import InputError
-from labse.features import (
-    CORPUS,
-    LANGUAGE,
-    SOURCE_LANGUAGE,
-    TARGET_LANGUAGE,
-)
+from labse.features import CORPUS
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 MANIFEST = "manifest.json"
 COUNTS = "counts.npy"
 VERSION = 1
-# A global batch is read by this many lanes or by a power of two below, so the
-# number of shards is a multiple of it.
-LANES = 64
-PAIRS, TEXT = "pairs", "text"
-# The languages of a record, by the kind of records.
-LANGUAGES = {
-    PAIRS: (SOURCE_LANGUAGE, TARGET_LANGUAGE),
-    TEXT: (LANGUAGE,),
-}
 _FORMAT = "labse records"
-_AGAIN = "Write the records again: labse write-records."
-
-
-class Group(NamedTuple):
-    """The records of the same languages and corpus."""
-
-    languages: tuple[str, ...]  # source and target, or that of a text
-    corpus: str  # "" without a corpus
-    records: int
-
-    @property
-    def name(self) -> str:
-        """Its languages, "en-de" or "en"."""
-        return "-".join(self.languages)
-
-
-class Shard(NamedTuple):
-    """One file of records."""
-
-    name: str
-    records: int
-    bytes: int
-    sha256: str
+_AGAIN = "Copy the folder again, or write the records again."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,27 +44,32 @@ class Manifest:
     """What a folder of records holds.
 
     Attributes:
-      kind: "pairs" or "text".
+      made_from: what the records were written from.
       groups: the groups; feature `group` of a record is an index into them.
       shards: the files, in the order of their numbers.
       counts: int32 [shards, groups], the records of each group in each shard.
-      seed, shard_records: what the records were dealt with.
       hard_negatives: of pairs, from a number of hard negatives to the number
         of records that have as many.
-      read: what the records were written from: the files' names, the numbers of
-        rows, blank lines and malformed rows.
-      tokens: of pre-tokenized records; None where they hold texts.
+      tally: what the reading found: the numbers of rows, of blank lines, and
+        of malformed rows by reason.
     """
 
-    kind: str
+    made_from: MadeFrom
     groups: tuple[Group, ...]
     shards: tuple[Shard, ...]
     counts: np.ndarray
-    seed: int
-    shard_records: int
     hard_negatives: Mapping[int, int]
-    read: Mapping[str, object]
-    tokens: Tokens | None = None
+    tally: Mapping[str, object]
+
+    @property
+    def kind(self) -> str:
+        """Of what the records are: "pairs" or "text"."""
+        return self.made_from.kind
+
+    @property
+    def tokens(self) -> Tokens | None:
+        """Of pre-tokenized records; None where they hold texts."""
+        return self.made_from.tokens
 
     @property
     def num_records(self) -> int:
@@ -105,7 +82,9 @@ class Manifest:
         for shard in self.shards:
             digest.update(shard.sha256.encode())
         digest.update(json.dumps([*map(tuple, self.groups)]).encode())
-        digest.update(json.dumps(self.tokens, sort_keys=True).encode())
+        if self.tokens:
+            tokens = dataclasses.asdict(self.tokens)
+            digest.update(json.dumps(tokens, sort_keys=True).encode())
         return digest.hexdigest()
 
     def paths(self, folder: str | os.PathLike) -> list[str]:
@@ -117,37 +96,10 @@ class Manifest:
         counts = io.BytesIO()
         np.save(counts, self.counts)
         record_files.write(record_files.join(folder, COUNTS), counts.getvalue())
+        content = json.dumps(_to_values(self), indent=1, ensure_ascii=False)
         record_files.write(
-            record_files.join(folder, MANIFEST), self._to_json().encode()
+            record_files.join(folder, MANIFEST), content.encode() + b"\n"
         )
-
-    def _to_json(self) -> str:
-        values = {
-            "format": _FORMAT,
-            "version": VERSION,
-            "kind": self.kind,
-            "records": self.num_records,
-            "groups": [
-                {
-                    **dict(
-                        zip(LANGUAGES[self.kind], group.languages, strict=True)
-                    ),
-                    CORPUS: group.corpus,
-                    "records": group.records,
-                }
-                for group in self.groups
-            ],
-            "hard_negatives": {
-                str(number): count
-                for number, count in sorted(self.hard_negatives.items())
-            },
-            "tokens": self.tokens and self.tokens._asdict(),
-            "seed": self.seed,
-            "shard_records": self.shard_records,
-            "read": self.read,
-            "shards": [shard._asdict() for shard in self.shards],
-        }
-        return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
     def open(
@@ -244,8 +196,7 @@ class Manifest:
             )
             raise InputError(
                 f"{record_files.join(folder, shard.name)}: the manifest has "
-                f"this shard with {shard.bytes:,} bytes. {what}. Copy the "
-                "folder again, or write the records again."
+                f"this shard with {shard.bytes:,} bytes. {what}. {_AGAIN}"
             )
 
 
@@ -278,12 +229,35 @@ def _check_format(path: str, values: object) -> None:
         )
 
 
+def _to_values(manifest: Manifest) -> dict[str, object]:
+    names = LANGUAGES[manifest.kind]
+    return {
+        "format": _FORMAT,
+        "version": VERSION,
+        "records": manifest.num_records,
+        **manifest.made_from.values(),
+        "tally": manifest.tally,
+        "groups": [
+            {
+                **dict(zip(names, group.languages, strict=True)),
+                CORPUS: group.corpus,
+                "records": group.records,
+            }
+            for group in manifest.groups
+        ],
+        "hard_negatives": {
+            str(number): count
+            for number, count in sorted(manifest.hard_negatives.items())
+        },
+        "shards": [shard._asdict() for shard in manifest.shards],
+    }
+
+
 def _parse(values: Mapping) -> dict[str, object]:
     """The fields of a `Manifest`, but for the counts."""
     names = LANGUAGES[values["kind"]]
-    tokens = values["tokens"]
     return {
-        "kind": values["kind"],
+        "made_from": MadeFrom.from_values(values),
         "groups": tuple(
             Group(
                 tuple(str(group[name]) for name in names),
@@ -293,28 +267,21 @@ def _parse(values: Mapping) -> dict[str, object]:
             for group in values["groups"]
         ),
         "shards": tuple(Shard(**shard) for shard in values["shards"]),
-        "seed": int(values["seed"]),
-        "shard_records": int(values["shard_records"]),
         "hard_negatives": {
             int(number): int(count)
             for number, count in values["hard_negatives"].items()
         },
-        "read": values["read"],
-        "tokens": None if tokens is None else Tokens(**tokens),
+        "tally": values["tally"],
     }
 
 
 def _read_counts(folder: str | os.PathLike) -> np.ndarray:
     path = record_files.join(folder, COUNTS)
     if not record_files.exists(path):
-        raise InputError(
-            f"{path}: there is no such file. Copy the folder again, or write "
-            "the records again."
-        )
+        raise InputError(f"{path}: there is no such file. {_AGAIN}")
     try:
         return np.load(io.BytesIO(record_files.read(path)), allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(
-            f"{path}: the file is damaged or truncated ({error}). Copy the "
-            "folder again, or write the records again."
+            f"{path}: the file is damaged or truncated ({error}). {_AGAIN}"
         ) from error

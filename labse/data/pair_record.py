@@ -64,18 +64,16 @@ class TrainingPairs(Files):
 
 class _TrainingPairFile:
     def __init__(self, path: str, options: ReadOptions, tally: Tally):
-        self._file = PairFile(path, options, tally)
-        self._kind = kind_of(path)
-        self._tally = tally
+        file = PairFile(path, options, tally)
+        self.rows, self._parse_pair = file.rows, file.parse
+        self._kind, self._tally = kind_of(path), tally
 
     def __iter__(self) -> Iterator[TrainingPair]:
-        kind, parse_pair = self._kind, self._file.parse
-        return filter(
-            None,
-            self._file.rows.parsed(
-                lambda number, row: parse(row, kind, parse_pair), self._tally
-            ),
+        kind, parse_pair = self._kind, self._parse_pair
+        pairs = self.rows.parsed(
+            lambda number, row: parse(row, kind, parse_pair), self._tally
         )
+        return filter(None, pairs)
 
 
 def parse(fields: Fields, kind: Kind, parse_pair: ParsePair) -> TrainingPair:

@@ -20,6 +20,7 @@ import numpy as np
 # Of the records that wait to be appended to the files.
 BUFFER_BYTES = 2**26
 _INDEX_TYPE = "I"  # array's name of uint32
+_INDEX_BYTES = 8
 _READ_RECORDS = 2**14
 
 
@@ -39,6 +40,17 @@ class Part(NamedTuple):
         """uint32 [records, 2]: group and bytes of each record."""
         return self.folder / f"{self.number:05d}.index"
 
+    def size(self) -> tuple[int, int]:
+        """Number of records, and their bytes."""
+        if not self.index.exists():
+            return 0, 0
+        records = self.index.stat().st_size // _INDEX_BYTES
+        return records, self.records.stat().st_size
+
+    def read_records(self) -> bytes:
+        """All records, one after the other."""
+        return self.records.read_bytes() if self.records.exists() else b""
+
     def read_index(self) -> np.ndarray:
         """Group and bytes of each record: uint32 [records, 2]."""
         if not self.index.exists():
@@ -50,7 +62,7 @@ class Part(NamedTuple):
         if not self.index.exists():
             return
         with open(self.records, "rb") as records, open(self.index, "rb") as f:
-            while rows := f.read(8 * _READ_RECORDS):
+            while rows := f.read(_INDEX_BYTES * _READ_RECORDS):
                 index = np.frombuffer(rows, np.uint32).reshape(-1, 2)
                 for group, size in index.tolist():
                     yield group, records.read(size)

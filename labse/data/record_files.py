@@ -30,6 +30,17 @@ def exists(path: str) -> bool:
     return tf.io.gfile.exists(path)
 
 
+def is_folder(path: str) -> bool:
+    """Whether there is such a folder."""
+    return tf.io.gfile.isdir(path)
+
+
+def names(folder: str) -> list[str]:
+    """What is in a folder, sorted."""
+    found = tf.io.gfile.listdir(folder)
+    return sorted(name.rstrip("/") for name in found)
+
+
 def read(path: str) -> bytes:
     """All of a file."""
     with tf.io.gfile.GFile(path, "rb") as file:

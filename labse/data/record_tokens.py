@@ -1,18 +1,23 @@
 """The ids of pre-tokenized records, and whose they are."""
 
+import dataclasses
 import os
 from collections.abc import Mapping
-from typing import NamedTuple
 
+import tensorflow as tf
+
+from labse.data.example_bytes import pack_ids
 from labse.errors import InputError
+from labse.preprocessing.packing import MIN_LENGTH
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 
-class Tokens(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Tokens:
     """How the texts of pre-tokenized records became ids.
 
-    A text has at most `max_length` - 1 ids: one more than fit into
-    `max_length` beside [CLS] and [SEP], so that truncation can be seen.
+    A text has at most `max_length` - 1 ids: one more than fit beside [CLS] and
+    [SEP], so that a reader sees which texts it truncates.
     """
 
     vocabulary: str  # `Vocabulary.fingerprint`
@@ -61,3 +66,35 @@ class Tokens(NamedTuple):
             "vocabulary and these settings, or write records of texts, which "
             "any model reads."
         )
+
+
+class TokenIds:
+    """Texts to the ids of pre-tokenized records.
+
+    Attributes:
+      tokens: whose ids they are.
+    """
+
+    def __init__(self, tokenizer: WordPieceTokenizer, max_length: int):
+        """Raises `InputError` unless a piece fits into `max_length`."""
+        if max_length < MIN_LENGTH:
+            raise InputError(
+                f"max_length counts [CLS] and [SEP]: it is at least "
+                f"{MIN_LENGTH}. Received {max_length}."
+            )
+        self.tokens = Tokens.of(tokenizer, max_length)
+        kept = self.tokens.max_length - 1
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def tokenize(texts):
+            ids = tokenizer.tokenize(texts)[:, :kept]
+            return ids.flat_values, ids.row_splits
+
+        self._tokenize = tokenize
+
+    def __call__(self, texts: list[bytes]) -> list[bytes]:
+        """The ids of each text, packed as in a feature."""
+        ids, splits = self._tokenize(
+            tf.constant(texts, tf.string, [len(texts)])
+        )
+        return pack_ids(ids.numpy(), splits.numpy())

@@ -137,7 +137,7 @@ class TextsWithCorpora(Texts):
 class _TextsOfFile:
     """(language, text, corpus) of a file of texts or of pairs, row by row.
 
-    The corpora are "" unless they are wanted.
+    The corpora are "" unless they are wanted. `rows` is the file as rows.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class _TextsOfFile:
     ):
         self._rules = options, tally, path
         self._with_corpora = with_corpora
-        self._rows = rows = open_rows(path, options)
+        self.rows = rows = open_rows(path, options)
         self._sides = (options.source_column, options.target_column)
         self._column = column = text_column(path, options)
         self._has_pairs = kind_of(path).format is not TXT and all(
@@ -161,7 +161,7 @@ class _TextsOfFile:
             raise rows.lacks(f"{column}, or {' and '.join(self._sides)},")
 
     def __iter__(self) -> Iterator[tuple[str, str, str]]:
-        for texts in self._rows.parsed(self._texts, self._rules[1]):
+        for texts in self.rows.parsed(self._texts, self._rules[1]):
             yield from texts or ()
 
     def _texts(self, number: int, row: Fields) -> list[tuple[str, str, str]]:

@@ -5,13 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from labse.data.manifest import Group, Manifest, Shard
+from labse.data.manifest import Manifest
+from labse.data.record_groups import Group, MadeFrom, Shard
 from labse.data.record_tokens import Tokens
 from labse.errors import InputError
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import SPECIAL_PIECES, Vocabulary
 
 PIECES = [*SPECIAL_PIECES, "one", "two"]
+
+
+def made_from(kind="pairs", tokens=None):
+    files = [["a.tsv", 1000, 1_700_000_000_000_000_000]]
+    return MadeFrom(kind, 7, 16384, files, {"source_column": "en"}, tokens)
 
 
 def make_folder(path, **changes):
@@ -24,14 +30,12 @@ def make_folder(path, **changes):
         for i, n in enumerate(counts.sum(axis=1))
     )
     values = {
-        "kind": "pairs",
+        "made_from": made_from(),
         "groups": (Group(("en", "de"), "", 65), Group(("en", "ja"), "web", 1)),
         "shards": shards,
         "counts": counts,
-        "seed": 7,
-        "shard_records": 16384,
         "hard_negatives": {0: 65, 3: 1},
-        "read": {"files": ["a.tsv"], "rows": 66},
+        "tally": {"rows": 66, "malformed": {"empty source": 1}},
         **changes,
     }
     path.mkdir(exist_ok=True)
@@ -63,7 +67,7 @@ def test_identity_changes_with_the_records(tmp_path):
     groups = (one.groups[0]._replace(corpus="a"), one.groups[1])
     assert make_folder(tmp_path, groups=groups).identity() != one.identity()
     # Not with how they came about.
-    assert make_folder(tmp_path, read={}).identity() == one.identity()
+    assert make_folder(tmp_path, tally={}).identity() == one.identity()
 
 
 def edited(path, **changes):
@@ -115,7 +119,7 @@ CASES = {
     ),
     "unknown kind": (
         lambda path: edited(path, kind="vectors"),
-        "of the kind pairs or text. Received: 'vectors'. Write",
+        "of the kind pairs or text. Received: 'vectors'. Copy",
     ),
     "a field less": (
         lambda path: edited(path, groups=[{"records": 1}]),
@@ -191,7 +195,8 @@ def test_ids_of_another_tokenizer_are_refused(tmp_path, case):
     changes, max_length, message = TOKENS[case]
     vocabulary = Vocabulary(PIECES)
     tokenizer = WordPieceTokenizer(vocabulary)
-    make_folder(tmp_path, tokens=Tokens.of(tokenizer, 8))
+    tokens = Tokens.of(tokenizer, 8)
+    make_folder(tmp_path, made_from=made_from(tokens=tokens))
     assert Manifest.open(tmp_path, "pairs", tokenizer, 7).tokens.max_length == 8
     other = WordPieceTokenizer(**{"vocabulary": vocabulary, **changes})
     with pytest.raises(InputError, match=message):
