@@ -30,6 +30,10 @@ WORK = "work"
 _SHOWN = 120
 
 
+class OtherRecords(InputError):
+    """A folder holds records of other files, or made in another way."""
+
+
 class WrittenShard(NamedTuple):
     """A shard that has been written."""
 
@@ -141,7 +145,7 @@ class RecordJob:
             if found.get(name) != value
         ]
         if changes:
-            raise InputError(
+            raise OtherRecords(
                 f"{self.out} holds records that were made otherwise: "
                 f"{'; '.join(changes)}. Choose another folder, or remove it."
             )

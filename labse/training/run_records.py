@@ -10,8 +10,11 @@ from absl import logging
 
 from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
-from labse.data.manifest import PAIRS, Manifest, is_records_folder
+from labse.data.manifest import Manifest, is_records_folder
+from labse.data.record_groups import PAIRS
+from labse.data.record_job import OtherRecords
 from labse.data.record_reader import MISFIT, RecordReader
+from labse.data.record_writer import write_records
 from labse.errors import InputError
 from labse.files.kinds import open_rows
 from labse.files.reading import ReadOptions
@@ -49,7 +52,7 @@ def open_pairs(
     if not records:
         records = str(folder / run_folder.RECORDS)
         if is_chief:
-            _write(config, patterns, folder, reading)
+            _write(patterns, records, config.training.seed, reading)
         else:
             _wait_for(pathlib.Path(records))
     manifest = Manifest.open(records, PAIRS, tokenizer, config.training_length)
@@ -86,8 +89,18 @@ def _find_folder(patterns: list[str]) -> str:
     return folders[0] if folders else ""
 
 
-def _write(config, patterns, folder, reading) -> None:
-    raise NotImplementedError
+def _write(
+    patterns: list[str], records: str, seed: int, reading: ReadOptions
+) -> None:
+    """Writes the files as records, unless they are there."""
+    try:
+        write_records(patterns, records, seed=seed, options=reading)
+    except OtherRecords:
+        # Files that were touched or moved give the same records again; those
+        # of other pairs are refused next, by what the run has noted.
+        logging.info("%s is of other files: writing it again.", records)
+        tf.io.gfile.rmtree(records)
+        write_records(patterns, records, seed=seed, options=reading)
 
 
 def _wait_for(records: pathlib.Path) -> None:

@@ -99,8 +99,9 @@ def check_negatives(reader: RecordReader, config: ExperimentConfig) -> None:
             "A pair needs other pairs in its batch as negatives, with another "
             f"source and another target. Received: {distinct} different pairs "
             f"in a batch of {batch_size} (training.global_batch_size), "
-            f"{reader.manifest.num_records} pairs in all, none a negative of another. Give more "
-            "pairs, or raise training.global_batch_size if it is 1."
+            f"{reader.manifest.num_records} pairs in all, none a negative of "
+            "another. Give more pairs, or raise training.global_batch_size if "
+            "it is 1."
         )
     logging.info(
         "A batch of %d holds %d different pairs, each with at least %d "

@@ -138,7 +138,9 @@ def number_pairs(files: Iterable[TrainingPair]) -> tuple[PairTexts, bool]:
         rows.append(languages.setdefault(language, len(languages)))
         has_corpora |= bool(pair.corpus)
     if not rows:
-        raise InputError(f"There are no pairs in {files}. Is it the right file?")
+        raise InputError(
+            f"There are no pairs in {files}. Is it the right file?"
+        )
     table = np.frombuffer(rows, np.int64).reshape(-1, 3)
     return PairTexts(list(numbers), *table.T), has_corpora
 
