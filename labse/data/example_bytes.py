@@ -1,8 +1,7 @@
 """Serialised tf.train.Examples, several times as fast as protobuf's objects.
 
-The bytes are those of `SerializeToString(deterministic=True)` where features
-stand in the order of their names. A feature is an entry of a map, in which
-every message is preceded by its length:
+A feature is an entry of a map, in which every message is preceded by its
+length:
 https://github.com/tensorflow/tensorflow/blob/v2.20.0/tensorflow/core/example/feature.proto
 """
 
@@ -17,7 +16,7 @@ _BYTES_LIST, _INT64_LIST = _FIRST, _THIRD  # of a Feature
 
 
 def example(*features: bytes) -> bytes:
-    """An Example of features, in the order of their names."""
+    """An Example of features, in any order."""
     body = b"".join(features)
     return _example_head(len(body)) + body
 

@@ -19,6 +19,9 @@ import numpy as np
 
 # Of the records that wait to be appended to the files.
 BUFFER_BYTES = 2**26
+# Streams of random bits: dealing to spools, dealing a spool to its shards, and
+# the order in a shard.
+SPOOLS, PARTS, ORDER = range(3)
 _INDEX_TYPE = "I"  # array's name of uint32
 _INDEX_BYTES = 8
 _READ_RECORDS = 2**14

@@ -50,6 +50,7 @@ def read(path: str) -> bytes:
 def write(path: str, content: bytes) -> None:
     """Writes a file that is whole or not there."""
     if is_remote(path):
+        tf.io.gfile.makedirs(os.path.dirname(path))
         # An object of a store is there when it is complete.
         with tf.io.gfile.GFile(path, "wb") as file:
             file.write(content)

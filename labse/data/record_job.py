@@ -34,6 +34,15 @@ class OtherRecords(InputError):
     """A folder holds records of other files, or made in another way."""
 
 
+class RowsRead(NamedTuple):
+    """What the reading found; the fields are JSON values."""
+
+    groups: list[tuple[list[str], str]]  # languages and corpus
+    hard_negatives: Mapping[str, int]  # number of them, number of pairs
+    tally: str  # of `Tally.to_json`
+    spools: list[list[int]]  # records and bytes of each
+
+
 class WrittenShard(NamedTuple):
     """A shard that has been written."""
 
@@ -111,15 +120,15 @@ class RecordJob:
         if self.work.exists():
             shutil.rmtree(self.work)
 
-    def read(self) -> dict | None:
-        """What `finish_reading` noted; None if reading has not finished."""
+    def read(self) -> RowsRead | None:
+        """What the reading found; None if it has not finished."""
         if not self._read.exists():
             return None
-        return json.loads(self._read.read_text("utf-8"))
+        return RowsRead(**json.loads(self._read.read_text("utf-8")))
 
-    def finish_reading(self, note: Mapping[str, object]) -> None:
+    def finish_reading(self, found: RowsRead) -> None:
         """Notes that all rows stand in the spools."""
-        write_text(self._read, json.dumps(note))
+        write_text(self._read, json.dumps(found._asdict()))
 
     def add_shard(self, shard: WrittenShard) -> None:
         """Notes a shard that has been written."""

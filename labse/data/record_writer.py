@@ -10,19 +10,16 @@ seed, `shard_records` and the tokenizer.
 """
 
 import dataclasses
-import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import numpy as np
 import tqdm
 
-from labse.data import record_files
 from labse.data.manifest import Manifest
 from labse.data.pair_record import TrainingPairs
-from labse.data.record_dealing import Dealer, Part, permutation, stream
+from labse.data.record_dealing import SPOOLS, Dealer, stream
 from labse.data.record_encoding import RecordEncoder
 from labse.data.record_groups import (
     LANES,
@@ -32,7 +29,8 @@ from labse.data.record_groups import (
     MadeFrom,
     Shard,
 )
-from labse.data.record_job import RecordJob, WrittenShard
+from labse.data.record_job import RecordJob, RowsRead, WrittenShard
+from labse.data.record_shards import shard_name, write_shards
 from labse.data.record_tokens import TokenIds
 from labse.errors import InputError
 from labse.files.formats.tfrecord import frame
@@ -43,20 +41,7 @@ from labse.files.reading import ReadOptions, Tally
 from labse.files.texts import TextsWithCorpora
 
 SHARD_RECORDS = 16_384
-# Streams of random bits.
-_SPOOLS, _PARTS, _ORDER = range(3)
 _UPDATE_ROWS = 1024
-# Free space that is left over when the shards are written.
-_SPARE_BYTES = 2**26
-
-
-class _Read(NamedTuple):
-    """What the reading found; its fields are JSON values."""
-
-    groups: list[tuple[list[str], str]]
-    hard_negatives: Mapping[str, int]
-    tally: str  # of `Tally.to_json`
-    spools: list[list[int]]  # records and bytes of each
 
 
 def write_records(
@@ -97,12 +82,11 @@ def write_records(
     if found := job.find_finished():
         job.remove_work()
         return found
-    with job.begun(), full_disk_is_input_error(job.work):
-        read = job.read()
-        read = _Read(**read) if read else _read_rows(job, files, token_ids)
+    with job.begun(), full_disk_is_input_error(job.work.parent):
+        read = job.read() or _read_rows(job, files, token_ids)
         tally = Tally.from_json(read.tally)
         tally.check(options.max_malformed_share)
-        manifest = _manifest(job, read, tally, _write_shards(job, read))
+        manifest = _manifest(job, read, tally, write_shards(job, read))
         manifest.write(job.out)
     job.remove_work()
     return manifest
@@ -142,7 +126,7 @@ def _describe(
 
 def _read_rows(
     job: RecordJob, files: Files, token_ids: TokenIds | None
-) -> _Read:
+) -> RowsRead:
     """Reads all rows and deals their records to the spools.
 
     A reading that is not finished cannot be resumed, so it leaves nothing.
@@ -150,19 +134,19 @@ def _read_rows(
     shutil.rmtree(job.spools, ignore_errors=True)
     job.spools.mkdir()
     encoder = RecordEncoder(job.made_from.kind, token_ids)
-    dealer = Dealer(job.spools, LANES, stream(job.made_from.seed, _SPOOLS))
+    dealer = Dealer(job.spools, LANES, stream(job.made_from.seed, SPOOLS))
     try:
         _deal_rows(files, encoder, dealer)
     except BaseException:
         job.remove_work()
         raise
-    read = _Read(
+    read = RowsRead(
         encoder.groups,
         {str(n): count for n, count in encoder.hard_negatives.items()},
         files.tally.to_json(),
         [list(part.size()) for part in dealer.parts],
     )
-    job.finish_reading(read._asdict())
+    job.finish_reading(read)
     return read
 
 
@@ -188,112 +172,8 @@ def _rate(count: int, bar: tqdm.tqdm) -> str:
     return f"{count:,} records, {count / max(seconds, 1e-3):,.0f}/s"
 
 
-def _write_shards(job: RecordJob, read: _Read) -> list[WrittenShard]:
-    """Writes the shards that are not there yet; returns all, by number."""
-    records = sum(count for count, _ in read.spools)
-    per_spool = -(-records // (LANES * job.made_from.shard_records))
-    num_shards = LANES * per_spool
-    written = _whole_shards(job, num_shards)
-    _check_room(job, read)
-    with tqdm.tqdm(total=records, desc="writing", unit=" records") as bar:
-        for number in range(LANES):
-            shards = range(number, num_shards, LANES)
-            spool = Part(job.spools, number)
-            if not written.keys() >= set(shards):
-                _check_spool(job, spool, read.spools[number])
-                parts = _parts(job, spool, per_spool)
-                for shard, part in zip(shards, parts, strict=True):
-                    if shard not in written:
-                        found = _write_shard(job, part, shard, num_shards)
-                        job.add_shard(found)
-                        written[shard] = found
-                    part.remove()
-            spool.remove()
-            bar.update(sum(written[shard].records for shard in shards))
-    return [written[number] for number in range(num_shards)]
-
-
-def _whole_shards(job: RecordJob, num_shards: int) -> dict[int, WrittenShard]:
-    """Those that have been written, and are as they were."""
-    written = job.written_shards()
-    numbers = sorted(written)
-    paths = [_path(job, number, num_shards) for number in numbers]
-    sizes = record_files.sizes(paths)
-    return {
-        number: written[number]
-        for number, size in zip(numbers, sizes, strict=True)
-        if size == written[number].bytes
-    }
-
-
-def _parts(job: RecordJob, spool: Part, per_spool: int) -> list[Part]:
-    """Deals a spool to its shards' parts."""
-    if per_spool == 1:
-        return [spool]
-    shutil.rmtree(job.parts, ignore_errors=True)
-    job.parts.mkdir()
-    random = stream(job.made_from.seed, _PARTS, spool.number)
-    dealer = Dealer(job.parts, per_spool, random)
-    for group, record in spool.read():
-        dealer.add(group, record)
-    dealer.finish()
-    return dealer.parts
-
-
-def _write_shard(
-    job: RecordJob, part: Part, number: int, num_shards: int
-) -> WrittenShard:
-    """Shuffles the records of a part and writes them as a shard."""
-    index = part.read_index()
-    ends = np.cumsum(index[:, 1], dtype=np.int64)
-    starts = ends - index[:, 1]
-    random = stream(job.made_from.seed, _ORDER, number)
-    order = permutation(random, len(index))
-    content = memoryview(part.read_records())
-    places = zip(starts[order].tolist(), ends[order].tolist(), strict=True)
-    shard = b"".join([content[start:end] for start, end in places])
-    record_files.write(_path(job, number, num_shards), shard)
-    groups, counts = np.unique(index[:, 0], return_counts=True)
-    return WrittenShard(
-        number,
-        len(index),
-        len(shard),
-        hashlib.sha256(shard).hexdigest(),
-        list(zip(groups.tolist(), counts.tolist(), strict=True)),
-    )
-
-
-def _path(job: RecordJob, number: int, num_shards: int) -> str:
-    return record_files.join(job.out, _shard_name(number, num_shards))
-
-
-def _shard_name(number: int, num_shards: int) -> str:
-    return f"shard-{number:05d}-of-{num_shards:05d}.tfrecord"
-
-
-def _check_spool(job: RecordJob, spool: Part, noted: list[int]) -> None:
-    """Raises `InputError` unless a spool is as it was when it was dealt."""
-    if [*spool.size()] != noted:
-        raise InputError(
-            f"{job.out}: its shards or {spool.records} changed after they had "
-            "been written. Remove the folder, and write the records again."
-        )
-
-
-def _check_room(job: RecordJob, read: _Read) -> None:
-    """Raises `InputError` where a spool, its parts and a shard do not fit."""
-    needed = 2 * max(size for _, size in read.spools) + _SPARE_BYTES
-    free = shutil.disk_usage(job.work).free
-    if free < needed:
-        raise InputError(
-            f"Writing the shards needs {needed / 1e9:.2f} GB free on the disk "
-            f"of {job.work}. It has {free / 1e9:.2f} GB. Free some space, and "
-            "start again with the same arguments: the rows are not read again."
-        )
-
-
 def _manifest(
-    job: RecordJob, read: _Read, tally: Tally, written: list[WrittenShard]
+    job: RecordJob, read: RowsRead, tally: Tally, written: list[WrittenShard]
 ) -> Manifest:
     counts = np.zeros([len(written), len(read.groups)], np.int32)
     for shard in written:
@@ -311,7 +191,7 @@ def _manifest(
         ),
         tuple(
             Shard(
-                _shard_name(shard.number, len(written)),
+                shard_name(shard.number, len(written)),
                 shard.records,
                 shard.bytes,
                 shard.sha256,
