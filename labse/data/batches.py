@@ -102,7 +102,7 @@ def _parse_texts(
     texts, present = [found[SOURCE], found[TARGET]], None
     if hard_negatives:
         shape = [records.shape[0], hard_negatives]
-        padded = found[HARD_NEGATIVES].to_tensor("", shape)
+        padded = found[HARD_NEGATIVES].to_tensor("", shape=shape)
         texts.append(tf.reshape(padded, [-1]))
         present = texts[-1] != ""  # No text is empty.
     return tf.concat(texts, axis=0), present
@@ -130,7 +130,8 @@ def _parse_ids(
     if hard_negatives:
         first = found[HARD_NEGATIVES][:, :hard_negatives]  # [n, (k), (ids)]
         lengths = first.with_values(first.values.row_lengths())
-        lengths = lengths.to_tensor(0, [records.shape[0], hard_negatives])
+        shape = [records.shape[0], hard_negatives]
+        lengths = lengths.to_tensor(0, shape=shape)
         rows.append(
             tf.RaggedTensor.from_row_lengths(
                 first.flat_values, tf.reshape(lengths, [-1])
