@@ -210,7 +210,13 @@ def check_same_pairs(folder: pathlib.Path, identity: str) -> None:
     """
     path = folder / run_folder.PAIRS_HASH
     started = tf.train.latest_checkpoint(folder / run_folder.LAST)
-    if started and path.exists() and path.read_text() != identity:
+    if started and not path.exists():
+        raise InputError(
+            f"{folder} holds a run of an earlier version, which took the pairs "
+            "in another order. Finish it with that version, or start a new "
+            f"run from its encoder: init={folder} and another run folder."
+        )
+    if started and path.read_text() != identity:
         raise InputError(
             f"The training pairs are not those that {folder} started with, so "
             "the order of the data would change. Give the same files, or start "

@@ -237,18 +237,54 @@ def _write(
     columns = [*PAIR_COLUMNS, HARD_NEGATIVES]
     if has_corpora:
         columns.insert(-1, CORPUS)
+    rows = _rows(files, pairs, found, has_corpora)
+    pair_writer.write_pairs(out, rows, columns)
 
-    def rows() -> Iterator[Fields]:
-        for pair, numbers in zip(files, found.texts, strict=True):
-            yield {
-                "source": pair.source.decode(),
-                "target": pair.target.decode(),
-                "source_language": pair.source_language,
-                "target_language": pair.target_language,
-                CORPUS: pair.corpus,
-                HARD_NEGATIVES: [
-                    pairs.texts[number] for number in numbers[numbers != NONE]
-                ],
-            }
 
-    pair_writer.write_pairs(out, rows(), columns)
+def _rows(
+    files: Iterable[TrainingPair],
+    pairs: PairTexts,
+    found: Negatives,
+    has_corpora: bool,
+) -> Iterator[Fields]:
+    number = 0
+    for number, pair in enumerate(files, start=1):
+        _check_unchanged(files, pairs, number, pair)
+        numbers = found.texts[number - 1]
+        values = {
+            "source": pair.source.decode(),
+            "target": pair.target.decode(),
+            "source_language": pair.source_language,
+            "target_language": pair.target_language,
+            HARD_NEGATIVES: [
+                pairs.texts[number] for number in numbers[numbers != NONE]
+            ],
+        }
+        if has_corpora:
+            values[CORPUS] = pair.corpus
+        yield values
+    _check_unchanged(files, pairs, number)
+
+
+def _check_unchanged(
+    files: Iterable[TrainingPair],
+    pairs: PairTexts,
+    number: int,
+    pair: TrainingPair | None = None,
+) -> None:
+    """Raises `InputError` unless pair `number`, from 1, was read before.
+
+    Without a pair, it is the number of all.
+    """
+    if pair is None:
+        same = number == len(pairs)
+    else:
+        same = number <= len(pairs) and (
+            pair.source.decode() == pairs.texts[pairs.sources[number - 1]]
+            and pair.target.decode() == pairs.texts[pairs.targets[number - 1]]
+        )
+    if not same:
+        raise InputError(
+            f"{files}: the pairs changed while hard negatives were found for "
+            f"them; pair {number:,} is another. Start again."
+        )
