@@ -30,6 +30,10 @@ WORK = "work"
 _SHOWN = 120
 
 
+class OtherRecords(InputError):
+    """A folder holds records of other files, or made in another way."""
+
+
 class RowsRead(NamedTuple):
     """What the reading found; the fields are JSON values."""
 
@@ -150,7 +154,7 @@ class RecordJob:
             if found.get(name) != value
         ]
         if changes:
-            raise InputError(
+            raise OtherRecords(
                 f"{self.out} holds records that were made otherwise: "
                 f"{'; '.join(changes)}. Choose another folder, or remove it."
             )
