@@ -44,6 +44,7 @@ def load_run(path: str) -> TrainedModel:
     Raises:
       InputError: `path` is not a run, or has no checkpoint that fits it.
     """
+    path = run_folder.local_run(path)
     encoder, config, vocabulary = run_folder.load_encoder(path, "float32")
     folder = pathlib.Path(path).resolve()
     checkpoint = pathlib.Path(run_folder.best_or_last(folder))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +14,7 @@ from labse.data.batches import batches
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
+from labse.files.remote_path import AnyPath, as_path
 from labse.inference.encoder_model import EncoderModel
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
@@ -181,7 +181,7 @@ def train_dual_encoder(
             "training.early_stopping_patience needs validation pairs. "
             "Received none: give some, or set 0."
         )
-    folder = pathlib.Path(out)
+    folder = as_path(out)
     store = _open_pairs(config, train_patterns, folder, reading)
     if is_chief(strategy):
         training_pairs.check_same_pairs(
@@ -195,7 +195,7 @@ def train_dual_encoder(
 def _open_pairs(
     config: ExperimentConfig,
     patterns: list[str],
-    folder: pathlib.Path,
+    folder: AnyPath,
     reading: ReadOptions | None,
 ) -> PairStore:
     """The pairs, indexed in the run folder and checked."""

@@ -6,7 +6,6 @@ dropout follow from seed and step alone. So a run that is killed and started
 again ends with the same bits as one that was not.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -15,6 +14,7 @@ from absl import logging
 
 from labse.configs.schema import TrainingConfig
 from labse.errors import InputError
+from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
 from labse.training import history
 from labse.training.checkpoints import RunCheckpoints, best_figures, last_step
@@ -29,7 +29,7 @@ class Run:
 
     def __init__(
         self,
-        folder: pathlib.Path,
+        folder: AnyPath,
         config: TrainingConfig,
         strategy: tf.distribute.Strategy,
     ):

@@ -1,6 +1,5 @@
 """What happens between the optimizer's steps: logs, validation, checkpoints."""
 
-import pathlib
 from typing import NamedTuple
 
 import tf_keras
@@ -9,6 +8,7 @@ from tqdm import tqdm
 
 from labse.configs.schema import TrainingConfig
 from labse.errors import InputError
+from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
 from labse.training import history
 from labse.training.checkpoints import RunCheckpoints, best_figures
@@ -55,7 +55,7 @@ class StepLoop(tf_keras.callbacks.Callback):
     def __init__(
         self,
         stage: Stage,
-        folder: pathlib.Path,
+        folder: AnyPath,
         config: TrainingConfig,
         workers: Workers,
         progress: TrainingProgress,
