@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from labse.checkpoints import run_folder, stored_model
@@ -16,6 +17,7 @@ from labse.errors import InputError
 from labse.files.reading import ReadOptions
 from labse.files.remote_path import AnyPath, as_path
 from labse.inference.encoder_model import EncoderModel
+from labse.inference.replicated_encoder import ReplicatedEncoder
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
@@ -64,6 +66,7 @@ class DualEncoderTask(Task):
             "negatives": ".0f",
         }
         self._warned = False
+        self._replicated = None, None
 
     def make_model(self) -> DualEncoder:
         """The dual encoder, with random weights."""
@@ -109,12 +112,27 @@ class DualEncoderTask(Task):
 
     def validate(self, model):
         """The figures of the `validate` function for the current encoder."""
-        encoder = EncoderModel(
-            model.encoder, self._tokenizer, self._config.tokenizer.max_length
-        )
+        encoder = self._encoder_model(model)
         return self._validate(
             functools.partial(encoder.encode, on_truncation="ignore")
         )
+
+    def _encoder_model(self, model) -> EncoderModel:
+        """The encoder with its present weights, on all devices in use here."""
+        parts = (
+            model.encoder,
+            self._tokenizer,
+            self._config.tokenizer.max_length,
+        )
+        strategy = model.distribute_strategy
+        if not isinstance(
+            strategy, tf.distribute.MirroredStrategy | tf.distribute.TPUStrategy
+        ):
+            return EncoderModel(*parts)
+        # Kept for the next validation, so that its graphs are.
+        if self._replicated[0] is not model:
+            self._replicated = model, ReplicatedEncoder(*parts, strategy)
+        return self._replicated[1]
 
     def check_metrics(self, step, metrics):
         """Warns once if the pairs are no negatives of each other."""
