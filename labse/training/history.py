@@ -54,6 +54,15 @@ def validations_after(folder: AnyPath, step: int) -> int:
     )
 
 
+def has_validation(folder: AnyPath, step: int) -> bool:
+    """Whether the validation of a step was logged."""
+    path = folder / FILE_NAME
+    records = read(path) if path.exists() else []
+    return any(
+        record["step"] == step and "validation" in record for record in records
+    )
+
+
 def truncate(folder: AnyPath, step: int) -> None:
     """Drops records after `step`, and an incomplete last line.
 

@@ -17,9 +17,10 @@ from absl import flags as absl_flags
 from absl import logging
 
 from labse.bin.flags.flag_set import FlagSet
-from labse.errors import InputError
+from labse.errors import InputError, LostWorkerError
 
 USAGE_EXIT_CODE = 2
+LOST_WORKER_EXIT_CODE = 75
 # What a user can mend; other trouble of the machine keeps its traceback.
 _REFUSALS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
@@ -68,6 +69,9 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
         print(f"{name}: {error} See {name} --help.", file=sys.stderr)
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
+    except LostWorkerError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return LOST_WORKER_EXIT_CODE
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             print(
