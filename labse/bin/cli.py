@@ -76,7 +76,8 @@ def main() -> None:
     """Entry point of the console script."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        print(usage())
+        with program.quiet_if_output_ends():
+            print(usage(), flush=True)
         sys.exit(0)
     if arguments[0] == "--version":
         print(__version__)

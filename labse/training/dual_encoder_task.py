@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from labse.checkpoints import run_folder, stored_model
@@ -15,7 +15,9 @@ from labse.data.batches import batches
 from labse.data.pair_store import PairStore
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
+from labse.files.remote_path import AnyPath, as_path
 from labse.inference.encoder_model import EncoderModel
+from labse.inference.replicated_encoder import ReplicatedEncoder
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
@@ -64,6 +66,7 @@ class DualEncoderTask(Task):
             "negatives": ".0f",
         }
         self._warned = False
+        self._replicated = None, None
 
     def make_model(self) -> DualEncoder:
         """The dual encoder, with random weights."""
@@ -109,12 +112,27 @@ class DualEncoderTask(Task):
 
     def validate(self, model):
         """The figures of the `validate` function for the current encoder."""
-        encoder = EncoderModel(
-            model.encoder, self._tokenizer, self._config.tokenizer.max_length
-        )
+        encoder = self._encoder_model(model)
         return self._validate(
             functools.partial(encoder.encode, on_truncation="ignore")
         )
+
+    def _encoder_model(self, model) -> EncoderModel:
+        """The encoder with its present weights, on all devices in use here."""
+        parts = (
+            model.encoder,
+            self._tokenizer,
+            self._config.tokenizer.max_length,
+        )
+        strategy = model.distribute_strategy
+        if not isinstance(
+            strategy, tf.distribute.MirroredStrategy | tf.distribute.TPUStrategy
+        ):
+            return EncoderModel(*parts)
+        # Kept for the next validation, so that its graphs are.
+        if self._replicated[0] is not model:
+            self._replicated = model, ReplicatedEncoder(*parts, strategy)
+        return self._replicated[1]
 
     def check_metrics(self, step, metrics):
         """Warns once if the pairs are no negatives of each other."""
@@ -181,7 +199,7 @@ def train_dual_encoder(
             "training.early_stopping_patience needs validation pairs. "
             "Received none: give some, or set 0."
         )
-    folder = pathlib.Path(out)
+    folder = as_path(out)
     store = _open_pairs(config, train_patterns, folder, reading)
     if is_chief(strategy):
         training_pairs.check_same_pairs(
@@ -195,7 +213,7 @@ def train_dual_encoder(
 def _open_pairs(
     config: ExperimentConfig,
     patterns: list[str],
-    folder: pathlib.Path,
+    folder: AnyPath,
     reading: ReadOptions | None,
 ) -> PairStore:
     """The pairs, indexed in the run folder and checked."""

@@ -185,7 +185,7 @@ def check_same_pairs(folder: pathlib.Path, pairs_identity: str) -> None:
     path = folder / run_folder.INDEX / "identity"
     identity = pairs_identity.encode()
     known = path.read_bytes() if path.exists() else identity
-    started = tf.train.latest_checkpoint(folder / run_folder.LAST)
+    started = tf.train.latest_checkpoint(str(folder / run_folder.LAST))
     if started and known != identity:
         raise InputError(
             f"The training pairs are not those that {folder} started with, so "
