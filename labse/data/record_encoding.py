@@ -57,6 +57,7 @@ class RecordEncoder:
     """Makes records of rows, and numbers their groups as they come.
 
     Attributes:
+      kind: "pairs" or "text".
       groups: languages and corpus of each group.
       hard_negatives: from a number of them to the number of pairs with as many.
     """
@@ -73,6 +74,7 @@ class RecordEncoder:
           tokenize: texts to packed ids, which stand in the texts' place; None
             for records of texts.
         """
+        self.kind = kind
         self.groups: list[tuple[tuple[str, ...], str]] = []
         self.hard_negatives = collections.Counter()
         self._known: dict[tuple[str, ...], _Group] = {}

@@ -164,7 +164,10 @@ def _deal_rows(files: Files, encoder: RecordEncoder, dealer: Dealer) -> None:
         bar.set_postfix_str(_rate(count, bar), refresh=False)
         bar.update(files.num_bytes - bar.n)
     if not count:
-        raise InputError(f"There are no rows in {files}. Is it the right file?")
+        what = "pairs" if encoder.kind == PAIRS else "texts"
+        raise InputError(
+            f"There are no {what} in {files}. Is it the right file?"
+        )
 
 
 def _rate(count: int, bar: tqdm.tqdm) -> str:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 
 from labse.errors import InputError
+from labse.files.remote_path import as_path
 
 PAD = "[PAD]"
 UNK = "[UNK]"
@@ -89,9 +90,8 @@ class Vocabulary:
         """
         origin = os.fspath(path)
         try:
-            with open(origin, "rb") as file:
-                content = file.read()
-        except FileNotFoundError as error:
+            content = as_path(path).read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise InputError(
                 f"{origin}: there is no such vocabulary file. Pass the path "
                 "of a vocab.txt with one piece a line."

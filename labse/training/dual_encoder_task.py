@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +15,9 @@ from labse.data.batches import batches
 from labse.data.record_reader import RecordReader
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
+from labse.files.remote_path import AnyPath, as_path
 from labse.inference.encoder_model import EncoderModel
+from labse.inference.replicated_encoder import ReplicatedEncoder
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
@@ -64,6 +65,7 @@ class DualEncoderTask(Task):
         }
         self._warned = False
         self._model = None
+        self._replicated = None, None
 
     def make_model(self) -> DualEncoder:
         """The dual encoder, with random weights."""
@@ -113,12 +115,27 @@ class DualEncoderTask(Task):
 
     def validate(self, model):
         """The figures of the `validate` function for the current encoder."""
-        encoder = EncoderModel(
-            model.encoder, self._tokenizer, self._config.tokenizer.max_length
-        )
+        encoder = self._encoder_model(model)
         return self._validate(
             functools.partial(encoder.encode, on_truncation="ignore")
         )
+
+    def _encoder_model(self, model) -> EncoderModel:
+        """The encoder with its present weights, on all devices in use here."""
+        parts = (
+            model.encoder,
+            self._tokenizer,
+            self._config.tokenizer.max_length,
+        )
+        strategy = model.distribute_strategy
+        if not isinstance(
+            strategy, tf.distribute.MirroredStrategy | tf.distribute.TPUStrategy
+        ):
+            return EncoderModel(*parts)
+        # Kept for the next validation, so that its graphs are.
+        if self._replicated[0] is not model:
+            self._replicated = model, ReplicatedEncoder(*parts, strategy)
+        return self._replicated[1]
 
     def check_metrics(self, step, metrics):
         """Warns once if the pairs are no negatives of each other."""
@@ -186,7 +203,7 @@ def train_dual_encoder(
             "training.early_stopping_patience needs validation pairs. "
             "Received none: give some, or set 0."
         )
-    folder = pathlib.Path(out)
+    folder = as_path(out)
     tokenizer = WordPieceTokenizer.from_config(vocabulary, config.tokenizer)
     options = dataclasses.replace(
         reading or ReadOptions(),

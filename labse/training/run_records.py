@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import pathlib
 import time
 
 import tensorflow as tf
@@ -18,6 +17,7 @@ from labse.data.record_writer import write_records
 from labse.errors import InputError
 from labse.files.kinds import open_rows
 from labse.files.reading import ReadOptions
+from labse.files.remote_path import AnyPath
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.training import training_pairs
 
@@ -28,7 +28,7 @@ _PATIENCE = 600
 def open_pairs(
     config: ExperimentConfig,
     patterns: list[str],
-    folder: pathlib.Path,
+    folder: AnyPath,
     tokenizer: WordPieceTokenizer,
     reading: ReadOptions,
     is_chief: bool,
@@ -54,7 +54,7 @@ def open_pairs(
         if is_chief:
             _write(patterns, records, config.training.seed, reading)
         else:
-            _wait_for(pathlib.Path(records))
+            _wait_for(records)
     manifest = Manifest.open(records, PAIRS, tokenizer, config.training_length)
     if is_chief:
         training_pairs.check_same_pairs(folder, manifest.identity())
@@ -103,7 +103,7 @@ def _write(
         write_records(patterns, records, seed=seed, options=reading)
 
 
-def _wait_for(records: pathlib.Path) -> None:
+def _wait_for(records: str) -> None:
     """Waits until the chief has written the records.
 
     Raises:
@@ -111,9 +111,10 @@ def _wait_for(records: pathlib.Path) -> None:
     """
     last, since = None, time.monotonic()
     while not is_records_folder(records):
-        state = max(
-            (path.stat().st_mtime_ns for path in records.rglob("*")), default=0
-        )
+        state = [
+            (place, sorted(names))
+            for place, _, names in tf.io.gfile.walk(records)
+        ]
         if state != last:
             last, since = state, time.monotonic()
         if time.monotonic() - since > _PATIENCE:

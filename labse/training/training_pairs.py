@@ -1,7 +1,6 @@
 """Checks of a run's pairs before training."""
 
 import collections
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from labse.features import (
     TARGET_IDS,
 )
 from labse.files.atomic_write import write_bytes
+from labse.files.remote_path import AnyPath
 
 # Batches whose negatives are counted before training; the others are alike.
 _CHECKED_BATCHES = 4
@@ -201,7 +201,7 @@ def _warn_of_copies(manifest: Manifest, batch: Sequence[_Pair]) -> None:
     )
 
 
-def check_same_pairs(folder: pathlib.Path, identity: str) -> None:
+def check_same_pairs(folder: AnyPath, identity: str) -> None:
     """Raises `InputError` if a run would be resumed with other pairs.
 
     Args:
@@ -209,7 +209,7 @@ def check_same_pairs(folder: pathlib.Path, identity: str) -> None:
       identity: of the records, `Manifest.identity`.
     """
     path = folder / run_folder.PAIRS_HASH
-    started = tf.train.latest_checkpoint(folder / run_folder.LAST)
+    started = tf.train.latest_checkpoint(str(folder / run_folder.LAST))
     if started and not path.exists():
         raise InputError(
             f"{folder} holds a run of an earlier version, which took the pairs "

@@ -555,7 +555,7 @@ BAD = {
     ),
     "no rows": (
         {"patterns": ["empty.tsv"]},
-        "There are no rows in .*empty.tsv. Is it the right file?",
+        "There are no pairs in .*empty.tsv. Is it the right file?",
     ),
     "a column that is missing": (
         {"patterns": ["note.tsv"]},
