@@ -15,7 +15,7 @@ from labse.data.batches import batches
 from labse.data.record_reader import RecordReader
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
-from labse.files.remote_path import AnyPath, as_path
+from labse.files.remote_path import as_path
 from labse.inference.encoder_model import EncoderModel
 from labse.inference.replicated_encoder import ReplicatedEncoder
 from labse.modeling.dual_encoder import DualEncoder
@@ -64,7 +64,6 @@ class DualEncoderTask(Task):
             "negatives": ".0f",
         }
         self._warned = False
-        self._model = None
         self._replicated = None, None
 
     def make_model(self) -> DualEncoder:
@@ -78,12 +77,7 @@ class DualEncoderTask(Task):
             config.data.length_chunks,
         )
         model.build()
-        self._model = model
         return model
-
-    def steps_done(self) -> int:
-        """Optimizer steps of the model that was made last."""
-        return int(self._model.optimizer.iterations.numpy())
 
     def make_optimizer(self):
         """AdamW with the run's learning rates."""
@@ -136,6 +130,10 @@ class DualEncoderTask(Task):
         if self._replicated[0] is not model:
             self._replicated = model, ReplicatedEncoder(*parts, strategy)
         return self._replicated[1]
+
+    def check_data(self, step, error):
+        """Raises `InputError` where the records are not as they were."""
+        run_records.check_damage(self._reader, step, error)
 
     def check_metrics(self, step, metrics):
         """Warns once if the pairs are no negatives of each other."""
@@ -219,10 +217,4 @@ def train_dual_encoder(
     )
     logging.info("Replicas: %d.", strategy.num_replicas_in_sync)
     task = DualEncoderTask(config, reader, tokenizer, source, validate)
-    try:
-        return Run(folder, config.training, strategy).train([task])
-    except tf.errors.OpError as error:
-        damage = run_records.damage_error(reader, task.steps_done(), error)
-        if damage is None:
-            raise
-        raise damage from error
+    return Run(folder, config.training, strategy).train([task])

@@ -127,31 +127,27 @@ def _wait_for(records: str) -> None:
         time.sleep(0.2)
 
 
-def damage_error(
+def check_damage(
     reader: RecordReader, step: int, error: tf.errors.OpError
-) -> InputError | None:
-    """What the user can mend, if damaged records ended training.
+) -> None:
+    """Raises `InputError` where damaged records ended training.
 
     Args:
       reader: of the records.
       step: the first one whose batch could not be read, from 0.
       error: that ended training.
-
-    Returns:
-      None where the records are as they were written.
     """
     what = _find_damage(reader, step)
     if MISFIT in error.message and not what:
         what = next(
             line for line in error.message.split("\n") if MISFIT in line
         )
-    if not what:
-        return None
-    return InputError(
-        f"The batch of step {step} could not be read: {what} The last good "
-        "checkpoint is kept. Copy the folder of records again, or remove it "
-        "and write it again; then the same command resumes."
-    )
+    if what:
+        raise InputError(
+            f"The batch of step {step} could not be read: {what} The last good "
+            "checkpoint is kept. Copy the folder of records again, or remove "
+            "it and write it again; then the same command resumes."
+        ) from error
 
 
 def _find_damage(reader: RecordReader, step: int) -> str:
