@@ -6,7 +6,9 @@ r"""Trains a dual encoder on translation pairs.
 Pairs may be in any format of docs/file_formats.md: .tsv with a header, .jsonl,
 .parquet, TFRecord. They have a source and a target and, optionally,
 source_language, target_language, corpus and hard_negatives. Malformed rows are
-skipped up to the share data.max_malformed_share.
+skipped up to the share data.max_malformed_share. They are written into
+RUN/records first, in random order; --train=FOLDER reads records that labse
+write-records made.
 
 The same command resumes a run from its last checkpoint. SIGTERM and Ctrl-C
 save a checkpoint and then stop, with exit code 143 or 130.

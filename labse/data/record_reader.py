@@ -58,7 +58,7 @@ class RecordReader:
                 "A global batch has at most as many rows as there are records. "
                 f"Received training.global_batch_size={batch_size} and "
                 f"{manifest.num_records} records in {folder}. Lower it, or "
-                "give more pairs."
+                "give more records."
             )
         self.manifest = manifest
         self.batch_size = batch_size

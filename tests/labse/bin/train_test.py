@@ -346,7 +346,7 @@ def test_fewer_pairs_than_a_batch_are_refused(files, capsys):
     assert error_of(capsys) == (
         "A global batch has at most as many rows as there are records. "
         "Received training.global_batch_size=19 and 18 records in "
-        f"{files}/run/records. Lower it, or give more pairs."
+        f"{files}/run/records. Lower it, or give more records."
     )
 
 

@@ -396,7 +396,7 @@ def test_fewer_records_than_a_batch_are_refused(folder):
     assert str(error.value) == (
         "A global batch has at most as many rows as there are records. "
         "Received training.global_batch_size=256 and 253 records in "
-        f"{folder}. Lower it, or give more pairs."
+        f"{folder}. Lower it, or give more records."
     )
 
 
