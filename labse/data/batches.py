@@ -16,6 +16,8 @@ from labse.features import (
 from labse.preprocessing import packing
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
+_STEPS_AHEAD = 2
+
 
 def batches(
     reader: RecordReader,
@@ -78,7 +80,7 @@ def batches(
     records = reader.records(steps, replica_batch_size, replicas)
     return records.map(
         make_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    ).prefetch(tf.data.AUTOTUNE)
+    ).prefetch(_STEPS_AHEAD * len(replicas))
 
 
 def _parse_texts(
