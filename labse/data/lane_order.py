@@ -78,6 +78,7 @@ class LaneOrder:
 
     Attributes:
       lanes: number of lanes of a global batch.
+      is_whole: whether all records are one part.
       num_streams: the number of lanes, or 1.
       rows: of each global batch, from each stream.
       parts: number of parts of each stream.
@@ -103,13 +104,13 @@ class LaneOrder:
           seed: determines the order, at least 0.
         """
         self.lanes = int(np.gcd(batch_size, LANES))
-        is_whole = counts.sum(dtype=np.int64) <= WHOLE
-        self.num_streams = 1 if is_whole else self.lanes
+        self.is_whole = bool(counts.sum(dtype=np.int64) <= WHOLE)
+        self.num_streams = 1 if self.is_whole else self.lanes
         self.rows = batch_size // self.num_streams
-        self.blocks = _WHOLE_BLOCKS if is_whole else 1
+        self.blocks = _WHOLE_BLOCKS if self.is_whole else 1
         self.seed = seed
         self.rates = rates
-        if is_whole:
+        if self.is_whole:
             counts = counts.sum(axis=0, keepdims=True)
         self.parts = len(counts) // self.num_streams
         self._counts = counts

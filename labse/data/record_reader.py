@@ -67,10 +67,12 @@ class RecordReader:
         self._order = LaneOrder(manifest.counts, rates, batch_size, seed)
         # What the graph compares a part with: a checksum of its counts.
         self._weights = _odd_numbers(len(rates))
-        sums = manifest.counts.astype(np.int64) @ self._weights
-        self._checksums = sums if self._is_by_shard else sums.sum(keepdims=True)
+        self._checksums = manifest.counts.astype(np.int64) @ self._weights
         sizes = [shard.records for shard in manifest.shards]
-        self._most = max(sizes) if self._is_by_shard else sum(sizes)
+        self._most = max(sizes)
+        if self._order.is_whole:
+            self._checksums = self._checksums.sum(keepdims=True)
+            self._most = sum(sizes)
 
     def records(
         self,
@@ -93,25 +95,9 @@ class RecordReader:
           InputError: the rows of the replicas are not whole lanes.
         """
         rows = self._check_rows(replica_batch_size, replicas)
-        if not steps:
-            # Not begun at all: `take(0)` would do, but only after reading.
-            return tf.data.Dataset.from_tensors([""] * replica_batch_size).take(
-                0
-            )
         per_stream = self._order.rows
         streams = range(rows.start // per_stream, -(-rows.stop // per_stream))
-        first = [self._order.position(t, steps.start) for t in streams]
-        parts = tf.constant([each.part for each in first], tf.int64)
-        offsets = tf.constant([each.offset for each in first], tf.int64)
-        chunks = tf.data.Dataset.range(len(streams)).interleave(
-            lambda number: self._stream(
-                number + streams.start, parts[number], offsets[number]
-            ),
-            cycle_length=len(streams),
-            block_length=1,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+        chunks = self._chunks(streams, steps.start)
         read = len(streams) * per_stream
         if read > len(rows):  # A small folder, which each host reads whole.
             skipped = rows.start - streams.start * per_stream
@@ -127,18 +113,13 @@ class RecordReader:
 
     def parts_in_use(self, step: int) -> list[str]:
         """The shards that are read or read ahead at a step, of all streams."""
-        if not self._is_by_shard:
+        if self._order.is_whole:
             return self._paths
         return [
             self._paths[number]
             for stream in range(self._order.num_streams)
             for number in self._order.part_numbers(stream, step, 3)
         ]
-
-    @property
-    def _is_by_shard(self) -> bool:
-        """Whether a part is a shard, or all of them."""
-        return self._order.num_streams * self._order.parts == len(self._paths)
 
     def _check_rows(self, replica_batch_size: int, replicas: range) -> range:
         """The rows of the global batch that the replicas have."""
@@ -158,6 +139,21 @@ class RecordReader:
             )
         return rows
 
+    def _chunks(self, streams: range, step: int) -> tf.data.Dataset:
+        """The rows of streams from a step on, in turn: string [rows]."""
+        first = [self._order.position(stream, step) for stream in streams]
+        parts = tf.constant([each.part for each in first], tf.int64)
+        offsets = tf.constant([each.offset for each in first], tf.int64)
+        return tf.data.Dataset.range(len(streams)).interleave(
+            lambda number: self._stream(
+                number + streams.start, parts[number], offsets[number]
+            ),
+            cycle_length=len(streams),
+            block_length=1,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
     def _stream(self, stream, first_part, offset) -> tf.data.Dataset:
         """A stream from a position on: string [rows], endless."""
         parts = tf.data.Dataset.range(first_part, tf.int64.max)
@@ -176,7 +172,7 @@ class RecordReader:
         place = shuffle_index(place, (order.seed, stream, epoch), order.parts)
         part = stream + order.num_streams * place
         paths = tf.constant(self._paths)
-        if self._is_by_shard:
+        if not order.is_whole:
             paths = tf.gather(paths, part)
         # One element; a second one would be a part with too many records.
         read = tf.data.TFRecordDataset(paths, buffer_size=_READ_BYTES).batch(
