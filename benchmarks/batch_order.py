@@ -28,7 +28,7 @@ LANGUAGES = ("deu", "fra", "spa", "rus", "ita", "tur", "epo", "ces", "lat")
 # the preset if None), steps, warm-up.
 SETUPS = {
     "fine_tune": ("labse_tiny", {"deu": 200}, True, 128, 60, 6),
-    "dan": ("labse_dan", {"deu": 1000}, False, None, 100, 10),
+    "dan": ("labse_dan", {"deu": 1000}, False, 512, 100, 10),
     "large": (
         "labse_small_open",
         dict.fromkeys(LANGUAGES, 6000),
