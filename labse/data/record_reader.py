@@ -18,7 +18,6 @@ from labse.features import GROUP
 
 # Stands in the message of the error that the graph raises.
 MISFIT = "the groups of its records are not those of counts.npy"
-_READ_BYTES = 2**20  # at once, from a file
 
 
 class RecordReader:
@@ -175,9 +174,7 @@ class RecordReader:
         if not order.is_whole:
             paths = tf.gather(paths, part)
         # One element; a second one would be a part with too many records.
-        read = tf.data.TFRecordDataset(paths, buffer_size=_READ_BYTES).batch(
-            self._most + 1
-        )
+        read = tf.data.TFRecordDataset(paths).batch(self._most + 1)
 
         def arrange(records: tf.Tensor) -> tf.Tensor:
             feature = tf.io.FixedLenFeature([], tf.int64)
