@@ -193,11 +193,9 @@ class Manifest:
         for path, shard, size in zip(paths, self.shards, sizes, strict=True):
             if size == shard.bytes:
                 continue
-            what = (
-                "There is no such file"
-                if size is None
-                else f"It has {size:,} bytes, so it was cut short or replaced"
-            )
+            what = "There is no such file"
+            if size is not None:
+                what = f"It has {size:,} bytes, so it was cut short or replaced"
             raise InputError(
                 f"{path}: the manifest has this shard with {shard.bytes:,} "
                 f"bytes. {what}. {_AGAIN}"
