@@ -13,11 +13,12 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent import futures
 
 import numpy as np
+import tensorflow as tf
 
-from labse.data import record_files
 from labse.data.record_groups import (
     LANES,
     LANGUAGES,
@@ -30,12 +31,16 @@ from labse.data.record_groups import (
 from labse.data.record_tokens import Tokens
 from labse.errors import InputError
 from labse.features import CORPUS
+from labse.files.atomic_write import write_bytes
+from labse.files.remote_path import AnyPath, as_path
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 MANIFEST = "manifest.json"
 COUNTS = "counts.npy"
 VERSION = 1
 _FORMAT = "labse records"
+# At once: one of an object store takes tens of milliseconds.
+_REQUESTS = 32
 _AGAIN = "Copy the folder again, or write the records again."
 
 
@@ -89,17 +94,15 @@ class Manifest:
 
     def paths(self, folder: str | os.PathLike) -> list[str]:
         """The paths of the shards."""
-        return [record_files.join(folder, shard.name) for shard in self.shards]
+        return [str(as_path(folder) / shard.name) for shard in self.shards]
 
     def write(self, folder: str | os.PathLike) -> None:
         """Writes counts.npy, then manifest.json."""
         counts = io.BytesIO()
         np.save(counts, self.counts)
-        record_files.write(record_files.join(folder, COUNTS), counts.getvalue())
+        write_bytes(as_path(folder) / COUNTS, counts.getvalue())
         content = json.dumps(_to_values(self), indent=1, ensure_ascii=False)
-        record_files.write(
-            record_files.join(folder, MANIFEST), content.encode() + b"\n"
-        )
+        write_bytes(as_path(folder) / MANIFEST, content.encode() + b"\n")
 
     @classmethod
     def open(
@@ -136,15 +139,15 @@ class Manifest:
     @classmethod
     def read(cls, folder: str | os.PathLike) -> "Manifest":
         """Reads manifest.json and counts.npy, which must fit each other."""
-        path = record_files.join(folder, MANIFEST)
-        if not record_files.exists(path):
+        path = as_path(folder) / MANIFEST
+        if not path.exists():
             raise InputError(
                 f"{path}: there is no such file, so {folder} is no folder of "
                 "records, or an unfinished one. Run the command that writes "
                 "it again: it resumes. labse write-records makes one."
             )
         try:
-            values = json.loads(record_files.read(path))
+            values = json.loads(path.read_bytes())
             _check_format(path, values)
             manifest = cls(counts=_read_counts(folder), **_parse(values))
             records = values["records"]
@@ -157,7 +160,7 @@ class Manifest:
         manifest._check_counts(path, records)
         return manifest
 
-    def _check_counts(self, path: str, records: int) -> None:
+    def _check_counts(self, path: AnyPath, records: int) -> None:
         """Raises `InputError` unless all numbers of records agree."""
         shape = len(self.shards), len(self.groups)
         counts, what = self.counts, ""
@@ -185,31 +188,43 @@ class Manifest:
 
     def check_shards(self, folder: str | os.PathLike) -> None:
         """Raises `InputError` where a shard is missing or has another size."""
-        sizes = record_files.sizes(self.paths(folder))
-        for shard, size in zip(self.shards, sizes, strict=True):
+        paths = self.paths(folder)
+        sizes = file_sizes(paths)
+        for path, shard, size in zip(paths, self.shards, sizes, strict=True):
             if size == shard.bytes:
                 continue
-            what = (
-                "There is no such file"
-                if size is None
-                else f"It has {size:,} bytes, so it was cut short or replaced"
-            )
+            what = "There is no such file"
+            if size is not None:
+                what = f"It has {size:,} bytes, so it was cut short or replaced"
             raise InputError(
-                f"{record_files.join(folder, shard.name)}: the manifest has "
-                f"this shard with {shard.bytes:,} bytes. {what}. {_AGAIN}"
+                f"{path}: the manifest has this shard with {shard.bytes:,} "
+                f"bytes. {what}. {_AGAIN}"
             )
 
 
 def is_records_folder(path: str | os.PathLike) -> bool:
     """Whether a folder has a manifest of records."""
-    return record_files.exists(record_files.join(path, MANIFEST))
+    return (as_path(path) / MANIFEST).exists()
+
+
+def file_sizes(paths: Iterable[str]) -> list[int | None]:
+    """The bytes of each file, local or remote; None where there is none."""
+    with futures.ThreadPoolExecutor(_REQUESTS) as pool:
+        return list(pool.map(_file_size, paths))
+
+
+def _file_size(path: str) -> int | None:
+    try:
+        return tf.io.gfile.stat(path).length
+    except tf.errors.NotFoundError:
+        return None
 
 
 def _equal(sums: np.ndarray, of: Sequence[Group] | Sequence[Shard]) -> bool:
     return bool(np.array_equal(sums, [each.records for each in of]))
 
 
-def _check_format(path: str, values: object) -> None:
+def _check_format(path: AnyPath, values: object) -> None:
     if not isinstance(values, dict) or values.get("format") != _FORMAT:
         raise InputError(
             f"{path}: this is no manifest of records: it lacks "
@@ -245,10 +260,8 @@ def _to_values(manifest: Manifest) -> dict[str, object]:
             }
             for group in manifest.groups
         ],
-        "hard_negatives": {
-            str(number): count
-            for number, count in sorted(manifest.hard_negatives.items())
-        },
+        # The numbers become text, as JSON has it.
+        "hard_negatives": dict(sorted(manifest.hard_negatives.items())),
         "shards": [shard._asdict() for shard in manifest.shards],
     }
 
@@ -276,12 +289,11 @@ def _parse(values: Mapping) -> dict[str, object]:
 
 
 def _read_counts(folder: str | os.PathLike) -> np.ndarray:
-    path = record_files.join(folder, COUNTS)
-    if not record_files.exists(path):
+    path = as_path(folder) / COUNTS
+    if not path.exists():
         raise InputError(f"{path}: there is no such file. {_AGAIN}")
     try:
-        return np.load(io.BytesIO(record_files.read(path)), allow_pickle=False)
+        return np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise InputError(
-            f"{path}: the file is damaged or truncated ({error}). {_AGAIN}"
-        ) from error
+        what = f"the file is damaged or truncated ({error})"
+        raise InputError(f"{path}: {what}. {_AGAIN}") from error

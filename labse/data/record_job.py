@@ -20,11 +20,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from labse.data import manifest, record_files
+from labse.data import manifest
 from labse.data.manifest import Manifest
 from labse.data.record_groups import MadeFrom
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
+from labse.files.remote_path import as_path, is_remote
 
 WORK = "work"
 _SHOWN = 120
@@ -62,12 +63,12 @@ class RecordJob:
       work, spools, parts: folders for what is removed at the end.
     """
 
-    def __init__(self, out: str, made_from: MadeFrom):
+    def __init__(self, out: str | os.PathLike, made_from: MadeFrom):
         """Nothing is made yet."""
-        self.out = out
+        self.out = as_path(out)
         self.made_from = made_from
-        if record_files.is_remote(out):
-            name = hashlib.sha256(out.encode()).hexdigest()[:16]
+        if is_remote(out):
+            name = hashlib.sha256(str(self.out).encode()).hexdigest()[:16]
             self.work = pathlib.Path(
                 tempfile.gettempdir(), f"labse-records-{os.getuid()}-{name}"
             )
@@ -160,13 +161,14 @@ class RecordJob:
             )
 
     def _check_new(self) -> None:
-        if not record_files.exists(self.out):
+        if not self.out.exists():
             return
-        if not record_files.is_folder(self.out):
+        if not self.out.is_dir():
             what = "is a file"
-        elif (names := record_files.names(self.out)) in ([], [WORK]):
-            return
         else:
+            names = sorted(each.name for each in self.out.iterdir())
+            if names in ([], [WORK]):
+                return
             what = f"holds {', '.join(names[:3])}"
         raise InputError(
             "Records are written into a new folder; nothing is written over. "

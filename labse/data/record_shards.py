@@ -1,12 +1,13 @@
 """Writes the shards of records that stand in spools, one after the other."""
 
 import hashlib
+import os
 import shutil
 
 import numpy as np
 import tqdm
 
-from labse.data import record_files
+from labse.data.manifest import file_sizes
 from labse.data.record_dealing import (
     ORDER,
     PARTS,
@@ -18,6 +19,7 @@ from labse.data.record_dealing import (
 from labse.data.record_groups import LANES
 from labse.data.record_job import RecordJob, RowsRead, WrittenShard
 from labse.errors import InputError
+from labse.files.remote_path import RemotePath
 
 # Free space that is left over when the shards are written.
 _SPARE_BYTES = 2**26
@@ -52,8 +54,8 @@ def _whole_shards(job: RecordJob, num_shards: int) -> dict[int, WrittenShard]:
     """Those that have been written, and are as they were."""
     written = job.written_shards()
     numbers = sorted(written)
-    paths = [_path(job, number, num_shards) for number in numbers]
-    sizes = record_files.sizes(paths)
+    names = [shard_name(number, num_shards) for number in numbers]
+    sizes = file_sizes(str(job.out / name) for name in names)
     return {
         number: written[number]
         for number, size in zip(numbers, sizes, strict=True)
@@ -87,7 +89,7 @@ def _write_shard(
     content = memoryview(part.read_records())
     places = zip(starts[order].tolist(), ends[order].tolist(), strict=True)
     shard = b"".join([content[start:end] for start, end in places])
-    record_files.write(_path(job, number, num_shards), shard)
+    _store(job, shard_name(number, num_shards), shard)
     groups, counts = np.unique(index[:, 0], return_counts=True)
     return WrittenShard(
         number,
@@ -98,8 +100,23 @@ def _write_shard(
     )
 
 
-def _path(job: RecordJob, number: int, num_shards: int) -> str:
-    return record_files.join(job.out, shard_name(number, num_shards))
+def _store(job: RecordJob, name: str, content: bytes) -> None:
+    """Writes a file that is whole or not there.
+
+    Not with `atomic_write`, which looks through the folder at every file.
+    """
+    path = job.out / name
+    if isinstance(path, RemotePath):
+        # A remote file appears when it is closed.
+        with path.open("wb") as file:
+            file.write(content)
+        return
+    temporary = job.work / name
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def shard_name(number: int, num_shards: int) -> str:

@@ -78,7 +78,7 @@ def write_records(
     read_files = TrainingPairs if kind == PAIRS else TextsWithCorpora
     files = read_files(patterns, options)
     made_from = _describe(files, kind, seed, shard_records, token_ids)
-    job = RecordJob(os.fspath(out), made_from)
+    job = RecordJob(out, made_from)
     if found := job.find_finished():
         job.remove_work()
         return found

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.data import record_dealing, record_files, record_job, record_shards
+from labse.data import manifest as manifests
+from labse.data import record_dealing, record_job, record_shards
 from labse.data import record_writer as writer
 from labse.data.manifest import Manifest
 from labse.data.record_tokens import TokenIds
@@ -21,6 +22,7 @@ from labse.data.record_writer import write_records
 from labse.errors import InputError
 from labse.files.pair_writer import write_pairs
 from labse.files.reading import ReadOptions
+from labse.files.remote_path import as_path
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import SPECIAL_PIECES, Vocabulary
 
@@ -71,7 +73,7 @@ def read_shards(folder):
     result = []
     for path in Manifest.read(folder).paths(folder):
         records = []
-        for content in frames_of(record_files.read(path)):
+        for content in frames_of(as_path(path).read_bytes()):
             example = tf.train.Example.FromString(content)
             records.append(
                 {
@@ -327,13 +329,13 @@ def kill_at(monkeypatch, module, name, number):
 
 KILLS = {
     "reading": (writer, "frame", 700),
-    "before the first shard": (record_files, "write", 0),
-    "between the shards of a spool": (record_files, "write", 7),
+    "before the first shard": (record_shards, "_store", 0),
+    "between the shards of a spool": (record_shards, "_store", 7),
     "before a note": (record_job.RecordJob, "add_shard", 9),
     "dealing a spool": (record_shards, "Dealer", 20),
     "removing a part": (record_dealing.Part, "remove", 30),
-    "counts": (record_files, "write", 128),
-    "manifest": (record_files, "write", 129),
+    "counts": (manifests, "write_bytes", 0),
+    "manifest": (manifests, "write_bytes", 1),
     "at the end": (record_job.RecordJob, "remove_work", 0),
 }
 
@@ -361,19 +363,18 @@ def test_killed_and_resumed_gives_the_same_bytes(
     assert len(changed) <= (place == "before a note")
 
 
+# Two notes are synced before the shards.
 PROGRAM = """
 import os, signal, sys
-from labse.data import record_files, record_writer
-original, calls = record_files.write, []
-def write(path, content):
-    calls.append(path)
-    if len(calls) == 20:
-        with open(path + ".part", "wb") as file:
-            file.write(content[:10])
+from labse.data.record_writer import write_records
+sync, calls = os.fsync, []
+def sync_or_die(file):
+    calls.append(file)
+    if len(calls) == 22:
         os.kill(os.getpid(), signal.SIGKILL)
-    original(path, content)
-record_files.write = write
-record_writer.write_records([sys.argv[1]], sys.argv[2])
+    sync(file)
+os.fsync = sync_or_die
+write_records([sys.argv[1]], sys.argv[2])
 """
 
 
@@ -392,8 +393,6 @@ def test_sigkill(pairs, tmp_path, monkeypatch):
         timeout=120,
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    (left,) = out.glob("*.part")
-    left.unlink()
     assert len(list(out.glob("shard-*"))) == 19
     with pytest.raises(InputError, match="there is no such file, so"):
         Manifest.open(out, "pairs")
@@ -441,7 +440,7 @@ def test_a_folder_of_a_tensorflow_file_system(pairs, tmp_path, monkeypatch):
     write_records([pairs], tmp_path / "out")
     folder = "ram://record_writer_test/records"
     with monkeypatch.context() as patch:
-        kill_at(patch, record_files, "write", 5)
+        kill_at(patch, record_shards, "_store", 5)
         with pytest.raises(Killed):
             write_records([pairs], folder)
     assert len(list(tmp_path.glob("labse-records-*/spools/*.index"))) > 50
@@ -449,7 +448,7 @@ def test_a_folder_of_a_tensorflow_file_system(pairs, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("labse-records-*"))
     found = Manifest.open(folder, "pairs")
     for name, content in shards_of(tmp_path / "out").items():
-        assert record_files.read(record_files.join(folder, name)) == content
+        assert (as_path(folder) / name).read_bytes() == content
     assert records_of(folder) == records_of(tmp_path / "out")
     assert write_records([pairs], folder).identity() == found.identity()
 
@@ -481,7 +480,7 @@ def test_a_resumed_job_counts_malformed_rows_too(tmp_path, monkeypatch):
     path.write_text('{"source": "a", "target": "b"}\n{"source": "a"}\n')
     half = ReadOptions(max_malformed_share=0.5)
     with monkeypatch.context() as patch:
-        kill_at(patch, record_files, "write", 5)
+        kill_at(patch, record_shards, "_store", 5)
         with pytest.raises(Killed):
             write_records([path], tmp_path / "out", options=half)
     with pytest.raises(InputError, match="1 of 2 rows are malformed"):
@@ -494,7 +493,7 @@ def test_a_resumed_job_counts_malformed_rows_too(tmp_path, monkeypatch):
 def begin(folder, pairs, monkeypatch):
     """A job that was killed."""
     with monkeypatch.context() as patch:
-        kill_at(patch, record_files, "write", 5)
+        kill_at(patch, record_shards, "_store", 5)
         with pytest.raises(Killed):
             write_records([pairs], folder)
 
