@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -401,6 +402,23 @@ def test_a_folder_of_records_trains_as_its_files(records):
         assert losses(files / f"of-{name}") == losses(files / "run")
         assert not (files / f"of-{name}" / "records").exists()
     assert (files / "run" / "records" / "manifest.json").exists()
+
+
+def test_records_are_written_once(files, monkeypatch, caplog):
+    """Files that changed in nothing but the time give the same again."""
+    manifest = files / "run" / "records" / "manifest.json"
+    free = {"training.num_steps": 4}
+    assert run(files, **free) == 0
+    written = manifest.stat().st_mtime_ns
+    assert run(files, **free) == 0
+    assert manifest.stat().st_mtime_ns == written
+    os.utime(files / "all.tsv", ns=(1, 1))
+    assert run(files, **free) == 0
+    assert "is of other files: writing it again" in caplog.text
+    assert manifest.stat().st_mtime_ns > written
+    lines = (files / "all.tsv").read_bytes().splitlines(keepends=True)
+    (files / "all.tsv").write_bytes(b"".join(lines[:1] + lines[2:]))
+    assert run(files, **free) == 2
 
 
 def test_records_that_do_not_fit_are_refused(records, capsys):

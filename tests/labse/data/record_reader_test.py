@@ -230,16 +230,34 @@ def assert_rounds(texts):
         counts[text] += 1
 
 
-def in_shards(folder, batches):
-    """The texts that come from each shard and language, in their order."""
-    shard_of = {}
+def shard_of_texts(folder):
+    found = {}
     for path in folder.glob("*.tfrecord"):
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            shard_of[text_of(record)] = path.name
+            found[text_of(record)] = str(path)
+    return found
+
+
+def in_shards(folder, batches):
+    """The texts that come from each shard and language, in their order."""
+    shard_of = shard_of_texts(folder)
     found = collections.defaultdict(list)
     for text in sum(batches, []):
         found[shard_of[text], text[0]].append(text)
     return found.values()
+
+
+@MODES
+def test_the_shards_in_use_are_those_that_the_rows_come_from(
+    folder, mode, is_whole
+):
+    shard_of = shard_of_texts(folder)
+    reader = open_reader(folder)
+    for step, batch in enumerate(read(reader, range(5, 9)), start=5):
+        in_use = reader.parts_in_use(step)
+        assert {shard_of[text] for text in batch} <= set(in_use)
+        # Of a lane: the one in use, and two that are read ahead.
+        assert len(in_use) == (128 if is_whole else 64 * 3)
 
 
 def test_copies_stand_apart_in_a_small_folder(tmp_path):
