@@ -37,7 +37,12 @@ def define_flags(flags: FlagSet) -> None:
         [],
         "section.key=value, e.g. training.num_steps=1000; repeatable.",
     )
-    flags.strings("train", None, file_flags.PAIR_FILES, required=True)
+    flags.strings(
+        "train",
+        None,
+        f"{file_flags.PAIR_FILES} Or a folder of records (write-records).",
+        required=True,
+    )
     # The share of malformed rows is a key of the configuration.
     file_flags.define_pair_flags(flags, has_share=False)
     flags.string(
