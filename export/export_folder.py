@@ -20,14 +20,16 @@ from labse.checkpoints import run_folder
 from labse.checkpoints.vocabulary.vocab_txt import write_vocabulary
 from labse.configs.schema import ExperimentConfig
 from labse.files.atomic_write import atomic_folder, check_new_folder
+from labse.files.remote_path import is_remote
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.version import __version__
 
 
 class TrainedModel(NamedTuple):
-    """A run, loaded in float32."""
+    """A run, loaded in float32; a remote one is copied to `folder`."""
 
+    name: str
     folder: pathlib.Path
     checkpoint: str
     encoder: SentenceEncoder
@@ -44,10 +46,12 @@ def load_run(path: str) -> TrainedModel:
     Raises:
       InputError: `path` is not a run, or has no checkpoint that fits it.
     """
-    encoder, config, vocabulary = run_folder.load_encoder(path, "float32")
-    folder = pathlib.Path(path).resolve()
+    local = run_folder.local_run(path)
+    encoder, config, vocabulary = run_folder.load_encoder(local, "float32")
+    folder = pathlib.Path(local).resolve()
     checkpoint = pathlib.Path(run_folder.best_or_last(folder))
     return TrainedModel(
+        path if is_remote(path) else str(folder),
         folder,
         checkpoint.relative_to(folder).as_posix(),
         encoder,
@@ -134,7 +138,7 @@ def _write_evidence(run: TrainedModel, folder: pathlib.Path) -> None:
         {
             "labse_version": __version__,
             "tensorflow_version": tf.__version__,
-            "run": str(run.folder),
+            "run": run.name,
             "checkpoint": run.checkpoint,
             "config": dataclasses.asdict(run.config),
             "files": record.fingerprints(folder),

@@ -117,3 +117,19 @@ def small_run(tmp_path_factory, small_pieces) -> pathlib.Path:
         checkpoint, str(run / run_folder.LAST), max_to_keep=1
     ).save(0)
     return run
+
+
+@pytest.fixture(scope="session")
+def remote_run(small_run):
+    """The same run folder on a file system of TensorFlow's, in memory."""
+    from labse.files.remote_path import as_path
+
+    remote = as_path("ram://bucket/runs/small")
+    for path in small_run.rglob("*"):
+        if path.is_file():
+            copy = remote / path.relative_to(small_run)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with copy.open("wb") as file:
+                file.write(path.read_bytes())
+    (remote / "logs").mkdir()
+    return remote

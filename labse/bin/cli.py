@@ -8,6 +8,10 @@ from labse.version import __version__
 
 PROGRAMS = {
     "train": ("labse.bin.train", "train a dual encoder on pairs"),
+    "write-records": (
+        "labse.bin.write_records",
+        "pairs or texts -> shuffled records (TFRecord), for labse train",
+    ),
     "mine-hard-negatives": (
         "labse.bin.mine_hard_negatives",
         "pairs -> the same pairs with hard negatives, for labse train",
@@ -72,7 +76,8 @@ def main() -> None:
     """Entry point of the console script."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("--help", "-h", "help"):
-        print(usage())
+        with program.quiet_if_output_ends():
+            print(usage(), flush=True)
         sys.exit(0)
     if arguments[0] == "--version":
         print(__version__)

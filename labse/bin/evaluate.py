@@ -32,6 +32,7 @@ from labse.bin.flags.models import (
 )
 from labse.errors import InputError
 from labse.evaluation.task_table import TASKS
+from labse.files.remote_path import AnyPath, as_path
 
 __doc__ = __doc__.replace(
     "TASKS",
@@ -187,16 +188,16 @@ def _encode_fn(model: str, flags: FlagSet):
     return LazyEncoder(model, flags.compute_dtype, cache, True)
 
 
-def _history(flags: FlagSet) -> Path | None:
+def _history(flags: FlagSet) -> AnyPath | None:
     if flags.history is None:
-        default = Path(flags.model[0]) / HISTORY_NAME
+        default = as_path(flags.model[0]) / HISTORY_NAME
         return default if default.is_file() else None
-    if not Path(flags.history).is_file():
+    if not as_path(flags.history).is_file():
         raise InputError(
             f"--history must be a run's {HISTORY_NAME}. Received: "
             f"{flags.history}, which is not a file."
         )
-    return Path(flags.history)
+    return as_path(flags.history)
 
 
 if __name__ == "__main__":

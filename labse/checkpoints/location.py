@@ -79,6 +79,8 @@ def _only_snapshot(snapshots: pathlib.Path) -> str:
 def local_folder(path: str) -> str:
     """The local folder of a TF Hub handle, or a path; see `local_path`.
 
+    A remote path, such as gs://bucket/run, stays as it is.
+
     Raises:
       InputError: the download failed, or the URL is not supported.
     """
@@ -94,11 +96,7 @@ def local_folder(path: str) -> str:
     if scheme not in ("http", "https") and not (
         scheme == "gs" and path.endswith(_ARCHIVES)
     ):
-        raise InputError(
-            f"A model is a path on this machine, or a TF Hub handle "
-            f"(https://...). Received: {path}. Copy the folder to "
-            "a disk first."
-        )
+        return path
     try:
         return hub.resolve(path)
     except (

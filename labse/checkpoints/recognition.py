@@ -10,6 +10,7 @@ from labse.checkpoints.kinds import KINDS
 from labse.checkpoints.location import local_folder
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.errors import InputError
+from labse.files.remote_path import is_remote
 from labse.formats import model_file, saved_model_graph
 
 __all__ = ["KINDS", "holds_weights", "local_folder", "open_model"]
@@ -51,6 +52,8 @@ def open_model(path: str, options: ModelOptions | None = None) -> StoredModel:
     """
     options = options or ModelOptions()
     path = local_folder(path)
+    if is_remote(path):  # No other kind is remote.
+        return run_folder.open_run(path, options)
     _names(pathlib.Path(path))  # Fails now if the folder cannot be listed.
     if run_folder.is_run_folder(path):
         return run_folder.open_run(path, options)

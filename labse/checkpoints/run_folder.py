@@ -6,7 +6,8 @@
     RUN/checkpoints/best/    the encoder with the best validation score
 
 Checkpoints are TensorFlow's object-based ones; both have the encoder under
-`encoder`.
+`encoder`. A run folder may be remote, such as gs://bucket/run; to be opened, it
+is copied to a disk, because weights are mapped into memory.
 """
 
 import dataclasses
@@ -16,19 +17,26 @@ import time
 
 import tensorflow as tf
 
-from labse.checkpoints import location, stored_model, tensorflow_model
+from labse.checkpoints import (
+    location,
+    remote_run,
+    stored_model,
+    tensorflow_model,
+)
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs import loading
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
+from labse.files.remote_path import AnyPath, as_path, is_remote
 from labse.formats import model_file, tensor_bundle
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
 
 CONFIG = "config.yaml"
 VOCABULARY = "vocab.txt"
-INDEX = "index"
+RECORDS = "records"  # What training reads.
+PAIRS_HASH = "pairs.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
@@ -39,21 +47,21 @@ UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
 
 def is_run_folder(path: str) -> bool:
     """Whether `path` looks like a run folder."""
-    return model_file.exists(pathlib.Path(path) / CONFIG)
+    return model_file.exists(as_path(path) / CONFIG)
 
 
 def create(
     path: str, config: ExperimentConfig, vocabulary_path: str
-) -> pathlib.Path:
+) -> AnyPath:
     """Creates the folder, or checks that it holds the same run.
 
     Raises:
       InputError: the folder holds a run with another configuration or
         vocabulary, or something that is not a run.
     """
-    folder = pathlib.Path(path)
-    vocabulary = pathlib.Path(vocabulary_path).read_bytes()
-    if is_run_folder(path) and tf.train.latest_checkpoint(folder / LAST):
+    folder = as_path(path)
+    vocabulary = as_path(vocabulary_path).read_bytes()
+    if is_run_folder(path) and tf.train.latest_checkpoint(str(folder / LAST)):
         check_same_run(path, config, vocabulary_path)
         write_bytes(folder / CONFIG, loading.to_yaml(config).encode())
         return folder
@@ -63,7 +71,7 @@ def create(
             f"Start from it: init={folder} and another run folder."
         )
     # Left by a run that was killed before its first checkpoint.
-    ours = {VOCABULARY, CONFIG, INDEX, "checkpoints", "logs"}
+    ours = {VOCABULARY, CONFIG, RECORDS, PAIRS_HASH, "checkpoints", "logs"}
     others = [
         entry.name
         for entry in (folder.iterdir() if folder.exists() else ())
@@ -102,8 +110,8 @@ def check_same_run(
     path: str, config: ExperimentConfig, vocabulary_path: str
 ) -> None:
     """Raises `InputError` where the run folder holds another run."""
-    folder = pathlib.Path(path)
-    vocabulary = pathlib.Path(vocabulary_path).read_bytes()
+    folder = as_path(path)
+    vocabulary = as_path(vocabulary_path).read_bytes()
     saved, removed = read_config(folder)
     if removed:
         raise InputError(
@@ -127,14 +135,14 @@ def check_same_run(
         )
 
 
-def _start_anew(folder: pathlib.Path) -> str:
+def _start_anew(folder: AnyPath) -> str:
     return (
         "begin a new run that starts from its encoder: "
         f"init={folder} and another run folder."
     )
 
 
-def best_or_last(folder: pathlib.Path) -> str:
+def best_or_last(folder: AnyPath) -> str:
     """The prefix of the checkpoint to use: the best one, else the last.
 
     Raises:
@@ -148,7 +156,7 @@ def best_or_last(folder: pathlib.Path) -> str:
     raise InputError(f"{folder} has no checkpoint. Train it first.")
 
 
-def _latest(folder: pathlib.Path) -> str | None:
+def _latest(folder: AnyPath) -> str | None:
     """The prefix of the checkpoint that TensorFlow's `checkpoint` file names.
 
     `tf.train.latest_checkpoint` ignores such a file if it is damaged or names
@@ -179,10 +187,12 @@ def _latest(folder: pathlib.Path) -> str | None:
     return prefix
 
 
-def _checkpoints(folder: pathlib.Path) -> list[str]:
+def _checkpoints(folder: AnyPath) -> list[str]:
     """The prefixes of the checkpoints in a folder, the newest last."""
     found = [
-        str(path).removesuffix(".index") for path in folder.glob("*.index")
+        str(path).removesuffix(".index")
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.name.endswith(".index")
     ]
     return sorted(found, key=lambda prefix: (len(prefix), prefix))
 
@@ -196,7 +206,7 @@ def _can_be_named(prefixes: list[str]) -> str:
     )
 
 
-def read_config(folder: pathlib.Path) -> tuple[ExperimentConfig, list[str]]:
+def read_config(folder: AnyPath) -> tuple[ExperimentConfig, list[str]]:
     """A run's configuration, and its keys that only earlier versions had.
 
     Raises:
@@ -224,6 +234,30 @@ def read_config(folder: pathlib.Path) -> tuple[ExperimentConfig, list[str]]:
     return config, removed
 
 
+def local_run(path: str) -> str:
+    """The run folder on a disk.
+
+    Of a remote one a copy, without what only training needs, that lasts as long
+    as this process.
+
+    Raises:
+      InputError: this is not a run, or a remote one has no checkpoint.
+    """
+    if not is_remote(path):
+        path = location.local_path(path)
+    if not is_run_folder(path):
+        raise InputError(
+            f"A run folder holds {CONFIG}. {path} does not. If it is a model "
+            "of another kind, such as a Hugging Face folder, make it a run "
+            "first, with labse convert."
+            + is_remote(path)
+            * " Of remote folders, only runs can be opened."
+        )
+    if not is_remote(path):
+        return path
+    return remote_run.copy_to_disk(as_path(path), best_or_last(as_path(path)))
+
+
 def open_run(
     path: str, options: ModelOptions | None = None, prefix: str | None = None
 ) -> StoredModel:
@@ -235,14 +269,8 @@ def open_run(
       InputError: this is not a run, or its checkpoint does not fit its
         configuration.
     """
-    path = location.local_path(path)
+    path = local_run(path)
     folder = pathlib.Path(path)
-    if not is_run_folder(path):
-        raise InputError(
-            f"A run folder holds {CONFIG}. {path} does not. If it is a model "
-            "of another kind, such as a Hugging Face folder, make it a run "
-            "first, with labse convert."
-        )
     saved, _ = read_config(folder)
     prefix = prefix or best_or_last(folder)
     try:

@@ -14,6 +14,7 @@ import yaml
 
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
+from labse.files.remote_path import as_path, is_remote
 
 _PRESETS = pathlib.Path(__file__).parent
 # Keys that earlier versions had, and what replaces them.
@@ -68,8 +69,8 @@ def load_saved(path: str) -> tuple[ExperimentConfig, list[str]]:
 def _read(name_or_path: str) -> dict:
     if name_or_path in preset_names():
         path = _PRESETS / f"{name_or_path}.yaml"
-    elif os.path.isfile(name_or_path):
-        path = pathlib.Path(name_or_path)
+    elif _is_file(name_or_path):
+        path = as_path(name_or_path)
     else:
         raise InputError(
             "A configuration is one of the presets "
@@ -79,10 +80,16 @@ def _read(name_or_path: str) -> dict:
     return read_values(path)
 
 
+def _is_file(path: str) -> bool:
+    if is_remote(path):
+        return as_path(path).is_file()
+    return os.path.isfile(path)
+
+
 def read_values(path: str | os.PathLike) -> dict:
     """The sections of a YAML file as plain dicts, unchecked."""
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
+        text = as_path(path).read_text(encoding="utf-8")
         values = yaml.safe_load(text) or {}
     # PyYAML raises ValueError for an impossible date or number.
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -1,6 +1,7 @@
 """Evaluates models on a task: metrics.json and report.html in a folder."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from labse.errors import InputError
@@ -43,12 +44,31 @@ def evaluate_models(
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"out must be a folder. Received a file: {out}.")
-    out.mkdir(parents=True, exist_ok=True)
     evaluate = task_table.evaluator(task) if isinstance(task, str) else task
-    by_model = {
-        model: evaluate(encode_fn, data, **options)
-        for model, encode_fn in encode_fns.items()
-    }
+    with _new_unless_it_fails(out):
+        by_model = {
+            model: evaluate(encode_fn, data, **options)
+            for model, encode_fn in encode_fns.items()
+        }
     results.write_metrics(out / "metrics.json", data, by_model)
     html_report.write_report(out / "report.html", by_model, data, entries)
     return by_model
+
+
+@contextlib.contextmanager
+def _new_unless_it_fails(folder: Path) -> Iterator[None]:
+    """Makes the folder; if the block fails, removes what it made and is empty.
+
+    Made at the start, so that no hours are spent before it turns out that it
+    cannot be.
+    """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for each in made:
+            if any(each.iterdir()):  # Vectors are kept, for example.
+                break
+            each.rmdir()
+        raise

@@ -2,11 +2,11 @@
 
 What is written stands beside its place as `.NAME.HOST.PID.tmp` until it is
 whole. An exception removes it. What a killed process left is never read, and
-is removed when the same host writes the same file again.
+is removed when the same host writes the same file again. Files may be remote
+(see `labse.files.remote_path`), new folders are local ones.
 """
 
 import contextlib
-import glob
 import os
 import pathlib
 import platform
@@ -15,25 +15,28 @@ from collections.abc import Iterator
 from typing import IO
 
 from labse.errors import InputError
+from labse.files.remote_path import AnyPath, RemotePath, as_path
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def atomic_path(path: str | os.PathLike) -> Iterator[AnyPath]:
     """A path beside `path` to write to; it is renamed to `path` at the end.
 
     For libraries that open files themselves. `path` may be a file or a folder
     that does not exist or is empty; its parent is made if it is not there.
     """
-    path = pathlib.Path(path)
+    path = as_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{path.name}.{platform.node()}."
-    for left in path.parent.glob(f"{glob.escape(prefix)}*.tmp"):
+    for left in list(path.parent.iterdir()):
+        if not left.name.startswith(prefix) or not left.name.endswith(".tmp"):
+            continue
         if not _is_running(left.name.removeprefix(prefix).removesuffix(".tmp")):
             _remove(left)
     temporary = path.with_name(f"{prefix}{os.getpid()}.tmp")
     try:
         yield temporary
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
         _remove(temporary)
         raise
@@ -48,15 +51,29 @@ def atomic_file(
     Args:
       path: where the file will be; its parent is made if it is not there.
       mode: "w" or "wb"; text is UTF-8 and its line ends stay as written.
-      **options: of `open`.
+      **options: of `open`, for a local file.
     """
     if "b" not in mode:
         options = {"encoding": "utf-8", "newline": "", **options}
     # The file is closed before it is renamed.
-    with atomic_path(path) as temporary, open(temporary, mode, **options) as f:
-        yield f
-        f.flush()
-        os.fsync(f.fileno())
+    with (
+        atomic_path(path) as temporary,
+        _open_synced(temporary, mode, options) as file,
+    ):
+        yield file
+
+
+@contextlib.contextmanager
+def _open_synced(path: AnyPath, mode: str, options: dict) -> Iterator[IO]:
+    """The file, open in the block and stored safely at its end."""
+    if isinstance(path, RemotePath):
+        with path.open(mode) as file:
+            yield file
+        return
+    with open(path, mode, **options) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -108,8 +125,10 @@ def _is_running(process: str) -> bool:
     return not process.isdecimal() or os.path.exists(f"/proc/{process}")
 
 
-def _remove(path: pathlib.Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+def _remove(path: AnyPath) -> None:
+    if isinstance(path, RemotePath):
+        path.remove()
+    elif path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from labse.errors import InputError
+from labse.files.remote_path import as_path, is_remote
 
 # Far above any tensor of a language model; keeps NumPy's own limits away.
 MAX_DIMENSIONS = 32
@@ -41,6 +42,8 @@ _HUGGING_FACE_CACHE = re.compile(r"models--(?:(.+?)--)?(.+)")
 
 def exists(path: str | os.PathLike) -> bool:
     """Whether the name exists, if only as a broken link."""
+    if is_remote(path):
+        return as_path(path).exists()
     return os.path.lexists(path)
 
 
@@ -67,6 +70,8 @@ _AGAIN = "Fetch or copy it again."
 
 def refetch_hint(path: str | os.PathLike) -> str:
     """How to fetch a file of a hub's cache again; "" if it is in none."""
+    if is_remote(path):
+        return ""
     path = pathlib.Path(os.path.abspath(path))
     for folder in [path, *path.parents][:-1]:
         note = folder.with_name(f"{folder.name}.descriptor.txt")
@@ -99,7 +104,7 @@ def open_binary(path: str | os.PathLike) -> Iterator[BinaryIO]:
       InputError: it does not exist, is not a file, or cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with as_path(path).open("rb") as file:
             yield file
     except FileNotFoundError as error:
         if os.path.islink(path):
@@ -130,7 +135,8 @@ def read_head(path: str | os.PathLike) -> tuple[int, bytes]:
     """
     with open_binary(path) as file:
         start = file.read(_HEAD_BYTES)
-        size = os.fstat(file.fileno()).st_size
+        file.seek(0, os.SEEK_END)
+        size = file.tell()
     for beginning, what in _PLACEHOLDERS:
         if start.lstrip().lower().startswith(beginning):
             raise InputError(f"{path} {what}")

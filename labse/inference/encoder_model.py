@@ -42,9 +42,6 @@ class EncoderModel(SentenceModel):
         self._set_max_length(max_length)
         self._fingerprint = fingerprint
         self._word_table = word_table
-        # Eager tensors: the graphs capture them, and neither cast them again at
-        # each call nor hold a copy.
-        blocks = encoder.transformer.block_weights()
         pieces_spec = tf.TensorSpec([None], tf.int32)
         integers = tf.TensorSpec([None], tf.int64)
 
@@ -60,10 +57,18 @@ class EncoderModel(SentenceModel):
             )
             return tokenizer.pack(tf.gather(pieces, rows), max_length)
 
+        self._tokenize, self._pack = tokenize, pack
+        self._embed_inputs = self._embedding_graph(encoder)
+
+    def _embedding_graph(self, encoder: SentenceEncoder):
+        """Returns a graph: the inputs of sentences to their vectors."""
+        # Eager tensors: the graph captures them, and neither casts them again
+        # at each call nor holds a copy.
+        blocks = encoder.transformer.block_weights()
         inputs_spec = dict.fromkeys(
             MODEL_INPUTS, tf.TensorSpec([None, None], tf.int32)
         )
-        if word_table is not None:
+        if self._word_table is not None:
             inputs_spec[WORD_EMBEDDINGS] = tf.TensorSpec(
                 [None, None, self.dimension], tf.float32
             )
@@ -72,7 +77,7 @@ class EncoderModel(SentenceModel):
         def embed(inputs):
             return encoder(inputs, training=False, blocks=blocks)
 
-        self._tokenize, self._pack, self._embed_inputs = tokenize, pack, embed
+        return embed
 
     @property
     def fingerprint(self) -> str:

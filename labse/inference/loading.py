@@ -8,6 +8,7 @@ from labse.checkpoints import recognition, stored_model, tensorflow_model
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.weights import WORD_EMBEDDINGS
 from labse.errors import InputError
+from labse.files.remote_path import is_remote
 from labse.formats import saved_model_graph
 from labse.inference import fingerprint, process, text_saved_model
 from labse.inference.encoder_model import EncoderModel
@@ -36,7 +37,8 @@ def load(
     source whose programs you would run.
 
     Args:
-      path: a run folder; an export folder, or a SavedModel inside; a
+      path: a run folder, which may be remote (gs://...): it is copied to a
+        temporary folder; an export folder, or a SavedModel inside; a
         sentence-transformers folder; a Hugging Face BERT folder; a SavedModel
         of an encoder such as google/LaBSE/2; a BERT checkpoint of TensorFlow
         1 or Model Garden (its prefix or folder); a SavedModel that takes
@@ -100,7 +102,7 @@ def _origin(
     if stated is not None:
         arguments |= dataclasses.asdict(stated)
         del arguments["fallback"]
-        if stated.vocabulary is not None:
+        if stated.vocabulary and not is_remote(stated.vocabulary):
             arguments["vocabulary"] = os.path.abspath(stated.vocabulary)
     is_elsewhere = "://" in path or path.startswith("~")
     where = path if is_elsewhere else os.path.abspath(path)
@@ -155,7 +157,7 @@ def _text_saved_model(path: str) -> str | None:
     Raises:
       InputError: an export lacks it.
     """
-    if recognition.holds_weights(path):
+    if is_remote(path) or recognition.holds_weights(path):
         return None
     folder = pathlib.Path(path)
     if tensorflow_model.is_export(path):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import numbers
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -138,6 +139,14 @@ def mine(
     Raises:
       InputError: an argument or a text is not usable; the message says which.
     """
+    _check_types(
+        reals={
+            "min_score": min_score,
+            "min_precision": min_precision,
+            "max_hours": max_hours,
+        },
+        paths={"out": out, "gold": gold, "work": work},
+    )
     settings = Settings(
         k=k,
         scoring=scoring,
@@ -176,6 +185,17 @@ def mine(
         run_steps(job, index, max_hours, ALL_STEPS)
         kept = keep_pairs(job, selection)
         return [_pair(row) for row in pair_rows(job, kept)]
+
+
+def _check_types(reals: dict[str, object], paths: dict[str, object]) -> None:
+    """Raises `InputError` where one is of another type, and not None."""
+    for name, value in reals.items():
+        is_real = isinstance(value, numbers.Real)
+        if value is not None and (not is_real or isinstance(value, bool)):
+            raise InputError(f"{name} must be a number. Received: {value!r}.")
+    for name, value in paths.items():
+        if value is not None and not isinstance(value, str | os.PathLike):
+            raise InputError(f"{name} must be a path. Received: {value!r}.")
 
 
 def _pair(row: dict) -> MinedPair:

@@ -6,11 +6,13 @@ ever stripped.
 """
 
 import collections
+import hashlib
 import os
 import re
 from collections.abc import Iterable
 
 from labse.errors import InputError
+from labse.files.remote_path import as_path
 
 PAD = "[PAD]"
 UNK = "[UNK]"
@@ -88,9 +90,8 @@ class Vocabulary:
         """
         origin = os.fspath(path)
         try:
-            with open(origin, "rb") as file:
-                content = file.read()
-        except FileNotFoundError as error:
+            content = as_path(path).read_bytes()
+        except (FileNotFoundError, IsADirectoryError) as error:
             raise InputError(
                 f"{origin}: there is no such vocabulary file. Pass the path "
                 "of a vocab.txt with one piece a line."
@@ -99,6 +100,11 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of the pieces in their order."""
+        return hashlib.sha256("\n".join(self.pieces).encode()).hexdigest()
 
     @property
     def has_capitals(self) -> bool:

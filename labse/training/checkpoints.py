@@ -9,18 +9,19 @@ import tf_keras
 from labse.checkpoints import run_folder
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
+from labse.files.remote_path import AnyPath
 
 BEST_FIGURES = pathlib.Path("checkpoints", "best.json")
 _PREFIX = "step"
 
 
-def last_step(folder: pathlib.Path) -> int | None:
+def last_step(folder: AnyPath) -> int | None:
     """The step of the run's last checkpoint; None where it has none."""
-    latest = tf.train.latest_checkpoint(folder / run_folder.LAST)
+    latest = tf.train.latest_checkpoint(str(folder / run_folder.LAST))
     return int(latest.rpartition("-")[2]) if latest else None
 
 
-def best_figures(folder: pathlib.Path) -> dict | None:
+def best_figures(folder: AnyPath) -> dict | None:
     """The figures of the best validation so far, with its `step`."""
     path = folder / BEST_FIGURES
     return json.loads(path.read_text()) if path.exists() else None
@@ -31,7 +32,7 @@ class RunCheckpoints:
 
     def __init__(
         self,
-        folder: pathlib.Path,
+        folder: AnyPath,
         parts: dict,
         optimizer: tf_keras.optimizers.Optimizer,
     ):

@@ -1,21 +1,23 @@
 """RUN/history.jsonl: the logged metrics, one JSON object a line."""
 
+import io
 import json
-import pathlib
+import os
 
 from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
+from labse.files.remote_path import AnyPath, as_path
 
 FILE_NAME = "history.jsonl"
 
 
-def append(folder: pathlib.Path, record: dict) -> None:
+def append(folder: AnyPath, record: dict) -> None:
     """Adds a record; each has at least `step`."""
-    with open(folder / FILE_NAME, "a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+    with (folder / FILE_NAME).open("a") as file:
+        file.write(json.dumps(record) + "\n")  # ASCII.
 
 
-def read(path: str | pathlib.Path) -> list[dict]:
+def read(path: str | os.PathLike) -> list[dict]:
     """The records of a history.jsonl.
 
     Each has `step`, and numbers by name: `loss`, `in_batch_accuracy` and
@@ -25,25 +27,25 @@ def read(path: str | pathlib.Path) -> list[dict]:
       InputError: a line is something else.
     """
     records = []
-    with open(path, encoding="utf-8", newline="\n") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                record = None
-            if not isinstance(record, dict) or not isinstance(
-                record.get("step"), int
-            ):
-                raise InputError(
-                    f"{path}:{number}: each line of a training history must "
-                    'be a JSON object with a "step". Received: '
-                    f"{line.strip()[:80]!r}. Remove the line."
-                )
-            records.append(record)
+    text = as_path(path).read_bytes().decode("utf-8")
+    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            record = None
+        if not isinstance(record, dict) or not isinstance(
+            record.get("step"), int
+        ):
+            raise InputError(
+                f"{path}:{number}: each line of a training history must "
+                'be a JSON object with a "step". Received: '
+                f"{line.strip()[:80]!r}. Remove the line."
+            )
+        records.append(record)
     return records
 
 
-def validations_after(folder: pathlib.Path, step: int) -> int:
+def validations_after(folder: AnyPath, step: int) -> int:
     """The number of validations logged after `step`."""
     path = folder / FILE_NAME
     records = read(path) if path.exists() else []
@@ -52,7 +54,16 @@ def validations_after(folder: pathlib.Path, step: int) -> int:
     )
 
 
-def truncate(folder: pathlib.Path, step: int) -> None:
+def has_validation(folder: AnyPath, step: int) -> bool:
+    """Whether the validation of a step was logged."""
+    path = folder / FILE_NAME
+    records = read(path) if path.exists() else []
+    return any(
+        record["step"] == step and "validation" in record for record in records
+    )
+
+
+def truncate(folder: AnyPath, step: int) -> None:
     """Drops records after `step`, and an incomplete last line.
 
     A resumed run logs those steps again.

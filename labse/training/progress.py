@@ -1,11 +1,11 @@
 """What a run reports while it trains: bar, history.jsonl and TensorBoard."""
 
-import pathlib
 import time
 
 import tensorflow as tf
 from tqdm import tqdm
 
+from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
 from labse.training import history
 from labse.training.task import Task
@@ -20,7 +20,7 @@ class TrainingProgress:
 
     def __init__(
         self,
-        folder: pathlib.Path,
+        folder: AnyPath,
         num_steps: int,
         batch_size: int,
         writes: bool,

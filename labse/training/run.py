@@ -6,7 +6,6 @@ dropout follow from seed and step alone. So a run that is killed and started
 again ends with the same bits as one that was not.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -14,7 +13,8 @@ import tf_keras
 from absl import logging
 
 from labse.configs.schema import TrainingConfig
-from labse.errors import InputError
+from labse.errors import InputError, LostWorkerError
+from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
 from labse.training import history
 from labse.training.checkpoints import RunCheckpoints, best_figures, last_step
@@ -23,13 +23,22 @@ from labse.training.progress import TrainingProgress
 from labse.training.step_loop import Stage, StepLoop, Stop
 from labse.training.task import Task
 
+# What TensorFlow raises where another process is gone: a worker of a
+# collective operation, a host of a TPU, or the storage of a run folder.
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
+)
+
 
 class Run:
     """Trains one task, or several as stages, into a run folder."""
 
     def __init__(
         self,
-        folder: pathlib.Path,
+        folder: AnyPath,
         config: TrainingConfig,
         strategy: tf.distribute.Strategy,
     ):
@@ -66,7 +75,19 @@ class Run:
 
         Raises:
           InputError: the loss was not finite, or a checkpoint does not fit.
+          LostWorkerError: another worker, or a host of the TPU, is gone.
         """
+        try:
+            return self._train(tasks)
+        except _LOST as error:
+            raise LostWorkerError(
+                "Training stopped: another worker, a host of the TPU or the "
+                f"storage is gone ({type(error).__name__}: "
+                f"{error.message.splitlines()[0][:300]}). The last checkpoint "
+                "is kept: the same command, on all workers, resumes from it."
+            ) from error
+
+    def _train(self, tasks: Sequence[Task]) -> bool:
         step = last_step(self._folder)
         if step is not None:
             logging.info("Resuming from step %d.", step)
@@ -142,16 +163,21 @@ class Run:
             stage, self._folder, self._config, self._workers, progress
         )
         steps = loop.remaining_steps
-        if steps and not loop.stops_before_first_step():
-            progress.start(steps.start)
-            with loop.signals:
-                stage.model.fit(
-                    self._batches(stage.task, steps),
-                    steps_per_epoch=len(steps),
-                    epochs=1,
-                    verbose=0,
-                    callbacks=[loop],
-                )
+        with loop.signals:
+            loop.validate_if_missed()
+            if steps and not loop.stops_before_first_step():
+                progress.start(steps.start)
+                try:
+                    stage.model.fit(
+                        self._batches(stage.task, steps),
+                        steps_per_epoch=len(steps),
+                        epochs=1,
+                        verbose=0,
+                        callbacks=[loop],
+                    )
+                except tf.errors.OpError as error:
+                    stage.task.check_data(loop.next_step, error)
+                    raise
         return loop.stop
 
     def _batches(self, task: Task, steps: range):

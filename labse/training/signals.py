@@ -2,8 +2,16 @@
 
 import signal
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from absl import logging
+
+Result = TypeVar("Result")
+
+
+class _Interrupted(Exception):
+    """Ends what need not be finished."""
 
 
 class DelayedSignals:
@@ -19,6 +27,7 @@ class DelayedSignals:
     def __init__(self):
         self.received = None
         self._handlers = {}
+        self._interrupts = False
 
     def __enter__(self):
         # Only the main thread may set handlers.
@@ -41,6 +50,24 @@ class DelayedSignals:
             "A second signal stops at once.",
             name,
         )
+        if self._interrupts:
+            raise _Interrupted
+
+    def call_unless_received(
+        self, function: Callable[[], Result]
+    ) -> Result | None:
+        """What the function returns; a signal ends it at once: None."""
+        if self.received is not None:
+            return None
+        try:
+            self._interrupts = True
+            result = function()
+            self._interrupts = False  # Here, where `except` still holds.
+            return result
+        except _Interrupted:
+            return None
+        finally:
+            self._interrupts = False
 
     def _restore_handlers(self):
         for number, handler in self._handlers.items():

@@ -1,6 +1,6 @@
 """What happens between the optimizer's steps: logs, validation, checkpoints."""
 
-import pathlib
+import functools
 from typing import NamedTuple
 
 import tf_keras
@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from labse.configs.schema import TrainingConfig
 from labse.errors import InputError
+from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
 from labse.training import history
 from labse.training.checkpoints import RunCheckpoints, best_figures
@@ -48,6 +49,7 @@ class StepLoop(tf_keras.callbacks.Callback):
     Attributes:
       signals: to be entered around `fit`.
       stop: why training stopped before the stage's last step, if it did.
+      next_step: the first step, from 0, that has not ended.
     """
 
     _supports_tf_logs = True  # Keras then fetches no metric at each step.
@@ -55,7 +57,7 @@ class StepLoop(tf_keras.callbacks.Callback):
     def __init__(
         self,
         stage: Stage,
-        folder: pathlib.Path,
+        folder: AnyPath,
         config: TrainingConfig,
         workers: Workers,
         progress: TrainingProgress,
@@ -66,7 +68,7 @@ class StepLoop(tf_keras.callbacks.Callback):
         self._config = config
         self._workers = workers
         self._progress = progress
-        self._start = stage.current_step()
+        self._start = self.next_step = stage.current_step()
         self._saved_step = None
         self.signals = DelayedSignals()
         self.stop = Stop()
@@ -76,17 +78,31 @@ class StepLoop(tf_keras.callbacks.Callback):
         """The steps that are left of the stage when it is begun or resumed."""
         return range(self._start, self._stage.steps.stop)
 
+    def validate_if_missed(self) -> None:
+        """Validates the checkpoint to resume from, where a signal kept that."""
+        step = self._start
+        if (
+            self._workers.is_chief
+            and step > self._stage.steps.start
+            and self._is_validated(step)
+            and not history.has_validation(self._folder, step)
+        ):
+            self._validate(step)
+
     def stops_before_first_step(self) -> bool:
-        """Whether earlier validations have already stopped the run."""
+        """Whether a signal or earlier validations have stopped the run."""
         self.stop = self._agree(
-            Stop(early=self._should_stop_early(self._start))
+            Stop(
+                by_signal=self.signals.received is not None,
+                early=self._should_stop_early(self._start),
+            )
         )
         return any(self.stop)
 
     def on_train_batch_end(self, batch, logs=None):
         """Called by Keras after each `steps_per_execution` steps."""
         # Counted, not read from the optimizer: that would wait for the step.
-        step = self._start + batch + 1
+        step = self.next_step = self._start + batch + 1
         self._progress.update(step)
         if step % self._config.log_every == 0:
             self._log(step)
@@ -131,7 +147,13 @@ class StepLoop(tf_keras.callbacks.Callback):
     def _validate(self, step: int) -> None:
         self._check_finite()
         task = self._stage.task
-        figures = task.validate(self._stage.model)
+        validate = functools.partial(task.validate, self._stage.model)
+        if step != self._start and not self._agrees_at(step):
+            figures = validate()  # The other workers take further steps.
+        else:
+            figures = self.signals.call_unless_received(validate)
+        if figures is None:
+            return
         self._progress.log_validation(step, figures)
         # The run folder's configuration describes the last stage's model.
         if self._stage.is_final:
@@ -164,10 +186,9 @@ class StepLoop(tf_keras.callbacks.Callback):
 
     def _should_stop(self, step: int) -> Stop:
         """Whether and why to stop; the same answer on all workers."""
-        several = self._workers.are_several
-        # To agree is a collective operation: not after each step.
-        if several and step % self._config.log_every:
+        if not self._agrees_at(step):
             return Stop()
+        several = self._workers.are_several
         validated = several or step % self._config.validate_every == 0
         return self._agree(
             Stop(
@@ -175,6 +196,11 @@ class StepLoop(tf_keras.callbacks.Callback):
                 early=validated and self._should_stop_early(step),
             )
         )
+
+    def _agrees_at(self, step: int) -> bool:
+        """Whether the workers may stop: a collective, so not at each step."""
+        several = self._workers.are_several
+        return not several or step % self._config.log_every == 0
 
     def _agree(self, stop: Stop) -> Stop:
         return Stop(*self._workers.any_of_each(stop))

@@ -148,3 +148,15 @@ def test_operations_name_those_of_tensorflow_text(exported):
     assert "MatMul" in operations["encode"]["tensorflow"]
     # Nothing that needs a compiler in the server.
     assert not any("Xla" in name for name in operations["text"]["tensorflow"])
+
+
+def test_a_remote_run_is_loaded(remote_run, small_run):
+    run = export_folder.load_run(str(remote_run))
+    assert run.checkpoint == "checkpoints/last/ckpt-0"
+    assert run.name == str(remote_run)
+    assert run.folder.name == remote_run.name
+    expected = export_folder.load_run(str(small_run)).encoder
+    for one, other in zip(
+        run.encoder.variables, expected.variables, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)

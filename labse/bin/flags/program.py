@@ -4,6 +4,7 @@ A program is a module with a docstring, `define_flags(flags)` and
 `main(flags)`, both with a `FlagSet`.
 """
 
+import contextlib
 import errno
 import logging as logging_of_python
 import os
@@ -11,15 +12,17 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
 from types import ModuleType
 
 from absl import flags as absl_flags
 from absl import logging
 
 from labse.bin.flags.flag_set import FlagSet
-from labse.errors import InputError
+from labse.errors import InputError, LostWorkerError
 
 USAGE_EXIT_CODE = 2
+LOST_WORKER_EXIT_CODE = 75
 # What a user can mend; other trouble of the machine keeps its traceback.
 _REFUSALS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
@@ -68,6 +71,9 @@ def run(program: ModuleType, arguments: list[str], name: str) -> int:
         print(f"{name}: {error} See {name} --help.", file=sys.stderr)
     except InputError as error:
         print(f"{name}: {error}", file=sys.stderr)
+    except LostWorkerError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return LOST_WORKER_EXIT_CODE
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             print(
@@ -107,7 +113,25 @@ def run_as_process(
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)
-    sys.exit(run(program, arguments, name))
+    with quiet_if_output_ends():
+        code = run(program, arguments, name)
+        sys.stdout.flush()
+        sys.exit(code)
+
+
+@contextlib.contextmanager
+def quiet_if_output_ends() -> Iterator[None]:
+    """Ends the process without a traceback where nobody reads its output.
+
+    That happens to `labse train --help | head -1`. The code is a shell's for
+    SIGPIPE, which Python ignores.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # What is still in the buffer would be written at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def quiet_libraries() -> None:

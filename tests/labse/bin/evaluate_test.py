@@ -189,14 +189,16 @@ def test_mistakes_are_found_before_a_model_is_loaded(
 
 
 def test_error_of_the_data_is_one_line(loads, table, capsys, tmp_path):
+    out = tmp_path / "new" / "folder"
     code = _run(
-        *("--model=m", "--task=pairs", f"--data={table}", f"--out={tmp_path}")
+        *("--model=m", "--task=pairs", f"--data={table}", f"--out={out}")
     )
     assert code == program.USAGE_EXIT_CODE
     [line] = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("labse evaluate: ") and "lower min_pairs" in line
     assert loads == []
-    assert not (tmp_path / "metrics.json").exists()
+    assert not out.parent.exists()
+    assert table.exists()
 
 
 def own_encoder(texts):

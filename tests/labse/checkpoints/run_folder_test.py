@@ -1,6 +1,8 @@
 import dataclasses
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from labse.configs.schema import EncoderConfig, ExperimentConfig
 from labse.configs.schema import TokenizerConfig as Tokenizer
 from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
+from labse.files.remote_path import as_path
 from labse.modeling.sentence_encoder import SentenceEncoder
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
@@ -308,3 +311,57 @@ def test_a_run_of_an_earlier_version_is_opened_and_not_resumed(
     )
     assert message.endswith(f"init={begun} and another run folder.")
     assert path.read_text() == old
+
+
+def test_a_remote_run_is_created_resumed_and_refused(tmp_path, vocabulary):
+    folder = as_path("ram://bucket/runs/created")
+    pieces = folder.parent / "pieces.txt"
+    write_bytes(pieces, pathlib.Path(vocabulary).read_bytes())
+    assert run_folder.create(str(folder), CONFIG, str(pieces)) == folder
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.yaml", "vocab.txt"}
+    run_folder.wait_for(str(folder), seconds=1)
+    message = refusal(run_folder.open_run, str(folder))
+    assert message == f"{folder} has no checkpoint. Train it first."
+    save(SentenceEncoder(ENCODER), folder / run_folder.LAST, 1)
+    assert run_folder.create(str(folder), CONFIG, str(pieces)) == folder
+    message = refusal(
+        run_folder.create, str(folder), replaced(hidden_size=6), str(pieces)
+    )
+    assert f"{folder} holds a run with another configuration: " in message
+    config = loading.load(str(folder / "config.yaml"))
+    assert config == CONFIG
+    message = refusal(loading.load, str(folder / "no.yaml"))
+    assert "which is neither" in message
+
+
+def test_a_remote_run_is_opened_as_a_copy_that_goes_with_the_process(
+    remote_run, small_run
+):
+    """With the best checkpoint alone, and what lies beside it."""
+    code = f"""
+import json, pathlib, sys
+from labse.checkpoints import run_folder
+from labse.files.remote_path import as_path
+remote = as_path("ram://bucket/run")
+for path in pathlib.Path({str(small_run)!r}).rglob("*"):
+    if path.is_file():
+        with (remote / path.relative_to({str(small_run)!r})).open("wb") as file:
+            file.write(path.read_bytes())
+print(run_folder.open_run(str(remote)).path)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("/bucket/run\n")
+    assert not pathlib.Path(done.stdout.strip()).parents[1].exists()
+    copy = pathlib.Path(run_folder.open_run(str(remote_run)).path)
+    expected = {
+        path.relative_to(small_run)
+        for path in small_run.rglob("*")
+        if path.is_file()
+    }
+    assert expected == {
+        path.relative_to(copy) for path in copy.rglob("*") if path.is_file()
+    }

@@ -16,6 +16,7 @@ from labse.files.atomic_write import (
     write_bytes,
     write_text,
 )
+from labse.files.remote_path import as_path
 
 
 def test_text_is_written_as_it_is(tmp_path):
@@ -108,3 +109,25 @@ def test_nothing_is_written_over(tmp_path):
         check_new_folder(tmp_path / "link", "--out")
     assert sorted(os.listdir(tmp_path)) == ["empty", "file", "full", "link"]
     assert os.listdir(tmp_path / "full") == ["precious"]
+
+
+def test_a_remote_file_is_whole_or_not_there():
+    folder = as_path("ram://bucket/atomic")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left = folder / f".a.txt.{platform.node()}.{ended.pid}.tmp"
+    folder.mkdir(parents=True)
+    with left.open("w") as file:
+        file.write("half")
+    write_text(folder / "a.txt", "ä\r\nold")
+    assert (folder / "a.txt").read_bytes() == b"\xc3\xa4\r\nold"
+    with (
+        pytest.raises(KeyboardInterrupt),
+        atomic_file(folder / "a.txt") as file,
+    ):
+        file.write("new")
+        raise KeyboardInterrupt
+    assert (folder / "a.txt").read_text() == "ä\r\nold"
+    write_bytes(str(folder / "a.txt"), b"new")
+    assert (folder / "a.txt").read_bytes() == b"new"
+    assert [path.name for path in folder.iterdir()] == ["a.txt"]

@@ -29,8 +29,10 @@ from labse.bin import (
     split_pairs,
     train,
 )
+from labse.bin import write_records as records_program
 from labse.bin.flags import lazy_encoder, program
 from labse.checkpoints.vocabulary import resizing
+from labse.data import record_writer
 from labse.evaluation.tasks import pairs as evaluation_pairs
 from labse.mining.hard_negatives import pair_files as negative_files
 from labse.mining.job.corpus import open_corpus
@@ -176,6 +178,20 @@ def run_mine(path, folder, monkeypatch, *arguments):
     return 0, len(open_corpus(folder / "o.tsv.work/source.corpus"))
 
 
+def run_write_records(path, folder, monkeypatch, *arguments):
+    monkeypatch.setattr(
+        record_writer,
+        "write_shards",
+        lambda job, read: stop(range(sum(count for count, _ in read.spools))),
+    )
+    return run(records_program, arguments, input=path, out=folder / "r")
+
+
+def run_write_texts(path, folder, monkeypatch, *arguments):
+    arguments = [*arguments, "--monolingual"]
+    return run_write_records(path, folder, monkeypatch, *arguments)
+
+
 def ones(texts):
     return np.ones([len(texts), 2], np.float32)
 
@@ -188,11 +204,14 @@ PAIR_PROGRAMS = {
     "mine-hard-negatives": (run_hard_negatives, 1),
     "build-vocab": (run_build_vocab, 2),  # Both sides of a pair.
     "prune-vocab": (run_prune_vocab, 2),
+    "write-records": (run_write_records, 1),
+    "write-records --monolingual": (run_write_texts, 2),
 }
 TEXT_PROGRAMS = {
     "mine": (run_mine, 1),
     "build-vocab": (run_build_vocab, 1),
     "prune-vocab": (run_prune_vocab, 1),
+    "write-records --monolingual": (run_write_texts, 1),
 }
 
 

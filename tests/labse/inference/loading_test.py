@@ -1,4 +1,5 @@
 import os
+import pickle
 import random
 import shutil
 
@@ -431,3 +432,13 @@ def test_what_cannot_be_loaded_is_named(tmp_path):
     }.items():
         with pytest.raises(InputError, match=words):
             loading.load(path)
+
+
+def test_a_remote_run(model, remote_run):
+    remote = labse.load(str(remote_run))
+    np.testing.assert_array_equal(
+        remote.encode(SENTENCES[:3]), model.encode(SENTENCES[:3])
+    )
+    assert remote.fingerprint == model.fingerprint
+    again = pickle.loads(pickle.dumps(remote))
+    assert again.origin.path == str(remote_run)

@@ -176,6 +176,12 @@ def test_progress_is_shown_on_request(capsys):
             r"one vector for each text, \[\d, \d\]. Received",
         ),
         ({"source": ["one"], "target": None}, "Received: one sentence"),
+        ({"min_score": "1.1"}, "min_score must be a number. Received: '1.1'"),
+        ({"min_precision": "0.9"}, "min_precision must be a number. Received"),
+        ({"max_hours": True}, "max_hours must be a number. Received: True"),
+        ({"out": 3}, "out must be a path. Received: 3"),
+        ({"work": 1.5}, "work must be a path. Received: 1.5"),
+        ({"gold": ["a.tsv"]}, r"gold must be a path. Received: \['a.tsv'\]"),
     ],
 )
 def test_bad_input(change, message, tmp_path, monkeypatch):

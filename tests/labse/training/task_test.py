@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 
 from labse.configs.schema import TrainingConfig
-from labse.errors import InputError
+from labse.errors import InputError, LostWorkerError
+from labse.files.remote_path import as_path
 from labse.modeling.cross_replica import num_replicas
 from labse.modeling.trainable_model import TrainableModel
 from labse.training.optimizer import make_optimizer
@@ -124,7 +125,8 @@ def train(folder, tasks, config=CONFIG):
 
 def final_weights(folder):
     prefix = tf.train.latest_checkpoint(folder / "checkpoints" / "last")
-    reader = tf.train.load_checkpoint(prefix)
+    # `tf.train.load_checkpoint` takes a prefix in ram:// for a folder.
+    reader = tf.compat.v1.train.NewCheckpointReader(prefix)
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()
@@ -200,6 +202,77 @@ def test_a_run_resumes_in_the_right_stage(grown, tmp_path, step, initialized):
     tasks = stages()
     assert train(tmp_path, tasks)
     assert bool(tasks[1].started_with) == initialized
+    assert_same_run(grown, tmp_path)
+
+
+def test_a_remote_run_is_killed_and_resumes(grown):
+    """On a file system of TensorFlow's that lives in memory."""
+    out = as_path("ram://bucket/runs/killed")
+    with pytest.raises(Killed):
+        train(out, [stopping_at(task, 34, killed) for task in stages()])
+    assert train(out, stages())
+    assert_same_run(grown, out)
+    assert [path.name for path in (out / "checkpoints" / "best").iterdir()]
+    assert any("tfevents" in path.name for path in (out / "logs").iterdir())
+
+
+class Stopped(Exception):
+    """What SIGTERM does in these tests, in place of ending the process."""
+
+
+@pytest.fixture
+def stopped_by_sigterm():
+    def stop(number, frame):
+        raise Stopped
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    yield
+    signal.signal(signal.SIGTERM, previous)
+
+
+def failing_at(step, fail):
+    """The stages; `fail` is called in the validation of a step of the run."""
+    tasks = stages()
+
+    def validate(model):
+        if int(model.optimizer.iterations) == step - 20:
+            fail()
+        return ParabolaTask.validate(tasks[1], model)
+
+    tasks[1].validate = validate
+    return tasks
+
+
+@pytest.mark.parametrize("step", [28, 40])
+def test_sigterm_ends_a_validation_which_the_next_start_makes_up_for(
+    grown, tmp_path, stopped_by_sigterm, step
+):
+    tasks = failing_at(step, lambda: signal.raise_signal(signal.SIGTERM))
+    for _ in range(2):  # The second time before the first step.
+        with pytest.raises(Stopped):
+            train(tmp_path, tasks)
+        last = tf.train.latest_checkpoint(tmp_path / "checkpoints" / "last")
+        assert last.endswith(f"step-{step}")
+        assert "validation" not in records(tmp_path)[-1]
+        assert len(tasks[1].started_with) == 1
+    assert train(tmp_path, stages())
+    assert_same_run(grown, tmp_path)
+
+
+def test_a_lost_worker_keeps_the_last_checkpoint(grown, tmp_path):
+    def lose():
+        raise tf.errors.UnavailableError(None, None, "Socket closed\nTrace")
+
+    with pytest.raises(LostWorkerError) as error:
+        train(tmp_path, failing_at(32, lose))
+    assert str(error.value) == (
+        "Training stopped: another worker, a host of the TPU or the storage is "
+        "gone (UnavailableError: Socket closed). The last checkpoint is kept: "
+        "the same command, on all workers, resumes from it."
+    )
+    last = tf.train.latest_checkpoint(tmp_path / "checkpoints" / "last")
+    assert last.endswith("step-28")
+    assert train(tmp_path, stages())
     assert_same_run(grown, tmp_path)
 
 

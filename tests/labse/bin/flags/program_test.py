@@ -10,7 +10,7 @@ import types
 import pytest
 
 from labse.bin.flags import program
-from labse.errors import InputError
+from labse.errors import InputError, LostWorkerError
 
 
 def make_program(main, **attributes):
@@ -95,6 +95,12 @@ def test_bad_input_is_one_line_and_2(capsys):
     assert program.run(asked, ["--out=x"], "labse count") == 2
     errors = capsys.readouterr().err
     assert errors == "labse count: p.tsv:3: a rule. Received: x.\n"
+
+
+def test_a_lost_worker_is_one_line_and_75(capsys):
+    asked = raises(LostWorkerError("A worker is gone."))
+    assert program.run(asked, ["--out=x"], "labse count") == 75
+    assert capsys.readouterr().err == "labse count: A worker is gone.\n"
 
 
 def test_trouble_of_the_machine_is_2_with_its_traceback(capsys):
