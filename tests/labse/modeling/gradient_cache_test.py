@@ -107,10 +107,13 @@ def step(replicas=1, data=None, run=tf.function, **options):
     return [float(mean.result()) for mean in model.metrics], gradients
 
 
-def direct(embed, loss_function, variables, *, chunks, chunk_shape):
+def direct(prepare, embed, loss_function, variables, *, chunks, chunk_shape):
     """`cached_gradients` without a cache: all chunks under one tape."""
     with tf.GradientTape() as tape:
-        embeddings = [embed(tf.constant(number)) for number in range(chunks)]
+        weights = prepare()
+        embeddings = [
+            embed(weights, tf.constant(number)) for number in range(chunks)
+        ]
         loss = loss_function(tf.concat(embeddings, axis=0))
     return loss, tape.gradient(loss, variables)
 
