@@ -122,6 +122,11 @@ class DualEncoder(TrainableModel):
         if self.gradient_cache_chunk in (0, pairs):
             return super().loss_and_gradients(inputs)
         self._check_chunk(pairs)
+        return self._loss_and_gradients_of_chunks(
+            inputs, pairs // self.gradient_cache_chunk
+        )
+
+    def _loss_and_gradients_of_chunks(self, inputs, chunks):
         sides = _sides(inputs)
         texts, rows = _concat([_flatten(inputs[side]) for side in sides])
         buckets = buckets_below(
@@ -138,9 +143,7 @@ class DualEncoder(TrainableModel):
             parts = tf.split(embeddings, rows)
             return self._loss(inputs, dict(zip(sides, parts, strict=True)))
 
-        return self._cached_gradients(
-            texts, buckets, pairs // self.gradient_cache_chunk, loss_function
-        )
+        return self._cached_gradients(texts, buckets, chunks, loss_function)
 
     def _cached_gradients(self, texts, buckets, chunks, loss_function):
         """Loss and gradients of texts that are embedded in equal chunks."""

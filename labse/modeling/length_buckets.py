@@ -76,6 +76,10 @@ def encode_at_bucket(
     options = {"training": training, "seed": seed, "blocks": blocks}
     if not buckets:
         return encoder(inputs, **options)
+    return _encode_at_smallest(encoder, inputs, buckets, options)
+
+
+def _encode_at_smallest(encoder, inputs, buckets, options) -> tf.Tensor:
     # Looked up at full length: a lookup inside the branches would have a
     # gradient with a different number of rows in each, which XLA rejects.
     words = encoder.transformer.word_embeddings(inputs["input_word_ids"])
