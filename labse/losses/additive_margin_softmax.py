@@ -104,18 +104,16 @@ def rank_both_directions(
     both directions. A hard negative is masked if its text is the target of the
     row's own pair or of a masked one.
     """
-    embeddings = [candidates.source, candidates.target]
+    targets = candidates.target
     if candidates.hard_negatives is not None:
-        embeddings.append(candidates.hard_negatives)
-    columns = [tf.cast(x, tf.float32) for x in embeddings]
-    most_columns = sum(x.shape[0] or 0 for x in columns[1:])
+        targets = tf.concat([targets, candidates.hard_negatives], axis=0)
     results = in_row_blocks(
         _RowRanking(candidates, logit_scale, margin),
         [tf.cast(x, tf.float32) for x in (source, target)],
         first_row + tf.range(tf.shape(source)[0]),
-        columns,
+        [tf.cast(x, tf.float32) for x in (candidates.source, targets)],
         width=2 * len(Ranking._fields),
-        most_rows=max(1, BLOCK_LOGITS // max(1, most_columns)),
+        most_rows=max(1, BLOCK_LOGITS // max(1, targets.shape[0] or 0)),
     )  # [local, 6]
     fields = tf.unstack(results, axis=1)
     forward, backward = (
@@ -131,6 +129,7 @@ class _RowRanking:
     def __init__(self, candidates: Candidates, logit_scale, margin):
         self._logit_scale = logit_scale
         self._margin = margin
+        self._has_hard_negatives = candidates.hard_negatives is not None
         self._hard_negative_mask = candidates.hard_negative_mask
         self._duplicates = None
         if candidates.target_texts is not None:
@@ -144,7 +143,7 @@ class _RowRanking:
     def __call__(self, rows, positives, columns) -> tf.Tensor:
         """The fields of both directions' `Ranking`: float32 [rows, 6]."""
         source, target = rows
-        sources, targets, *hard_negatives = columns
+        sources, targets = columns
         if self._duplicates is None:
             shape = [tf.shape(source)[0], tf.shape(sources)[0]]
             by_source = by_target = tf.zeros(shape)
@@ -152,11 +151,10 @@ class _RowRanking:
             by_source, by_target = self._duplicates.same(positives)
         same = tf.maximum(by_source, by_target)  # [rows, global]
         forward_same = same
-        if hard_negatives:
-            (hard_negatives,) = hard_negatives
-            masked = self._masked_hard_negatives(same, hard_negatives)
+        if self._has_hard_negatives:
+            count = tf.shape(targets)[0] - tf.shape(sources)[0]
+            masked = self._masked_hard_negatives(same, count)
             forward_same = tf.concat([same, masked], axis=1)
-            targets = tf.concat([targets, hard_negatives], axis=0)
         forward = self._rank(source, targets, positives, forward_same)
         backward = self._rank(target, sources, positives, same)
         if self._duplicates is not None:
@@ -165,13 +163,13 @@ class _RowRanking:
             )
         return tf.stack([*forward, *backward], axis=1)
 
-    def _masked_hard_negatives(self, same, hard_negatives) -> tf.Tensor:
+    def _masked_hard_negatives(self, same, count) -> tf.Tensor:
         """1.0 where a hard negative does not count: [rows, negatives].
 
         It has the target text of one of the row's translations in the batch
         (`same`, which includes the positive), or it is padding.
         """
-        result = tf.zeros([tf.shape(same)[0], tf.shape(hard_negatives)[0]])
+        result = tf.zeros([tf.shape(same)[0], count])
         if self._duplicates is not None:
             result = self._duplicates.same_as_hard_negatives(same)
         if self._hard_negative_mask is not None:
