@@ -8,7 +8,8 @@ The first: a whole training step of BERT Base's shape on one batch, direct, with
 the gradient cache, and by sentence-transformers'
 CachedMultipleNegativesRankingLoss (the same layers, batch, lengths, dropout,
 clipping and optimizer; one direction of the loss, where ours has two). Each is
-a process of its own; in a round they take turns, the best round counts.
+a process of its own; in a round they take turns, the best round counts. CPU
+time is that of all threads: on a busy machine the steadier figure.
 
 --memory: the peak of a process that takes one step with the gradient cache, for
 each batch size. --averaging: labse_dan, 1,024 pairs directly and 32,768 in
@@ -93,13 +94,16 @@ def serve(arguments) -> None:
 
 
 def measure(step, seconds: float) -> dict:
-    """Seconds a step over at least `seconds`, and the peak so far."""
-    begun, count = time.monotonic(), 0
+    """Seconds of a step over at least `seconds`, and the peak so far."""
+    begun, cpu_begun, count = time.monotonic(), time.process_time(), 0
     while not count or time.monotonic() - begun < seconds:
         step()
         count += 1
-    elapsed = time.monotonic() - begun
-    return {"seconds": elapsed / count, "peak": peak_memory()}
+    return {
+        "seconds": (time.monotonic() - begun) / count,
+        "cpu_seconds": (time.process_time() - cpu_begun) / count,
+        "peak": peak_memory(),
+    }
 
 
 class Contender:
@@ -112,7 +116,7 @@ class Contender:
         if arguments.averaging:
             flags.append("--averaging")
         self.pairs = values["pairs"]
-        self.best = float("inf")
+        self.seconds = self.cpu_seconds = float("inf")
         self._process = subprocess.Popen(
             [python, program, *flags],
             stdin=subprocess.PIPE,
@@ -120,17 +124,22 @@ class Contender:
             text=True,
         )
 
-    def run(self, seconds: float) -> None:
-        """Takes steps; the first call also builds and traces."""
+    def warm_up(self) -> float:
+        """Builds, traces and takes a step; returns seconds."""
+        return self._take_steps(0)["seconds"]
+
+    def turn(self, seconds: float) -> None:
+        """A round, of which the best one counts."""
+        answer = self._take_steps(seconds)
+        self.seconds = min(self.seconds, answer["seconds"])
+        self.cpu_seconds = min(self.cpu_seconds, answer["cpu_seconds"])
+
+    def _take_steps(self, seconds: float) -> dict:
         self._process.stdin.write(f"{seconds}\n")
         self._process.stdin.flush()
         answer = json.loads(self._process.stdout.readline())
-        self.seconds, self.peak = answer["seconds"], answer["peak"]
-
-    def turn(self, seconds: float) -> None:
-        """A round of which the best one counts."""
-        self.run(seconds)
-        self.best = min(self.best, self.seconds)
+        self.peak = answer["peak"]
+        return answer
 
     def close(self) -> None:
         """Ends the process."""
@@ -146,19 +155,22 @@ def ours(arguments, **settings) -> Contender:
 
 
 def compare_speed(contenders: dict[str, Contender], arguments) -> None:
-    """Prints pairs a second and the peak of each contender."""
+    """Prints pairs a second, CPU time and the peak of each contender."""
     for contender in contenders.values():
-        contender.run(0)
+        contender.warm_up()
     for _ in range(arguments.rounds):
         for contender in contenders.values():
             contender.turn(arguments.seconds)
     first = next(iter(contenders.values()))
     for name, contender in contenders.items():
-        of_pair = contender.best / contender.pairs
+        ratio = contender.seconds / contender.pairs / first.seconds
+        cpu_ratio = contender.cpu_seconds / contender.pairs / first.cpu_seconds
         print(
-            f"{name:<32} {1 / of_pair:8.1f} pairs/s   time a pair "
-            f"{of_pair / (first.best / first.pairs):.2f}   peak "
-            f"{contender.peak / 2**30:.2f} GiB"
+            f"{name:<30} {contender.pairs / contender.seconds:8.1f} pairs/s; "
+            f"time a pair {first.pairs * ratio:.2f}, CPU time "
+            f"{first.pairs * cpu_ratio:.2f} of the first; peak "
+            f"{contender.peak / 2**30:.2f} GiB",
+            flush=True,
         )
         contender.close()
 
@@ -167,10 +179,10 @@ def compare_memory(arguments) -> None:
     """Prints the peak of one step for each batch size."""
     for pairs in arguments.batches:
         contender = ours(arguments, pairs=pairs)
-        contender.run(0)
+        seconds = contender.warm_up()
         print(
             f"{pairs:6} pairs: peak {contender.peak / 2**30:.2f} GiB, "
-            f"{contender.seconds:.0f} s with tracing",
+            f"{seconds:.0f} s with tracing",
             flush=True,
         )
         contender.close()
