@@ -96,7 +96,7 @@ def _through_preparation(
     """The variables' gradients, for prepared weights by way of these."""
     if not weights:
         return gradients_of(variables)
-    # Known from the graph, nothing of which is computed for it.
+    # Only whether there is a gradient; it is not computed.
     is_prepared = [
         gradient is not None
         for gradient in preparation.gradient(weights, variables)
