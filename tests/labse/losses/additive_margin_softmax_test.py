@@ -2,12 +2,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from labse.losses import additive_margin_softmax as loss_module
 from labse.losses.additive_margin_softmax import (
     Candidates,
     additive_margin_softmax,
     rank_both_directions,
-    text_fingerprints,
 )
+from labse.losses.duplicate_texts import text_fingerprints
+
+
+@pytest.fixture(autouse=True, params=["at once", "in blocks"])
+def block_logits(request, monkeypatch):
+    """Every test also with blocks of one or two rows."""
+    if request.param == "in blocks":
+        monkeypatch.setattr(loss_module, "BLOCK_LOGITS", 12)
 
 
 def unit_rows(random, rows, dim=5):
