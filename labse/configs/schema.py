@@ -207,6 +207,9 @@ class TrainingConfig:
     adam_epsilon: float = 1e-6  # BERT.
     gradient_clip_norm: float = 1.0  # BERT; 0: none.
     compute_dtype: str = "float32"
+    # The activations of a transformer block are computed again for its
+    # gradients instead of kept: less memory, about a third more time.
+    rematerialize: bool = False
     seed: int = 0
     deterministic: bool = True  # TensorFlow's deterministic kernels.
     steps_per_execution: int = 1

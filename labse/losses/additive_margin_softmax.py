@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from labse.xla import float32_matmul
+
 # Added to masked logits: exp(-1e9) is 0 in float32. Not -inf, since 0 * -inf is
 # NaN.
 _MASKED = -1e9
@@ -133,7 +135,7 @@ def _rank(rows, candidates, positives, same, logit_scale, margin) -> Ranking:
         tf.cast(rows, tf.float32),
         tf.cast(candidates, tf.float32),
     )
-    cosines = tf.matmul(rows, candidates, transpose_b=True)  # [local, columns]
+    cosines = float32_matmul(rows, candidates, transpose_b=True)
     positive = tf.one_hot(positives, tf.shape(candidates)[0])
     masked = same * (1.0 - positive) * _MASKED
     logits = logit_scale * (cosines - margin * positive) + masked
