@@ -11,6 +11,7 @@ import pathlib
 import time
 
 import tensorflow as tf
+from tensorflow.compiler.xla import xla_data_pb2
 from tensorflow.compiler.xla.service import hlo_pb2
 
 from benchmarks.tpu_compile.one_replica import OneReplicaStrategy
@@ -80,8 +81,10 @@ def trace_step(
     )
 
 
-def lower(concrete: tf.types.experimental.ConcreteFunction) -> bytes:
-    """The step as a serialized HloModuleProto for TPU.
+def lower(
+    concrete: tf.types.experimental.ConcreteFunction,
+) -> hlo_pb2.HloModuleProto:
+    """The step as HLO for TPU.
 
     Raises:
       tf.errors.InvalidArgumentError: an operation has no kernel for TPU.
@@ -102,7 +105,26 @@ def lower(concrete: tf.types.experimental.ConcreteFunction) -> bytes:
         module.input_output_alias.entries.add(
             output_shape_index=[output], parameter_number=argument, kind=1
         )
-    return module.SerializeToString()
+    return module
+
+
+def float32_products(module: hlo_pb2.HloModuleProto) -> dict[str, list[str]]:
+    """Shapes of the float32 products, by the precision they ask for."""
+    names = xla_data_pb2.PrecisionConfig.Precision.Name
+    products = {}
+    for computation in module.computations:
+        shapes = {each.id: each.shape for each in computation.instructions}
+        for instruction in computation.instructions:
+            if instruction.opcode != "dot":
+                continue
+            inputs = [shapes[number] for number in instruction.operand_ids]
+            if any(each.element_type != xla_data_pb2.F32 for each in inputs):
+                continue
+            asked = instruction.precision_config.operand_precision
+            name = names(min(asked, default=0)).lower()
+            text = " x ".join(str(list(each.dimensions)) for each in inputs)
+            products.setdefault(name, []).append(text)
+    return products
 
 
 def main() -> None:
@@ -122,11 +144,13 @@ def main() -> None:
     started = time.monotonic()
     concrete = trace_step(config, batch, options.replicas)
     traced = time.monotonic()
-    options.out.write_bytes(lower(concrete))
+    module = lower(concrete)
+    options.out.write_bytes(module.SerializeToString())
     facts = {
         "pairs": options.pairs,
         "length": config.training_length,
         "replicas": options.replicas,
+        "float32_products": float32_products(module),
         "tensorflow": tf.__version__,
         "trace_seconds": round(traced - started, 1),
         "lower_seconds": round(time.monotonic() - traced, 1),
