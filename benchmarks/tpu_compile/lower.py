@@ -36,6 +36,7 @@ def make_model(config: ExperimentConfig) -> DualEncoder:
         config.training.seed,
         config.data.length_buckets,
         config.data.length_chunks,
+        config.training.gradient_cache_chunk,
     )
     model.build()
     optimizer = make_optimizer(config.training)

@@ -78,6 +78,7 @@ class DualEncoderTask(Task):
             config.training.seed,
             config.data.length_buckets,
             config.data.length_chunks,
+            config.training.gradient_cache_chunk,
         )
         model.build()
         return model
