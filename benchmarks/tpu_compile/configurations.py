@@ -36,6 +36,12 @@ CONFIGURATIONS = {
     "base_256_rematerialized": Configuration(
         "... 256 pairs, rematerialised", "labse_base", 256, (_REMATERIALIZE,)
     ),
+    "base_gradient_cache": Configuration(
+        "... 1,024 pairs, gradient cache of 128",
+        "labse_base",
+        1024,
+        ("training.gradient_cache_chunk=128",),
+    ),
     "base_buckets": Configuration(
         "... buckets of 32, 64, 128 tokens", "labse_base", 128, (_BUCKETS,)
     ),
@@ -69,6 +75,7 @@ ORDER = [
     ("hard_negatives_rematerialized", "v3"),
     ("large_rematerialized", "v3"),
     ("base_buckets", "v3"),
+    ("base_gradient_cache", "v3"),
     ("base", "v4"),
     ("base", "v5p"),
     ("base", "v6e"),

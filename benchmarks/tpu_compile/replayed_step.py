@@ -5,7 +5,8 @@ variables. So each operation of the traced graph is repeated, with a variable's
 value where it is read, and assignments as results.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
 from tensorflow.python.framework import function_def_to_graph
@@ -96,7 +97,7 @@ class _Replay:
     """Repeats operations; `state` holds the variables' current values."""
 
     def __init__(self, graph: tf.Graph, tensors: dict, state: dict):
-        self._graph = graph  # Has the functions that operations call.
+        self._graph = graph  # Has all functions that operations call.
         self._tensors = tensors
         self._state = state
         self._same = {}  # Identities of handles.
@@ -108,25 +109,28 @@ class _Replay:
             if operation.type in ("Placeholder", "NoOp"):
                 continue
             handles = [x for x in operation.inputs if x.dtype == tf.resource]
-            inputs = [
-                self._tensors[x.ref()]
-                for x in operation.inputs
-                if x.dtype != tf.resource
-            ]
-            if operation.type == "Case" and handles:
-                outputs = self._case(operation)
-            elif handles:
-                outputs = self._use_variable(operation, handles, inputs)
-            else:
+            inputs = self._values(operation.inputs)
+            if not handles:
                 outputs = _copy(operation, inputs)
-            for old, new in zip(operation.outputs, outputs, strict=True):
+            elif operation.type == "Case":
+                outputs = self._case(operation)
+            elif operation.type == "While":
+                outputs = self._while(operation)
+            else:
+                outputs = self._use_variable(operation, handles, inputs)
+            for old, new in zip(
+                _no_handles(operation.outputs), outputs, strict=True
+            ):
                 self._tensors[old.ref()] = new
+
+    def _values(self, tensors) -> list[tf.Tensor]:
+        return [self._tensors[x.ref()] for x in _no_handles(tensors)]
 
     def _use_variable(self, operation, handles, inputs) -> list[tf.Tensor]:
         kind = operation.type
         if kind == "Identity":
             self._same[operation.outputs[0].ref()] = handles[0]
-            return handles
+            return []
         names = [self._variable(handle) for handle in handles]
         value = self._state[names[0]]
         if kind in _ASSIGNMENTS:
@@ -157,32 +161,56 @@ class _Replay:
 
     def _case(self, operation: tf.Operation) -> list[tf.Tensor]:
         """tf.switch_case whose branches read variables."""
+        inputs = operation.inputs[1:]
         branches = [
-            self._branch(function.name, operation.inputs[1:])
+            functools.partial(
+                self._call, function.name, inputs, self._values(inputs)
+            )
             for function in operation.get_attr("branches")
         ]
         index = self._tensors[operation.inputs[0].ref()]
         return tf.nest.flatten(tf.switch_case(index, branches))
 
-    def _branch(self, name: str, inputs) -> Callable[[], list[tf.Tensor]]:
+    def _while(self, operation: tf.Operation) -> list[tf.Tensor]:
+        """tf.while_loop that reads variables."""
+        inputs = operation.inputs
+        condition, body = (
+            operation.get_attr(name).name for name in ("cond", "body")
+        )
+        for output, handle in zip(operation.outputs, inputs, strict=True):
+            if handle.dtype == tf.resource:
+                self._same[output.ref()] = handle
+        return tf.while_loop(
+            lambda *values: self._call(condition, inputs, values)[0],
+            lambda *values: self._call(body, inputs, values),
+            self._values(inputs),
+            parallel_iterations=operation.get_attr("parallel_iterations"),
+        )
+
+    def _call(self, name: str, inputs, values) -> list[tf.Tensor]:
+        """The results of a function of the graph; it must assign nothing.
+
+        `values` are those of `inputs` that are no variables.
+        """
         definition = self._graph._get_function(name).cached_definition
         with self._graph.as_default():
             body = function_def_to_graph.function_def_to_graph(definition)
+        values = iter(values)
+        tensors, state = {}, {}
+        for inner, outer in zip(body.inputs, inputs, strict=True):
+            if outer.dtype == tf.resource:
+                state[inner.ref()] = self._state[self._variable(outer)]
+            else:
+                tensors[inner.ref()] = next(values)
+        replay = _Replay(self._graph, tensors, state)
+        replay.run(body.get_operations())
+        if replay.assigned:
+            raise NotImplementedError(f"{name} assigns a variable")
+        return replay._values(body.outputs)
 
-        def run():
-            tensors, state = {}, {}
-            for inner, outer in zip(body.inputs, inputs, strict=True):
-                if outer.dtype == tf.resource:
-                    state[inner.ref()] = self._state[self._variable(outer)]
-                else:
-                    tensors[inner.ref()] = self._tensors[outer.ref()]
-            replay = _Replay(body, tensors, state)
-            replay.run(body.get_operations())
-            if replay.assigned:
-                raise NotImplementedError(f"{name} assigns a variable")
-            return [tensors[x.ref()] for x in body.outputs]
 
-        return run
+def _no_handles(tensors) -> list[tf.Tensor]:
+    return [x for x in tensors if x.dtype != tf.resource]
 
 
 def _copy(operation: tf.Operation, inputs) -> list[tf.Tensor]:

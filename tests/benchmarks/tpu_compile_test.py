@@ -1,5 +1,6 @@
 """The step that TPU's compiler gets is the step that is trained."""
 
+import dataclasses
 import importlib
 import pathlib
 import subprocess
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from tensorflow.compiler.xla.service import hlo_pb2
 
 from labse.configs.schema import (
     DataConfig,
@@ -16,6 +18,7 @@ from labse.configs.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
+from labse.xla import float32_matmul
 
 ROOT = pathlib.Path(__file__).parents[2]
 LOWERING = ROOT / ".venv-tpu-lower/bin/python"
@@ -79,12 +82,16 @@ def as_traced():
     )
 
 
-def test_the_replayed_step_gives_the_weights_of_the_step(benchmark, as_traced):
+@pytest.mark.parametrize("chunk", [0, 2], ids=["direct", "gradient_cache"])
+def test_the_replayed_step_gives_the_weights_of_the_step(
+    benchmark, as_traced, chunk
+):
     """Two steps: buckets, hard negatives, dropout, clipping and AdamW."""
     lower = benchmark("tpu_compile.lower")
     replayed_step = benchmark("tpu_compile.replayed_step")
     tf_keras.utils.set_random_seed(0)
-    model = lower.make_model(CONFIG)
+    training = dataclasses.replace(CONFIG.training, gradient_cache_chunk=chunk)
+    model = lower.make_model(dataclasses.replace(CONFIG, training=training))
     specs = lower.batch_specs(4, 8, hard_negatives=2)
     batch = {
         name: values(side) if name != "truncated" else tf.zeros(4, tf.int32)
@@ -133,8 +140,33 @@ def test_the_replayed_step_gives_the_weights_of_the_step(benchmark, as_traced):
         assert results[output].shape == spec.shape
 
 
+def test_products_are_listed_by_the_precision_that_they_ask_for(benchmark):
+    lower = benchmark("tpu_compile.lower")
+
+    @tf.function(jit_compile=True)
+    def products(a, b):
+        half = tf.cast(a, tf.bfloat16)
+        return (
+            tf.matmul(a, b),
+            float32_matmul(b, a),
+            tf.matmul(half, tf.cast(b, tf.bfloat16)),
+        )
+
+    arguments = tf.ones([2, 3]), tf.ones([3, 2])
+    products(*arguments)
+    data = products.experimental_get_compiler_ir(*arguments)(
+        stage="hlo_serialized"
+    )
+    module = hlo_pb2.HloModuleProto.FromString(data)
+    assert lower.float32_products(module) == {
+        "default": ["[2, 3] x [3, 2]"],
+        "highest": ["[3, 2] x [2, 3]"],
+    }
+
+
 @pytest.mark.slow
-def test_every_operation_of_the_step_has_a_kernel_for_tpu(tmp_path):
+@pytest.mark.parametrize("chunk", [0, 8], ids=["direct", "gradient_cache"])
+def test_every_operation_of_the_step_has_a_kernel_for_tpu(tmp_path, chunk):
     """`labse_tiny` with everything that a step may contain, lowered."""
     if not LOWERING.exists():
         pytest.skip(
@@ -148,6 +180,7 @@ def test_every_operation_of_the_step_has_a_kernel_for_tpu(tmp_path):
             *("-m", "benchmarks.tpu_compile.lower"),
             *("--preset=labse_tiny", "--hard_negatives=1", f"--out={out}"),
             "--override=training.rematerialize=true",
+            f"--override=training.gradient_cache_chunk={chunk}",
             "--override=training.compute_dtype=mixed_bfloat16",
             "--override=encoder.pooling=cls_tanh",
             "--override=encoder.vocab_size=1000",

@@ -38,7 +38,7 @@ def batch():
     return {"source": side(), "target": side()}
 
 
-def step(rematerialize, replicas=1, compute_dtype="float32", buckets=()):
+def step(rematerialize, replicas=1, compute_dtype="float32", **options):
     """Loss, and the gradients by the variables' names: one step of SGD."""
     tf_keras.utils.set_random_seed(3)
     strategy = tf.distribute.get_strategy()
@@ -49,7 +49,7 @@ def step(rematerialize, replicas=1, compute_dtype="float32", buckets=()):
         )
     with strategy.scope():
         encoder = SentenceEncoder(ENCODER, compute_dtype, rematerialize)
-        model = DualEncoder(encoder, seed=1, length_buckets=buckets)
+        model = DualEncoder(encoder, seed=1, **options)
         model.build()
         optimizer = tf_keras.optimizers.SGD(1.0)
         optimizer.build(model.trainable_variables)
@@ -104,7 +104,13 @@ def assert_close(one, other, tolerance):
 
 def test_two_replicas_and_buckets(unfused):
     """TensorFlow reorders sums in the branches of the buckets."""
-    options = {"replicas": 2, "buckets": (4,)}
+    options = {"replicas": 2, "length_buckets": (4,)}
+    assert_close(step(False, **options), step(True, **options), 1e-6)
+
+
+def test_the_gradient_cache(unfused):
+    """Its second pass is computed a third time, block by block."""
+    options = {"gradient_cache_chunk": 4}
     assert_close(step(False, **options), step(True, **options), 1e-6)
 
 
