@@ -206,6 +206,9 @@ class TrainingConfig:
     adam_epsilon: float = 1e-6  # BERT.
     gradient_clip_norm: float = 1.0  # BERT; 0: none.
     compute_dtype: str = "float32"
+    # The activations of a transformer block are computed again for its
+    # gradients instead of kept: less memory, about a third more time.
+    rematerialize: bool = False
     # Gradient cache: the number of pairs that a replica embeds at once, with
     # their hard negatives; memory is then that of so many pairs, whatever the
     # batch. It must divide a replica's batch. Texts are sorted by length before
