@@ -23,9 +23,7 @@ class TrainableModel(tf_keras.Model):
 
     def __init__(self, metric_names: Sequence[str] = ("loss",), **kwargs):
         super().__init__(**kwargs)
-        self.means = {
-            name: tf_keras.metrics.Mean(name=name) for name in metric_names
-        }
+        self._make_means(metric_names)
         self.non_finite_step = tf.Variable(
             -1,
             trainable=False,
@@ -33,6 +31,12 @@ class TrainableModel(tf_keras.Model):
             name="non_finite_step",
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
+
+    # Checkpoints do not hold them: to save a metric, all workers would have to
+    # save at once, and only the chief does.
+    @tf.__internal__.tracking.no_automatic_dependency_tracking
+    def _make_means(self, names: Sequence[str]) -> None:
+        self.means = {name: tf_keras.metrics.Mean(name=name) for name in names}
 
     def replica_loss(self, inputs, training: bool) -> tf.Tensor:
         """This replica's part of the loss, a scalar; updates the metrics.

@@ -7,6 +7,7 @@ import tensorflow as tf
 from absl import logging
 
 from labse.errors import InputError
+from labse.training.signals import end_process_at_once
 
 CHOICES = ("auto", "none", "mirrored", "multi_worker", "tpu")
 
@@ -47,7 +48,8 @@ def make_strategy(choice: str, tpu: str = "") -> tf.distribute.Strategy:
                 "TF_CONFIG on each worker, with the cluster's addresses and "
                 "the worker's own index. It is not set."
             )
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with end_process_at_once():  # It waits for the other workers.
+            return tf.distribute.MultiWorkerMirroredStrategy()
     if choice == "tpu":
         if not tpu:
             raise InputError(

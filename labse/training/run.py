@@ -84,9 +84,9 @@ class Run:
         except _LOST as error:
             raise LostWorkerError(
                 "Training stopped: another worker, a host of the TPU or the "
-                f"storage is gone ({type(error).__name__}: "
-                f"{error.message.splitlines()[0][:300]}). The last checkpoint "
-                "is kept: the same command, on all workers, resumes from it."
+                f"storage is gone ({type(error).__name__}: {_reason(error)}). "
+                "The last checkpoint is kept: the same command, on all "
+                "workers, resumes from it."
             ) from error
 
     def _train(self, tasks: Sequence[Task]) -> bool:
@@ -215,3 +215,14 @@ class Run:
             best["step"],
             best[stage.task.score],
         )
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """The first line that is neither a title nor part of a stack."""
+    beginnings = (" ", "\t", "Graph execution error", "Detected at node")
+    lines = [
+        line
+        for line in error.message.splitlines()
+        if line and not line.startswith(beginnings)
+    ]
+    return lines[0][:300] if lines else "no reason is given"
