@@ -8,6 +8,10 @@ from labse.version import __version__
 
 PROGRAMS = {
     "train": ("labse.bin.train", "train a dual encoder on pairs"),
+    "estimate": (
+        "labse.bin.estimate",
+        "whether a training fits on given hardware, and how long it takes",
+    ),
     "mine-hard-negatives": (
         "labse.bin.mine_hard_negatives",
         "pairs -> the same pairs with hard negatives, for labse train",

@@ -22,6 +22,7 @@ COMPUTE_DTYPES = ("float32", "mixed_bfloat16")
 # resumed with other values.
 FREE_ON_RESUME = (
     "data.max_malformed_share",  # The pairs themselves are compared.
+    "training.rematerialize",
     "training.steps_per_execution",
     "training.log_every",
     "training.checkpoint_every",
@@ -207,6 +208,12 @@ class TrainingConfig:
     adam_epsilon: float = 1e-6  # BERT.
     gradient_clip_norm: float = 1.0  # BERT; 0: none.
     compute_dtype: str = "float32"
+    # Pairs of a replica that are embedded at once; 0: all. Memory then follows
+    # from the chunk, not from the batch.
+    gradient_cache_chunk: int = 0
+    # The activations of a transformer block are computed again for its
+    # gradients instead of kept: less memory, about a third more time.
+    rematerialize: bool = False
     seed: int = 0
     deterministic: bool = True  # TensorFlow's deterministic kernels.
     steps_per_execution: int = 1
