@@ -2,9 +2,11 @@
 
 Pure functions of tensors. Rows are this replica's pairs, columns are the
 candidates of the whole global batch, which the caller has gathered
-(`modeling.cross_replica`). The logits are [local, global]: 128 x 4096 floats,
-2 MiB, for the paper's batch on each of 32 cores. Row i's positive is column
-`first_row + i`; all other columns are negatives, except for duplicates.
+(`modeling.cross_replica`). Row i's positive is column `first_row + i`; all
+other columns are negatives, except for duplicates. The logits are [local,
+global]: 128 x 4096 floats, 2 MiB, for the paper's batch on each of 32 cores.
+Where they are larger than `BLOCK_LOGITS`, as on one device, they are computed
+block by block.
 
 Duplicate masking: one sentence often occurs in several pairs of a batch (the
 same English sentence with many languages). The other pair's translation is then
@@ -16,6 +18,13 @@ fingerprints of their pieces, because the texts of other replicas are not here.
 from typing import NamedTuple
 
 import tensorflow as tf
+
+from labse.losses.duplicate_texts import DuplicateTexts
+from labse.losses.row_blocks import in_row_blocks
+
+# At most so many logits are in memory at once, 16 MiB of float32; a loss and
+# its gradient hold about ten tensors of their size.
+BLOCK_LOGITS = 2**22
 
 # Added to masked logits: exp(-1e9) is 0 in float32. Not -inf, since 0 * -inf is
 # NaN.
@@ -95,201 +104,97 @@ def rank_both_directions(
     both directions. A hard negative is masked if its text is the target of the
     row's own pair or of a masked one.
     """
-    local = tf.shape(source)[0]
-    positives = first_row + tf.range(local)
-    by_source, by_target = _same_texts(candidates, positives)
-    same = tf.maximum(by_source, by_target)  # [local, global]
-    negatives = candidates.hard_negatives
-    forward_candidates, forward_same = candidates.target, same
-    if negatives is not None:
-        forward_candidates = tf.concat([candidates.target, negatives], axis=0)
-        forward_same = tf.concat(
-            [same, _masked_hard_negatives(candidates, same)], axis=1
-        )  # [local, global + negatives]
-    forward = _rank(
-        source, forward_candidates, positives, forward_same, logit_scale, margin
+    embeddings = [candidates.source, candidates.target]
+    if candidates.hard_negatives is not None:
+        embeddings.append(candidates.hard_negatives)
+    columns = [tf.cast(x, tf.float32) for x in embeddings]
+    most_columns = sum(x.shape[0] or 0 for x in columns[1:])
+    results = in_row_blocks(
+        _RowRanking(candidates, logit_scale, margin),
+        [tf.cast(x, tf.float32) for x in (source, target)],
+        first_row + tf.range(tf.shape(source)[0]),
+        columns,
+        width=2 * len(Ranking._fields),
+        most_rows=max(1, BLOCK_LOGITS // max(1, most_columns)),
+    )  # [local, 6]
+    fields = tf.unstack(results, axis=1)
+    forward, backward = (
+        Ranking(loss, correct > 0.5, num_negatives)
+        for loss, correct, num_negatives in (fields[:3], fields[3:])
     )
-    backward = _rank(
-        target, candidates.source, positives, same, logit_scale, margin
-    )
-    if candidates.target_texts is None:
-        return forward, backward
-    sources, targets = (
-        _joined(texts)
-        for texts in (candidates.source_texts, candidates.target_texts)
-    )
-    forward_texts = _distinct_negatives(targets, sources, by_source, positives)
-    if negatives is not None:
-        forward_texts += _distinct_hard_negatives(candidates, targets)
-    backward_texts = _distinct_negatives(sources, targets, by_target, positives)
-    return (
-        forward._replace(num_negatives=forward_texts),
-        backward._replace(num_negatives=backward_texts),
-    )
+    return forward, backward
 
 
-def _rank(rows, candidates, positives, same, logit_scale, margin) -> Ranking:
-    rows, candidates = (
-        tf.cast(rows, tf.float32),
-        tf.cast(candidates, tf.float32),
-    )
-    cosines = tf.matmul(rows, candidates, transpose_b=True)  # [local, columns]
-    positive = tf.one_hot(positives, tf.shape(candidates)[0])
-    masked = same * (1.0 - positive) * _MASKED
-    logits = logit_scale * (cosines - margin * positive) + masked
-    loss = tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(
-        logits * positive, axis=1
-    )
-    competing = cosines + masked
-    return Ranking(
-        loss=loss,
-        correct=tf.equal(
-            tf.argmax(competing, axis=1, output_type=tf.int32), positives
-        ),
-        num_negatives=tf.reduce_sum((1.0 - same) * (1.0 - positive), axis=1),
-    )
+class _RowRanking:
+    """Ranks the columns for some rows; see `in_row_blocks`."""
 
+    def __init__(self, candidates: Candidates, logit_scale, margin):
+        self._logit_scale = logit_scale
+        self._margin = margin
+        self._hard_negative_mask = candidates.hard_negative_mask
+        self._duplicates = None
+        if candidates.target_texts is not None:
+            self._duplicates = DuplicateTexts(
+                candidates.source_texts,
+                candidates.target_texts,
+                candidates.hard_negative_texts,
+                candidates.hard_negative_mask,
+            )
 
-def _equal(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    """1.0 where all numbers of two fingerprints are equal: [rows, columns]."""
-    equal = tf.equal(rows[:, None, :], columns[None, :, :])
-    return tf.cast(tf.reduce_all(equal, axis=-1), tf.float32)
+    def __call__(self, rows, positives, columns) -> tf.Tensor:
+        """The fields of both directions' `Ranking`: float32 [rows, 6]."""
+        source, target = rows
+        sources, targets, *hard_negatives = columns
+        if self._duplicates is None:
+            shape = [tf.shape(source)[0], tf.shape(sources)[0]]
+            by_source = by_target = tf.zeros(shape)
+        else:
+            by_source, by_target = self._duplicates.same(positives)
+        same = tf.maximum(by_source, by_target)  # [rows, global]
+        forward_same = same
+        if hard_negatives:
+            (hard_negatives,) = hard_negatives
+            masked = self._masked_hard_negatives(same, hard_negatives)
+            forward_same = tf.concat([same, masked], axis=1)
+            targets = tf.concat([targets, hard_negatives], axis=0)
+        forward = self._rank(source, targets, positives, forward_same)
+        backward = self._rank(target, sources, positives, same)
+        if self._duplicates is not None:
+            forward[-1], backward[-1] = self._duplicates.num_negatives(
+                by_source, by_target, positives
+            )
+        return tf.stack([*forward, *backward], axis=1)
 
+    def _masked_hard_negatives(self, same, hard_negatives) -> tf.Tensor:
+        """1.0 where a hard negative does not count: [rows, negatives].
 
-def _same_texts(
-    candidates: Candidates, positives: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """1.0 where a column has the row's source text; and its target text.
+        It has the target text of one of the row's translations in the batch
+        (`same`, which includes the positive), or it is padding.
+        """
+        result = tf.zeros([tf.shape(same)[0], tf.shape(hard_negatives)[0]])
+        if self._duplicates is not None:
+            result = self._duplicates.same_as_hard_negatives(same)
+        if self._hard_negative_mask is not None:
+            present = tf.cast(self._hard_negative_mask, tf.float32)
+            result = tf.maximum(result, 1.0 - present)
+        return result
 
-    The row's own column included. Both [local, global].
-    """
-    if candidates.target_texts is None:
-        columns = tf.shape(candidates.target)[0]
-        none = tf.zeros([tf.shape(positives)[0], columns])
-        return none, none
-    by_source, by_target = (
-        _equal(tf.gather(texts, positives), texts)
-        for texts in (candidates.source_texts, candidates.target_texts)
-    )
-    return by_source, by_target
-
-
-def _distinct_negatives(
-    texts: tf.Tensor, partners: tf.Tensor, same_partner, positives
-) -> tf.Tensor:
-    """The number of distinct texts among a row's negatives: float32 [local].
-
-    A text is not a negative if all its columns are masked. These are the
-    positive's text, and texts whose only partner in the batch is the row's
-    own: masking by the partner then covers every column of the text. Counting
-    them this way takes sorts of [global]; comparing all texts with each other
-    would take [global, global].
-
-    Args:
-      texts: int64 [global], the columns' texts.
-      partners: int64 [global], the other sides of their pairs.
-      same_partner: float32 [local, global], 1.0 where that is the row's own.
-      positives: int32 [local], the positives' columns.
-    """
-    first, copies = _copies(texts)
-    _, pair_copies = _copies(_mixed(texts, partners))
-    # A text has one partner if its pair occurs as often as the text itself.
-    one_partner = tf.cast(tf.equal(copies, pair_copies), tf.float32)
-    masked = tf.linalg.matvec(same_partner, first * one_partner)
-    # The positive's own text, unless that is counted already.
-    masked += 1.0 - tf.gather(one_partner, positives)
-    return tf.reduce_sum(first) - masked
-
-
-def _distinct_hard_negatives(
-    candidates: Candidates, targets: tf.Tensor
-) -> tf.Tensor:
-    """The number of hard negatives' texts that are no targets: float32 []."""
-    texts = _joined(candidates.hard_negative_texts)
-    present = tf.ones_like(texts)
-    if candidates.hard_negative_mask is not None:
-        present = tf.cast(candidates.hard_negative_mask, texts.dtype)
-    first, _ = _copies(_mixed(texts, present))
-    targets = tf.sort(targets)
-    is_target = tf.searchsorted(targets, texts, "right") - tf.searchsorted(
-        targets, texts, "left"
-    )
-    new = tf.cast(tf.equal(is_target, 0), tf.float32)
-    return tf.reduce_sum(first * new * tf.cast(present, tf.float32))
-
-
-def _copies(texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Float32 [n], 1.0 at a text's first occurrence; int32 [n], its copies."""
-    order = tf.argsort(texts, stable=True)
-    ranks = tf.argsort(order, stable=True)
-    texts_in_order = tf.gather(texts, order)
-    start, stop = (
-        tf.searchsorted(texts_in_order, texts, side)
-        for side in ("left", "right")
-    )
-    return tf.cast(tf.equal(ranks, start), tf.float32), stop - start
-
-
-def _mixed(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
-    """A hash of two numbers: int64 [n]; the product wraps around."""
-    return one * -7046029254386353131 + other
-
-
-def _masked_hard_negatives(
-    candidates: Candidates, same: tf.Tensor
-) -> tf.Tensor:
-    """1.0 where a hard negative is masked for a row: [local, negatives].
-
-    It has the target text of one of the row's translations in the batch
-    (`same`, which includes the positive), or it is padding.
-    """
-    columns = tf.shape(candidates.hard_negatives)[0]
-    result = tf.zeros([tf.shape(same)[0], columns])
-    if candidates.target_texts is not None:
-        # By sorting the targets: comparing each with each hard negative would
-        # take [global, negatives], 4096 x 12288 for 3 hard negatives a pair.
-        texts = _joined(candidates.target_texts)
-        wanted = _joined(candidates.hard_negative_texts)
-        order = tf.argsort(texts, stable=True)
-        texts = tf.gather(texts, order)
-        # The number of the row's translations among the first i targets, so
-        # that a difference of two is the number among equal targets.
-        counts = tf.cumsum(tf.gather(same, order, axis=1), axis=1)
-        counts = tf.pad(counts, [[0, 0], [1, 0]])  # [local, global + 1]
-        ends, starts = (
-            tf.gather(counts, tf.searchsorted(texts, wanted, side), axis=1)
-            for side in ("right", "left")
+    def _rank(self, rows, columns, positives, same) -> list[tf.Tensor]:
+        """The fields of one direction's `Ranking`, as float32 [rows]."""
+        cosines = cosine_matrix(rows, columns)  # [rows, columns]
+        positive = tf.one_hot(positives, tf.shape(columns)[0])
+        masked = same * (1.0 - positive) * _MASKED
+        logits = self._logit_scale * (cosines - self._margin * positive)
+        logits += masked
+        loss = tf.reduce_logsumexp(logits, axis=1) - tf.reduce_sum(
+            logits * positive, axis=1
         )
-        result = tf.minimum(ends - starts, 1.0)
-    if candidates.hard_negative_mask is not None:
-        present = tf.cast(candidates.hard_negative_mask, tf.float32)
-        result = tf.maximum(result, 1.0 - present)
-    return result
+        first = tf.argmax(cosines + masked, axis=1, output_type=tf.int32)
+        correct = tf.cast(tf.equal(first, positives), tf.float32)
+        num_negatives = tf.reduce_sum((1.0 - same) * (1.0 - positive), axis=1)
+        return [loss, correct, num_negatives]
 
 
-def _joined(texts: tf.Tensor) -> tf.Tensor:
-    """Fingerprints int32 [n, 1 or 2] as one number each: int64 [n]."""
-    first, last = (tf.cast(texts[:, i], tf.int64) for i in (0, -1))
-    return first * 2**32 + last
-
-
-def text_fingerprints(word_ids: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """Two 32-bit hashes of each text's pieces: int32 [batch, 2].
-
-    Padding does not count, so a text has the same fingerprint in every batch.
-    Any two of n different texts collide with a probability of about n^2 / 2^65
-    (4e-13 for 4096 texts).
-    """
-    positions = tf.range(1, tf.shape(word_ids)[1] + 1)
-    hashes = []
-    for multiplier, offset in (
-        (-1640531535, 374761393),
-        (-2048144777, 668265263),
-    ):
-        # int32 products wrap around on all devices.
-        mixed = word_ids * multiplier + positions * offset
-        for shift in (15, 13):
-            mixed ^= tf.bitwise.right_shift(mixed, shift)
-            mixed *= multiplier
-        hashes.append(tf.reduce_sum(mixed * mask, axis=1))
-    return tf.stack(hashes, axis=1)
+def cosine_matrix(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
+    """Of unit vectors float32 [n, dim] and [m, dim]: float32 [n, m]."""
+    return tf.matmul(rows, columns, transpose_b=True)

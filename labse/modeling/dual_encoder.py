@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from labse.configs.schema import LossConfig
+from labse.errors import InputError
 from labse.features import (
     HARD_NEGATIVES,
     MODEL_INPUTS,
@@ -16,16 +17,23 @@ from labse.features import (
 from labse.losses.additive_margin_softmax import (
     Candidates,
     rank_both_directions,
-    text_fingerprints,
 )
+from labse.losses.duplicate_texts import text_fingerprints
 from labse.modeling.cross_replica import (
     cross_replica_concat,
     num_replicas,
     replica_id,
 )
+from labse.modeling.gradient_cache import cached_gradients
+from labse.modeling.length_buckets import (
+    buckets_below,
+    encode_at_bucket,
+    encode_in_buckets,
+    sort_by_length,
+    unsort,
+)
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.modeling.trainable_model import TrainableModel
-from labse.modeling.transformer_encoder import WORD_EMBEDDINGS
 
 METRICS = ("loss", "in_batch_accuracy", "negatives", "truncated")
 
@@ -51,6 +59,11 @@ class DualEncoder(TrainableModel):
       length_chunks: with buckets, the texts of a batch are sorted by length
         and encoded in this many parts, each at its own bucket. Embeddings,
         loss and negatives are those of the whole batch.
+      gradient_cache_chunk: the number of pairs embedded at once in training,
+        with their hard negatives; it must divide a replica's batch. Memory is
+        then that of a chunk, while embeddings, loss and negatives are those of
+        the whole batch (`gradient_cache`). Chunks of texts sorted by length
+        take the place of `length_chunks`. 0: the whole batch at once.
     """
 
     def __init__(
@@ -60,6 +73,7 @@ class DualEncoder(TrainableModel):
         seed: int = 0,
         length_buckets: tuple[int, ...] = (),
         length_chunks: int = 1,
+        gradient_cache_chunk: int = 0,
         name="dual_encoder",
         **kwargs,
     ):
@@ -69,6 +83,7 @@ class DualEncoder(TrainableModel):
         self.seed = seed
         self.length_buckets = tuple(length_buckets)
         self.length_chunks = length_chunks
+        self.gradient_cache_chunk = gradient_cache_chunk
 
     def build(self, input_shape=None):
         """Creates every variable."""
@@ -84,72 +99,87 @@ class DualEncoder(TrainableModel):
         """
         flat = {side: _flatten(inputs[side]) for side in _sides(inputs)}
         joined, rows = _concat(list(flat.values()))
-        embeddings = self._encode(joined, training, seed)
+        embeddings = encode_in_buckets(
+            self.encoder,
+            joined,
+            self.length_buckets,
+            chunks=self.length_chunks,
+            training=training,
+            seed=seed,
+        )
         return dict(zip(flat, tf.split(embeddings, rows), strict=True))
 
-    def _encode(self, inputs, training, seed):
-        """Embeds the texts, sorted by length, in chunks: [rows, dim]."""
-        rows, length = inputs["input_mask"].shape
-        buckets = [b for b in self.length_buckets if b < (length or b + 1)]
-        if not buckets or length is None:
-            return self.encoder(inputs, training=training, seed=seed)
-        chunks = min(self.length_chunks, rows or 1)
-        if chunks == 1:
-            return self._encode_chunk(inputs, buckets, training, seed)
-        lengths = tf.reduce_sum(inputs["input_mask"], axis=1)
-        order = tf.argsort(lengths, stable=True)
-        sizes = [
-            rows // chunks + (number < rows % chunks)
-            for number in range(chunks)
-        ]
+    def _dropout_seed(self) -> tf.Tensor:
+        """Of this step and replica: int32 [2]."""
+        return tf.random.experimental.stateless_fold_in(
+            [self.seed, replica_id()],
+            tf.cast(self.optimizer.iterations, tf.int32),
+        )
+
+    def loss_and_gradients(self, inputs):
+        """By the gradient cache, if a chunk is less than the batch."""
+        pairs = inputs[SOURCE]["input_mask"].shape[0]
+        if self.gradient_cache_chunk in (0, pairs):
+            return super().loss_and_gradients(inputs)
+        self._check_chunk(pairs)
+        sides = _sides(inputs)
+        texts, rows = _concat([_flatten(inputs[side]) for side in sides])
+        buckets = buckets_below(
+            texts["input_mask"].shape[1], self.length_buckets
+        )
+        order = None
+        if buckets:
+            # Over the whole batch, so that each chunk has a bucket of its own.
+            texts, order = sort_by_length(texts)
+
+        def loss_function(embeddings):
+            if order is not None:
+                embeddings = unsort(embeddings, order)
+            parts = tf.split(embeddings, rows)
+            return self._loss(inputs, dict(zip(sides, parts, strict=True)))
+
+        return self._cached_gradients(
+            texts, buckets, pairs // self.gradient_cache_chunk, loss_function
+        )
+
+    def _cached_gradients(self, texts, buckets, chunks, loss_function):
+        """Loss and gradients of texts that are embedded in equal chunks."""
+        total, length = texts["input_mask"].shape
+        rows = total // chunks
         parts = {
-            name: tf.split(tf.gather(ids, order), sizes)
-            for name, ids in inputs.items()
+            name: tf.reshape(ids, [chunks, rows, length])
+            for name, ids in texts.items()
         }
-        embeddings = []
-        for number in range(chunks):
-            # Different chunks must not draw the same dropout masks.
-            own_seed = seed
-            if seed is not None:
-                own_seed = tf.random.experimental.stateless_fold_in(
-                    seed, number
-                )
-            chunk = {name: part[number] for name, part in parts.items()}
-            embeddings.append(
-                self._encode_chunk(chunk, buckets, training, own_seed)
+        seed = self._dropout_seed()
+
+        def embed(number):
+            return encode_at_bucket(
+                self.encoder,
+                {name: part[number] for name, part in parts.items()},
+                buckets,
+                training=True,
+                # Pure: the second pass draws the masks of the first.
+                seed=tf.random.experimental.stateless_fold_in(seed, number),
             )
-        return _unsort(tf.concat(embeddings, axis=0), order)
 
-    def _encode_chunk(self, inputs, buckets, training, seed):
-        """Embeds texts at the smallest bucket that fits them all."""
-        # Looked up at full length: a lookup inside the branches would have a
-        # gradient with a different number of rows in each, which XLA rejects.
-        words = self.encoder.transformer.word_embeddings(
-            inputs["input_word_ids"]
-        )
-        whole = {**inputs, WORD_EMBEDDINGS: words}
-        length = inputs["input_mask"].shape[1]
-
-        def encode_at(bucket):
-            cut = {name: part[:, :bucket] for name, part in whole.items()}
-            return self.encoder(cut, training=training, seed=seed)
-
-        longest = tf.reduce_max(tf.reduce_sum(inputs["input_mask"], axis=1))
-        index = tf.reduce_sum(tf.cast(longest > buckets, tf.int32))
-        return tf.switch_case(
-            index,
-            [lambda b=bucket: encode_at(b) for bucket in [*buckets, length]],
+        return cached_gradients(
+            embed,
+            loss_function,
+            self.trainable_variables,
+            chunks=chunks,
+            chunk_shape=[rows, self.encoder.config.hidden_size],
         )
 
-    def _rank(self, inputs, training):
+    def _check_chunk(self, pairs: int | None) -> None:
+        if pairs is None or pairs % self.gradient_cache_chunk:
+            raise InputError(
+                "gradient_cache_chunk must divide the number of pairs of a "
+                "replica's batch, which must be static (drop_remainder=True). "
+                f"Received: {self.gradient_cache_chunk} and {pairs}."
+            )
+
+    def _rank(self, inputs, embeddings):
         """Both directions' `Ranking` of this replica's pairs."""
-        seed = None
-        if training:
-            seed = tf.random.experimental.stateless_fold_in(
-                [self.seed, replica_id()],
-                tf.cast(self.optimizer.iterations, tf.int32),
-            )
-        embeddings = self(inputs, training=training, seed=seed)
         texts = {}
         if self.loss_config.mask_duplicates:
             for side in embeddings:
@@ -184,7 +214,12 @@ class DualEncoder(TrainableModel):
 
     def replica_loss(self, inputs, training):
         """The sum of this replica's pair losses over the global batch size."""
-        forward, backward = self._rank(inputs, training)
+        seed = self._dropout_seed() if training else None
+        return self._loss(inputs, self(inputs, training=training, seed=seed))
+
+    def _loss(self, inputs, embeddings):
+        """`replica_loss` of the embeddings that `call` returns."""
+        forward, backward = self._rank(inputs, embeddings)
         losses = forward.loss  # float32 [batch]
         if self.loss_config.bidirectional:
             losses += backward.loss
@@ -207,6 +242,7 @@ class DualEncoder(TrainableModel):
             "seed": self.seed,
             "length_buckets": list(self.length_buckets),
             "length_chunks": self.length_chunks,
+            "gradient_cache_chunk": self.gradient_cache_chunk,
         }
 
     @classmethod
@@ -215,21 +251,6 @@ class DualEncoder(TrainableModel):
         encoder = tf_keras.utils.deserialize_keras_object(config["encoder"])
         loss = LossConfig(**config["loss"])
         return cls(**{**config, "encoder": encoder, "loss": loss})
-
-
-def _unsort(rows: tf.Tensor, order: tf.Tensor) -> tf.Tensor:
-    """The inverse of `tf.gather(x, order)`, given its result: [n, dim].
-
-    The gradient of a permutation is the inverse permutation. That of
-    `tf.gather` would be sparse, with a number of rows that XLA cannot know.
-    """
-
-    @tf.custom_gradient
-    def unsort(rows):
-        places = tf.argsort(order, stable=True)
-        return tf.gather(rows, places), lambda grad: tf.gather(grad, order)
-
-    return unsort(rows)
 
 
 def _sides(inputs) -> list[str]:

@@ -47,13 +47,21 @@ class TrainableModel(tf_keras.Model):
         """One optimizer step; called by Keras' `fit`."""
         inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
         step = tf.identity(self.optimizer.iterations)
+        loss, gradients = self.loss_and_gradients(inputs)
+        self._record_non_finite(loss, gradients, step)
+        self.optimizer.apply_gradients(
+            zip(gradients, self.trainable_variables, strict=True)
+        )
+        return {name: mean.result() for name, mean in self.means.items()}
+
+    def loss_and_gradients(self, inputs) -> tuple[tf.Tensor, list]:
+        """`replica_loss` in training, and the trainable variables' gradients.
+
+        The gradients are those of this replica, tensors or `tf.IndexedSlices`.
+        """
         with tf.GradientTape() as tape:
             loss = self.replica_loss(inputs, training=True)
-        variables = self.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        self._record_non_finite(loss, gradients, step)
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-        return {name: mean.result() for name, mean in self.means.items()}
+        return loss, tape.gradient(loss, self.trainable_variables)
 
     def _record_non_finite(self, loss, gradients, step):
         finite = tf.math.is_finite(loss + tf.linalg.global_norm(gradients))

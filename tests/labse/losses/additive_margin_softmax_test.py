@@ -6,8 +6,8 @@ from labse.losses.additive_margin_softmax import (
     Candidates,
     additive_margin_softmax,
     rank_both_directions,
-    text_fingerprints,
 )
+from labse.losses.duplicate_texts import text_fingerprints
 
 
 def unit_rows(random, rows, dim=5):

@@ -1,0 +1,71 @@
+"""Gradients of a large batch with the memory of a small one.
+
+The loss of in-batch negatives needs the embeddings of the whole batch, but the
+encoder embeds each text by itself. So (GradCache, Gao et al. 2021):
+
+1. The chunks of the batch are embedded one after another, without gradients.
+2. Loss and its gradient by the embeddings, over the gathered global batch.
+3. Each chunk is embedded again, and the gradient of its embeddings is sent
+   through the encoder and added up.
+
+The gradient is that of the whole batch at once. It costs one more pass of the
+encoder; a backward pass takes two, so a step takes 4/3 of the time.
+"""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from labse.losses.chunk_loop import loop_over_chunks
+
+
+def cached_gradients(
+    embed: Callable[[tf.Tensor], tf.Tensor],
+    loss_function: Callable[[tf.Tensor], tf.Tensor],
+    variables: Sequence[tf.Variable],
+    *,
+    chunks: int,
+    chunk_shape: Sequence[int],
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The loss of all chunks, and its gradients.
+
+    Args:
+      embed: from the number of a chunk, int32 [], to its embeddings, float32
+        `chunk_shape`. Called twice for each chunk: it must return the same
+        both times, so dropout must draw the same masks. No collectives.
+      loss_function: from all embeddings, float32 [chunks * rows, dim], to the
+        loss, a scalar. It may use collectives.
+      variables: those of the encoder; the loss depends on no others.
+      chunks: their number.
+      chunk_shape: rows and dim.
+
+    Returns:
+      the loss, and for each variable a gradient of its shape. That of the word
+      table is not `tf.IndexedSlices`: these would grow with the batch.
+    """
+    rows, dim = chunk_shape
+    (embeddings,), _ = loop_over_chunks(
+        chunks,
+        lambda number: ([embed(number)], []),
+        [tf.TensorSpec([rows, dim])],
+    )
+    embeddings = tf.reshape(embeddings, [chunks * rows, dim])
+    with tf.GradientTape() as tape:
+        tape.watch(embeddings)
+        loss = loss_function(embeddings)
+    upstream = tf.reshape(tape.gradient(loss, embeddings), [chunks, rows, dim])
+
+    def backward(number):
+        with tf.GradientTape() as tape:
+            embeddings = embed(number)
+        gradients = tape.gradient(
+            embeddings,
+            variables,
+            upstream[number],
+            unconnected_gradients=tf.UnconnectedGradients.ZERO,
+        )
+        return [], gradients
+
+    zeros = [tf.zeros_like(variable) for variable in variables]
+    _, gradients = loop_over_chunks(chunks, backward, totals=zeros)
+    return loss, gradients
