@@ -128,7 +128,7 @@ def estimate(
             f"devices. Received: {batch} and {hardware.devices}."
         )
     peak = memory.peak(config, hardware)
-    fits = sum(peak.parts.values()) <= hardware.memory
+    fits = peak.total <= hardware.memory
     trained = _FLOAT_BYTES * trained_parameters(config.encoder)
     weights = _FLOAT_BYTES * sum(parameters(config.encoder).values())
     return Estimate(
@@ -260,8 +260,7 @@ def _largest(values, change, hardware: Hardware) -> int | None:
 
 
 def _fits(config: ExperimentConfig, hardware: Hardware) -> bool:
-    needed = sum(memory.peak(config, hardware).parts.values())
-    return needed <= hardware.memory
+    return memory.peak(config, hardware).total <= hardware.memory
 
 
 def _if_fits(config: ExperimentConfig, hardware: Hardware, **changes) -> str:
