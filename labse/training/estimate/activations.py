@@ -1,6 +1,7 @@
 """Bytes of the activations that TensorFlow's operations keep for gradients.
 
-On CPU and GPU the step is not compiled as a whole: each operation of
+Those of a step that XLA compiles for TPU are in `compiled_activations`. On CPU
+and GPU the step is not compiled as a whole: each operation of
 `labse/modeling/transformer_block.py` writes its result, and those that a
 gradient reads stay until it has run. Below, D is the hidden size, I the
 intermediate size, H the number of heads, L the length, c the bytes of a number
