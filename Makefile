@@ -20,7 +20,7 @@ TEST_PROCESSES := 2
 # Of `labse evaluate --task=tatoeba`, with labse_small_open and its peer.
 TATOEBA := reports/tatoeba/report.html
 
-.PHONY: setup run test test-slow lint docs notebooks bench screenshots clean
+.PHONY: setup run test test-slow lint docs notebooks bench tpu-compile tpu-compile-environments screenshots clean
 
 setup: $(VENV)/.ready
 
@@ -86,6 +86,27 @@ bench: $(VENV)/.test-ready .venv-peer/.ready $(RUN)-data/sentences.txt
 	$(BIN)/python benchmarks/convert.py
 	$(BIN)/python benchmarks/search.py --size=30000
 	$(BIN)/python benchmarks/mining.py --rows=30000
+
+# The training step compiled for TPUs that are not here. TensorFlow's build for
+# TPU lowers it; both builds are one folder, so it takes the place of the other.
+.venv-tpu-lower/.ready: setup.py constraints.txt
+	$(PYTHON) -m venv .venv-tpu-lower
+	.venv-tpu-lower/bin/python -m pip install --quiet -c constraints.txt -e .
+	.venv-tpu-lower/bin/python -m pip uninstall --quiet --yes tensorflow
+	.venv-tpu-lower/bin/python -m pip install --quiet --no-deps tensorflow-tpu==2.20.0
+	touch $@
+
+# libtpu, which JAX brings, compiles it. (Its licence: Google Cloud's terms.)
+.venv-tpu-compile/.ready:
+	$(PYTHON) -m venv .venv-tpu-compile
+	.venv-tpu-compile/bin/python -m pip install --quiet 'jax[tpu]==0.10.2'
+	touch $@
+
+tpu-compile-environments: .venv-tpu-lower/.ready .venv-tpu-compile/.ready
+
+# Hours, the most important rows first. Killed, it resumes.
+tpu-compile: tpu-compile-environments
+	$(PYTHON) -m benchmarks.tpu_compile
 
 screenshots: setup
 	$(BIN)/python examples/screenshot.py $(RUN)/report.html docs/quickstart_report.png

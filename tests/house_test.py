@@ -13,7 +13,15 @@ PACKAGES = ("labse", "export", "data_pipeline")
 
 # A file may import its own folder and what stands in a lower layer.
 LAYERS = [
-    {"charts", "errors", "features", "languages", "lazy_names", "version"},
+    {
+        "charts",
+        "errors",
+        "features",
+        "languages",
+        "lazy_names",
+        "version",
+        "xla",
+    },
     {"configs", "files"},
     {"preprocessing", "losses", "search", "formats"},
     {"modeling"},

@@ -22,7 +22,6 @@ COMPUTE_DTYPES = ("float32", "mixed_bfloat16")
 # resumed with other values.
 FREE_ON_RESUME = (
     "data.max_malformed_share",  # The pairs themselves are compared.
-    "training.rematerialize",
     "training.steps_per_execution",
     "training.log_every",
     "training.checkpoint_every",
@@ -208,12 +207,15 @@ class TrainingConfig:
     adam_epsilon: float = 1e-6  # BERT.
     gradient_clip_norm: float = 1.0  # BERT; 0: none.
     compute_dtype: str = "float32"
-    # Pairs of a replica that are embedded at once; 0: all. Memory then follows
-    # from the chunk, not from the batch.
-    gradient_cache_chunk: int = 0
     # The activations of a transformer block are computed again for its
     # gradients instead of kept: less memory, about a third more time.
     rematerialize: bool = False
+    # Gradient cache: the number of pairs that a replica embeds at once, with
+    # their hard negatives; memory is then that of so many pairs, whatever the
+    # batch. It must divide a replica's batch. Texts are sorted by length before
+    # they are cut into these chunks, in place of data.length_chunks. 0: the
+    # whole batch at once.
+    gradient_cache_chunk: int = 0
     seed: int = 0
     deterministic: bool = True  # TensorFlow's deterministic kernels.
     steps_per_execution: int = 1
@@ -236,7 +238,10 @@ class TrainingConfig:
             "checkpoint_every",
             "validate_every",
         )
-        _not_negative(self, "early_stopping_patience", "seed")
+        _not_negative(
+            self, "early_stopping_patience", "gradient_cache_chunk", "seed"
+        )
+        self.check_chunk(replicas=1)
         for name in ("log_every", "checkpoint_every", "validate_every"):
             if getattr(self, name) % self.steps_per_execution:
                 raise InputError(
@@ -249,6 +254,17 @@ class TrainingConfig:
                 "training.warmup_steps must be at least 0 and less than "
                 f"training.num_steps. Received: {self.warmup_steps} and "
                 f"{self.num_steps}."
+            )
+
+    def check_chunk(self, replicas: int) -> None:
+        """Raises an `InputError` if a replica's batch is not whole chunks."""
+        chunk = self.gradient_cache_chunk
+        batch = self.global_batch_size // replicas
+        if chunk and batch % chunk:
+            raise InputError(
+                "training.gradient_cache_chunk must divide the batch of a "
+                "replica, training.global_batch_size over the number of "
+                f"replicas. Received: {chunk} and {batch}."
             )
 
 

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from labse.losses.duplicate_texts import DuplicateTexts
 from labse.losses.row_blocks import in_row_blocks
+from labse.xla import float32_matmul
 
 # At most so many logits are in memory at once, 16 MiB of float32; a loss and
 # its gradient hold about ten tensors of their size.
@@ -197,4 +198,4 @@ class _RowRanking:
 
 def cosine_matrix(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """Of unit vectors float32 [n, dim] and [m, dim]: float32 [n, m]."""
-    return tf.matmul(rows, columns, transpose_b=True)
+    return float32_matmul(rows, columns, transpose_b=True)

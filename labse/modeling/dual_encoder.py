@@ -152,7 +152,7 @@ class DualEncoder(TrainableModel):
         }
         seed = self._dropout_seed()
 
-        def embed(number):
+        def embed(blocks, number):
             return encode_at_bucket(
                 self.encoder,
                 {name: part[number] for name, part in parts.items()},
@@ -160,9 +160,11 @@ class DualEncoder(TrainableModel):
                 training=True,
                 # Pure: the second pass draws the masks of the first.
                 seed=tf.random.experimental.stateless_fold_in(seed, number),
+                blocks=blocks,
             )
 
         return cached_gradients(
+            self.encoder.transformer.block_weights,
             embed,
             loss_function,
             self.trainable_variables,

@@ -20,7 +20,8 @@ from labse.losses.chunk_loop import loop_over_chunks
 
 
 def cached_gradients(
-    embed: Callable[[tf.Tensor], tf.Tensor],
+    prepare: Callable[[], list],
+    embed: Callable[[list, tf.Tensor], tf.Tensor],
     loss_function: Callable[[tf.Tensor], tf.Tensor],
     variables: Sequence[tf.Variable],
     *,
@@ -30,9 +31,11 @@ def cached_gradients(
     """The loss of all chunks, and its gradients.
 
     Args:
-      embed: from the number of a chunk, int32 [], to its embeddings, float32
-        `chunk_shape`. Called twice for each chunk: it must return the same
-        both times, so dropout must draw the same masks. No collectives.
+      prepare: what is computed once from the variables, such as their values
+        in another dtype: a nest of tensors.
+      embed: from that and the number of a chunk, int32 [], to its embeddings,
+        float32 `chunk_shape`. Called twice for each chunk: it must return the
+        same both times, so dropout must draw the same masks. No collectives.
       loss_function: from all embeddings, float32 [chunks * rows, dim], to the
         loss, a scalar. It may use collectives.
       variables: those of the encoder; the loss depends on no others.
@@ -44,9 +47,11 @@ def cached_gradients(
       table is not `tf.IndexedSlices`: these would grow with the batch.
     """
     rows, dim = chunk_shape
+    with tf.GradientTape(persistent=True) as preparation:
+        weights = prepare()
     (embeddings,), _ = loop_over_chunks(
         chunks,
-        lambda number: ([embed(number)], []),
+        lambda number: ([embed(weights, number)], []),
         [tf.TensorSpec([rows, dim])],
     )
     embeddings = tf.reshape(embeddings, [chunks * rows, dim])
@@ -55,17 +60,57 @@ def cached_gradients(
         loss = loss_function(embeddings)
     upstream = tf.reshape(tape.gradient(loss, embeddings), [chunks, rows, dim])
 
+    def gradients_of(sources):
+        return _sum_of_gradients(
+            lambda number: embed(weights, number), upstream, sources
+        )
+
+    return loss, _through_preparation(
+        gradients_of, preparation, tf.nest.flatten(weights), variables
+    )
+
+
+def _sum_of_gradients(embed, upstream, sources) -> list[tf.Tensor]:
+    """Float32 sums over all chunks of the gradients by `sources`."""
+
     def backward(number):
         with tf.GradientTape() as tape:
+            tape.watch([x for x in sources if isinstance(x, tf.Tensor)])
             embeddings = embed(number)
         gradients = tape.gradient(
             embeddings,
-            variables,
+            sources,
             upstream[number],
             unconnected_gradients=tf.UnconnectedGradients.ZERO,
         )
         return [], gradients
 
-    zeros = [tf.zeros_like(variable) for variable in variables]
-    _, gradients = loop_over_chunks(chunks, backward, totals=zeros)
-    return loss, gradients
+    zeros = [tf.zeros(source.shape) for source in sources]
+    _, totals = loop_over_chunks(upstream.shape[0], backward, totals=zeros)
+    return totals
+
+
+def _through_preparation(
+    gradients_of, preparation: tf.GradientTape, weights, variables
+) -> list[tf.Tensor]:
+    """The variables' gradients, for prepared weights by way of these."""
+    if not weights:
+        return gradients_of(variables)
+    # Known from the graph, nothing of which is computed for it.
+    is_prepared = [
+        gradient is not None
+        for gradient in preparation.gradient(weights, variables)
+    ]
+    pairs = list(zip(variables, is_prepared, strict=True))
+    others = [variable for variable, prepared in pairs if not prepared]
+    totals = gradients_of([*others, *weights])
+    of_others = iter(totals[: len(others)])
+    of_weights = [
+        tf.cast(total, weight.dtype)
+        for total, weight in zip(totals[len(others) :], weights, strict=True)
+    ]
+    of_variables = preparation.gradient(weights, variables, of_weights)
+    return [
+        next(of_others) if gradient is None else gradient
+        for gradient in of_variables
+    ]

@@ -61,14 +61,21 @@ def buckets_below(length: int | None, buckets: Sequence[int]) -> list[int]:
 
 
 def encode_at_bucket(
-    encoder: SentenceEncoder, inputs: Texts, buckets, training, seed
+    encoder: SentenceEncoder,
+    inputs: Texts,
+    buckets,
+    training,
+    seed,
+    blocks=None,
 ) -> tf.Tensor:
     """Embeds texts at the smallest bucket that fits them all.
 
-    Buckets are shorter than the inputs; without any nothing is cut.
+    Buckets are shorter than the inputs; without any nothing is cut. `blocks` is
+    `transformer.block_weights()`, if computed before.
     """
+    options = {"training": training, "seed": seed, "blocks": blocks}
     if not buckets:
-        return encoder(inputs, training=training, seed=seed)
+        return encoder(inputs, **options)
     # Looked up at full length: a lookup inside the branches would have a
     # gradient with a different number of rows in each, which XLA rejects.
     words = encoder.transformer.word_embeddings(inputs["input_word_ids"])
@@ -77,7 +84,7 @@ def encode_at_bucket(
 
     def encode_at(bucket):
         cut = {name: part[:, :bucket] for name, part in whole.items()}
-        return encoder(cut, training=training, seed=seed)
+        return encoder(cut, **options)
 
     longest = tf.reduce_max(tf.reduce_sum(inputs["input_mask"], axis=1))
     index = tf.reduce_sum(tf.cast(longest > buckets, tf.int32))

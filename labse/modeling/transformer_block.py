@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from labse.modeling.rematerialization import rematerialize
+
 LAYER_NORM_EPSILON = 1e-12  # BERT.
 # Added to the scores of masked keys: exp(-1e9) is 0 in float32.
 _MASKED_SCORE = -1e9
@@ -36,19 +38,24 @@ class BlockWeights(NamedTuple):
 
 
 class Dropout:
-    """Dropout whose masks follow from a seed; each call draws another mask."""
+    """Dropout whose masks follow from a seed; each call draws another mask.
 
-    def __init__(self, seed: tf.Tensor | None):
-        self._seed = seed
-        self._num_calls = 0
+    Attributes:
+      seed: int32 [2]; None: nothing is dropped.
+      num_calls: the masks drawn so far.
+    """
+
+    def __init__(self, seed: tf.Tensor | None, num_calls: int = 0):
+        self.seed = seed
+        self.num_calls = num_calls
 
     def __call__(self, x: tf.Tensor, rate: float) -> tf.Tensor:
         """Drops entries of `x`; none without a seed."""
-        if self._seed is None or rate == 0:
+        if self.seed is None or rate == 0:
             return x
-        self._num_calls += 1
+        self.num_calls += 1
         seed = tf.random.experimental.stateless_fold_in(
-            self._seed, self._num_calls
+            self.seed, self.num_calls
         )
         return tf.nn.experimental.stateless_dropout(x, rate, seed)
 
@@ -62,8 +69,18 @@ class TransformerBlocks:
         config: dict,
         activation: Callable[[tf.Tensor], tf.Tensor] | None,
         dropout: Dropout,
+        rematerialize: bool = False,
     ):
-        """`mask` is int32 [B, L], `config` that of Model Garden's encoder."""
+        """Prepares the blocks for a batch.
+
+        Args:
+          mask: int32 [B, L].
+          config: that of Model Garden's encoder.
+          activation: of the intermediate layers.
+          dropout: draws the masks.
+          rematerialize: a block's activations are computed again for its
+            gradients; needs a seed.
+        """
         self._mask = mask
         self._shape = tf.shape(mask)
         self._num_heads = config["num_attention_heads"]
@@ -71,6 +88,7 @@ class TransformerBlocks:
         self._attention_dropout = config["attention_dropout"]
         self._activation = activation
         self._dropout = dropout
+        self._rematerialize = rematerialize
         # Not `mask[:, None, None]`, which TensorFlow Lite has no built-in
         # operation for.
         keys = tf.expand_dims(tf.expand_dims(mask, 1), 1)  # [B, 1, 1, L]
@@ -90,6 +108,20 @@ class TransformerBlocks:
         Returns:
           float32 [B * (num_tokens or L), D].
         """
+        if not self._rematerialize:
+            return self._compute(x, weights, num_tokens)
+        num_calls = self._dropout.num_calls
+
+        def compute(seed, x, *weights):
+            # Each time from the same mask on.
+            self._dropout = Dropout(seed, num_calls)
+            return self._compute(x, BlockWeights(*weights), num_tokens)
+
+        return rematerialize(compute, self._dropout.seed, [x, *weights])
+
+    def _compute(
+        self, x: tf.Tensor, weights: BlockWeights, num_tokens: int | None
+    ) -> tf.Tensor:
         attended = self._attend(x, weights, num_tokens)
         if num_tokens:
             size = x.shape[-1]

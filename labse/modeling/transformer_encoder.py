@@ -24,6 +24,7 @@ from labse.modeling.transformer_block import (
     block_weights,
     layer_norm,
 )
+from labse.xla import float32_matmul
 
 WORD_EMBEDDINGS = "input_word_embeddings"  # Model Garden's name.
 
@@ -41,9 +42,14 @@ class TransformerEncoder(networks.BertEncoderV2):
     variables.
     """
 
-    def __init__(self, **kwargs):
-        """Takes `BertEncoderV2`'s arguments."""
+    def __init__(self, rematerialize: bool = False, **kwargs):
+        """Takes `BertEncoderV2`'s arguments.
+
+        `rematerialize`: in training, the activations of a block are computed
+        again for its gradients instead of kept.
+        """
         super().__init__(**kwargs)
+        self._rematerialize = rematerialize
         # Keras would round `input_word_embeddings` to bfloat16.
         self._autocast = False
 
@@ -120,7 +126,11 @@ class TransformerEncoder(networks.BertEncoderV2):
         blocks = self.block_weights() if blocks is None else blocks
         activation = layers[0]._inner_activation if layers else None
         apply_block = TransformerBlocks(
-            inputs["input_mask"], self._config, activation, dropout
+            inputs["input_mask"],
+            self._config,
+            activation,
+            dropout,
+            rematerialize=self._rematerialize and seed is not None,
         )
         x = dropout(self._embed(inputs), self._config["output_dropout"])
         outputs = []
@@ -141,7 +151,7 @@ class TransformerEncoder(networks.BertEncoderV2):
     def pooler(self, x: tf.Tensor) -> tf.Tensor:
         """BERT's dense layer and tanh, in float32: [n, D] to [n, D]."""
         pooler = self._pooler_layer
-        return tf.tanh(tf.matmul(x, pooler.kernel) + pooler.bias)
+        return tf.tanh(float32_matmul(x, pooler.kernel) + pooler.bias)
 
     def _check_length(self, length: int | None) -> None:
         longest = self._config["max_sequence_length"]
@@ -171,18 +181,19 @@ class TransformerEncoder(networks.BertEncoderV2):
         types = self._type_embedding_layer.embeddings
         # A one-hot matmul: the gradient of a gather would be a scatter-add of
         # batch * length rows (tens of thousands) into two.
-        one_hot = tf.one_hot(inputs["input_type_ids"], types.shape[0])
-        x = words + positions + tf.einsum("blt,td->bld", one_hot, types)
+        ids = tf.reshape(inputs["input_type_ids"], [-1])
+        by_type = float32_matmul(tf.one_hot(ids, types.shape[0]), types)
+        x = tf.reshape(words + positions, [-1, types.shape[1]]) + by_type
         norm = self._embedding_norm_layer
-        x = tf.reshape(x, [-1, types.shape[1]])
         return layer_norm(x, norm.gamma, norm.beta)
 
 
 def build_transformer_encoder(
-    config: EncoderConfig, dtype: str = "float32"
+    config: EncoderConfig, dtype: str = "float32", rematerialize: bool = False
 ) -> TransformerEncoder:
     """The encoder that `config` describes, not yet built."""
     return TransformerEncoder(
+        rematerialize=rematerialize,
         vocab_size=config.vocab_size,
         hidden_size=config.hidden_size,
         num_layers=config.num_layers,

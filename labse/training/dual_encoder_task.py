@@ -69,11 +69,16 @@ class DualEncoderTask(Task):
         """The dual encoder, with random weights."""
         config = self._config
         model = DualEncoder(
-            SentenceEncoder(config.encoder, config.training.compute_dtype),
+            SentenceEncoder(
+                config.encoder,
+                config.training.compute_dtype,
+                config.training.rematerialize,
+            ),
             config.loss,
             config.training.seed,
             config.data.length_buckets,
             config.data.length_chunks,
+            config.training.gradient_cache_chunk,
         )
         model.build()
         return model

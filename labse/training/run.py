@@ -41,7 +41,8 @@ class Run:
             values, which are the tasks' own.
 
         Raises:
-          InputError: the global batch does not divide by the replicas.
+          InputError: the global batch does not divide by the replicas, or a
+            replica's by `gradient_cache_chunk`.
         """
         replicas = strategy.num_replicas_in_sync
         if config.global_batch_size % replicas:
@@ -50,6 +51,7 @@ class Run:
                 f"of replicas. Received: {config.global_batch_size} and "
                 f"{replicas}."
             )
+        config.check_chunk(replicas)
         self._folder = folder
         self._config = config
         self._strategy = strategy

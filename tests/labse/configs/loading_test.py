@@ -131,6 +131,8 @@ def test_overrides_are_typed():
         ("tokenizer.lower_case=1", r"lower_case must be a bool"),
         ("training.warmup_steps=90000", r"less than training.num_steps"),
         ("training.steps_per_execution=7", r"must be a multiple of"),
+        ("training.gradient_cache_chunk=-1", r"must be at least 0"),
+        ("training.gradient_cache_chunk=7", r"divide.*Received: 7 and 512"),
     ],
 )
 def test_what_does_not_fit_is_refused(override, message):

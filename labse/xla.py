@@ -1,0 +1,90 @@
+"""What has to be said to XLA explicitly; every step on a TPU is compiled by it.
+
+A TPU multiplies float32 matrices as bfloat16 unless the product itself asks for
+more (`tf.config.experimental.enable_tensor_float_32_execution` is a switch of
+one process, and the hosts of a slice compile in processes of their own). XLA
+then also narrows what only such products read, as far back as an all-reduce.
+And it merges equal computations, so what is computed twice to save memory has
+to be kept apart.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.python import xla
+from tensorflow.compiler.xla import xla_data_pb2
+from tensorflow.python.ops import control_flow_util
+
+_HIGHEST = xla_data_pb2.PrecisionConfig(
+    operand_precision=[xla_data_pb2.PrecisionConfig.HIGHEST] * 2
+)
+
+
+def is_compiled() -> bool:
+    """Whether XLA compiles the function that is being traced.
+
+    So it is in `TPUStrategy.run`, and in a call of a function with
+    `jit_compile=True`.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    return control_flow_util.GraphOrParentsInXlaContext(graph)
+
+
+def float32_matmul(
+    a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False
+) -> tf.Tensor:
+    """A matrix product that is float32 on TPU too, and so are its gradients.
+
+    Args:
+      a: float32 [m, k].
+      b: float32 [k, n]; [n, k] if `transpose_b`.
+
+    Returns:
+      float32 [m, n].
+    """
+    if not is_compiled():
+        return tf.matmul(a, b, transpose_b=transpose_b)
+    common = 1 if transpose_b else 0  # The axis of `b` that is summed over.
+
+    @tf.custom_gradient
+    def product(a, b):
+        def gradient(upstream):  # [m, n]
+            of_a = _dot(upstream, 1, b, 1 - common)
+            if transpose_b:
+                return of_a, _dot(upstream, 0, a, 0)
+            return of_a, _dot(a, 0, upstream, 0)
+
+        return _dot(a, 1, b, common), gradient
+
+    return product(a, b)
+
+
+def _dot(a: tf.Tensor, axis_a: int, b: tf.Tensor, axis_b: int) -> tf.Tensor:
+    """The sum over one axis of each matrix, in float32."""
+    axes = xla_data_pb2.DotDimensionNumbers(
+        lhs_contracting_dimensions=[axis_a],
+        rhs_contracting_dimensions=[axis_b],
+    )
+    return xla.dot_general(a, b, axes, _HIGHEST)
+
+
+def again_after(
+    later: tf.Tensor, tensors: Sequence[tf.Tensor]
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """The same values, to compute from them once more when `later` is known.
+
+    Equal operations on equal inputs are merged, by XLA and by TensorFlow's own
+    optimizer of graphs. Those on the results are not merged with those on
+    `tensors`.
+
+    Returns:
+      `later` and `tensors`.
+    """
+    if not is_compiled():
+        with tf.control_dependencies([later]):
+            return later, [tf.identity(x) for x in tensors]
+    inputs = [later, *tensors]
+    outputs = xla.optimization_barrier(*inputs)
+    for x, y in zip(inputs, outputs, strict=True):
+        y.set_shape(x.shape)
+    return outputs[0], outputs[1:]

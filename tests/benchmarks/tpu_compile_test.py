@@ -1,0 +1,191 @@
+"""The step that TPU's compiler gets is the step that is trained."""
+
+import dataclasses
+import importlib
+import pathlib
+import subprocess
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+from tensorflow.compiler.xla.service import hlo_pb2
+
+from labse.configs.schema import (
+    DataConfig,
+    EncoderConfig,
+    ExperimentConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
+from labse.xla import float32_matmul
+
+ROOT = pathlib.Path(__file__).parents[2]
+LOWERING = ROOT / ".venv-tpu-lower/bin/python"
+CONFIG = ExperimentConfig(
+    encoder=EncoderConfig(
+        vocab_size=50,
+        num_layers=2,
+        num_heads=2,
+        hidden_size=8,
+        intermediate_size=16,
+        max_positions=16,
+        initializer_range=0.3,
+    ),
+    tokenizer=TokenizerConfig(max_length=8),
+    data=DataConfig(length_buckets=(4,), length_chunks=2),
+    training=TrainingConfig(
+        num_steps=10, warmup_steps=0, compute_dtype="mixed_bfloat16"
+    ),
+)
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A module of benchmarks/, which is no package of the project."""
+    monkeypatch.syspath_prepend(ROOT)
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
+
+
+def values(specs):
+    """Random pieces; the second half of each row is padding."""
+    random = np.random.default_rng(0)
+    pieces = {
+        name: random.integers(5, 50, size=spec.shape)
+        for name, spec in specs.items()
+    }
+    pieces["input_mask"] = np.ones_like(pieces["input_mask"])
+    pieces["input_mask"][..., 6:] = 0
+    pieces["input_type_ids"][:] = 0
+    return {name: tf.constant(ids, tf.int32) for name, ids in pieces.items()}
+
+
+def read(handles, specs):
+    return [
+        tf.raw_ops.ReadVariableOp(resource=handle, dtype=spec.dtype)
+        for handle, spec in zip(handles, specs, strict=True)
+    ]
+
+
+@pytest.fixture
+def as_traced():
+    """TensorFlow runs graphs as they are.
+
+    Its optimizer would fuse different operations of the two, and AdamW makes
+    steps of equal size of gradients that are zero but for rounding.
+    """
+    options = {"disable_meta_optimizer": True}
+    tf.config.optimizer.set_experimental_options(options)
+    yield
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": False}
+    )
+
+
+@pytest.mark.parametrize("chunk", [0, 2], ids=["direct", "gradient_cache"])
+def test_the_replayed_step_gives_the_weights_of_the_step(
+    benchmark, as_traced, chunk
+):
+    """Two steps: buckets, hard negatives, dropout, clipping and AdamW."""
+    lower = benchmark("tpu_compile.lower")
+    replayed_step = benchmark("tpu_compile.replayed_step")
+    tf_keras.utils.set_random_seed(0)
+    training = dataclasses.replace(CONFIG.training, gradient_cache_chunk=chunk)
+    model = lower.make_model(dataclasses.replace(CONFIG, training=training))
+    specs = lower.batch_specs(4, 8, hard_negatives=2)
+    batch = {
+        name: values(side) if name != "truncated" else tf.zeros(4, tf.int32)
+        for name, side in specs.items()
+    }
+    concrete = tf.function(
+        lambda data: model.train_step((data,)), autograph=False
+    ).get_concrete_function(specs)
+    replayed = replayed_step.ReplayedStep(concrete)
+    arguments = tf.nest.flatten(batch)
+    value_specs = replayed.specs[len(arguments) :]
+    function = tf.function(replayed, autograph=False)
+    for _ in range(2):
+        before = read(replayed.handles, value_specs)
+        results = function(*arguments, *before)
+        metrics = concrete(*arguments)
+        after = read(replayed.handles, value_specs)
+        new = dict(
+            zip(
+                replayed.updated,
+                results[replayed.num_outputs :],
+                strict=True,
+            )
+        )
+        changed = 0
+        for index, value in enumerate(after):
+            moved = np.abs(value - before[index]).max() > 0
+            changed += moved
+            assert index in new or not moved
+            if index in new:
+                np.testing.assert_allclose(
+                    new[index], value, rtol=1e-6, atol=1e-6
+                )
+        # 5 + 2 * 16 weights with two slots each, the step and the metrics.
+        assert changed > 3 * 37
+        np.testing.assert_allclose(
+            results[: replayed.num_outputs],
+            tf.nest.flatten(metrics),
+            rtol=1e-6,
+        )
+    for (output, argument), index in zip(
+        replayed.aliases(), replayed.updated, strict=True
+    ):
+        spec = replayed.specs[argument]
+        assert spec == value_specs[index]
+        assert results[output].shape == spec.shape
+
+
+def test_products_are_listed_by_the_precision_that_they_ask_for(benchmark):
+    lower = benchmark("tpu_compile.lower")
+
+    @tf.function(jit_compile=True)
+    def products(a, b):
+        half = tf.cast(a, tf.bfloat16)
+        return (
+            tf.matmul(a, b),
+            float32_matmul(b, a),
+            tf.matmul(half, tf.cast(b, tf.bfloat16)),
+        )
+
+    arguments = tf.ones([2, 3]), tf.ones([3, 2])
+    products(*arguments)
+    data = products.experimental_get_compiler_ir(*arguments)(
+        stage="hlo_serialized"
+    )
+    module = hlo_pb2.HloModuleProto.FromString(data)
+    assert lower.float32_products(module) == {
+        "default": ["[2, 3] x [3, 2]"],
+        "highest": ["[3, 2] x [2, 3]"],
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", [0, 8], ids=["direct", "gradient_cache"])
+def test_every_operation_of_the_step_has_a_kernel_for_tpu(tmp_path, chunk):
+    """`labse_tiny` with everything that a step may contain, lowered."""
+    if not LOWERING.exists():
+        pytest.skip(
+            "TensorFlow's build for TPU is not there: "
+            "make tpu-compile-environments"
+        )
+    out = tmp_path / "step.hlo"
+    subprocess.run(
+        [
+            LOWERING,
+            *("-m", "benchmarks.tpu_compile.lower"),
+            *("--preset=labse_tiny", "--hard_negatives=1", f"--out={out}"),
+            "--override=training.rematerialize=true",
+            f"--override=training.gradient_cache_chunk={chunk}",
+            "--override=training.compute_dtype=mixed_bfloat16",
+            "--override=encoder.pooling=cls_tanh",
+            "--override=encoder.vocab_size=1000",
+        ],
+        cwd=ROOT,
+        check=True,
+    )
+    assert out.stat().st_size > 10_000
