@@ -45,6 +45,16 @@ ROWS = {
         *BASE,
         "training.global_batch_size=48",
     ),
+    "4 blocks of 768, bfloat16, rematerialised": (
+        *BASE,
+        "training.global_batch_size=96",
+        "training.rematerialize=true",
+    ),
+    "4 blocks of 768, bfloat16, chunks of 32": (
+        *BASE,
+        "training.global_batch_size=96",
+        "training.gradient_cache_chunk=32",
+    ),
     "4 blocks of 768, mean_tanh": (
         *BASE,
         "training.global_batch_size=32",
@@ -163,13 +173,19 @@ def make_step(config):
     from labse.modeling.sentence_encoder import SentenceEncoder
     from labse.training.optimizer import make_optimizer
 
-    encoder = SentenceEncoder(config.encoder, config.training.compute_dtype)
-    model = DualEncoder(encoder, config.loss)
+    training = config.training
+    model = DualEncoder(
+        SentenceEncoder(
+            config.encoder, training.compute_dtype, training.rematerialize
+        ),
+        config.loss,
+        gradient_cache_chunk=training.gradient_cache_chunk,
+    )
     model.build()
     model.compile(optimizer=make_optimizer(config.training))
     model.optimizer.build(model.trainable_variables)
     random = np.random.default_rng(0)
-    pairs, length = config.training.global_batch_size, config.training_length
+    pairs, length = training.global_batch_size, config.training_length
 
     def side(*shape):
         ids = random.integers(5, config.encoder.vocab_size, shape, np.int32)
