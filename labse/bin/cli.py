@@ -12,6 +12,10 @@ PROGRAMS = {
         "labse.bin.write_records",
         "pairs or texts -> shuffled records (TFRecord), for labse train",
     ),
+    "estimate": (
+        "labse.bin.estimate",
+        "whether a training fits on given hardware, and how long it takes",
+    ),
     "mine-hard-negatives": (
         "labse.bin.mine_hard_negatives",
         "pairs -> the same pairs with hard negatives, for labse train",

@@ -1,0 +1,210 @@
+"""Memory of a device in a training step, by part, at the moment of its peak.
+
+Weights and the optimizer's slots are always there. Beyond them there are three
+moments, and the largest decides:
+
+    loss        all activations, and the logits
+    gradients   all activations, and what the last block's gradient works with
+    update      all gradients, that of the word table as a whole table
+
+With a gradient cache the activations are those of a chunk, but the gradients
+are there from the start. With rematerialisation they are the inputs of the
+blocks, and all activations of one block.
+
+For TPU the compiler lays out the memory of the whole step, and computes again
+what does not fit. So there are two answers, without and with that.
+"""
+
+from typing import NamedTuple
+
+from labse.configs.schema import ExperimentConfig
+from labse.training.estimate.activations import (
+    FLOAT_BYTES,
+    Activations,
+    compute_bytes,
+)
+from labse.training.estimate.compiled_activations import CompiledActivations
+from labse.training.estimate.hardware import Hardware
+from labse.training.estimate.parameters import parameters, trained_parameters
+
+# Tensors of the size of the logits that exist together in the loss, and the
+# most logits of a block (labse/losses/additive_margin_softmax.py).
+_LOGIT_TENSORS = 9
+_BLOCK_LOGITS = 2**22
+# Of temporary memory, what the TPU compiler's layout leaves unused; 12 to 15 %
+# in its programs for 3 and 5 blocks.
+_UNUSED_SHARE = 0.14
+# Copies of all gradients in the update on several TPU devices: those of the
+# device, their sum, and as much for the layout; seen in a program for 32.
+_SUMMED_COPIES = 3
+_KEPT_BY_COMPILER = "activations, as memory allows"
+_INPUTS = 3  # int32: pieces, mask, types
+
+
+class Peak(NamedTuple):
+    """The parts of the memory at the moment of its peak, in bytes."""
+
+    moment: str
+    parts: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """Bytes of all parts."""
+        return sum(self.parts.values())
+
+
+def peak(config: ExperimentConfig, hardware: Hardware) -> Peak:
+    """The memory of one of `hardware`'s devices in a training step.
+
+    All texts are taken to be as long as the longest of training, which length
+    buckets do not make rare: each chunk's bucket is that of its longest text.
+    """
+    if not hardware.is_tpu:
+        return _Step(config, hardware).peak()
+    full = _CompiledStep(config, hardware).peak()
+    if full.total <= hardware.memory:
+        return full
+    least = _CompiledStep(config, hardware, is_least=True).peak()
+    if least.total >= hardware.memory:
+        return least
+    # The compiler stops saving when the rest fits.
+    parts = {**least.parts, _KEPT_BY_COMPILER: hardware.memory - least.total}
+    return Peak(least.moment, parts)
+
+
+class _Step:
+    """The parts of a step by operations."""
+
+    def __init__(self, config: ExperimentConfig, hardware: Hardware):
+        self._config = config
+        self._devices = hardware.devices
+        training = config.training
+        self._pairs = training.global_batch_size // hardware.devices
+        self._per_pair = 2 + config.data.hard_negatives
+        self._texts = self._pairs * self._per_pair
+        chunk = training.gradient_cache_chunk
+        self._is_cached = 0 < chunk < self._pairs
+        at_once = chunk if self._is_cached else self._pairs
+        self._activations = self._make_activations(at_once * self._per_pair)
+        self._parameters = parameters(config.encoder)
+        self._trained = FLOAT_BYTES * trained_parameters(config.encoder)
+
+    def _make_activations(self, texts: int) -> Activations:
+        return Activations(self._config, texts)
+
+    def peak(self) -> Peak:
+        """The largest of the moments."""
+        moments = [
+            Peak("in the loss", self.in_loss()),
+            Peak("when gradients begin", self.in_gradients()),
+            Peak("at the update", self.in_update()),
+        ]
+        return max(moments, key=lambda moment: moment.total)
+
+    def in_loss(self) -> dict[str, int]:
+        """All embeddings are there; with a gradient cache, no activations."""
+        parts = self._always()
+        if not self._is_cached:
+            parts |= self._of_encoder()
+        return parts | {"logits": self._logits()}
+
+    def in_gradients(self) -> dict[str, int]:
+        """The last block's gradient, before the others free anything."""
+        parts = self._always() | self._of_encoder()
+        parts["working memory"] = self._activations.working()
+        if self._config.training.rematerialize:
+            parts["working memory"] += self._activations.block()
+        parts["gradients"] = self._block_weights(FLOAT_BYTES)
+        if self._is_cached:
+            parts["gradients"] += self._trained
+        return parts
+
+    def in_update(self) -> dict[str, int]:
+        """All gradients; the word table's also as rows of its pieces."""
+        parts = self._always() | {"gradients": self._trained}
+        if not self._is_cached:
+            tokens = self._texts * self._config.training_length
+            rows = FLOAT_BYTES * tokens * self._config.encoder.hidden_size
+            parts["working memory"] = rows
+        return parts
+
+    def _always(self) -> dict[str, int]:
+        numbers = sum(self._parameters.values())
+        tokens = self._texts * self._config.training_length
+        return {
+            "weights": FLOAT_BYTES * numbers,
+            "optimizer's slots": 2 * self._trained,
+            "gathered embeddings": self._embeddings(),
+            # As batches of sides, and joined.
+            "input": 2 * _INPUTS * FLOAT_BYTES * tokens,
+        }
+
+    def _of_encoder(self) -> dict[str, int]:
+        """What a pass with gradients keeps."""
+        kept = self._activations.embeddings()
+        if self._config.training.rematerialize:
+            kept += self._activations.block_inputs()
+        else:
+            kept += self._activations.all_blocks()
+        copies = self._config.encoder.num_layers * self._block_copies()
+        return {"activations": kept, "weights to compute with": copies}
+
+    def _block_weights(self, number_bytes: int) -> int:
+        """Of one block."""
+        blocks = self._config.encoder.num_layers
+        if not blocks:
+            return 0
+        return number_bytes * self._parameters["blocks"] // blocks
+
+    def _block_copies(self) -> int:
+        """Of one block's weights: in bfloat16, or query, key, value joined."""
+        number_bytes = compute_bytes(self._config)
+        if number_bytes < FLOAT_BYTES:
+            return self._block_weights(number_bytes)
+        return FLOAT_BYTES * 3 * self._config.encoder.hidden_size**2
+
+    def _embeddings(self) -> int:
+        """The global batch's embeddings and their gradients."""
+        texts = self._texts * self._devices
+        return 2 * FLOAT_BYTES * texts * self._config.encoder.hidden_size
+
+    def _logits(self) -> int:
+        batch = self._config.training.global_batch_size
+        columns = batch * (1 + self._config.data.hard_negatives)
+        block = max(columns, min(self._pairs * columns, _BLOCK_LOGITS))
+        return _LOGIT_TENSORS * FLOAT_BYTES * block
+
+
+class _CompiledStep(_Step):
+    """The parts of a step that is compiled for TPU."""
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        hardware: Hardware,
+        is_least: bool = False,
+    ):
+        """`is_least`: the compiler computes again what it can."""
+        self._is_least = is_least
+        super().__init__(config, hardware)
+
+    def _make_activations(self, texts: int) -> Activations:
+        return CompiledActivations(self._config, texts, self._is_least)
+
+    def in_loss(self) -> dict[str, int]:
+        """With the unused share of temporary memory."""
+        return self._with_unused(super().in_loss())
+
+    def in_gradients(self) -> dict[str, int]:
+        """With the unused share of temporary memory."""
+        return self._with_unused(super().in_gradients())
+
+    def in_update(self) -> dict[str, int]:
+        """All gradients; on several devices, also their sums."""
+        copies = _SUMMED_COPIES if self._devices > 1 else 1
+        return self._always() | {"gradients": copies * self._trained}
+
+    def _with_unused(self, parts: dict[str, int]) -> dict[str, int]:
+        persistent = ("weights", "optimizer's slots", "input")
+        temporary = sum(v for k, v in parts.items() if k not in persistent)
+        return parts | {"unused": int(_UNUSED_SHARE * temporary)}

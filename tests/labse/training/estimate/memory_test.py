@@ -1,0 +1,88 @@
+import pytest
+
+from labse.configs.loading import from_dict
+from labse.training.estimate import memory
+from labse.training.estimate.hardware import Hardware
+
+
+def make_config(training, encoder, length=4, **data):
+    return from_dict(
+        {
+            "encoder": {"num_heads": 2, "hidden_size": 8, **encoder},
+            "tokenizer": {"max_length": length},
+            "data": data,
+            "training": training,
+        }
+    )
+
+
+def peak(config, devices=1):
+    return memory.peak(config, Hardware("here", devices, 0))
+
+
+def test_an_averaging_network_peaks_at_the_update():
+    """Hand arithmetic; 1000 pieces of 8, 6 pairs of 4 tokens."""
+    found = peak(
+        make_config(
+            {"global_batch_size": 6},
+            {"num_layers": 0, "vocab_size": 1000, "pooling": "mean"},
+        )
+    )
+    assert found.moment == "at the update"
+    assert found.parts == {
+        "weights": 4 * (1000 * 8 + 72),
+        "optimizer's slots": 2 * 4 * 1000 * 8,  # Without the pooler.
+        "gathered embeddings": 2 * 4 * 12 * 8,
+        "input": 2 * 3 * 4 * 12 * 4,
+        "gradients": 4 * 1000 * 8,
+        "working memory": 4 * 12 * 4 * 8,  # The rows' gradients.
+    }
+
+
+def test_logits_are_those_of_the_global_batch():
+    """16 pairs on each of 32 devices, with 2 hard negatives each."""
+    config = make_config(
+        {"global_batch_size": 512},
+        {"num_layers": 0, "vocab_size": 10, "pooling": "mean"},
+        hard_negatives=2,
+    )
+    found = peak(config, devices=32)
+    assert found.moment == "in the loss"
+    assert found.parts["logits"] == 9 * 4 * 16 * (512 + 1024)
+    assert found.parts["gathered embeddings"] == 2 * 4 * (4 * 512) * 8
+
+
+def test_large_logits_are_computed_in_blocks():
+    config = make_config(
+        {"global_batch_size": 8192},
+        {"num_layers": 0, "vocab_size": 10, "pooling": "mean"},
+    )
+    assert peak(config).parts["logits"] == 9 * 4 * 2**22
+
+
+BLOCKS = {"num_layers": 6, "vocab_size": 10, "intermediate_size": 32}
+
+
+def test_a_gradient_cache_keeps_the_activations_of_a_chunk():
+    plain = peak(make_config({"global_batch_size": 64}, BLOCKS, length=64))
+    training = {"global_batch_size": 64, "gradient_cache_chunk": 4}
+    cached = peak(make_config(training, BLOCKS, length=64))
+    for part in ("activations", "working memory"):
+        assert cached.parts[part] == plain.parts[part] / 16
+    for part in ("weights", "gathered embeddings", "input"):
+        assert cached.parts[part] == plain.parts[part]
+    # All gradients are there from the first chunk on.
+    trained = cached.parts["optimizer's slots"] // 2
+    difference = cached.parts["gradients"] - plain.parts["gradients"]
+    assert difference == trained
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_rematerialised_blocks_keep_their_inputs(pooling):
+    training = {"global_batch_size": 64, "rematerialize": True}
+    encoder = {**BLOCKS, "pooling": pooling}
+    found = peak(make_config(training, encoder))
+    tokens = 128 * 4
+    # Each block's input; the embeddings' norm, types and mask.
+    kept = tokens * (6 * 4 * 8 + 2 * 4 * 8 + 4 * 2 + 8)
+    assert found.parts["activations"] == kept
