@@ -77,8 +77,8 @@ def main() -> None:
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cuda", torch.bfloat16):
-            value = loss([dict(side) for side in sides], None)
-        value.backward()
+            # Backward too: the cached loss embeds once more in it.
+            loss([dict(side) for side in sides], None).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
