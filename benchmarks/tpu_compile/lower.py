@@ -83,17 +83,16 @@ def trace_step(
 
 
 def lower(
-    concrete: tf.types.experimental.ConcreteFunction,
+    replayed: ReplayedStep, platform: str = "TPU"
 ) -> hlo_pb2.HloModuleProto:
-    """The step as HLO for TPU.
+    """The step as HLO for a platform.
 
     Raises:
-      tf.errors.InvalidArgumentError: an operation has no kernel for TPU.
+      tf.errors.InvalidArgumentError: an operation has no kernel there.
     """
-    replayed = ReplayedStep(concrete)
     function = tf.function(replayed, jit_compile=True, autograph=False)
     data = function.experimental_get_compiler_ir(*replayed.specs)(
-        stage="hlo_serialized", platform_name="TPU"
+        stage="hlo_serialized", platform_name=platform
     )
     module = hlo_pb2.HloModuleProto.FromString(data)
     for computation in module.computations:
@@ -145,7 +144,7 @@ def main() -> None:
     started = time.monotonic()
     concrete = trace_step(config, batch, options.replicas)
     traced = time.monotonic()
-    module = lower(concrete)
+    module = lower(ReplayedStep(concrete))
     options.out.write_bytes(module.SerializeToString())
     facts = {
         "pairs": options.pairs,
