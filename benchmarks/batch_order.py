@@ -24,14 +24,16 @@ from labse.training.dual_encoder_task import train_dual_encoder
 
 HELD_OUT = 500
 LANGUAGES = ("deu", "fra", "spa", "rus", "ita", "tur", "epo", "ces", "lat")
-# Name: preset, pairs of each language, whether from `--init`, steps, warm-up.
+# Name: preset, pairs of each language, whether from `--init`, batch size (of
+# the preset if None), steps, warm-up.
 SETUPS = {
-    "fine_tune": ("labse_tiny", {"deu": 200}, True, 60, 6),
-    "dan": ("labse_dan", {"deu": 1000}, False, 100, 10),
+    "fine_tune": ("labse_tiny", {"deu": 200}, True, 128, 60, 6),
+    "dan": ("labse_dan", {"deu": 1000}, False, 512, 100, 10),
     "large": (
         "labse_small_open",
         dict.fromkeys(LANGUAGES, 6000),
         False,
+        None,
         100,
         20,
     ),
@@ -88,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     held_out = read_pairs(options.data, "deu")[:HELD_OUT]
     for name in options.setups:
-        preset, counts, from_init, steps, warmup = SETUPS[name]
+        preset, counts, from_init, batch_size, steps, warmup = SETUPS[name]
         found = []
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
@@ -101,6 +103,8 @@ def main() -> None:
                     f"training.seed={seed}",
                     *options.override,
                 ]
+                if batch_size:
+                    overrides.append(f"training.global_batch_size={batch_size}")
                 train_dual_encoder(
                     loading.load(preset, overrides),
                     [str(train)],

@@ -20,3 +20,12 @@ PAIR_COLUMNS = (SOURCE, TARGET, SOURCE_LANGUAGE, TARGET_LANGUAGE)
 CORPUS = "corpus"
 TEXT = "text"
 LANGUAGE = "language"
+# The index of a record's group in the manifest of its folder.
+GROUP = "group"
+# Pre-tokenized records hold ids in place of texts, without [CLS] and [SEP];
+# those of all hard negatives in a row, and the number of each.
+SOURCE_IDS = "source_ids"
+TARGET_IDS = "target_ids"
+TEXT_IDS = "text_ids"
+HARD_NEGATIVES_IDS = "hard_negatives_ids"
+HARD_NEGATIVES_LENGTHS = "hard_negatives_lengths"

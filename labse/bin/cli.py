@@ -8,6 +8,10 @@ from labse.version import __version__
 
 PROGRAMS = {
     "train": ("labse.bin.train", "train a dual encoder on pairs"),
+    "write-records": (
+        "labse.bin.write_records",
+        "pairs or texts -> shuffled records (TFRecord), for labse train",
+    ),
     "mine-hard-negatives": (
         "labse.bin.mine_hard_negatives",
         "pairs -> the same pairs with hard negatives, for labse train",

@@ -6,7 +6,9 @@ r"""Trains a dual encoder on translation pairs.
 Pairs may be in any format of docs/file_formats.md: .tsv with a header, .jsonl,
 .parquet, TFRecord. They have a source and a target and, optionally,
 source_language, target_language, corpus and hard_negatives. Malformed rows are
-skipped up to the share data.max_malformed_share.
+skipped up to the share data.max_malformed_share. They are written into
+RUN/records first, in random order; --train=FOLDER reads records that labse
+write-records made.
 
 The same command resumes a run from its last checkpoint. SIGTERM and Ctrl-C
 save a checkpoint and then stop, with exit code 143 or 130. Exit code 75: another
@@ -39,7 +41,12 @@ def define_flags(flags: FlagSet) -> None:
         [],
         "section.key=value, e.g. training.num_steps=1000; repeatable.",
     )
-    flags.strings("train", None, file_flags.PAIR_FILES, required=True)
+    flags.strings(
+        "train",
+        None,
+        f"{file_flags.PAIR_FILES} Or a folder of records (write-records).",
+        required=True,
+    )
     # The share of malformed rows is a key of the configuration.
     file_flags.define_pair_flags(flags, has_share=False)
     flags.string(

@@ -35,7 +35,8 @@ from labse.preprocessing.vocabulary import Vocabulary
 
 CONFIG = "config.yaml"
 VOCABULARY = "vocab.txt"
-INDEX = "index"
+RECORDS = "records"  # What training reads.
+PAIRS_HASH = "pairs.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
@@ -70,7 +71,7 @@ def create(
             f"Start from it: init={folder} and another run folder."
         )
     # Left by a run that was killed before its first checkpoint.
-    ours = {VOCABULARY, CONFIG, INDEX, "checkpoints", "logs"}
+    ours = {VOCABULARY, CONFIG, RECORDS, PAIRS_HASH, "checkpoints", "logs"}
     others = [
         entry.name
         for entry in (folder.iterdir() if folder.exists() else ())

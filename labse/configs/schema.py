@@ -21,7 +21,7 @@ COMPUTE_DTYPES = ("float32", "mixed_bfloat16")
 # Keys on which the weights of a step do not depend, so that a run can be
 # resumed with other values.
 FREE_ON_RESUME = (
-    "data.max_malformed_share",  # The pairs themselves are compared.
+    "data.max_malformed_share",  # The records themselves are compared.
     "training.steps_per_execution",
     "training.log_every",
     "training.checkpoint_every",
@@ -149,8 +149,7 @@ class DataConfig:
     # same share.
     language_exponent: float = 1.0
     # Weights by name of the corpus (`labse.features.CORPUS`): how many pairs
-    # each of its pairs counts as; 1 for other corpora. In each epoch, the pairs
-    # of a language with the same weight get at least one example together.
+    # each of its pairs counts as; 1 for other corpora.
     corpus_weights: dict[str, float] = dataclasses.field(
         default_factory=dict, hash=False
     )

@@ -13,13 +13,20 @@ of it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from labse.features import CORPUS, HARD_NEGATIVES
 from labse.files.formats.tfrecord import TFRECORD
-from labse.files.kinds import Kind
-from labse.files.reading import Fields, MalformedRow, optional_text
+from labse.files.kinds import Kind, kind_of
+from labse.files.pairs import Files, PairFile
+from labse.files.reading import (
+    Fields,
+    MalformedRow,
+    ReadOptions,
+    Tally,
+    optional_text,
+)
 
 # A row's source, target and their languages; `labse.files.pairs` has it.
 ParsePair = Callable[[Fields], tuple[str, str, str, str]]
@@ -39,6 +46,34 @@ class TrainingPair(NamedTuple):
     def languages(self) -> str:
         """Both languages' name, "en-de"."""
         return f"{self.source_language}-{self.target_language}"
+
+
+class TrainingPairs(Files):
+    """The training pairs of many files; iterating yields `TrainingPair`s.
+
+    It raises `InputError` at the end where too many rows are malformed.
+    """
+
+    def open(self, path: str) -> "_TrainingPairFile":
+        """The training pairs of one of the files."""
+        return _TrainingPairFile(path, self.options, self.tally)
+
+    def __iter__(self) -> Iterator[TrainingPair]:
+        return self.read()
+
+
+class _TrainingPairFile:
+    def __init__(self, path: str, options: ReadOptions, tally: Tally):
+        file = PairFile(path, options, tally)
+        self.rows, self._parse_pair = file.rows, file.parse
+        self._kind, self._tally = kind_of(path), tally
+
+    def __iter__(self) -> Iterator[TrainingPair]:
+        kind, parse_pair = self._kind, self._parse_pair
+        pairs = self.rows.parsed(
+            lambda number, row: parse(row, kind, parse_pair), self._tally
+        )
+        return filter(None, pairs)
 
 
 def parse(fields: Fields, kind: Kind, parse_pair: ParsePair) -> TrainingPair:

@@ -82,12 +82,19 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
             files.setdefault(os.path.realpath(path), path)
     for path in files.values():
         if os.path.isdir(path):
-            raise InputError(
-                f"{path}: text and pairs are read from files. This is a "
-                f"folder. Name the files in it: {os.path.join(path, '*')}."
-            )
+            raise _folder(path)
         check_exists(path)  # A link may lead nowhere.
     return list(files.values())
+
+
+def _folder(path: str) -> InputError:
+    what, names = "a folder", "*"
+    if os.path.exists(os.path.join(path, "manifest.json")):
+        what, names = "a folder of records", "shard-*.tfrecord"
+    return InputError(
+        f"{path}: text and pairs are read from files. This is {what}. Name the "
+        f"files in it: {os.path.join(path, names)}."
+    )
 
 
 def find_pair_files(patterns: Iterable[str | os.PathLike]) -> list[str]:

@@ -7,8 +7,15 @@ from typing import NamedTuple
 
 from labse import features
 from labse.errors import InputError
+from labse.files.formats.row_format import RecordReader
 from labse.files.formats.txt import TXT
-from labse.files.kinds import Kind, find_pair_files, kind_of, open_rows
+from labse.files.kinds import (
+    Kind,
+    files_of,
+    find_pair_files,
+    kind_of,
+    open_rows,
+)
 from labse.files.reading import (
     Fields,
     ReadOptions,
@@ -84,6 +91,7 @@ class Files:
     Attributes:
       files: their paths.
       tally: what the last reading found.
+      num_bytes: the size of all files.
     """
 
     def __init__(
@@ -95,6 +103,9 @@ class Files:
         self.options = options or ReadOptions()
         self.files = find_pair_files(patterns)
         self.tally = Tally()
+        self._sizes = {path: _size(path) for path in self.files}
+        self.num_bytes = sum(self._sizes.values())
+        self._read_bytes, self._current = 0, None
         self._is_first = True
         for path in self.files:
             self.open(path)
@@ -106,12 +117,31 @@ class Files:
     def read(self) -> Iterator:
         """Yields what all hold; `InputError` if too much is malformed."""
         self.tally = Tally()
+        self._read_bytes = 0
         for path in self.files:
-            yield from self.open(path)
+            self._current = path, self.open(path)
+            yield from self._current[1]
+            self._current = None
+            self._read_bytes += self._sizes[path]
         self.tally.check(self.options.max_malformed_share)
         if self._is_first:
             self.tally.log()
         self._is_first = False
+
+    @property
+    def position(self) -> int:
+        """Of `num_bytes`, how many have been read.
+
+        Of the file that is being read, only where its rows stand in it as they
+        are: not of a compressed one, nor of Parquet.
+        """
+        if self._current is None:
+            return self._read_bytes
+        path, opened = self._current
+        rows = getattr(opened, "rows", None)
+        if not isinstance(rows, RecordReader) or kind_of(path).compression:
+            return self._read_bytes
+        return self._read_bytes + min(sum(rows.place), self._sizes[path])
 
     def __str__(self) -> str:
         more = f" and {len(self.files) - 3} more" if self.files[3:] else ""
@@ -135,6 +165,10 @@ class PairFiles(Files):
             raise InputError(
                 f"There are no pairs in {self}. Is it the right file?"
             )
+
+
+def _size(path: str) -> int:
+    return sum(map(os.path.getsize, files_of(path)))
 
 
 def check_pair_kind(path: str | os.PathLike, kind: Kind | None = None) -> None:

@@ -19,6 +19,7 @@ from labse.files.reading import (
     ReadOptions,
     Tally,
     language_field,
+    optional_text,
     text_field,
 )
 
@@ -103,7 +104,7 @@ class Texts(Files):
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         found = set()
-        for language, text in self.read():
+        for language, text, _ in self.read():
             found.add(language)
             if not self.languages or language in self.languages:
                 yield language, text.encode()
@@ -118,12 +119,37 @@ class Texts(Files):
             )
 
 
-class _TextsOfFile:
-    """(language, text) of a file of texts or of pairs, as each row has them."""
+class TextsWithCorpora(Texts):
+    """As `Texts`, but it yields (language, text in UTF-8, corpus).
 
-    def __init__(self, path: str, options: ReadOptions, tally: Tally):
+    The corpus is that of the row's column `corpus`; "" without one.
+    """
+
+    def open(self, path: str) -> "_TextsOfFile":
+        """The texts of one of the files."""
+        return _TextsOfFile(path, self.options, self.tally, with_corpora=True)
+
+    def __iter__(self) -> Iterator[tuple[str, bytes, str]]:
+        for language, text, corpus in self.read():
+            yield language, text.encode(), corpus
+
+
+class _TextsOfFile:
+    """(language, text, corpus) of a file of texts or of pairs, row by row.
+
+    The corpora are "" unless they are wanted. `rows` is the file as rows.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        options: ReadOptions,
+        tally: Tally,
+        with_corpora: bool = False,
+    ):
         self._rules = options, tally, path
-        self._rows = rows = open_rows(path, options)
+        self._with_corpora = with_corpora
+        self.rows = rows = open_rows(path, options)
         self._sides = (options.source_column, options.target_column)
         self._column = column = text_column(path, options)
         self._has_pairs = kind_of(path).format is not TXT and all(
@@ -134,18 +160,24 @@ class _TextsOfFile:
         if self._has_texts and not rows.has_column(column):
             raise rows.lacks(f"{column}, or {' and '.join(self._sides)},")
 
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        for texts in self._rows.parsed(self._texts, self._rules[1]):
+    def __iter__(self) -> Iterator[tuple[str, str, str]]:
+        for texts in self.rows.parsed(self._texts, self._rules[1]):
             yield from texts or ()
 
-    def _texts(self, number: int, row: Fields) -> list[tuple[str, str]]:
+    def _texts(self, number: int, row: Fields) -> list[tuple[str, str, str]]:
+        corpus = ""
+        if self._with_corpora:
+            corpus = optional_text(row, features.CORPUS)
         if self._is_pair(row):
             source, target, source_language, language = parse_pair(
                 row, *self._rules
             )
-            return [(source_language, source), (language, target)]
+            return [
+                (source_language, source, corpus),
+                (language, target, corpus),
+            ]
         text, language = parse_text(row, self._column, *self._rules)
-        return [(language, text)]
+        return [(language, text, corpus)]
 
     def _is_pair(self, row: Fields) -> bool:
         if not self._has_texts or not self._has_pairs:

@@ -11,7 +11,6 @@ writing. A file made from other inputs is never used silently.
 
 import contextlib
 import dataclasses
-import errno
 import fcntl
 import hashlib
 import json
@@ -22,9 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
+from labse.files.full_disk import full_disk_is_input_error
 
 _BLOCK = 2**22
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +114,7 @@ class WorkFolder:
             if note is not None and not (self.restart or replace):
                 raise InputError(self._changed(name, note, made_from))
             temporary = self._temporary(name, made_from, lock)
-            with _full_disk_is_input_error(self.folder):
+            with full_disk_is_input_error(self.folder):
                 write(temporary)
                 note = Note(made_from, _sha256(temporary), _size(temporary))
                 self._note_path(name).unlink(missing_ok=True)
@@ -172,21 +171,6 @@ class WorkFolder:
 def _shown(value) -> str:
     text = json.dumps(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-@contextlib.contextmanager
-def _full_disk_is_input_error(folder: pathlib.Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_SPACE:
-            raise
-        free = shutil.disk_usage(folder).free
-        raise InputError(
-            f"The disk of {folder} is full ({free / 1e9:.2f} GB free). "
-            "Finished files are kept: free some space and start again with "
-            "the same arguments."
-        ) from error
 
 
 def _files(path: pathlib.Path) -> list[pathlib.Path]:

@@ -6,6 +6,7 @@ ever stripped.
 """
 
 import collections
+import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -99,6 +100,11 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.pieces)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of the pieces in their order."""
+        return hashlib.sha256("\n".join(self.pieces).encode()).hexdigest()
 
     @property
     def has_capitals(self) -> bool:

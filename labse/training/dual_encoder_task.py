@@ -12,17 +12,17 @@ from labse.checkpoints import run_folder, stored_model
 from labse.checkpoints.stored_model import StoredModel
 from labse.configs.schema import ExperimentConfig
 from labse.data.batches import batches
-from labse.data.pair_store import PairStore
+from labse.data.record_reader import RecordReader
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
-from labse.files.remote_path import AnyPath, as_path
+from labse.files.remote_path import as_path
 from labse.inference.encoder_model import EncoderModel
 from labse.inference.replicated_encoder import ReplicatedEncoder
 from labse.modeling.dual_encoder import DualEncoder
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
-from labse.training import training_pairs
+from labse.training import run_records
 from labse.training.distribution import is_chief, make_strategy
 from labse.training.initial_model import open_init
 from labse.training.optimizer import make_optimizer
@@ -41,8 +41,8 @@ class DualEncoderTask(Task):
     def __init__(
         self,
         config: ExperimentConfig,
-        store: PairStore,
-        vocabulary: Vocabulary,
+        reader: RecordReader,
+        tokenizer: WordPieceTokenizer,
         init: StoredModel | None = None,
         validate: Validate | None = None,
     ):
@@ -52,10 +52,8 @@ class DualEncoderTask(Task):
         the weights are random.
         """
         self._config = config
-        self._store = store
-        self._tokenizer = WordPieceTokenizer.from_config(
-            vocabulary, config.tokenizer
-        )
+        self._reader = reader
+        self._tokenizer = tokenizer
         self._init = init
         self._validate = validate
         self.num_steps = config.training.num_steps
@@ -88,8 +86,7 @@ class DualEncoderTask(Task):
     def batches(self, steps, batch_size, replicas):
         """Pairs in the order that follows from seed and step."""
         return batches(
-            self._store,
-            training_pairs.example_order(self._store, self._config),
+            self._reader,
             self._tokenizer,
             self._config.training_length,
             steps=steps,
@@ -134,6 +131,10 @@ class DualEncoderTask(Task):
             self._replicated = model, ReplicatedEncoder(*parts, strategy)
         return self._replicated[1]
 
+    def check_data(self, step, error):
+        """Raises `InputError` where the records are not as they were."""
+        run_records.check_damage(self._reader, step, error)
+
     def check_metrics(self, step, metrics):
         """Warns once if the pairs are no negatives of each other."""
         if metrics["negatives"] >= 1 or self._warned:
@@ -164,7 +165,8 @@ def train_dual_encoder(
 
     Args:
       config: the experiment.
-      train_patterns: files of translation pairs, or globs.
+      train_patterns: files of translation pairs, or globs, of which records
+        are written into the run folder first; or a folder of records.
       vocabulary_path: a vocab.txt.
       out: the run folder; a run that it holds is resumed.
       init: a new run starts from the encoder of this model.
@@ -200,33 +202,19 @@ def train_dual_encoder(
             "Received none: give some, or set 0."
         )
     folder = as_path(out)
-    store = _open_pairs(config, train_patterns, folder, reading)
-    if is_chief(strategy):
-        training_pairs.check_same_pairs(
-            folder, store.identity(bool(config.data.corpus_weights))
-        )
-    logging.info("Replicas: %d.", strategy.num_replicas_in_sync)
-    task = DualEncoderTask(config, store, vocabulary, source, validate)
-    return Run(folder, config.training, strategy).train([task])
-
-
-def _open_pairs(
-    config: ExperimentConfig,
-    patterns: list[str],
-    folder: AnyPath,
-    reading: ReadOptions | None,
-) -> PairStore:
-    """The pairs, indexed in the run folder and checked."""
+    tokenizer = WordPieceTokenizer.from_config(vocabulary, config.tokenizer)
     options = dataclasses.replace(
         reading or ReadOptions(),
         max_malformed_share=config.data.max_malformed_share,
     )
-    store = PairStore(patterns, folder / run_folder.INDEX, options)
-    training_pairs.check_hard_negatives(store, config.data.hard_negatives)
-    training_pairs.check_corpora(store, config.data.corpus_weights)
-    logging.info(
-        "%d pairs in %d language pairs.", len(store), len(store.language_names)
+    reader = run_records.open_pairs(
+        config,
+        train_patterns,
+        folder,
+        tokenizer,
+        options,
+        is_chief(strategy),
     )
-    order = training_pairs.example_order(store, config)
-    training_pairs.check_negatives(store, order, config)
-    return store
+    logging.info("Replicas: %d.", strategy.num_replicas_in_sync)
+    task = DualEncoderTask(config, reader, tokenizer, source, validate)
+    return Run(folder, config.training, strategy).train([task])

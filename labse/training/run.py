@@ -167,13 +167,17 @@ class Run:
             loop.validate_if_missed()
             if steps and not loop.stops_before_first_step():
                 progress.start(steps.start)
-                stage.model.fit(
-                    self._batches(stage.task, steps),
-                    steps_per_epoch=len(steps),
-                    epochs=1,
-                    verbose=0,
-                    callbacks=[loop],
-                )
+                try:
+                    stage.model.fit(
+                        self._batches(stage.task, steps),
+                        steps_per_epoch=len(steps),
+                        epochs=1,
+                        verbose=0,
+                        callbacks=[loop],
+                    )
+                except tf.errors.OpError as error:
+                    stage.task.check_data(loop.next_step, error)
+                    raise
         return loop.stop
 
     def _batches(self, task: Task, steps: range):

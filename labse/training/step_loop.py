@@ -49,6 +49,7 @@ class StepLoop(tf_keras.callbacks.Callback):
     Attributes:
       signals: to be entered around `fit`.
       stop: why training stopped before the stage's last step, if it did.
+      next_step: the first step, from 0, that has not ended.
     """
 
     _supports_tf_logs = True  # Keras then fetches no metric at each step.
@@ -67,7 +68,7 @@ class StepLoop(tf_keras.callbacks.Callback):
         self._config = config
         self._workers = workers
         self._progress = progress
-        self._start = stage.current_step()
+        self._start = self.next_step = stage.current_step()
         self._saved_step = None
         self.signals = DelayedSignals()
         self.stop = Stop()
@@ -101,7 +102,7 @@ class StepLoop(tf_keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         """Called by Keras after each `steps_per_execution` steps."""
         # Counted, not read from the optimizer: that would wait for the step.
-        step = self._start + batch + 1
+        step = self.next_step = self._start + batch + 1
         self._progress.update(step)
         if step % self._config.log_every == 0:
             self._log(step)

@@ -98,3 +98,15 @@ class Task(abc.ABC):
         self, step: int, metrics: Mapping[str, float]
     ) -> None:
         """Warns of metrics that show a mistake in the data."""
+
+    def check_data(  # noqa: B027 (optional)
+        self, step: int, error: tf.errors.OpError
+    ) -> None:
+        """Raises `InputError` where damaged data ended training.
+
+        Called when TensorFlow raised an error in training.
+
+        Args:
+          step: the first one that did not end, from 0.
+          error: what TensorFlow raised.
+        """

@@ -1,20 +1,30 @@
-"""Checks of a run's pairs before training, and their order."""
+"""Checks of a run's pairs before training."""
 
 import collections
-import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
-from labse.data.example_order import ExampleOrder
-from labse.data.pair_store import PairStore
+from labse.data.manifest import Manifest
+from labse.data.record_reader import RecordReader
 from labse.errors import InputError
-from labse.features import CORPUS
+from labse.features import (
+    CORPUS,
+    GROUP,
+    HARD_NEGATIVES,
+    HARD_NEGATIVES_IDS,
+    HARD_NEGATIVES_LENGTHS,
+    SOURCE,
+    SOURCE_IDS,
+    TARGET,
+    TARGET_IDS,
+)
 from labse.files.atomic_write import write_bytes
+from labse.files.remote_path import AnyPath
 
 # Batches whose negatives are counted before training; the others are alike.
 _CHECKED_BATCHES = 4
@@ -23,12 +33,23 @@ _FEW_NEGATIVES = 10
 _SHOWN = 5
 
 
-def check_hard_negatives(store: PairStore, wanted: int) -> None:
+class _Pair(NamedTuple):
+    """A record; a text is bytes, or its ids."""
+
+    source: object
+    target: object
+    hard_negatives: tuple
+    group: int
+
+
+def check_hard_negatives(manifest: Manifest, wanted: int) -> None:
     """Logs how many pairs have them; raises `InputError` if none has."""
     if not wanted:
         return
-    found = np.minimum(store.num_hard_negatives, wanted)
-    if not found.any():
+    found = collections.Counter()
+    for number, pairs in manifest.hard_negatives.items():
+        found[min(number, wanted)] += pairs
+    if found.keys() <= {0}:
         raise InputError(
             f"data.hard_negatives={wanted} needs pairs with a column or "
             "feature hard_negatives. No pair has any. Make them with labse "
@@ -36,19 +57,20 @@ def check_hard_negatives(store: PairStore, wanted: int) -> None:
         )
     logging.info(
         "Hard negatives: of %d pairs, %d have %d, %d have fewer, %d have none.",
-        len(found),
-        np.sum(found == wanted),
+        manifest.num_records,
+        found[wanted],
         wanted,
-        np.sum((found > 0) & (found < wanted)),
-        np.sum(found == 0),
+        sum(found[number] for number in range(1, wanted)),
+        manifest.num_records - sum(found.values()) + found[0],
     )
 
 
-def check_corpora(store: PairStore, weights: Mapping[str, float]) -> None:
+def check_corpora(manifest: Manifest, weights: Mapping[str, float]) -> None:
     """Raises `InputError` if a weight's corpus does not occur."""
-    unknown = set(weights) - set(store.corpus_names)
+    corpora = {group.corpus for group in manifest.groups}
+    unknown = set(weights) - corpora
     if unknown:
-        names = ", ".join(filter(None, store.corpus_names)) or "none"
+        names = ", ".join(sorted(filter(None, corpora))) or "none"
         raise InputError(
             "data.corpus_weights must name corpora of the pairs (column or "
             f"feature {CORPUS!r}). Received: {', '.join(sorted(unknown))}. "
@@ -56,30 +78,7 @@ def check_corpora(store: PairStore, weights: Mapping[str, float]) -> None:
         )
 
 
-def pair_weights(
-    store: PairStore, weights: Mapping[str, float]
-) -> np.ndarray | None:
-    """The weight of each pair: float64 [n]; None if all are 1."""
-    if not weights:
-        return None
-    of_corpora = [weights.get(name, 1.0) for name in store.corpus_names]
-    return np.array(of_corpora)[store.corpora]
-
-
-def example_order(store: PairStore, config: ExperimentConfig) -> ExampleOrder:
-    """The order of a run's pairs."""
-    return ExampleOrder(
-        store.languages,
-        config.training.global_batch_size,
-        config.training.seed,
-        config.data.language_exponent,
-        pair_weights(store, config.data.corpus_weights),
-    )
-
-
-def check_negatives(
-    store: PairStore, order: ExampleOrder, config: ExperimentConfig
-) -> None:
+def check_negatives(reader: RecordReader, config: ExperimentConfig) -> None:
     """Logs how many negatives a pair has in the first batches; warns of few.
 
     Raises:
@@ -87,13 +86,12 @@ def check_negatives(
     """
     batch_size = config.training.global_batch_size
     steps = range(min(_CHECKED_BATCHES, config.training.num_steps))
-    batches = [order.batch(step) for step in steps]
-    found = [
-        _negatives(
-            [store.pair(index) for index in batch], config.data.hard_negatives
-        )
-        for batch in batches
+    negatives = config.data.hard_negatives
+    batches = [
+        [_parse(record, reader.manifest, negatives) for record in batch]
+        for batch in reader.records(steps, batch_size).as_numpy_iterator()
     ]
+    found = [_negatives(batch) for batch in batches]
     distinct = min(len(negatives) for negatives in found)
     fewest = min(min(negatives.values()) for negatives in found)
     if not any(max(negatives.values()) for negatives in found):
@@ -101,8 +99,9 @@ def check_negatives(
             "A pair needs other pairs in its batch as negatives, with another "
             f"source and another target. Received: {distinct} different pairs "
             f"in a batch of {batch_size} (training.global_batch_size), "
-            f"{len(store)} pairs in all, none a negative of another. Give more "
-            "pairs, or raise training.global_batch_size if it is 1."
+            f"{reader.manifest.num_records} pairs in all, none a negative of "
+            "another. Give more pairs, or raise training.global_batch_size if "
+            "it is 1."
         )
     logging.info(
         "A batch of %d holds %d different pairs, each with at least %d "
@@ -122,15 +121,37 @@ def check_negatives(
             fewest,
             batch_size,
             distinct,
-            len(store),
+            reader.manifest.num_records,
             remedy,
         )
-    _warn_of_copies(store, batches[0])
+    _warn_of_copies(reader.manifest, batches[0])
 
 
-def _negatives(
-    pairs: list, hard_negatives: int
-) -> dict[tuple[bytes, bytes], int]:
+def _parse(record: bytes, manifest: Manifest, hard_negatives: int) -> _Pair:
+    """A record with the first `hard_negatives` of its hard negatives."""
+    features = tf.train.Example.FromString(record).features.feature
+    group = features[GROUP].int64_list.value[0]
+    if not manifest.tokens:
+        source, target = (
+            features[side].bytes_list.value[0] for side in (SOURCE, TARGET)
+        )
+        found = features[HARD_NEGATIVES].bytes_list.value
+    else:
+        source, target, ids, lengths = (
+            tuple(features[name].int64_list.value)
+            for name in (
+                *(SOURCE_IDS, TARGET_IDS),
+                *(HARD_NEGATIVES_IDS, HARD_NEGATIVES_LENGTHS),
+            )
+        )
+        found, start = [], 0
+        for length in lengths[:hard_negatives]:
+            found.append(ids[start : start + length])
+            start += length
+    return _Pair(source, target, tuple(found[:hard_negatives]), group)
+
+
+def _negatives(pairs: Sequence[_Pair]) -> dict[tuple, int]:
     """For each pair of a batch, the number of texts that are its negatives.
 
     As in `labse.losses.additive_margin_softmax`: not its own target, nor a text
@@ -142,9 +163,7 @@ def _negatives(
     of_one_source = collections.Counter(
         min(sources) for sources in sources_of.values() if len(sources) == 1
     )
-    hard = {
-        text for pair in pairs for text in pair.hard_negatives[:hard_negatives]
-    }
+    hard = {text for pair in pairs for text in pair.hard_negatives}
     texts = len(sources_of) + len(hard - sources_of.keys())
     return {
         (pair.source, pair.target): texts
@@ -154,42 +173,53 @@ def _negatives(
     }
 
 
-def _warn_of_copies(store: PairStore, batch: np.ndarray) -> None:
+def _warn_of_copies(manifest: Manifest, batch: Sequence[_Pair]) -> None:
     """Warns of languages that fill a batch with copies of their pairs."""
-    rows = np.bincount(
-        store.languages[batch], minlength=len(store.language_names)
-    )
-    distinct = np.bincount(
-        store.languages[np.unique(batch)], minlength=len(store.language_names)
-    )
-    copied = np.flatnonzero(rows >= 2 * np.maximum(distinct, 1))
-    if not copied.size:
+    rows, distinct = collections.Counter(), collections.defaultdict(set)
+    for pair in batch:
+        name = manifest.groups[pair.group].name
+        rows[name] += 1
+        distinct[name].add(pair)
+    copied = {
+        name: rows[name] - len(distinct[name])
+        for name in sorted(rows)
+        if rows[name] >= 2 * len(distinct[name])
+    }
+    if not copied:
         return
-    shown = copied[np.argsort(distinct[copied] - rows[copied], kind="stable")]
+    shown = sorted(copied, key=copied.get, reverse=True)
     logging.warning(
         "In %d languages, every pair occurs twice or more in a batch: %s. "
         "Copies teach nothing new. Give more pairs of these, raise "
         "data.language_exponent, or lower training.global_batch_size.",
         len(copied),
         ", ".join(
-            f"{store.language_names[each]} ({rows[each]} rows, "
-            f"{distinct[each]} pairs)"
-            for each in shown[:_SHOWN]
+            f"{name} ({rows[name]} rows, {len(distinct[name])} pairs)"
+            for name in shown[:_SHOWN]
         )
         + ", ..." * (len(shown) > _SHOWN),
     )
 
 
-def check_same_pairs(folder: pathlib.Path, pairs_identity: str) -> None:
-    """Raises `InputError` if a run would be resumed with other pairs."""
-    path = folder / run_folder.INDEX / "identity"
-    identity = pairs_identity.encode()
-    known = path.read_bytes() if path.exists() else identity
+def check_same_pairs(folder: AnyPath, identity: str) -> None:
+    """Raises `InputError` if a run would be resumed with other pairs.
+
+    Args:
+      folder: the run folder.
+      identity: of the records, `Manifest.identity`.
+    """
+    path = folder / run_folder.PAIRS_HASH
     started = tf.train.latest_checkpoint(str(folder / run_folder.LAST))
-    if started and known != identity:
+    if started and not path.exists():
+        raise InputError(
+            f"{folder} holds a run of an earlier version, which took the pairs "
+            "in another order. Finish it with that version, or start a new "
+            f"run from its encoder: init={folder} and another run folder."
+        )
+    if started and path.read_text() != identity:
         raise InputError(
             f"The training pairs are not those that {folder} started with, so "
             "the order of the data would change. Give the same files, or start "
             f"a new run from its encoder: init={folder} and another run folder."
         )
-    write_bytes(path, identity)
+    write_bytes(path, identity.encode())

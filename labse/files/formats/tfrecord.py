@@ -5,9 +5,12 @@ checksum (4):
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 """
 
+import functools
 import os
 import struct
 from collections.abc import Iterator
+
+from google_crc32c import value as crc32c
 
 from labse.errors import InputError
 from labse.files.compression import unpacked_path
@@ -21,6 +24,7 @@ from labse.files.formats.row_format import (
 from labse.files.reading import Fields, MalformedRow, decode_if_utf_8
 
 _BATCH_RECORDS = 1024  # read at once
+_UINT32 = struct.Struct("<I")
 _BYTES_BEFORE, _BYTES_AFTER = 12, 4
 _KINDS = {
     **{str: "bytes_list", bytes: "bytes_list"},
@@ -108,9 +112,7 @@ class TfrecordWriter(RowWriter):
                 values = [v if type(v) is bytes else v.encode() for v in values]
             feature = example.features.feature[column]
             getattr(feature, kind).value.extend(values)
-        record = example.SerializeToString(deterministic=True)
-        length = struct.pack("<Q", len(record))
-        return length + checksum(length) + record + checksum(record)
+        return frame(example.SerializeToString(deterministic=True))
 
 
 def _read(tf, path: str) -> Iterator[bytes]:
@@ -129,11 +131,21 @@ def _is_int64(value: int) -> bool:
     return -(2**63) <= value < 2**63
 
 
+def frame(record: bytes) -> bytes:
+    """A record as it stands in a file, with its length and checksums."""
+    head = _frame_head(len(record))
+    return b"".join((head, record, checksum(record)))
+
+
+@functools.lru_cache(2**14)
+def _frame_head(size: int) -> bytes:
+    length = struct.pack("<Q", size)
+    return length + checksum(length)
+
+
 def checksum(content: bytes) -> bytes:
     """The checksum of a part of a record."""
-    from google_crc32c import value
-
-    return struct.pack("<I", mask_checksum(value(content)))
+    return _UINT32.pack(mask_checksum(crc32c(content)))
 
 
 def mask_checksum(checksum: int) -> int:

@@ -5,7 +5,8 @@ The output has the columns that training reads: source, target, their languages,
 `labse.data.pair_record`). Other columns are left out, and hard negatives that a
 pair had are replaced. All pairs stay, in their order.
 
-    WORK/index/         where the pairs begin
+The files are read twice, so that only texts have to be in memory.
+
     WORK/vectors.npy    of every distinct text; a killed process resumes from it
 """
 
@@ -14,12 +15,13 @@ import hashlib
 import os
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tqdm
 
+from labse.data.pair_record import TrainingPair, TrainingPairs
 from labse.errors import InputError
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
 from labse.files import pair_writer
@@ -32,9 +34,6 @@ from labse.mining.hard_negatives.negatives import (
     find_hard_negatives,
 )
 from labse.mining.work_folder import WorkFolder
-
-if TYPE_CHECKING:  # It needs TensorFlow.
-    from labse.data.pair_store import PairStore
 
 CHUNK = sentence_vectors.CHUNK
 _VECTORS = "vectors.npy"
@@ -94,7 +93,7 @@ def mine_hard_negatives(
       patterns: files of pairs, or globs.
       out: the file to write, of any format that holds hard negatives.
       load_encoder: called when the pairs are read.
-      work: folder for the index and the vectors.
+      work: folder for the vectors.
       negatives: number for each pair; lowered where there are fewer targets.
       max_cosine: see `find_hard_negatives`.
       options: what the files do not say by themselves.
@@ -105,12 +104,10 @@ def mine_hard_negatives(
       InputError: `out` cannot be written; the files hold no pairs; `work` is
         of other texts or of another model; or no pair has any negative.
     """
-    from labse.data.pair_store import PairStore
-
     check_output(out)
     folder = WorkFolder(work, restart)
-    store = PairStore(patterns, folder.path("index"), options)
-    pairs = number_pairs(store)
+    files = TrainingPairs(patterns, options)
+    pairs, has_corpora = number_pairs(files)
     negatives = _fitting_number(negatives, pairs)
     encode_fn, fingerprint = load_encoder()
     vectors = _encode(pairs.texts, encode_fn, fingerprint, folder)
@@ -125,22 +122,27 @@ def mine_hard_negatives(
             "are translations of the source, or above max_cosine. Give more "
             f"pairs. Received {len(pairs):,}."
         )
-    _write(out, store, pairs, found)
+    _write(out, files, pairs, found, has_corpora)
     return summary
 
 
-def number_pairs(store: "PairStore") -> PairTexts:
-    """The pairs of some files with their texts as numbers."""
+def number_pairs(files: Iterable[TrainingPair]) -> tuple[PairTexts, bool]:
+    """Pairs with their texts as numbers, and whether any names a corpus."""
     numbers: dict[str, int] = {}
     languages: dict[str, int] = {}
-    rows = np.empty((len(store), 3), np.int64)
-    for row in range(len(store)):
-        pair = store.pair(row)
-        for side, text in enumerate((pair.source, pair.target)):
-            rows[row, side] = numbers.setdefault(text.decode(), len(numbers))
+    rows, has_corpora = array("q"), False
+    for pair in files:
+        for text in (pair.source, pair.target):
+            rows.append(numbers.setdefault(text.decode(), len(numbers)))
         language = pair.target_language
-        rows[row, 2] = languages.setdefault(language, len(languages))
-    return PairTexts(list(numbers), *rows.T)
+        rows.append(languages.setdefault(language, len(languages)))
+        has_corpora |= bool(pair.corpus)
+    if not rows:
+        raise InputError(
+            f"There are no pairs in {files}. Is it the right file?"
+        )
+    table = np.frombuffer(rows, np.int64).reshape(-1, 3)
+    return PairTexts(list(numbers), *table.T), has_corpora
 
 
 def _fitting_number(negatives: int, pairs: PairTexts) -> int:
@@ -227,29 +229,28 @@ def _summary(
 
 def _write(
     out: str | os.PathLike,
-    store: "PairStore",
+    files: Iterable[TrainingPair],
     pairs: PairTexts,
     found: Negatives,
+    has_corpora: bool,
 ) -> None:
     columns = [*PAIR_COLUMNS, HARD_NEGATIVES]
-    if any(store.corpus_names):
+    if has_corpora:
         columns.insert(-1, CORPUS)
-
-    def counted() -> Iterator[Fields]:
-        count = 0
-        for count, row in enumerate(_rows(store, pairs, found), start=1):  # noqa: B007
-            yield row
-        if count != len(pairs):  # Before the file gets its name.
-            raise ValueError(f"{len(pairs)} pairs were read, {count} written.")
-
-    pair_writer.write_pairs(out, counted(), columns)
+    rows = _rows(files, pairs, found, has_corpora)
+    pair_writer.write_pairs(out, rows, columns)
 
 
 def _rows(
-    store: "PairStore", pairs: PairTexts, found: Negatives
+    files: Iterable[TrainingPair],
+    pairs: PairTexts,
+    found: Negatives,
+    has_corpora: bool,
 ) -> Iterator[Fields]:
-    for row, numbers in enumerate(found.texts):
-        pair = store.pair(row)
+    number = 0
+    for number, pair in enumerate(files, start=1):
+        _check_unchanged(files, pairs, number, pair)
+        numbers = found.texts[number - 1]
         values = {
             "source": pair.source.decode(),
             "target": pair.target.decode(),
@@ -259,6 +260,31 @@ def _rows(
                 pairs.texts[number] for number in numbers[numbers != NONE]
             ],
         }
-        if any(store.corpus_names):
+        if has_corpora:
             values[CORPUS] = pair.corpus
         yield values
+    _check_unchanged(files, pairs, number)
+
+
+def _check_unchanged(
+    files: Iterable[TrainingPair],
+    pairs: PairTexts,
+    number: int,
+    pair: TrainingPair | None = None,
+) -> None:
+    """Raises `InputError` unless pair `number`, from 1, was read before.
+
+    Without a pair, it is the number of all.
+    """
+    if pair is None:
+        same = number == len(pairs)
+    else:
+        same = number <= len(pairs) and (
+            pair.source.decode() == pairs.texts[pairs.sources[number - 1]]
+            and pair.target.decode() == pairs.texts[pairs.targets[number - 1]]
+        )
+    if not same:
+        raise InputError(
+            f"{files}: the pairs changed while hard negatives were found for "
+            f"them; pair {number:,} is another. Start again."
+        )

@@ -1,7 +1,9 @@
 """`labse train` in this process: what it reads and what it refuses."""
 
 import gzip
+import itertools
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,8 +11,12 @@ import tensorflow as tf
 
 from labse.bin import train
 from labse.bin.flags import program
+from labse.data.record_tokens import TokenIds
+from labse.data.record_writer import write_records
 from labse.features import PAIR_COLUMNS
 from labse.files.reading import ReadOptions
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import Vocabulary
 from labse.training import dual_encoder_task
 
 WORDS = ["rot", "blau", "Haus", "Hund"]
@@ -52,7 +58,7 @@ def table(pairs):
     return ("\n".join(rows) + "\n").encode()
 
 
-def write_records(path, pairs):
+def write_tfrecord(path, pairs):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for pair in pairs:
             features = {
@@ -75,7 +81,7 @@ def files(tmp_path):
     (tmp_path / "mixed_1.tsv").write_bytes(table(PAIRS[:7]))
     compressed = gzip.compress(table(PAIRS[7:12]))
     (tmp_path / "mixed_2.tsv.gz").write_bytes(compressed)
-    write_records(tmp_path / "mixed_3.tfrecord", PAIRS[12:])
+    write_tfrecord(tmp_path / "mixed_3.tfrecord", PAIRS[12:])
     return tmp_path
 
 
@@ -276,10 +282,10 @@ def test_a_worker_that_another_one_stopped_is_not_finished(files, monkeypatch):
 @pytest.mark.parametrize(
     "rows, batch, different",
     [
-        ([("rot", "ROT")], 6, 1),
+        ([("rot", "ROT")] * 6, 6, 1),
         ([("rot", "ROT")] * 9, 6, 1),
-        ([("rot", "ROT"), ("rot", "BLAU"), ("rot", "HAUS")], 6, 3),
-        ([("rot", "ROT"), ("blau", "ROT"), ("Haus", "ROT")], 6, 3),
+        ([("rot", "ROT"), ("rot", "BLAU"), ("rot", "HAUS")] * 2, 6, 3),
+        ([("rot", "ROT"), ("blau", "ROT"), ("Haus", "ROT")] * 2, 6, 3),
         ([(pair[0], pair[1]) for pair in PAIRS], 1, 1),
     ],
 )
@@ -309,34 +315,40 @@ def test_a_hard_negative_is_a_negative(files, caplog):
 
 
 def test_few_negatives_are_told(files, caplog):
-    """Two languages, of three pairs and of one, in batches of 12.
+    """Two languages, of three pairs and of one, in batches of 4.
 
-    Of 12 rows 6 are of each at exponent 0.
+    Of 4 rows 2 are of each at exponent 0.
     """
     rows = [("rot", "ROT"), ("blau", "BLAU"), ("Haus", "HAUS")]
     rows = [(*row, "de", "xx") for row in rows]
     rows.append(("Hund", "HUND", "de", "yy"))
     (files / "few.tsv").write_bytes(table(rows))
-    settings = {
-        "training.global_batch_size": 12,
-        "data.language_exponent": 0.0,
-    }
+    settings = {"training.global_batch_size": 4, "data.language_exponent": 0.0}
     assert run(files, pairs="few.tsv", **settings) == 0
     logged = caplog.text
     assert (
-        "A batch of 12 holds 4 different pairs, each with at least 3 negatives."
+        "A batch of 4 holds 3 different pairs, each with at least 2 negatives."
     ) in logged
     assert (
-        "A pair has only 3 negatives in a batch of 12 with 4 different pairs "
+        "A pair has only 2 negatives in a batch of 4 with 3 different pairs "
         "(4 in all), so loss and accuracy mean little. Give more pairs, or set "
-        "training.global_batch_size=4."
+        "training.global_batch_size=3."
     ) in logged
     assert (
-        "In 2 languages, every pair occurs twice or more in a batch: de-yy (6 "
-        "rows, 1 pairs), de-xx (6 rows, 3 pairs)."
+        "In 1 languages, every pair occurs twice or more in a batch: de-yy (2 "
+        "rows, 1 pairs)."
     ) in logged
     first = (files / "run" / "history.jsonl").read_text().splitlines()[0]
-    assert json.loads(first)["negatives"] == 3
+    assert json.loads(first)["negatives"] == 2
+
+
+def test_fewer_pairs_than_a_batch_are_refused(files, capsys):
+    assert run(files, **{"training.global_batch_size": 19}) == 2
+    assert error_of(capsys) == (
+        "A global batch has at most as many rows as there are records. "
+        "Received training.global_batch_size=19 and 18 records in "
+        f"{files}/run/records. Lower it, or give more records."
+    )
 
 
 def test_enough_negatives_are_not_warned_of(files, caplog):
@@ -366,3 +378,109 @@ def test_early_stopping_needs_validation_pairs(files, capsys):
     message = error_of(capsys)
     assert message.startswith("training.early_stopping_patience needs valid")
     assert "give some, or set 0" in message
+
+
+def losses(folder):
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    return [json.loads(line)["loss"] for line in lines]
+
+
+@pytest.fixture
+def records(files):
+    write_records([files / "all.tsv"], files / "texts")
+    tokenizer = WordPieceTokenizer(Vocabulary(PIECES))
+    ids = TokenIds(tokenizer, 8)
+    write_records([files / "all.tsv"], files / "ids", token_ids=ids)
+    return files
+
+
+def test_a_folder_of_records_trains_as_its_files(records):
+    files = records
+    assert run(files) == 0
+    for name in ("texts", "ids"):
+        assert run(files, f"--out={files / 'of'}-{name}", pairs=name) == 0
+        assert losses(files / f"of-{name}") == losses(files / "run")
+        assert not (files / f"of-{name}" / "records").exists()
+    assert (files / "run" / "records" / "manifest.json").exists()
+
+
+def test_records_are_written_once(files, monkeypatch, caplog):
+    """Files that changed in nothing but the time give the same again."""
+    manifest = files / "run" / "records" / "manifest.json"
+    free = {"training.num_steps": 4}
+    assert run(files, **free) == 0
+    written = manifest.stat().st_mtime_ns
+    assert run(files, **free) == 0
+    assert manifest.stat().st_mtime_ns == written
+    os.utime(files / "all.tsv", ns=(1, 1))
+    assert run(files, **free) == 0
+    assert "is of other files: writing it again" in caplog.text
+    assert manifest.stat().st_mtime_ns > written
+    lines = (files / "all.tsv").read_bytes().splitlines(keepends=True)
+    (files / "all.tsv").write_bytes(b"".join(lines[:1] + lines[2:]))
+    assert run(files, **free) == 2
+
+
+def test_records_that_do_not_fit_are_refused(records, capsys):
+    files = records
+    assert run(files, f"--train={files}/all.tsv", pairs="texts") == 2
+    message = error_of(capsys)
+    assert message.startswith("train is one folder of records, or any number")
+    assert f"Received 2, with {files}/texts among them" in message
+    (files / "vocab.txt").write_text("\n".join(PIECES[:-1]) + "\n")
+    assert run(files, pairs="ids") == 2
+    message = error_of(capsys)
+    assert message.startswith(f"{files}/ids: pre-tokenized records have the")
+    assert "another vocabulary" in message
+    # Records of texts fit every vocabulary.
+    assert run(files, f"--out={files}/other", pairs="texts") == 0
+
+
+def test_a_shard_cut_short_is_refused(records, capsys):
+    path = records / "texts" / "shard-00003-of-00064.tfrecord"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert run(records, pairs="texts") == 2
+    message = error_of(capsys)
+    assert message.startswith(f"{path}: the manifest has this shard with")
+
+
+@pytest.mark.parametrize("how", ["damaged", "cut", "missing", "replaced"])
+def test_a_shard_that_breaks_ends_training(files, capsys, monkeypatch, how):
+    """After the checks and after the first epoch, of 3 steps."""
+    settings = {"training.num_steps": 9, "training.checkpoint_every": 2}
+    folder = files / "run" / "records"
+    read = dual_encoder_task.DualEncoderTask.batches
+
+    def then_broken(self, steps, *arguments):
+        whole = list(read(self, steps[:3], *arguments))
+        path = folder / "shard-00003-of-00064.tfrecord"
+        content = bytearray(path.read_bytes())
+        if how == "replaced":
+            content *= 2
+        elif how == "damaged":
+            content[-10] ^= 1
+        path.write_bytes(content[:-1] if how == "cut" else content)
+        if how == "missing":
+            path.unlink()
+        rest = read(self, steps[3:], *arguments)
+        return tf.data.Dataset.from_generator(
+            lambda: itertools.chain(whole, rest),
+            output_signature=rest.element_spec,
+        )
+
+    monkeypatch.setattr(
+        dual_encoder_task.DualEncoderTask, "batches", then_broken
+    )
+    assert run(files, **settings) == 2
+    message = error_of(capsys)
+    path = folder / "shard-00003-of-00064.tfrecord"
+    assert message.startswith("The batch of step 3 could not be read: ")
+    assert {
+        "damaged": f"{path}:1: the record is damaged or truncated",
+        "cut": f"{path}:1: the record is damaged or truncated",
+        "missing": f"{path}: the file is missing.",
+        "replaced": f"{path}: its content is not what the manifest has.",
+    }[how] in message
+    assert "The last good checkpoint is kept." in message
+    last = tf.train.latest_checkpoint(files / "run" / "checkpoints" / "last")
+    assert last.endswith("step-2")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from labse.data.pair_store import PairStore
+from labse.data.pair_record import TrainingPairs
 from labse.errors import InputError
 from labse.files import atomic_write
 from labse.files.formats import parquet as parquet_format
@@ -80,9 +80,8 @@ def test_a_tsv_to_the_byte(tmp_path):
 def test_training_reads_the_tsv_as_it_is(tmp_path):
     for name in ("pairs.tsv", "pairs.tsv.gz"):
         write_pairs(tmp_path / name, ROWS)
-        store = PairStore([str(tmp_path / name)], tmp_path / "cache")
-        assert store.language_names.tolist() == ["en-de"]
-        pairs = [store.pair(0), store.pair(1)]
+        pairs = list(TrainingPairs([tmp_path / name]))
+        assert [pair.languages for pair in pairs] == ["en-de", "en-de"]
         assert [pair.source for pair in pairs] == [b"cat", b"dog"]
         targets = [pair.target for pair in pairs]
         assert targets == [b"Katze", "Hund \u2028".encode()]

@@ -5,7 +5,7 @@ import pytest
 
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
-from labse.files.texts import Texts
+from labse.files.texts import Texts, TextsWithCorpora
 
 PAIRS = (
     "source\ttarget\tsource_language\ttarget_language\n"
@@ -114,3 +114,23 @@ def test_no_text_at_all(tmp_path):
         InputError, match=r"No text found in .*a\.txt.*no language"
     ):
         list(Texts([path], DE))
+
+
+def test_texts_with_their_corpora(tmp_path):
+    rows = [
+        {"text": "a", "corpus": "web"},
+        {"source": "b", "target": "c", "corpus": "films"},
+        {"text": "d"},
+        {"text": "e", "corpus": 1},
+    ]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    options = ReadOptions(max_malformed_share=0.5)
+    texts = TextsWithCorpora([path], options)
+    assert list(texts) == [
+        ("und", b"a", "web"),
+        *(("und", b"b", "films"), ("und", b"c", "films")),
+        ("und", b"d", ""),
+    ]
+    assert dict(texts.tally.reasons) == {"corpus is not text": 1}
+    # Where no corpus is wanted, its column may hold anything.
+    assert len(list(Texts([path], options))) == 5

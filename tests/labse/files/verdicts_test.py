@@ -29,8 +29,10 @@ from labse.bin import (
     split_pairs,
     train,
 )
+from labse.bin import write_records as records_program
 from labse.bin.flags import lazy_encoder, program
 from labse.checkpoints.vocabulary import resizing
+from labse.data import record_writer
 from labse.evaluation.tasks import pairs as evaluation_pairs
 from labse.mining.hard_negatives import pair_files as negative_files
 from labse.mining.job.corpus import open_corpus
@@ -73,8 +75,8 @@ def run_train(path, folder, monkeypatch, *arguments):
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
 
     class Task:
-        def __init__(self, config, store, *_):
-            stop(range(len(store)))
+        def __init__(self, config, reader, *_):
+            stop(range(reader.manifest.num_records))
 
     monkeypatch.setattr(dual_encoder_task, "DualEncoderTask", Task)
     arguments = [
@@ -84,7 +86,10 @@ def run_train(path, folder, monkeypatch, *arguments):
     flags = {"train": path, "vocab": folder / "vocab.txt", "out": folder / "r"}
     return run(
         train,
-        [*arguments, "--distribution=none", "--config=labse_tiny"],
+        [
+            *(*arguments, "--distribution=none", "--config=labse_tiny"),
+            "--override=training.global_batch_size=2",
+        ],
         **flags,
     )
 
@@ -134,11 +139,7 @@ def run_evaluate(path, folder, monkeypatch, *arguments):
 
 
 def run_hard_negatives(path, folder, monkeypatch, *arguments):
-    monkeypatch.setattr(
-        negative_files,
-        "number_pairs",
-        lambda store: stop(range(len(store))),
-    )
+    monkeypatch.setattr(negative_files, "number_pairs", stop)
     return run(
         mine_hard_negatives,
         arguments,
@@ -176,6 +177,20 @@ def run_mine(path, folder, monkeypatch, *arguments):
     return 0, len(open_corpus(folder / "o.tsv.work/source.corpus"))
 
 
+def run_write_records(path, folder, monkeypatch, *arguments):
+    monkeypatch.setattr(
+        record_writer,
+        "write_shards",
+        lambda job, read: stop(range(sum(count for count, _ in read.spools))),
+    )
+    return run(records_program, arguments, input=path, out=folder / "r")
+
+
+def run_write_texts(path, folder, monkeypatch, *arguments):
+    arguments = [*arguments, "--monolingual"]
+    return run_write_records(path, folder, monkeypatch, *arguments)
+
+
 def ones(texts):
     return np.ones([len(texts), 2], np.float32)
 
@@ -188,11 +203,14 @@ PAIR_PROGRAMS = {
     "mine-hard-negatives": (run_hard_negatives, 1),
     "build-vocab": (run_build_vocab, 2),  # Both sides of a pair.
     "prune-vocab": (run_prune_vocab, 2),
+    "write-records": (run_write_records, 1),
+    "write-records --monolingual": (run_write_texts, 2),
 }
 TEXT_PROGRAMS = {
     "mine": (run_mine, 1),
     "build-vocab": (run_build_vocab, 1),
     "prune-vocab": (run_prune_vocab, 1),
+    "write-records --monolingual": (run_write_texts, 1),
 }
 
 

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from labse.errors import InputError
@@ -102,3 +104,18 @@ def test_nothing_but_special_pieces(tmp_path, others):
         f"{path}: a vocabulary has pieces of words. Received {len(pieces)} "
         "lines, all special: [PAD] "
     )
+
+
+def test_the_fingerprint_is_of_the_pieces(tmp_path):
+    one = read(tmp_path, [*SPECIAL, "a", "b"]).fingerprint
+    # sha256sum of the lines, the last one without its line feed.
+    assert (
+        one
+        == hashlib.sha256(
+            b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb"
+        ).hexdigest()
+    )
+    windows = "".join(f"{piece}\r\n" for piece in [*SPECIAL, "a", "b"])
+    path = write(tmp_path, windows.encode())
+    assert Vocabulary.read(path).fingerprint == one
+    assert read(tmp_path, [*SPECIAL, "b", "a"]).fingerprint != one

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from labse.data.pair_store import PairStore
+from labse.data.pair_record import TrainingPairs
 from labse.errors import InputError
 from labse.files.pair_writer import check_output, open_writer, write_pairs
 from labse.files.pairs import PairFiles
@@ -56,31 +56,21 @@ def test_texts_languages_and_columns(tmp_path, ending, caplog):
     assert [float(pair.fields["cosine"]) for pair in found] == [0.5] * 3
     assert [pair.fields["note"] for pair in found] == ["<a&b>"] * 3
     # Training reads the hard negatives of every format.
-    store = PairStore([str(path)], tmp_path / "cache")
-    assert store.pair(1).source.decode() == TEXTS[1][0]
-    assert store.pair(2).hard_negatives == (b"x", b"y")
-    assert store.corpus_names.tolist() == ["c"]
+    pairs = list(TrainingPairs([path]))
+    assert pairs[1].source.decode() == TEXTS[1][0]
+    assert pairs[2].hard_negatives == (b"x", b"y")
+    assert {pair.corpus for pair in pairs} == {"c"}
 
 
 @pytest.mark.parametrize("ending", [".en-de.en.gz", ".en-de.zip", ".tmx.xz"])
 def test_training_reads_them(tmp_path, ending):
     path = tmp_path / f"pairs{ending}"
     write_pairs(path, rows())
-    for _ in range(2):  # The second time, from the index.
-        store = PairStore([str(path)], tmp_path / "cache")
-        assert store.language_names.tolist() == ["en-de"]
-        assert [store.pair(row).target.decode() for row in range(3)] == [
-            target for _, target in TEXTS
-        ]
-
-
-def test_the_index_changes_with_either_file_of_a_corpus(tmp_path):
-    path = tmp_path / "pairs.en-de.en"
-    write_pairs(path, rows())
-    PairStore([str(path)], tmp_path / "cache")
-    (tmp_path / "pairs.en-de.de").write_text("a\nb\nc, longer than it was\n")
-    store = PairStore([str(path)], tmp_path / "cache")
-    assert store.pair(0).target == b"a"
+    pairs = list(TrainingPairs([path]))
+    assert {pair.languages for pair in pairs} == {"en-de"}
+    assert [pair.target.decode() for pair in pairs] == [
+        target for _, target in TEXTS
+    ]
 
 
 def test_the_sides_of_a_unit_stay_where_languages_change(tmp_path):

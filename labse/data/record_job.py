@@ -1,0 +1,181 @@
+"""A job that writes records: what it is of, and what it has finished.
+
+    WORK/job.json       what the records depend on
+    WORK/read.json      there once all rows have been read and dealt
+    WORK/spools/        the records as they were dealt, until they are written
+    WORK/parts/         of a large spool, those of each shard
+    WORK/shards.jsonl   the shards that have been written
+
+WORK is local: OUT/work, or where OUT is not local, a folder for it.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from labse.data import manifest
+from labse.data.manifest import Manifest
+from labse.data.record_groups import MadeFrom
+from labse.errors import InputError
+from labse.files.atomic_write import write_text
+from labse.files.remote_path import as_path, is_remote
+
+WORK = "work"
+_SHOWN = 120
+
+
+class OtherRecords(InputError):
+    """A folder holds records of other files, or made in another way."""
+
+
+class RowsRead(NamedTuple):
+    """What the reading found; the fields are JSON values."""
+
+    groups: list[tuple[list[str], str]]  # languages and corpus
+    hard_negatives: Mapping[str, int]  # number of them, number of pairs
+    tally: str  # of `Tally.to_json`
+    spools: list[list[int]]  # records and bytes of each
+
+
+class WrittenShard(NamedTuple):
+    """A shard that has been written."""
+
+    number: int
+    records: int
+    bytes: int
+    sha256: str
+    groups: list[tuple[int, int]]  # number of a group, records
+
+
+class RecordJob:
+    """The folders of a job, and its notes.
+
+    Attributes:
+      out: the folder of records.
+      made_from: what the records depend on.
+      work, spools, parts: folders for what is removed at the end.
+    """
+
+    def __init__(self, out: str | os.PathLike, made_from: MadeFrom):
+        """Nothing is made yet."""
+        self.out = as_path(out)
+        self.made_from = made_from
+        if is_remote(out):
+            name = hashlib.sha256(str(self.out).encode()).hexdigest()[:16]
+            self.work = pathlib.Path(
+                tempfile.gettempdir(), f"labse-records-{os.getuid()}-{name}"
+            )
+        else:
+            self.work = pathlib.Path(out, WORK)
+        self.spools = self.work / "spools"
+        self.parts = self.work / "parts"
+        self._note = self.work / "job.json"
+        self._read = self.work / "read.json"
+        self._shards = self.work / "shards.jsonl"
+
+    def find_finished(self) -> Manifest | None:
+        """The manifest, if the records are there.
+
+        Raises:
+          InputError: they are others.
+        """
+        if not manifest.is_records_folder(self.out):
+            return None
+        found = Manifest.read(self.out)
+        self._check_same(found.made_from.values())
+        found.check_shards(self.out)
+        return found
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Makes the folders, or finds those of the same job; locks them.
+
+        Raises:
+          InputError: `out` holds something else, or another process writes.
+        """
+        if self._read.exists():
+            self._check_same(json.loads(self._note.read_text("utf-8")))
+        elif not self._note.exists():
+            self._check_new()
+        self.work.mkdir(parents=True, exist_ok=True)
+        with open(self.work / "lock", "w", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"Another process is writing records into {self.out}. "
+                    "Wait until it has ended, or choose another folder."
+                ) from error
+            write_text(self._note, json.dumps(self.made_from.values()))
+            yield
+
+    def remove_work(self) -> None:
+        """Removes what was needed until the records were there."""
+        if self.work.exists():
+            shutil.rmtree(self.work)
+
+    def read(self) -> RowsRead | None:
+        """What the reading found; None if it has not finished."""
+        if not self._read.exists():
+            return None
+        return RowsRead(**json.loads(self._read.read_text("utf-8")))
+
+    def finish_reading(self, found: RowsRead) -> None:
+        """Notes that all rows stand in the spools."""
+        write_text(self._read, json.dumps(found._asdict()))
+
+    def add_shard(self, shard: WrittenShard) -> None:
+        """Notes a shard that has been written."""
+        with open(self._shards, "a", encoding="utf-8") as file:
+            # A line that a killed process did not finish ends here.
+            file.write("\n" + json.dumps(shard))
+
+    def written_shards(self) -> dict[int, WrittenShard]:
+        """By number, the shards that have been written."""
+        found = {}
+        if not self._shards.exists():
+            return found
+        for line in self._shards.read_text("utf-8").split("\n"):
+            with contextlib.suppress(json.JSONDecodeError):
+                shard = WrittenShard(*json.loads(line))
+                found[shard.number] = shard
+        return found
+
+    def _check_same(self, found: Mapping[str, object]) -> None:
+        changes = [
+            f"{name} was {_shown(found.get(name))} and is {_shown(value)}"
+            for name, value in self.made_from.values().items()
+            if found.get(name) != value
+        ]
+        if changes:
+            raise OtherRecords(
+                f"{self.out} holds records that were made otherwise: "
+                f"{'; '.join(changes)}. Choose another folder, or remove it."
+            )
+
+    def _check_new(self) -> None:
+        if not self.out.exists():
+            return
+        if not self.out.is_dir():
+            what = "is a file"
+        else:
+            names = sorted(each.name for each in self.out.iterdir())
+            if names in ([], [WORK]):
+                return
+            what = f"holds {', '.join(names[:3])}"
+        raise InputError(
+            "Records are written into a new folder; nothing is written over. "
+            f"{self.out} {what}. Choose another name, or remove it first."
+        )
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
