@@ -11,7 +11,12 @@ RUN/records first, in random order; --train=FOLDER reads records that labse
 write-records made.
 
 The same command resumes a run from its last checkpoint. SIGTERM and Ctrl-C
-save a checkpoint and then stop, with exit code 143 or 130.
+save a checkpoint and then stop, with exit code 143 or 130. Exit code 75:
+another worker, a host of the TPU or the storage was lost; the last checkpoint
+is kept.
+
+--out, --vocab, --config and a run folder as --init may be remote, such as
+gs://bucket/run.
 
 With --validation, the checkpoint with the best accuracy on these pairs is kept
 beside the last one; labse.load, labse evaluate and labse export open that one.

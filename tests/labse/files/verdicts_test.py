@@ -75,8 +75,8 @@ def run_train(path, folder, monkeypatch, *arguments):
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
 
     class Task:
-        def __init__(self, config, store, *_):
-            stop(range(len(store)))
+        def __init__(self, config, reader, *_):
+            stop(range(reader.manifest.num_records))
 
     monkeypatch.setattr(dual_encoder_task, "DualEncoderTask", Task)
     arguments = [
@@ -86,7 +86,10 @@ def run_train(path, folder, monkeypatch, *arguments):
     flags = {"train": path, "vocab": folder / "vocab.txt", "out": folder / "r"}
     return run(
         train,
-        [*arguments, "--distribution=none", "--config=labse_tiny"],
+        [
+            *(*arguments, "--distribution=none", "--config=labse_tiny"),
+            "--override=training.global_batch_size=2",
+        ],
         **flags,
     )
 
@@ -136,11 +139,7 @@ def run_evaluate(path, folder, monkeypatch, *arguments):
 
 
 def run_hard_negatives(path, folder, monkeypatch, *arguments):
-    monkeypatch.setattr(
-        negative_files,
-        "number_pairs",
-        lambda store: stop(range(len(store))),
-    )
+    monkeypatch.setattr(negative_files, "number_pairs", stop)
     return run(
         mine_hard_negatives,
         arguments,

@@ -259,6 +259,45 @@ def test_sigterm_ends_a_validation_which_the_next_start_makes_up_for(
     assert_same_run(grown, tmp_path)
 
 
+class ReplicatedLineTask(LineTask):
+    """Every replica has a batch of its own."""
+
+    def batches(self, steps, batch_size, replicas):
+        count = len(replicas)
+        dataset = tf.data.Dataset.range(steps.start * count, steps.stop * count)
+        return dataset.map(lambda row: batch_of_step(row, batch_size))
+
+
+def test_sigterm_on_several_devices(tmp_path, stopped_by_sigterm):
+    """Of one process, as with a TPU, whose coordinator is one process."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:1", "CPU:2"])
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert Run(whole, CONFIG, strategy).train([ReplicatedLineTask()])
+
+    def terminate():
+        signal.raise_signal(signal.SIGTERM)
+
+    task = stopping_at(ReplicatedLineTask(), 10, terminate)
+    with pytest.raises(Stopped):
+        Run(stopped, CONFIG, strategy).train([task])
+    last = tf.train.latest_checkpoint(stopped / "checkpoints" / "last")
+    assert last.endswith("step-10")
+    assert Run(stopped, CONFIG, strategy).train([ReplicatedLineTask()])
+    assert_same_run(whole, stopped)
+
+
+def test_metrics_are_not_saved(grown):
+    """Only the chief saves, and to read a metric is for all workers."""
+    parts = {name.split("/")[0] for name in final_weights(grown)}
+    assert parts == {"model", "optimizer"}
+    of_model = {
+        name.split("/")[1]
+        for name in final_weights(grown)
+        if name.startswith("model/")
+    }
+    assert of_model == {"slope", "curvature", "non_finite_step"}
+
+
 def test_a_lost_worker_keeps_the_last_checkpoint(grown, tmp_path):
     def lose():
         raise tf.errors.UnavailableError(None, None, "Socket closed\nTrace")

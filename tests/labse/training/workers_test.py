@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-WORDS = "rot blau grün Haus Baum Hund Katze läuft schläft singt".split(" ")
+WORDS = ["rot", "blau", "Haus", "Baum", "Hund", "Katze", "läuft", "singt"]
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 PIECES += [word.upper() for word in WORDS]
 # Each worker has its own masks of dropout, so without it.
