@@ -56,9 +56,9 @@ def loop_over_chunks(
 
 
 def _sum(total: tf.Tensor, change: tf.Tensor | tf.IndexedSlices) -> tf.Tensor:
-    """The sum, computed in the memory of `total`.
+    """Rows of a table are added one by one, not made a table of their own.
 
-    So rows of a table cost what they are, not a pass over the table.
+    TensorFlow's CPU kernel still copies the total each time.
     """
     if isinstance(change, tf.IndexedSlices):
         indices = tf.cast(change.indices, tf.int32)[:, None]
