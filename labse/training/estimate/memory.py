@@ -31,9 +31,11 @@ from labse.training.estimate.parameters import parameters, trained_parameters
 # most logits of a block (labse/losses/additive_margin_softmax.py).
 _LOGIT_TENSORS = 9
 _BLOCK_LOGITS = 2**22
-# Of temporary memory, what the TPU compiler's layout leaves unused; 12 to 15 %
-# in its programs for 3 and 5 blocks.
-_UNUSED_SHARE = 0.14
+# Of temporary memory, what is not used. TensorFlow's allocator gives tensors
+# chunks of up to twice their size: 15 and 16 % in steps on a CPU
+# (docs/estimating.md). The TPU compiler's layout has gaps: 12 to 15 % in its
+# programs for 3 and 5 blocks.
+_UNUSED_IN_CHUNKS, _UNUSED_IN_LAYOUT = 0.15, 0.14
 # Copies of all gradients in the update on several TPU devices: those of the
 # device, their sum, and as much for the layout; seen in a program for 32.
 _SUMMED_COPIES = 3
@@ -75,6 +77,8 @@ def peak(config: ExperimentConfig, hardware: Hardware) -> Peak:
 class _Step:
     """The parts of a step by operations."""
 
+    _unused_share = _UNUSED_IN_CHUNKS
+
     def __init__(self, config: ExperimentConfig, hardware: Hardware):
         self._config = config
         self._devices = hardware.devices
@@ -95,8 +99,10 @@ class _Step:
     def peak(self) -> Peak:
         """The largest of the moments."""
         moments = [
-            Peak("in the loss", self.in_loss()),
-            Peak("when gradients begin", self.in_gradients()),
+            Peak("in the loss", self._with_unused(self.in_loss())),
+            Peak(
+                "when gradients begin", self._with_unused(self.in_gradients())
+            ),
             Peak("at the update", self.in_update()),
         ]
         return max(moments, key=lambda moment: moment.total)
@@ -127,6 +133,11 @@ class _Step:
             rows = FLOAT_BYTES * tokens * self._config.encoder.hidden_size
             parts["working memory"] = rows
         return parts
+
+    def _with_unused(self, parts: dict[str, int]) -> dict[str, int]:
+        persistent = ("weights", "optimizer's slots", "input")
+        temporary = sum(v for k, v in parts.items() if k not in persistent)
+        return parts | {"unused": int(self._unused_share * temporary)}
 
     def _always(self) -> dict[str, int]:
         numbers = sum(self._parameters.values())
@@ -178,6 +189,8 @@ class _Step:
 class _CompiledStep(_Step):
     """The parts of a step that is compiled for TPU."""
 
+    _unused_share = _UNUSED_IN_LAYOUT
+
     def __init__(
         self,
         config: ExperimentConfig,
@@ -191,20 +204,7 @@ class _CompiledStep(_Step):
     def _make_activations(self, texts: int) -> Activations:
         return CompiledActivations(self._config, texts, self._is_least)
 
-    def in_loss(self) -> dict[str, int]:
-        """With the unused share of temporary memory."""
-        return self._with_unused(super().in_loss())
-
-    def in_gradients(self) -> dict[str, int]:
-        """With the unused share of temporary memory."""
-        return self._with_unused(super().in_gradients())
-
     def in_update(self) -> dict[str, int]:
         """All gradients; on several devices, also their sums."""
         copies = _SUMMED_COPIES if self._devices > 1 else 1
         return self._always() | {"gradients": copies * self._trained}
-
-    def _with_unused(self, parts: dict[str, int]) -> dict[str, int]:
-        persistent = ("weights", "optimizer's slots", "input")
-        temporary = sum(v for k, v in parts.items() if k not in persistent)
-        return parts | {"unused": int(_UNUSED_SHARE * temporary)}

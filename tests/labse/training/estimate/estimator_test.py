@@ -75,7 +75,7 @@ def test_what_is_unknown_is_none():
 
 
 def test_what_does_not_fit_is_refused_with_what_would():
-    config, most = small(), device(0.11 * GIB)
+    config, most = small(), device(0.125 * GIB)
     found = estimate(config, most)
     assert not found.fits
     assert len(found.remedies) == 4
@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_refused_with_what_would():
         found.check_fits()
     assert str(error.value) == (
         "A training step must fit into the memory of a device. On here it may "
-        f"use 0.11 GiB. It needs {found.memory_total / GIB:.2f} GiB. What "
+        f"use 0.12 GiB. It needs {found.memory_total / GIB:.2f} GiB. What "
         f"would fit: {'; or '.join(found.remedies)}."
     )
     # What is proposed fits; one pair or the next power of two more does not.
@@ -166,15 +166,15 @@ def test_sentence_rate_needs_a_peak():
 
 def test_report_shows_each_figure():
     found = estimate(load("labse_base"), H100, 10**9, records_bytes=5 * GIB)
-    text = report.to_text(found)
+    lines = report.to_text(found).splitlines()
     for line in (
-        "word embeddings                    384,885,504",
-        "weights                             1.75 GiB",
-        "negatives of a pair, at most           4,095",
-        "epochs over the pairs",
-        "disk for the records                5.00 GiB",
+        "word embeddings 384,885,504",
+        "weights 1.75 GiB",
+        "negatives of a pair, at most 4,095",
+        "epochs over the pairs 0.205",
+        "disk for the records 5.00 GiB",
     ):
-        assert line in text
+        assert line in [" ".join(each.split()) for each in lines]
     values = json.loads(json.dumps(report.to_json(found)))
     assert values["fits"] is False
     assert values["memory_total_bytes"] == found.memory_total
