@@ -109,24 +109,13 @@ def estimate(
       utilization: the assumed share of the hardware's peak.
 
     Raises:
-      InputError: the batch does not divide by the devices, or the share is
-        not above 0 and at most 1. What does not fit is no error here:
-        `Estimate.check_fits` raises it.
+      InputError: the batch does not divide by the devices, a device's batch
+        not by the chunk, or the share is not above 0 and at most 1. What does
+        not fit is no error here: `Estimate.check_fits` raises it.
     """
-    if not 0 < utilization <= 1:
-        raise InputError(
-            "utilization must be above 0 and at most 1. Received: "
-            f"{utilization}."
-        )
-    if pairs is not None and pairs < 1:
-        raise InputError(f"pairs must be at least 1. Received: {pairs}.")
+    _check(config, hardware, pairs, utilization)
     training = config.training
     batch = training.global_batch_size
-    if batch % hardware.devices:
-        raise InputError(
-            "training.global_batch_size must be a multiple of the number of "
-            f"devices. Received: {batch} and {hardware.devices}."
-        )
     peak = memory.peak(config, hardware)
     fits = peak.total <= hardware.memory
     trained = _FLOAT_BYTES * trained_parameters(config.encoder)
@@ -150,6 +139,29 @@ def estimate(
         checkpoint_bytes=_LAST_CHECKPOINTS * (weights + 2 * trained)
         + _BEST_CHECKPOINTS * weights,
     )
+
+
+def _check(
+    config: ExperimentConfig,
+    hardware: Hardware,
+    pairs: int | None,
+    utilization: float,
+) -> None:
+    """Raises `InputError` for what no training has."""
+    if not 0 < utilization <= 1:
+        raise InputError(
+            "utilization must be above 0 and at most 1. Received: "
+            f"{utilization}."
+        )
+    if pairs is not None and pairs < 1:
+        raise InputError(f"pairs must be at least 1. Received: {pairs}.")
+    batch = config.training.global_batch_size
+    if batch % hardware.devices:
+        raise InputError(
+            "training.global_batch_size must be a multiple of the number of "
+            f"devices. Received: {batch} and {hardware.devices}."
+        )
+    config.training.check_chunk(hardware.devices)
 
 
 def sentence_rate(

@@ -87,7 +87,8 @@ _GPU = {
     "a100-80": _Chip(80e9, 312e12, 156e12, 600e9),
     "h100": _Chip(80e9, 989e12, 494e12, 900e9),
 }
-_FORMS = (
+# Of names and numbers, for messages and help.
+FORMS = (
     "tpu-v2-CORES, tpu-v3-CORES, tpu-v4-CORES, tpu-v5e-CHIPS, tpu-v5p-CORES, "
     "tpu-v6e-CHIPS, a100-40-COUNT, a100-80-COUNT, h100-COUNT, cpu (this "
     "machine), or numbers: devices=32,memory=16GiB,flops=61e12; numbers may "
@@ -167,5 +168,5 @@ def _number(change: str, text: str) -> tuple:
 
 def _not_understood(text: str) -> InputError:
     return InputError(
-        f"hardware must have one of the forms {_FORMS}. Received: {text!r}."
+        f"hardware must have one of the forms {FORMS}. Received: {text!r}."
     )

@@ -99,10 +99,8 @@ class _Step:
     def peak(self) -> Peak:
         """The largest of the moments."""
         moments = [
-            Peak("in the loss", self._with_unused(self.in_loss())),
-            Peak(
-                "when gradients begin", self._with_unused(self.in_gradients())
-            ),
+            Peak("in the loss", self.in_loss()),
+            Peak("when gradients begin", self.in_gradients()),
             Peak("at the update", self.in_update()),
         ]
         return max(moments, key=lambda moment: moment.total)
@@ -112,7 +110,7 @@ class _Step:
         parts = self._always()
         if not self._is_cached:
             parts |= self._of_encoder()
-        return parts | {"logits": self._logits()}
+        return self._with_unused(parts | {"logits": self._logits()})
 
     def in_gradients(self) -> dict[str, int]:
         """The last block's gradient, before the others free anything."""
@@ -123,16 +121,21 @@ class _Step:
         parts["gradients"] = self._block_weights(FLOAT_BYTES)
         if self._is_cached:
             parts["gradients"] += self._trained
-        return parts
+        return self._with_unused(parts)
 
     def in_update(self) -> dict[str, int]:
-        """All gradients; the word table's also as rows of its pieces."""
-        parts = self._always() | {"gradients": self._trained}
+        """All gradients, and what the word table's update works with.
+
+        That is its weight decay, and its gradient as rows of the batch's
+        pieces, before and after they are clipped.
+        """
+        working = FLOAT_BYTES * self._parameters["word embeddings"]
         if not self._is_cached:
             tokens = self._texts * self._config.training_length
-            rows = FLOAT_BYTES * tokens * self._config.encoder.hidden_size
-            parts["working memory"] = rows
-        return parts
+            size = self._config.encoder.hidden_size
+            working += 2 * FLOAT_BYTES * tokens * size
+        parts = {"gradients": self._trained, "working memory": working}
+        return self._with_unused(self._always() | parts)
 
     def _with_unused(self, parts: dict[str, int]) -> dict[str, int]:
         persistent = ("weights", "optimizer's slots", "input")
@@ -205,6 +208,9 @@ class _CompiledStep(_Step):
         return CompiledActivations(self._config, texts, self._is_least)
 
     def in_update(self) -> dict[str, int]:
-        """All gradients; on several devices, also their sums."""
+        """All gradients; on several devices, also their sums.
+
+        As in the compiled programs, which update in place.
+        """
         copies = _SUMMED_COPIES if self._devices > 1 else 1
         return self._always() | {"gradients": copies * self._trained}

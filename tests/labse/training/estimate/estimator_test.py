@@ -148,6 +148,13 @@ def test_the_batch_divides_by_the_devices():
         estimate(small(), device(GIB, devices=3))
 
 
+def test_the_chunk_divides_a_devices_batch():
+    config = small(gradient_cache_chunk=256)
+    message = "gradient_cache_chunk must divide .* Received: 256 and 128"
+    with pytest.raises(InputError, match=message):
+        estimate(config, device(GIB))
+
+
 def test_sentence_rate():
     """8 devices of 1e12 at 50 %: 4e12 a second."""
     config = small()
