@@ -36,9 +36,9 @@ _BLOCK_LOGITS = 2**22
 # (docs/estimating.md). The TPU compiler's layout has gaps: 12 to 15 % in its
 # programs for 3 and 5 blocks.
 _UNUSED_IN_CHUNKS, _UNUSED_IN_LAYOUT = 0.15, 0.14
-# Copies of all gradients in the update on several TPU devices: those of the
-# device, their sum, and as much for the layout; seen in a program for 32.
-_SUMMED_COPIES = 3
+# Copies of all gradients in the update on several TPU devices: a program for 32
+# took 3, of which 2 lived at once, a device's own and their sum.
+_SUMMED_COPIES, _LEAST_SUMMED_COPIES = 3, 2
 _KEPT_BY_COMPILER = "activations, as memory allows"
 _INPUTS = 3  # int32: pieces, mask, types
 
@@ -212,5 +212,7 @@ class _CompiledStep(_Step):
 
         As in the compiled programs, which update in place.
         """
-        copies = _SUMMED_COPIES if self._devices > 1 else 1
+        copies = 1
+        if self._devices > 1:
+            copies = _LEAST_SUMMED_COPIES if self._is_least else _SUMMED_COPIES
         return self._always() | {"gradients": copies * self._trained}

@@ -6,12 +6,9 @@ import pytest
 from labse.configs.loading import from_dict, load
 from labse.errors import InputError
 from labse.training.estimate import memory, report
-from labse.training.estimate.estimator import (
-    estimate,
-    sentence_rate,
-    what_would_fit,
-)
+from labse.training.estimate.estimator import estimate, sentence_rate
 from labse.training.estimate.hardware import GIB, Hardware, parse
+from labse.training.estimate.remedies import what_would_fit
 
 H100 = parse("h100-8")
 
@@ -72,6 +69,10 @@ def test_what_is_unknown_is_none():
     assert found.records_bytes is None
     # One device sums nothing with others.
     assert found.all_reduce_bytes == 0
+
+
+def test_flops_say_nothing_of_an_averaging_networks_hours():
+    assert estimate(load("labse_dan"), H100).hours is None
 
 
 def test_what_does_not_fit_is_refused_with_what_would():

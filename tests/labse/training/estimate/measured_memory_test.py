@@ -19,40 +19,41 @@ FAST = (
     "data.max_length=32",
     "training.global_batch_size=64",
 )
+BLOCKS = ("encoder.vocab_size=20000", "encoder.num_layers=4")
 SLOW = (
-    "encoder.vocab_size=20000",
-    "encoder.num_layers=4",
-    "training.global_batch_size=32",
+    (*BLOCKS, "training.global_batch_size=32"),
+    (
+        *BLOCKS,
+        "training.global_batch_size=16",
+        "training.compute_dtype=float32",
+    ),
+    (
+        *BLOCKS,
+        "training.global_batch_size=32",
+        "training.rematerialize=true",
+    ),
+    (
+        *BLOCKS,
+        "training.global_batch_size=32",
+        "training.gradient_cache_chunk=8",
+    ),
+    (
+        *BLOCKS,
+        "training.global_batch_size=16",
+        "encoder.pooling=mean_tanh",
+    ),
+    (
+        "encoder.num_layers=0",
+        "encoder.pooling=mean",
+        "encoder.vocab_size=100000",
+        "training.global_batch_size=256",
+    ),
 )
 
 
 @pytest.mark.parametrize(
     "overrides",
-    [
-        FAST,
-        pytest.param(SLOW, marks=pytest.mark.slow),
-        pytest.param(
-            (*SLOW, "training.compute_dtype=float32"), marks=pytest.mark.slow
-        ),
-        pytest.param(
-            (*SLOW, "training.rematerialize=true"), marks=pytest.mark.slow
-        ),
-        pytest.param(
-            (*SLOW, "training.gradient_cache_chunk=8"), marks=pytest.mark.slow
-        ),
-        pytest.param(
-            (*SLOW, "encoder.pooling=mean_tanh"), marks=pytest.mark.slow
-        ),
-        pytest.param(
-            (
-                "encoder.num_layers=0",
-                "encoder.pooling=mean",
-                "encoder.vocab_size=100000",
-                "training.global_batch_size=256",
-            ),
-            marks=pytest.mark.slow,
-        ),
-    ],
+    [FAST, *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW)],
     ids=" ".join,
 )
 def test_the_estimate_is_within_15_percent_of_the_peak(overrides):
