@@ -36,8 +36,9 @@ _BLOCK_LOGITS = 2**22
 # (docs/estimating.md). The TPU compiler's layout has gaps: 12 to 15 % in its
 # programs for 3 and 5 blocks.
 _UNUSED_IN_CHUNKS, _UNUSED_IN_LAYOUT = 0.15, 0.14
-# Copies of all gradients in the update on several TPU devices: a program for 32
-# took 3, of which 2 lived at once, a device's own and their sum.
+# Copies of all gradients in the update on several TPU devices: a program with
+# 2 blocks for 32 took 3, of which 2 lived at once: a device's own, and the sum.
+# That of an averaging network added them up in place.
 _SUMMED_COPIES, _LEAST_SUMMED_COPIES = 3, 2
 _KEPT_BY_COMPILER = "activations, as memory allows"
 _INPUTS = 3  # int32: pieces, mask, types
@@ -213,6 +214,6 @@ class _CompiledStep(_Step):
         As in the compiled programs, which update in place.
         """
         copies = 1
-        if self._devices > 1:
+        if self._devices > 1 and self._config.encoder.num_layers:
             copies = _LEAST_SUMMED_COPIES if self._is_least else _SUMMED_COPIES
         return self._always() | {"gradients": copies * self._trained}
