@@ -24,6 +24,8 @@ import re
 from labse.bin.flags import program
 from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
+from labse.training.estimate.estimator import UTILIZATION
+from labse.training.estimate.hardware import FORMS
 
 # Rates of exact search on two cores of an AMD EPYC (docs/mining_at_scale.md,
 # "Hours").
@@ -41,10 +43,7 @@ def define_flags(flags: FlagSet) -> None:
     flags.string(
         "hardware",
         None,
-        "tpu-v2-CORES, tpu-v3-CORES, tpu-v4-CORES, tpu-v5e-CHIPS, "
-        "tpu-v5p-CORES, tpu-v6e-CHIPS, a100-40-COUNT, a100-80-COUNT, "
-        "h100-COUNT, cpu (this machine), or numbers such as "
-        "devices=32,memory=16GiB,flops=61e12.",
+        f"The devices: {FORMS}.",
         required=True,
     )
     flags.string(
@@ -60,7 +59,7 @@ def define_flags(flags: FlagSet) -> None:
     )
     flags.number(
         "utilization",
-        0.4,
+        UTILIZATION,
         "The share of the hardware's peak that the hours assume.",
     )
     flags.string(

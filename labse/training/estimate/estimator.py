@@ -11,6 +11,7 @@ from labse.errors import InputError
 from labse.training.estimate import arithmetic, memory
 from labse.training.estimate.hardware import GIB, Hardware
 from labse.training.estimate.parameters import parameters, trained_parameters
+from labse.training.estimate.remedies import what_would_fit
 
 # Of the peak. The TPU compiler's estimate of the cycles of labse_base's step
 # with 128 pairs on v3 is 0.642 s, 41 % (docs/estimating.md).
@@ -55,7 +56,10 @@ class Estimate:
 
     @property
     def seconds(self) -> float | None:
-        """Of a step; None if the hardware's peak is unknown."""
+        """Of a step; None if the hardware's peak is unknown.
+
+        Also None for an averaging network, whose step is hardly arithmetic.
+        """
         if self.peak_flops is None:
             return None
         return self.flops / (self.peak_flops * self.utilization)
@@ -109,24 +113,13 @@ def estimate(
       utilization: the assumed share of the hardware's peak.
 
     Raises:
-      InputError: the batch does not divide by the devices, or the share is
-        not above 0 and at most 1. What does not fit is no error here:
-        `Estimate.check_fits` raises it.
+      InputError: the batch does not divide by the devices, a device's batch
+        not by the chunk, or the share is not above 0 and at most 1. What does
+        not fit is no error here: `Estimate.check_fits` raises it.
     """
-    if not 0 < utilization <= 1:
-        raise InputError(
-            "utilization must be above 0 and at most 1. Received: "
-            f"{utilization}."
-        )
-    if pairs is not None and pairs < 1:
-        raise InputError(f"pairs must be at least 1. Received: {pairs}.")
+    _check(config, hardware, pairs, utilization)
     training = config.training
     batch = training.global_batch_size
-    if batch % hardware.devices:
-        raise InputError(
-            "training.global_batch_size must be a multiple of the number of "
-            f"devices. Received: {batch} and {hardware.devices}."
-        )
     peak = memory.peak(config, hardware)
     fits = peak.total <= hardware.memory
     trained = _FLOAT_BYTES * trained_parameters(config.encoder)
@@ -142,7 +135,10 @@ def estimate(
         remedies=() if fits else what_would_fit(config, hardware),
         negatives=batch * (1 + config.data.hard_negatives) - 1,
         flops=arithmetic.step_flops(config, hardware.devices),
-        peak_flops=hardware.flops(training.compute_dtype),
+        # The step of an averaging network moves memory; it hardly computes.
+        peak_flops=hardware.flops(training.compute_dtype)
+        if config.encoder.num_layers
+        else None,
         utilization=utilization,
         all_reduce_bytes=trained if hardware.devices > 1 else 0,
         pairs=pairs,
@@ -150,6 +146,29 @@ def estimate(
         checkpoint_bytes=_LAST_CHECKPOINTS * (weights + 2 * trained)
         + _BEST_CHECKPOINTS * weights,
     )
+
+
+def _check(
+    config: ExperimentConfig,
+    hardware: Hardware,
+    pairs: int | None,
+    utilization: float,
+) -> None:
+    """Raises `InputError` for what no training has."""
+    if not 0 < utilization <= 1:
+        raise InputError(
+            "utilization must be above 0 and at most 1. Received: "
+            f"{utilization}."
+        )
+    if pairs is not None and pairs < 1:
+        raise InputError(f"pairs must be at least 1. Received: {pairs}.")
+    batch = config.training.global_batch_size
+    if batch % hardware.devices:
+        raise InputError(
+            "training.global_batch_size must be a multiple of the number of "
+            f"devices. Received: {batch} and {hardware.devices}."
+        )
+    config.training.check_chunk(hardware.devices)
 
 
 def sentence_rate(
@@ -171,113 +190,3 @@ def sentence_rate(
     length = config.tokenizer.max_length
     flops = arithmetic.forward_flops(config, 1, length)
     return hardware.devices * peak * utilization / flops
-
-
-def what_would_fit(
-    config: ExperimentConfig, hardware: Hardware
-) -> tuple[str, ...]:
-    """Changes of the configuration that fit, each as overrides.
-
-    Changes of one key; where none of them fits, all switches together, alone
-    or with a smaller chunk or batch.
-    """
-    single = [
-        _largest_batch(config, hardware),
-        _largest_chunk(config, hardware),
-        *(_if_fits(config, hardware, **one) for one in _switches(config)),
-    ]
-    found = tuple(change for change in single if change)
-    if found:
-        return found
-    switches = _switches(config)
-    if not switches:
-        return ()
-    both = {key: value for one in switches for key, value in one.items()}
-    changed = _with(config, **both)
-    combined = [
-        _largest_chunk(changed, hardware),
-        _largest_batch(changed, hardware),
-        _if_fits(config, hardware, **both),
-    ]
-    switched = _overrides(both)
-    return tuple(
-        change if change == switched else f"{switched} and {change}"
-        for change in combined
-        if change
-    )
-
-
-def _switches(config: ExperimentConfig) -> list[dict]:
-    """Settings that save memory and are not in use."""
-    found = []
-    if not config.training.rematerialize and config.encoder.num_layers:
-        found.append({"rematerialize": True})
-    if config.training.compute_dtype == "float32" and config.encoder.num_layers:
-        found.append({"compute_dtype": "mixed_bfloat16"})
-    return found
-
-
-def _largest_batch(config: ExperimentConfig, hardware: Hardware) -> str:
-    """The largest batch that fits, as an override; "" if none does."""
-    pairs = config.training.global_batch_size // hardware.devices
-    if config.training.gradient_cache_chunk:
-        return ""
-    found = _largest(
-        range(1, pairs),
-        lambda each: _with(config, global_batch_size=each * hardware.devices),
-        hardware,
-    )
-    if not found:
-        return ""
-    overrides = _overrides({"global_batch_size": found * hardware.devices})
-    return f"{overrides} ({found} pairs a device)"
-
-
-def _largest_chunk(config: ExperimentConfig, hardware: Hardware) -> str:
-    """The largest power of two that fits as chunk; "" if none does."""
-    pairs = config.training.global_batch_size // hardware.devices
-    largest = config.training.gradient_cache_chunk or pairs
-    powers = [2**n for n in range(largest.bit_length()) if 2**n < largest]
-    divisors = [each for each in powers if pairs % each == 0]
-    found = _largest(
-        divisors,
-        lambda each: _with(config, gradient_cache_chunk=each),
-        hardware,
-    )
-    return _overrides({"gradient_cache_chunk": found}) if found else ""
-
-
-def _largest(values, change, hardware: Hardware) -> int | None:
-    """The last of increasing `values` with which a device's memory suffices."""
-    low, high = 0, len(values)
-    while low < high:  # values[:low] fit, values[high:] do not.
-        middle = (low + high) // 2
-        if _fits(change(values[middle]), hardware):
-            low = middle + 1
-        else:
-            high = middle
-    return values[low - 1] if low else None
-
-
-def _fits(config: ExperimentConfig, hardware: Hardware) -> bool:
-    return memory.peak(config, hardware).total <= hardware.memory
-
-
-def _if_fits(config: ExperimentConfig, hardware: Hardware, **changes) -> str:
-    if not _fits(_with(config, **changes), hardware):
-        return ""
-    return _overrides(changes)
-
-
-def _with(config: ExperimentConfig, **changes) -> ExperimentConfig:
-    training = dataclasses.replace(config.training, **changes)
-    return dataclasses.replace(config, training=training)
-
-
-def _overrides(changes: dict) -> str:
-    """As `training.rematerialize=true and training.compute_dtype=...`."""
-    texts = {True: "true", False: "false"}
-    return " and ".join(
-        f"training.{name}={texts[value] if isinstance(value, bool) else value}"
-        for name, value in changes.items()
-    )

@@ -87,7 +87,11 @@ _GPU = {
     "a100-80": _Chip(80e9, 312e12, 156e12, 600e9),
     "h100": _Chip(80e9, 989e12, 494e12, 900e9),
 }
-_FORMS = (
+# Python, the libraries and gaps between tensors in a process on a CPU
+# (docs/estimating.md).
+_PROCESS = 10**9
+# Of names and numbers, for messages and help.
+FORMS = (
     "tpu-v2-CORES, tpu-v3-CORES, tpu-v4-CORES, tpu-v5e-CHIPS, tpu-v5p-CORES, "
     "tpu-v6e-CHIPS, a100-40-COUNT, a100-80-COUNT, h100-COUNT, cpu (this "
     "machine), or numbers: devices=32,memory=16GiB,flops=61e12; numbers may "
@@ -120,8 +124,8 @@ def parse(text: str) -> Hardware:
 
 def _named(name: str, text: str) -> Hardware:
     if name == "cpu":
-        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-        return Hardware(name, 1, pages * size)
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return Hardware(name, 1, memory - _PROCESS)
     found = re.fullmatch(r"(?:(tpu)-)?(.+?)(?:-(\d+))?", name)
     is_tpu, kind, count = found.groups()
     # `a100-40` alone is one device, and not 40 of `a100`.
@@ -167,5 +171,5 @@ def _number(change: str, text: str) -> tuple:
 
 def _not_understood(text: str) -> InputError:
     return InputError(
-        f"hardware must have one of the forms {_FORMS}. Received: {text!r}."
+        f"hardware must have one of the forms {FORMS}. Received: {text!r}."
     )

@@ -31,12 +31,15 @@ from labse.training.estimate.parameters import parameters, trained_parameters
 # most logits of a block (labse/losses/additive_margin_softmax.py).
 _LOGIT_TENSORS = 9
 _BLOCK_LOGITS = 2**22
-# Of temporary memory, what the TPU compiler's layout leaves unused; 12 to 15 %
-# in its programs for 3 and 5 blocks.
-_UNUSED_SHARE = 0.14
-# Copies of all gradients in the update on several TPU devices: those of the
-# device, their sum, and as much for the layout; seen in a program for 32.
-_SUMMED_COPIES = 3
+# Of temporary memory, what is not used. TensorFlow's allocator gives tensors
+# chunks of up to twice their size: 15 and 16 % in steps on a CPU
+# (docs/estimating.md). The TPU compiler's layout has gaps: 12 to 15 % in its
+# programs for 3 and 5 blocks.
+_UNUSED_IN_CHUNKS, _UNUSED_IN_LAYOUT = 0.15, 0.14
+# Copies of all gradients in the update on several TPU devices: a program with
+# 2 blocks for 32 took 3, of which 2 lived at once: a device's own, and the sum.
+# That of an averaging network added them up in place.
+_SUMMED_COPIES, _LEAST_SUMMED_COPIES = 3, 2
 _KEPT_BY_COMPILER = "activations, as memory allows"
 _INPUTS = 3  # int32: pieces, mask, types
 
@@ -75,6 +78,8 @@ def peak(config: ExperimentConfig, hardware: Hardware) -> Peak:
 class _Step:
     """The parts of a step by operations."""
 
+    _unused_share = _UNUSED_IN_CHUNKS
+
     def __init__(self, config: ExperimentConfig, hardware: Hardware):
         self._config = config
         self._devices = hardware.devices
@@ -106,7 +111,7 @@ class _Step:
         parts = self._always()
         if not self._is_cached:
             parts |= self._of_encoder()
-        return parts | {"logits": self._logits()}
+        return self._with_unused(parts | {"logits": self._logits()})
 
     def in_gradients(self) -> dict[str, int]:
         """The last block's gradient, before the others free anything."""
@@ -117,16 +122,26 @@ class _Step:
         parts["gradients"] = self._block_weights(FLOAT_BYTES)
         if self._is_cached:
             parts["gradients"] += self._trained
-        return parts
+        return self._with_unused(parts)
 
     def in_update(self) -> dict[str, int]:
-        """All gradients; the word table's also as rows of its pieces."""
-        parts = self._always() | {"gradients": self._trained}
+        """All gradients, and what the word table's update works with.
+
+        That is its weight decay, and its gradient as rows of the batch's
+        pieces, before and after they are clipped.
+        """
+        working = FLOAT_BYTES * self._parameters["word embeddings"]
         if not self._is_cached:
             tokens = self._texts * self._config.training_length
-            rows = FLOAT_BYTES * tokens * self._config.encoder.hidden_size
-            parts["working memory"] = rows
-        return parts
+            size = self._config.encoder.hidden_size
+            working += 2 * FLOAT_BYTES * tokens * size
+        parts = {"gradients": self._trained, "working memory": working}
+        return self._with_unused(self._always() | parts)
+
+    def _with_unused(self, parts: dict[str, int]) -> dict[str, int]:
+        persistent = ("weights", "optimizer's slots", "input")
+        temporary = sum(v for k, v in parts.items() if k not in persistent)
+        return parts | {"unused": int(self._unused_share * temporary)}
 
     def _always(self) -> dict[str, int]:
         numbers = sum(self._parameters.values())
@@ -178,6 +193,8 @@ class _Step:
 class _CompiledStep(_Step):
     """The parts of a step that is compiled for TPU."""
 
+    _unused_share = _UNUSED_IN_LAYOUT
+
     def __init__(
         self,
         config: ExperimentConfig,
@@ -191,20 +208,12 @@ class _CompiledStep(_Step):
     def _make_activations(self, texts: int) -> Activations:
         return CompiledActivations(self._config, texts, self._is_least)
 
-    def in_loss(self) -> dict[str, int]:
-        """With the unused share of temporary memory."""
-        return self._with_unused(super().in_loss())
-
-    def in_gradients(self) -> dict[str, int]:
-        """With the unused share of temporary memory."""
-        return self._with_unused(super().in_gradients())
-
     def in_update(self) -> dict[str, int]:
-        """All gradients; on several devices, also their sums."""
-        copies = _SUMMED_COPIES if self._devices > 1 else 1
-        return self._always() | {"gradients": copies * self._trained}
+        """All gradients; on several devices, also their sums.
 
-    def _with_unused(self, parts: dict[str, int]) -> dict[str, int]:
-        persistent = ("weights", "optimizer's slots", "input")
-        temporary = sum(v for k, v in parts.items() if k not in persistent)
-        return parts | {"unused": int(_UNUSED_SHARE * temporary)}
+        As in the compiled programs, which update in place.
+        """
+        copies = 1
+        if self._devices > 1 and self._config.encoder.num_layers:
+            copies = _LEAST_SUMMED_COPIES if self._is_least else _SUMMED_COPIES
+        return self._always() | {"gradients": copies * self._trained}

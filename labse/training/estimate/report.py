@@ -83,7 +83,7 @@ def _run(estimate: Estimate) -> list[tuple[str, str]]:
     rows = [("steps", f"{estimate.num_steps:,}")]
     if estimate.epochs is not None:
         rows.append(("epochs over the pairs", f"{estimate.epochs:.3g}"))
-    hours = "unknown: the hardware's flops are not given"
+    hours = "unknown"
     if estimate.hours is not None:
         hours = f"{estimate.hours:.3g}"
     rows.append(("hours, an estimate", hours))

@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 from labse.bin import estimate
 from labse.bin.flags import program
+from labse.data.manifest import LANES, PAIRS, Group, Manifest, Shard
 
 
 def run(capsys, *arguments):
@@ -57,6 +59,31 @@ def test_the_vocabulary_counts(capsys, tmp_path):
     )
     assert code == 0
     assert json.loads(shown)["parameters"]["word embeddings"] == 6 * 768
+
+
+def test_records_give_the_pairs_and_their_bytes(capsys, tmp_path):
+    """64 shards of 10 pairs in 7 bytes; the run takes 4096 x 50,000."""
+    shards = tuple(Shard(f"{i}.tfrecord", 10, 7, "") for i in range(LANES))
+    for shard in shards:
+        (tmp_path / shard.name).write_bytes(b"1234567")
+    manifest = Manifest(
+        kind=PAIRS,
+        groups=(Group(("en", "de"), "", 10 * LANES),),
+        shards=shards,
+        counts=np.full([LANES, 1], 10, np.int32),
+        seed=0,
+        shard_records=10,
+        hard_negatives={0: 10 * LANES},
+        read={},
+    )
+    manifest.write(tmp_path)
+    code, shown, _ = run(
+        capsys, "--hardware=h100-32", f"--train={tmp_path}", "--json"
+    )
+    values = json.loads(shown)
+    assert code == 0
+    assert values["records_bytes"] == 7 * LANES
+    assert values["epochs"] == 4096 * 50_000 / (10 * LANES)
 
 
 def test_mining_is_planned_by_the_planner(capsys):

@@ -6,12 +6,9 @@ import pytest
 from labse.configs.loading import from_dict, load
 from labse.errors import InputError
 from labse.training.estimate import memory, report
-from labse.training.estimate.estimator import (
-    estimate,
-    sentence_rate,
-    what_would_fit,
-)
+from labse.training.estimate.estimator import estimate, sentence_rate
 from labse.training.estimate.hardware import GIB, Hardware, parse
+from labse.training.estimate.remedies import what_would_fit
 
 H100 = parse("h100-8")
 
@@ -74,8 +71,12 @@ def test_what_is_unknown_is_none():
     assert found.all_reduce_bytes == 0
 
 
+def test_flops_say_nothing_of_an_averaging_networks_hours():
+    assert estimate(load("labse_dan"), H100).hours is None
+
+
 def test_what_does_not_fit_is_refused_with_what_would():
-    config, most = small(), device(0.11 * GIB)
+    config, most = small(), device(0.125 * GIB)
     found = estimate(config, most)
     assert not found.fits
     assert len(found.remedies) == 4
@@ -83,7 +84,7 @@ def test_what_does_not_fit_is_refused_with_what_would():
         found.check_fits()
     assert str(error.value) == (
         "A training step must fit into the memory of a device. On here it may "
-        f"use 0.11 GiB. It needs {found.memory_total / GIB:.2f} GiB. What "
+        f"use 0.12 GiB. It needs {found.memory_total / GIB:.2f} GiB. What "
         f"would fit: {'; or '.join(found.remedies)}."
     )
     # What is proposed fits; one pair or the next power of two more does not.
@@ -148,6 +149,13 @@ def test_the_batch_divides_by_the_devices():
         estimate(small(), device(GIB, devices=3))
 
 
+def test_the_chunk_divides_a_devices_batch():
+    config = small(gradient_cache_chunk=256)
+    message = "gradient_cache_chunk must divide .* Received: 256 and 128"
+    with pytest.raises(InputError, match=message):
+        estimate(config, device(GIB))
+
+
 def test_sentence_rate():
     """8 devices of 1e12 at 50 %: 4e12 a second."""
     config = small()
@@ -166,15 +174,15 @@ def test_sentence_rate_needs_a_peak():
 
 def test_report_shows_each_figure():
     found = estimate(load("labse_base"), H100, 10**9, records_bytes=5 * GIB)
-    text = report.to_text(found)
+    lines = report.to_text(found).splitlines()
     for line in (
-        "word embeddings                    384,885,504",
-        "weights                             1.75 GiB",
-        "negatives of a pair, at most           4,095",
-        "epochs over the pairs",
-        "disk for the records                5.00 GiB",
+        "word embeddings 384,885,504",
+        "weights 1.75 GiB",
+        "negatives of a pair, at most 4,095",
+        "epochs over the pairs 0.205",
+        "disk for the records 5.00 GiB",
     ):
-        assert line in text
+        assert line in [" ".join(each.split()) for each in lines]
     values = json.loads(json.dumps(report.to_json(found)))
     assert values["fits"] is False
     assert values["memory_total_bytes"] == found.memory_total
