@@ -154,6 +154,7 @@ class RecordReader:
             deterministic=True,
         )
 
+    @tf.autograph.experimental.do_not_convert
     def _stream(self, stream, first_part, offset) -> tf.data.Dataset:
         """A stream from a position on: string [rows], endless."""
         parts = tf.data.Dataset.range(first_part, tf.int64.max)

@@ -18,11 +18,11 @@ from labse.data.record_reader import MISFIT, RecordReader
 from labse.data.record_writer import write_records
 from labse.errors import InputError
 
-SIZES = {"a": 200, "b": 50, "c": 3}
+SIZES = {"a": 50, "b": 12, "c": 3}
 FAIL = tf.data.experimental.ExternalStatePolicy.FAIL
 
 
-def make_folder(folder, sizes=SIZES, corpora=None, shard_records=2):
+def make_folder(folder, sizes=SIZES, corpora=None, shard_records=1):
     """Texts "a 0", "a 1", ... of language a, and so on, as records."""
     source = folder / "texts.tsv"
     corpora = corpora or dict.fromkeys(sizes, "")
@@ -39,7 +39,7 @@ def make_folder(folder, sizes=SIZES, corpora=None, shard_records=2):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """253 records in 128 shards."""
+    """65 records in 128 shards."""
     return make_folder(tmp_path_factory.mktemp("records"))
 
 
@@ -49,7 +49,7 @@ def by_shard(monkeypatch):
     monkeypatch.setattr(lane_order, "WHOLE", 0)
 
 
-def open_reader(folder, batch_size=64, seed=3, **options):
+def open_reader(folder, batch_size=16, seed=3, **options):
     manifest = Manifest.open(folder, TEXT)
     return RecordReader(folder, manifest, batch_size, seed, **options)
 
@@ -80,7 +80,7 @@ def mode(request, is_whole):
 @MODES
 @pytest.mark.parametrize("options", [{}, {"language_exponent": 0.4}])
 def test_a_batch_is_a_function_of_seed_and_step(folder, mode, options):
-    """Across several epochs: 253 records are less than four batches."""
+    """Across several epochs: 65 records are four batches and a row."""
     steps = range(14)
     whole = read(open_reader(folder, **options), steps)
     assert len(whole) == 14
@@ -99,7 +99,7 @@ def test_all_numbers_of_hosts_see_the_same_global_batches(folder, mode):
     whole = read(reader, range(4, 9))
     for hosts in (1, 2, 4, 8):
         # Each host feeds two replicas.
-        size = 64 // hosts // 2
+        size = 16 // hosts // 2
         parts = [
             read(reader, range(4, 9), size, range(2 * host, 2 * host + 2))
             for host in range(hosts)
@@ -121,12 +121,12 @@ def test_the_number_of_hosts_may_change_in_the_middle(folder, mode):
     whole = read(open_reader(folder), range(9))
     found = read(open_reader(folder), range(3))
     hosts = [
-        read(open_reader(folder), range(3, 6), 16, range(host, host + 1))
+        read(open_reader(folder), range(3, 6), 4, range(host, host + 1))
         for host in range(4)
     ]
     found += [sum(parts, []) for parts in zip(*hosts, strict=True)]
     hosts = [
-        read(open_reader(folder), range(6, 9), 32, range(host, host + 1))
+        read(open_reader(folder), range(6, 9), 8, range(host, host + 1))
         for host in range(2)
     ]
     found += [sum(parts, []) for parts in zip(*hosts, strict=True)]
@@ -148,7 +148,7 @@ def test_each_epoch_has_every_record_once(tmp_path):
 def test_each_epoch_of_a_lane_has_each_of_its_records_once(folder, by_shard):
     """One row of each batch comes from each of the 64 lanes."""
     counts = Manifest.open(folder, TEXT).counts
-    batches = read(open_reader(folder), range(24))
+    batches = read(open_reader(folder, 64), range(24))
     seen = set()
     for lane in range(64):
         size = int(counts[lane::64].sum())
@@ -156,7 +156,7 @@ def test_each_epoch_of_a_lane_has_each_of_its_records_once(folder, by_shard):
         for start in range(0, 24 // size * size, size):
             assert len(set(rows[start : start + size])) == size
         seen |= set(rows)
-    assert len(seen) == 253
+    assert len(seen) == 65
 
 
 def languages(batches):
@@ -211,7 +211,7 @@ def test_a_group_goes_through_all_before_it_repeats_one(
 ):
     """Of a small folder; or of each shard."""
     folder = make_folder(tmp_path, {"a": 640, "b": 128}, shard_records=6)
-    reader = open_reader(folder, language_exponent=0.3)
+    reader = open_reader(folder, 64, language_exponent=0.3)
     batches = read(reader, range(60))
     if is_whole:
         for name in "ab":
@@ -257,7 +257,7 @@ def test_the_shards_in_use_are_those_that_the_rows_come_from(
         in_use = reader.parts_in_use(step)
         assert {shard_of[text] for text in batch} <= set(in_use)
         # Of a lane: the one in use, and two that are read ahead.
-        assert len(in_use) == (128 if is_whole else 64 * 3)
+        assert len(in_use) == (128 if is_whole else 16 * 3)
 
 
 def test_copies_stand_apart_in_a_small_folder(tmp_path):
@@ -336,7 +336,7 @@ def test_the_order_of_a_part_equals_its_slow_form(blocks):
 
 @MODES
 def test_the_graph_has_no_state(folder, mode):
-    dataset = open_reader(folder).records(range(3, 9), 16, range(2))
+    dataset = open_reader(folder).records(range(3, 9), 8, range(2))
     graph = dataset._as_serialized_graph(external_state_policy=FAIL)
     assert b"PyFunc" not in graph.numpy()
     # The control: a random op is state.
@@ -369,10 +369,10 @@ tf.config.experimental_connect_to_host(address)
 count = 0
 for whole in (lane_order.WHOLE, 0):
     lane_order.WHOLE = whole
-    reader = RecordReader(folder, Manifest.open(folder, "text"), 64, 3)
-    local = list(reader.records(range(2, 9), 64).as_numpy_iterator())
+    reader = RecordReader(folder, Manifest.open(folder, "text"), 16, 3)
+    local = list(reader.records(range(2, 9), 16).as_numpy_iterator())
     with tf.device("/job:worker/replica:0/task:0/device:CPU:0"):
-        batches = iter(reader.records(range(2, 9), 64))
+        batches = iter(reader.records(range(2, 9), 16))
         assert "/job:worker" in batches._iterator_resource.device
         for expected in local:
             batch = next(batches)
@@ -413,27 +413,27 @@ def test_fewer_records_than_a_batch_are_refused(folder):
         open_reader(folder, 256)
     assert str(error.value) == (
         "A global batch has at most as many rows as there are records. "
-        "Received training.global_batch_size=256 and 253 records in "
+        "Received training.global_batch_size=256 and 65 records in "
         f"{folder}. Lower it, or give more records."
     )
 
 
 def test_hosts_that_do_not_have_whole_lanes_are_refused(folder):
-    reader = open_reader(folder, 96)
+    reader = open_reader(folder, 48)
     for size, replicas, rows in (
         (8, range(0, 4), "0 to 31"),
-        (8, range(4, 7), "32 to 55"),
+        (8, range(4, 6), "32 to 47"),
         (4, range(2, 3), "8 to 11"),
     ):
         with pytest.raises(InputError) as error:
             reader.records(range(2), size, replicas)
         assert str(error.value) == (
             "Each host reads whole lanes of the global batch. Received "
-            "training.global_batch_size=96, which has 32 lanes of 3 rows, and "
+            "training.global_batch_size=48, which has 16 lanes of 3 rows, and "
             f"a host with the rows {rows}. Make the global batch a multiple of "
             "64, and the number of hosts a power of two."
         )
-    reader.records(range(2), 16, range(3, 6))
+    reader.records(range(2), 6, range(3, 5))
 
 
 def test_a_shard_that_does_not_fit_the_counts_fails(folder, by_shard, tmp_path):
@@ -448,7 +448,7 @@ def test_a_shard_that_does_not_fit_the_counts_fails(folder, by_shard, tmp_path):
     content = [paths[n].read_bytes() for n in (one, other)]
     paths[one].write_bytes(content[1])
     paths[other].write_bytes(content[0])
-    reader = RecordReader(copy, manifest, 64, 3)
+    reader = RecordReader(copy, manifest, 16, 3)
     message = f"{re.escape(str(paths[one]))}|{re.escape(str(paths[other]))}"
     with pytest.raises(
         tf.errors.InvalidArgumentError, match=f"({message}): {MISFIT}"
@@ -478,7 +478,9 @@ def test_the_order_of_this_version(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr(lane_order, "WHOLE", 0)
     (tmp_path / "lanes").mkdir()
-    by_lanes = make_folder(tmp_path / "lanes", {"a": 100, "b": 28})
+    by_lanes = make_folder(
+        tmp_path / "lanes", {"a": 100, "b": 28}, shard_records=2
+    )
     reader = open_reader(by_lanes, 4, seed=7, language_exponent=0.5)
     assert read(reader, range(5, 8)) == [
         ["b 13", "a 20", "b 17", "a 11"],
