@@ -26,6 +26,9 @@ def rematerialize(
       seed: of its random numbers; int32.
       inputs: floating point.
     """
+    # A tensor of this graph: the gradient cannot reach one outside of nested
+    # branches.
+    seed = tf.identity(seed)
 
     @tf.custom_gradient
     def forward(*inputs):
