@@ -65,7 +65,11 @@ def _dot(a: tf.Tensor, axis_a: int, b: tf.Tensor, axis_b: int) -> tf.Tensor:
         lhs_contracting_dimensions=[axis_a],
         rhs_contracting_dimensions=[axis_b],
     )
-    return xla.dot_general(a, b, axes, _HIGHEST)
+    product = xla.dot_general(a, b, axes, _HIGHEST)
+    # The operation does not know its shape. What depends on it would have to
+    # ask for it, and XLA would have to find the answers.
+    product.set_shape([a.shape[1 - axis_a], b.shape[1 - axis_b]])
+    return product
 
 
 def again_after(

@@ -59,6 +59,11 @@ def compiled(hlo: pathlib.Path, topology: str, keeps_text: bool) -> dict:
     return {**facts, **json.loads(output.splitlines()[-1])}
 
 
+def read(path: pathlib.Path) -> dict:
+    """Results by configuration and topology."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def table(results: dict) -> str:
     """Markdown: a row for each configuration, a column for each topology."""
     head = "".join(f" {topology} |" for topology in TOPOLOGIES)
@@ -97,9 +102,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.results.parent
     folder.mkdir(parents=True, exist_ok=True)
-    results = {}
-    if options.results.exists():
-        results = json.loads(options.results.read_text())
+    results = read(options.results)
     for name, topology in ORDER:
         if options.table_only or topology in results.get(name, {}):
             continue
@@ -110,6 +113,8 @@ def main() -> None:
         hlo = lowered(name, folder)
         result = compiled(hlo, topology, options.keep_text)
         print(name, topology, json.dumps(result), flush=True)
+        # Another process may have added to them.
+        results = read(options.results)
         results.setdefault(name, {})[topology] = result
         new = options.results.with_suffix(".new")
         new.write_text(json.dumps(results, indent=1))

@@ -112,8 +112,8 @@ class _Replay:
             inputs = self._values(operation.inputs)
             if not handles:
                 outputs = _copy(operation, inputs)
-            elif operation.type == "Case":
-                outputs = self._case(operation)
+            elif operation.type == "If":
+                outputs = self._if(operation)
             elif operation.type == "While":
                 outputs = self._while(operation)
             else:
@@ -159,17 +159,20 @@ class _Replay:
         self._state[variable] = value
         self.assigned.add(variable)
 
-    def _case(self, operation: tf.Operation) -> list[tf.Tensor]:
-        """tf.switch_case whose branches read variables."""
+    def _if(self, operation: tf.Operation) -> list[tf.Tensor]:
+        """tf.cond whose branches read variables."""
         inputs = operation.inputs[1:]
-        branches = [
+        then, otherwise = (
             functools.partial(
-                self._call, function.name, inputs, self._values(inputs)
+                self._call,
+                operation.get_attr(name).name,
+                inputs,
+                self._values(inputs),
             )
-            for function in operation.get_attr("branches")
-        ]
-        index = self._tensors[operation.inputs[0].ref()]
-        return tf.nest.flatten(tf.switch_case(index, branches))
+            for name in ("then_branch", "else_branch")
+        )
+        condition = self._tensors[operation.inputs[0].ref()]
+        return tf.nest.flatten(tf.cond(condition, then, otherwise))
 
     def _while(self, operation: tf.Operation) -> list[tf.Tensor]:
         """tf.while_loop that reads variables."""

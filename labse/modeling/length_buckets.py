@@ -91,11 +91,19 @@ def _encode_at_smallest(encoder, inputs, buckets, options) -> tf.Tensor:
         return encoder(cut, **options)
 
     longest = tf.reduce_max(tf.reduce_sum(inputs["input_mask"], axis=1))
-    index = tf.reduce_sum(tf.cast(longest > buckets, tf.int32))
-    return tf.switch_case(
-        index,
-        [lambda b=bucket: encode_at(b) for bucket in [*buckets, length]],
-    )
+
+    def encode_at_first_of(lengths):
+        if len(lengths) == 1:
+            return encode_at(lengths[0])
+        # Not tf.switch_case: to compile its gradient, XLA would look for
+        # constants among all that the branches keep, by evaluating them.
+        return tf.cond(
+            longest <= lengths[0],
+            lambda: encode_at(lengths[0]),
+            lambda: encode_at_first_of(lengths[1:]),
+        )
+
+    return encode_at_first_of([*buckets, length])
 
 
 def sort_by_length(inputs: Texts) -> tuple[Texts, tf.Tensor]:

@@ -26,6 +26,9 @@ def rematerialize(
       seed: of its random numbers; int32.
       inputs: floating point.
     """
+    # Tensors of this graph: the gradient cannot reach those outside of nested
+    # branches.
+    seed, *inputs = [tf.identity(x) for x in (seed, *inputs)]
 
     @tf.custom_gradient
     def forward(*inputs):

@@ -177,7 +177,9 @@ class TransformerEncoder(networks.BertEncoderV2):
         if not self._transformer_layers:
             return tf.reshape(words, [-1, words.shape[-1]])
         table = self._position_embedding_layer._position_embeddings
-        positions = table[: tf.shape(words)[1]]
+        # A static length, if there is one: XLA needs it for the gradient, and
+        # would find it by evaluating the whole branch of a bucket.
+        positions = table[: words.shape[1] or tf.shape(words)[1]]
         types = self._type_embedding_layer.embeddings
         # A one-hot matmul: the gradient of a gather would be a scatter-add of
         # batch * length rows (tens of thousands) into two.

@@ -164,6 +164,47 @@ def test_products_are_listed_by_the_precision_that_they_ask_for(benchmark):
     }
 
 
+# As libtpu prints it, shortened.
+PROGRAM = """
+  %a = f32[128,256]{1,0:T(8,128)} parameter(0)
+  %b = f32[256,64]{1,0:T(8,128)} parameter(1)
+  %half = bf16[256,64]{1,0:T(8,128)(2,1)} fusion(%b), kind=kLoop
+  %one = f32[128,64]{1,0} convolution(%a, %b), dim_labels=bf_io->bf, \
+operand_precision={highest,highest}, backend_config={"estimated_cycles":"20"}
+  ROOT %two = f32[128,64]{1,0} convolution(%a, %b), dim_labels=bf_io->bf
+  %three = bf16[128,64]{1,0} convolution(%a, %half), dim_labels=bf_io->bf
+  %all-reduce.1 = (f32[32,64]{1,0}, s32[32,2]{1,0}) all-reduce(%x, %y)
+  %all-reduce.2 = f32[2]{0} all-reduce(%z), \
+backend_config={"estimated_cycles":"3"}
+"""
+
+
+def test_a_compiled_program_is_described_by_its_text(benchmark):
+    describe = benchmark("tpu_compile.compiled_program").describe
+    assert describe(PROGRAM) == {
+        # 32 * 64 + 2 floats of 4 bytes, and 32 * 2 integers of 4.
+        "all_reduced_mib": {"f32": 0.008, "s32": 0.0},
+        "low_precision_products": [
+            "f32[128,64]{1,0} = f32[128,256]{1,0:T(8,128)}, "
+            "f32[256,64]{1,0:T(8,128)}"
+        ],
+        "estimated_cycles": 23,
+    }
+
+
+def test_the_table_has_what_is_known(benchmark):
+    main = benchmark("tpu_compile.__main__")
+    fits = {"fits": True, "gib": {"total": 14.44}, "flops": 1.73e13}
+    too_large = {"fits": False, "gib": {"total": 17.27}, "reason": "..."}
+    text = main.table(
+        {"base": {"v3": fits}, "base_256": {"v3": too_large, "v5p": fits}}
+    )
+    assert text.splitlines()[2:] == [
+        "| `labse_base` | 14.4 |  |  |  |  | 17.3 |",
+        "| ... 256 pairs | no: 17.3 |  |  | 14.4 |  | 17.3 |",
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", [0, 8], ids=["direct", "gradient_cache"])
 def test_every_operation_of_the_step_has_a_kernel_for_tpu(tmp_path, chunk):

@@ -35,8 +35,11 @@ def product_and_gradients(multiply, transpose_b):
         with tf.GradientTape() as tape:
             tape.watch([a, b])
             product = multiply(a, b, transpose_b=transpose_b)
+            assert product.shape == [5, 4]
             loss = tf.reduce_sum(product * weights)
-        return product, *tape.gradient(loss, [a, b])
+        of_a, of_b = tape.gradient(loss, [a, b])
+        assert (of_a.shape, of_b.shape) == (a.shape, b.shape)
+        return product, of_a, of_b
 
     return function
 
