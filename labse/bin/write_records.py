@@ -6,8 +6,8 @@ r"""Pairs or texts -> records in random order (TFRecord), for training.
 `labse train` makes records of its pairs by itself. Write them first to make
 them once for many runs, or on another machine than the one that trains. --input
 is of any format of docs/file_formats.md; it is read once, as a stream, and the
-memory needed does not grow with it. On disk, the records need twice their size
-while they are written.
+memory needed does not grow with it. While they are written, the records need
+their own size on disk and a few per cent.
 
 With --vocab, records hold the ids of that vocabulary in place of the texts, so
 that training has no tokenizing to do; only models with the same vocabulary and
