@@ -207,8 +207,8 @@ def sizes(options) -> None:
                 found = json.loads(process.stdout.splitlines()[-1])
                 print(
                     f"  from step {step:6}: first batch after "
-                    f"{found['first']:.1f} s, {found['rate']:,.0f} pairs/s, "
-                    f"peak {found['peak'] / 2**20:,.0f} MiB",
+                    f"{found['first']:.1f} s, peak "
+                    f"{found['peak'] / 2**20:,.0f} MiB",
                     flush=True,
                 )
 
@@ -223,9 +223,7 @@ def one(options) -> None:
     first = time.monotonic() - started
     for _ in range(options.batches):
         next(iterator)
-    rate = BATCH * options.batches / (time.monotonic() - started - first)
-    report = {"first": first, "rate": rate, "peak": peak_memory()}
-    print(json.dumps(report))
+    print(json.dumps({"first": first, "peak": peak_memory()}))
 
 
 def training(options) -> None:

@@ -98,13 +98,15 @@ class RecordReader:
         per_stream = self._order.rows
         streams = range(rows.start // per_stream, -(-rows.stop // per_stream))
         chunks = self._chunks(streams, steps.start)
-        read = len(streams) * per_stream
-        if read > len(rows):  # A small folder, which each host reads whole.
-            skipped = rows.start - streams.start * per_stream
-            chunks = chunks.rebatch(read).map(
-                lambda chunk: chunk[skipped : skipped + len(rows)]
-            )
-        batches = chunks.rebatch(replica_batch_size, drop_remainder=True)
+        # A small folder is read whole by each host.
+        skipped = rows.start - streams.start * per_stream
+
+        def to_replicas(batch: tf.Tensor) -> tf.Tensor:
+            own = tf.reshape(batch, [-1])[skipped : skipped + len(rows)]
+            return tf.reshape(own, [len(replicas), replica_batch_size])
+
+        batches = chunks.batch(len(streams), drop_remainder=True)
+        batches = batches.map(to_replicas).unbatch()
         options = tf.data.Options()
         # What it would tune is set here. To keep its books, for each record,
         # takes a fifth of the time.
@@ -164,10 +166,42 @@ class RecordReader:
             )
         )
         # The next part is read while this one is used.
-        return examples.prefetch(1).rebatch(self._order.rows)
+        divided = examples.scan(tf.zeros([0], tf.string), self._divide)
+        slices = tf.data.Dataset.from_tensor_slices
+        return divided.prefetch(1).flat_map(
+            lambda head, body: slices(head).concatenate(slices(body))
+        )
+
+    def _divide(self, rest, part):
+        """Divides the examples of a part into chunks of the stream's rows.
+
+        Not by `rebatch`, which logs an error wherever two slices of tensors
+        of strings meet ("Tensor RefCount not reliable").
+
+        Args:
+          rest: string [fewer than rows], the examples before these.
+          part: records, string [n], and int64 [examples], the indices of them.
+
+        Returns:
+          what is left over, and two tensors of chunks, string [0 or 1, rows]
+          and [m, rows].
+        """
+        (records, indices), rows = part, self._order.rows
+        missing = tf.minimum(-tf.size(rest) % rows, tf.size(indices))
+        head = tf.concat([rest, tf.gather(records, indices[:missing])], axis=0)
+        complete = tf.size(head) // rows * rows
+        last = tf.size(indices) - (tf.size(indices) - missing) % rows
+        body = tf.gather(records, indices[missing:last])
+        rest = tf.concat(
+            [head[complete:], tf.gather(records, indices[last:])], axis=0
+        )
+        chunks = tuple(
+            tf.reshape(each, [-1, rows]) for each in (head[:complete], body)
+        )
+        return rest, chunks
 
     def _part(self, stream, position, offset) -> tf.data.Dataset:
-        """One part in its order, from `offset` on: string [examples]."""
+        """One part: its records, and their order from `offset` on."""
         order = self._order
         epoch, place = position // order.parts, position % order.parts
         place = shuffle_index(place, (order.seed, stream, epoch), order.parts)
@@ -181,12 +215,12 @@ class RecordReader:
         read = tf.data.TFRecordDataset(paths).batch(_SMALL_BATCH)
         read = read.rebatch(self._most + 1)
 
-        def arrange(records: tf.Tensor) -> tf.Tensor:
+        def arrange(records: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             feature = tf.io.FixedLenFeature([], tf.int64)
             groups = tf.io.parse_example(records, {GROUP: feature})[GROUP]
             groups = self._check_groups(groups, part, paths)
             indices = example_order(groups, part, epoch, order)
-            return tf.gather(records, indices[offset:])
+            return records, indices[offset:]
 
         return read.map(arrange)
 
