@@ -55,7 +55,9 @@ def main() -> None:
     table = random.normal(0, 0.02, [options.pieces, options.size])
     # Word frequencies follow Zipf's law approximately; piece 0 is the padding.
     ids = np.minimum(random.zipf(1.2, options.rows) - 1, options.pieces - 1)
-    gradient = random.normal(0, 1e-3, [options.rows, options.size])
+    # Too small to be clipped: Keras takes the norm of the rows, before those of
+    # one piece are added up.
+    gradient = random.normal(0, 1e-5, [options.rows, options.size])
     inputs = tf.constant(ids), tf.constant(gradient.astype(np.float32))
     contenders = {
         name: stepper(optimizer, table.astype(np.float32))

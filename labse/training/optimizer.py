@@ -47,8 +47,11 @@ class AdamW(tf_keras.optimizers.AdamW):
     (`benchmarks/optimizer.py`).
     """
 
-    def _deduplicate_sparse_grad(self, grads):
-        return grads  # Rows of equal index are added up when made dense.
+    def _clip_gradients(self, grads):
+        # Dense first, so that a lookup's rows of equal index are added up: the
+        # norm is then that of the gradient, as it is on TPU and with a gradient
+        # cache. Keras would take the norm of the rows.
+        return super()._clip_gradients([tf.convert_to_tensor(g) for g in grads])
 
     def update_step(self, gradient, variable):
         """Keras' formula, by TensorFlow's fused kernel."""
@@ -69,7 +72,7 @@ class AdamW(tf_keras.optimizers.AdamW):
             beta1=beta_1,
             beta2=beta_2,
             epsilon=tf.cast(self.epsilon, dtype),
-            grad=tf.convert_to_tensor(gradient),
+            grad=gradient,
         )
 
 

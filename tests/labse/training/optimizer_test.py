@@ -127,15 +127,22 @@ def test_steps_are_those_of_adamw_in_numpy(steps, clip_norm):
         np.testing.assert_allclose(one, other, atol=2e-6, err_msg=name)
 
 
+@pytest.mark.parametrize("clip_norm", [0.0, 0.7])
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_rows_of_a_table_are_added_up(replicas):
-    """A lookup's gradient: equal rows count together, the others decay."""
+def test_rows_of_a_table_are_added_up(replicas, clip_norm):
+    """A lookup's gradient: equal rows count together, the others decay.
+
+    Also in its norm: that of the rows is 4.0 or 5.4, that of the sum 2.9 or
+    5.2.
+    """
     ids = np.array([[4, 1, 4], [0, 4, 1]])  # Of each replica.
     random = np.random.default_rng(3)
     rows = random.normal(size=[2, 3, 3])
     table = random.normal(size=[5, 3])
     dense = np.zeros([5, 3])
     np.add.at(dense, ids[:replicas].ravel(), rows[:replicas].reshape(-1, 3))
+    if clip_norm:
+        dense *= clip_norm / np.linalg.norm(dense)
     expected = table
     first, second = np.zeros([5, 3]), np.zeros([5, 3])
     for step, rate in enumerate([0.2, 0.4]):
@@ -153,7 +160,7 @@ def test_rows_of_a_table_are_added_up(replicas):
     with strategy.scope():
         variable = tf.Variable(table.astype(np.float32))
         optimizer = make_optimizer(
-            TrainingConfig(**CONFIG, gradient_clip_norm=0.0)
+            TrainingConfig(**CONFIG, gradient_clip_norm=clip_norm)
         )
         optimizer.build([variable])
 
