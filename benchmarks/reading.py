@@ -35,13 +35,13 @@ from machine import machine, peak_memory
 
 from labse.configs import loading
 from labse.data.batches import batches
-from labse.data.example_bytes import example, int64_feature, text_head
-from labse.data.manifest import Manifest
-from labse.data.pair_record import TrainingPairs
-from labse.data.record_groups import LANES, PAIRS, Group, MadeFrom, Shard
 from labse.data.record_reader import RecordReader
-from labse.data.record_tokens import TokenIds
-from labse.data.record_writer import SHARD_RECORDS, write_records
+from labse.data.records.example_bytes import example, int64_feature, text_head
+from labse.data.records.groups import LANES, PAIRS, Group, MadeFrom, Shard
+from labse.data.records.manifest import Manifest
+from labse.data.records.pair_record import TrainingPairs
+from labse.data.records.tokens import TokenIds
+from labse.data.records.writer import SHARD_RECORDS, write_records
 from labse.features import GROUP, SOURCE, SOURCE_IDS, TARGET, TARGET_IDS
 from labse.files.formats.tfrecord import checksum, frame
 from labse.modeling.dual_encoder import DualEncoder

@@ -22,8 +22,8 @@ import time
 import tensorflow as tf
 from machine import machine, peak_memory
 
-from labse.data.record_tokens import TokenIds
-from labse.data.record_writer import write_records
+from labse.data.records.tokens import TokenIds
+from labse.data.records.writer import write_records
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
 

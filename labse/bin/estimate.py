@@ -120,7 +120,7 @@ def _data(flags: FlagSet) -> tuple[int | None, int | None]:
         )
     if not flags.train:
         return flags.pairs, None
-    from labse.data.manifest import PAIRS, Manifest
+    from labse.data.records.manifest import PAIRS, Manifest
 
     manifest = Manifest.open(flags.train, PAIRS)
     size = sum(shard.bytes for shard in manifest.shards)

@@ -68,12 +68,12 @@ def main(flags: FlagSet) -> None:
                     f"Received --{name} without --vocab. Add --vocab to write "
                     "ids, or leave it out."
                 )
-    from labse.data import record_groups, record_writer
+    from labse.data.records import groups, writer
 
-    manifest = record_writer.write_records(
+    manifest = writer.write_records(
         flags.input,
         flags.out,
-        kind=record_groups.TEXT if flags.monolingual else record_groups.PAIRS,
+        kind=groups.TEXT if flags.monolingual else groups.PAIRS,
         seed=flags.seed,
         shard_records=flags.shard_records,
         token_ids=_token_ids(flags),
@@ -91,7 +91,7 @@ def _token_ids(flags: FlagSet):
     if not flags.vocab:
         return None
     from labse.configs import loading
-    from labse.data.record_tokens import TokenIds
+    from labse.data.records.tokens import TokenIds
     from labse.preprocessing.tokenizer import WordPieceTokenizer
     from labse.preprocessing.vocabulary import Vocabulary
 

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from labse.data.record_groups import LANES, Group
+from labse.data.records.groups import LANES, Group
 
 WHOLE = 2**17
 RATE_BITS = 20

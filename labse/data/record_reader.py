@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from labse.data.lane_order import LaneOrder, record_rates, shuffle_index
-from labse.data.manifest import Manifest
 from labse.data.record_order import example_order, group_sizes
+from labse.data.records.manifest import Manifest
 from labse.errors import InputError
 from labse.features import GROUP
 

@@ -9,11 +9,11 @@ from absl import logging
 
 from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
-from labse.data.manifest import Manifest, is_records_folder
-from labse.data.record_groups import PAIRS
-from labse.data.record_job import OtherRecords
 from labse.data.record_reader import MISFIT, RecordReader
-from labse.data.record_writer import write_records
+from labse.data.records.groups import PAIRS
+from labse.data.records.job import OtherRecords
+from labse.data.records.manifest import Manifest, is_records_folder
+from labse.data.records.writer import write_records
 from labse.errors import InputError
 from labse.files.kinds import open_rows
 from labse.files.reading import ReadOptions

@@ -9,8 +9,8 @@ from absl import logging
 
 from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
-from labse.data.manifest import Manifest
 from labse.data.record_reader import RecordReader
+from labse.data.records.manifest import Manifest
 from labse.errors import InputError
 from labse.features import (
     CORPUS,

@@ -2,8 +2,8 @@
 
 The output has the columns that training reads: source, target, their languages,
 `corpus` if any pair names one, and `hard_negatives` (see
-`labse.data.pair_record`). Other columns are left out, and hard negatives that a
-pair had are replaced. All pairs stay, in their order.
+`labse.data.records.pair_record`). Other columns are left out, and hard
+negatives that a pair had are replaced. All pairs stay, in their order.
 
 The files are read twice, so that only texts have to be in memory.
 
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import tqdm
 
-from labse.data.pair_record import TrainingPair, TrainingPairs
+from labse.data.records.pair_record import TrainingPair, TrainingPairs
 from labse.errors import InputError
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
 from labse.files import pair_writer

@@ -5,7 +5,7 @@ import pytest
 
 from labse.bin import estimate
 from labse.bin.flags import program
-from labse.data.manifest import LANES, PAIRS, Group, Manifest, Shard
+from labse.data.records.manifest import LANES, PAIRS, Group, Manifest, Shard
 
 
 def run(capsys, *arguments):

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from labse.bin import train
 from labse.bin.flags import program
-from labse.data.record_tokens import TokenIds
-from labse.data.record_writer import write_records
+from labse.data.records.tokens import TokenIds
+from labse.data.records.writer import write_records
 from labse.features import PAIR_COLUMNS
 from labse.files.reading import ReadOptions
 from labse.preprocessing.tokenizer import WordPieceTokenizer

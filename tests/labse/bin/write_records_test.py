@@ -4,7 +4,7 @@ import pytest
 
 from labse.bin import write_records
 from labse.bin.flags import program
-from labse.data.manifest import Manifest
+from labse.data.records.manifest import Manifest
 from labse.files.texts import Texts
 
 

@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from labse.data.batches import batches
-from labse.data.manifest import Manifest
-from labse.data.record_groups import PAIRS as OF_PAIRS
 from labse.data.record_reader import RecordReader
-from labse.data.record_tokens import TokenIds
-from labse.data.record_writer import write_records
+from labse.data.records.groups import PAIRS as OF_PAIRS
+from labse.data.records.manifest import Manifest
+from labse.data.records.tokens import TokenIds
+from labse.data.records.writer import write_records
 from labse.features import MODEL_INPUTS
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary

@@ -3,7 +3,7 @@ import pytest
 
 from labse.data import lane_order
 from labse.data.lane_order import LaneOrder, record_rates
-from labse.data.record_groups import Group
+from labse.data.records.groups import Group
 
 
 def groups(*rows):

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 from labse.data import lane_order
-from labse.data.manifest import Manifest
-from labse.data.record_groups import TEXT
 from labse.data.record_order import example_order
 from labse.data.record_reader import MISFIT, RecordReader
-from labse.data.record_writer import write_records
+from labse.data.records.groups import TEXT
+from labse.data.records.manifest import Manifest
+from labse.data.records.writer import write_records
 from labse.errors import InputError
 
 SIZES = {"a": 50, "b": 12, "c": 3}
@@ -362,7 +362,7 @@ CLIENT = """
 import sys
 import tensorflow as tf
 from labse.data import lane_order
-from labse.data.manifest import Manifest
+from labse.data.records.manifest import Manifest
 from labse.data.record_reader import RecordReader
 address, folder = sys.argv[1:]
 tf.config.experimental_connect_to_host(address)

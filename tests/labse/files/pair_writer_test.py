@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from labse.data.pair_record import TrainingPairs
+from labse.data.records.pair_record import TrainingPairs
 from labse.errors import InputError
 from labse.files import atomic_write
 from labse.files.formats import parquet as parquet_format

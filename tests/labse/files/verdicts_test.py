@@ -32,7 +32,7 @@ from labse.bin import (
 from labse.bin import write_records as records_program
 from labse.bin.flags import lazy_encoder, program
 from labse.checkpoints.vocabulary import resizing
-from labse.data import record_writer
+from labse.data.records import writer as record_writer
 from labse.evaluation.tasks import pairs as evaluation_pairs
 from labse.mining.hard_negatives import pair_files as negative_files
 from labse.mining.job.corpus import open_corpus

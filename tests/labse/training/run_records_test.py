@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 
 from labse.checkpoints import run_folder
-from labse.data.record_writer import write_records
+from labse.data.records.writer import write_records
 from labse.errors import InputError
 from labse.training import run_records, training_pairs
 

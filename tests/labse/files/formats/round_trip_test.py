@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from labse.data.pair_record import TrainingPairs
+from labse.data.records.pair_record import TrainingPairs
 from labse.errors import InputError
 from labse.files.pair_writer import check_output, open_writer, write_pairs
 from labse.files.pairs import PairFiles

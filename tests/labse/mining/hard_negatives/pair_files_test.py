@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from labse.data.pair_record import TrainingPairs
+from labse.data.records.pair_record import TrainingPairs
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
 from labse.mining.hard_negatives import pair_files

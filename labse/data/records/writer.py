@@ -1,6 +1,6 @@
 """Writes records: files of any format to shards in random order.
 
-Rows are read once and dealt to 64 spools, as `labse.data.record_dealing` says.
+Rows are read once and dealt to 64 spools, as `labse.data.records.dealing` says.
 Then, one after the other, the records of a spool are dealt in the same way to
 its shards, and a shard is shuffled and written. So every shard is a fair sample
 of all rows, and the memory needed does not grow with their number.
@@ -17,11 +17,9 @@ from collections.abc import Iterable
 import numpy as np
 import tqdm
 
-from labse.data.manifest import Manifest
-from labse.data.pair_record import TrainingPairs
-from labse.data.record_dealing import SPOOLS, Dealer, stream
-from labse.data.record_encoding import RecordEncoder
-from labse.data.record_groups import (
+from labse.data.records.dealing import SPOOLS, Dealer, stream
+from labse.data.records.encoding import RecordEncoder
+from labse.data.records.groups import (
     LANES,
     LANGUAGES,
     PAIRS,
@@ -29,9 +27,11 @@ from labse.data.record_groups import (
     MadeFrom,
     Shard,
 )
-from labse.data.record_job import RecordJob, RowsRead, WrittenShard
-from labse.data.record_shards import shard_name, write_shards
-from labse.data.record_tokens import TokenIds
+from labse.data.records.job import RecordJob, RowsRead, WrittenShard
+from labse.data.records.manifest import Manifest
+from labse.data.records.pair_record import TrainingPairs
+from labse.data.records.shards import shard_name, write_shards
+from labse.data.records.tokens import TokenIds
 from labse.errors import InputError
 from labse.files.formats.tfrecord import frame
 from labse.files.full_disk import full_disk_is_input_error

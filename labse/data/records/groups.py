@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from labse.data.record_tokens import Tokens
+from labse.data.records.tokens import Tokens
 from labse.features import LANGUAGE, SOURCE_LANGUAGE, TARGET_LANGUAGE
 
 # A global batch is read by this many lanes or by a power of two below, so the

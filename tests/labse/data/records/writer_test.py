@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.data import manifest as manifests
-from labse.data import record_dealing, record_job, record_shards
-from labse.data import record_writer as writer
-from labse.data.manifest import Manifest
-from labse.data.record_tokens import TokenIds
-from labse.data.record_writer import write_records
+from labse.data.records import dealing, job, shards, writer
+from labse.data.records import manifest as manifests
+from labse.data.records.manifest import Manifest
+from labse.data.records.tokens import TokenIds
+from labse.data.records.writer import write_records
 from labse.errors import InputError
 from labse.files.pair_writer import write_pairs
 from labse.files.reading import ReadOptions
@@ -332,14 +331,14 @@ def kill_at(monkeypatch, module, name, number):
 
 KILLS = {
     "reading": (writer, "frame", 700),
-    "before the first shard": (record_shards, "_store", 0),
-    "between the shards of a spool": (record_shards, "_store", 7),
-    "before a note": (record_job.RecordJob, "add_shard", 9),
-    "dealing a spool": (record_shards, "Dealer", 20),
-    "removing a part": (record_dealing.Part, "remove", 30),
+    "before the first shard": (shards, "_store", 0),
+    "between the shards of a spool": (shards, "_store", 7),
+    "before a note": (job.RecordJob, "add_shard", 9),
+    "dealing a spool": (shards, "Dealer", 20),
+    "removing a part": (dealing.Part, "remove", 30),
     "counts": (manifests, "write_bytes", 0),
     "manifest": (manifests, "write_bytes", 1),
-    "at the end": (record_job.RecordJob, "remove_work", 0),
+    "at the end": (job.RecordJob, "remove_work", 0),
 }
 
 
@@ -369,7 +368,7 @@ def test_killed_and_resumed_gives_the_same_bytes(
 # Two notes are synced before the shards.
 PROGRAM = """
 import os, signal, sys
-from labse.data.record_writer import write_records
+from labse.data.records.writer import write_records
 sync, calls = os.fsync, []
 def sync_or_die(file):
     calls.append(file)
@@ -419,10 +418,10 @@ def test_a_finished_folder_is_not_written_again(pairs, tmp_path, monkeypatch):
 
 
 def test_memory_is_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_dealing, "BUFFER_BYTES", 2**14)
+    monkeypatch.setattr(dealing, "BUFFER_BYTES", 2**14)
     peaks = []
 
-    class Watched(record_dealing.Dealer):
+    class Watched(dealing.Dealer):
         def finish(self):
             super().finish()
             peaks.append(self.peak_bytes)
@@ -443,7 +442,7 @@ def test_a_folder_of_a_tensorflow_file_system(pairs, tmp_path, monkeypatch):
     write_records([pairs], tmp_path / "out")
     folder = "ram://record_writer_test/records"
     with monkeypatch.context() as patch:
-        kill_at(patch, record_shards, "_store", 5)
+        kill_at(patch, shards, "_store", 5)
         with pytest.raises(Killed):
             write_records([pairs], folder)
     assert len(list(tmp_path.glob("labse-records-*/spools/*.index"))) > 50
@@ -483,7 +482,7 @@ def test_a_resumed_job_counts_malformed_rows_too(tmp_path, monkeypatch):
     path.write_text('{"source": "a", "target": "b"}\n{"source": "a"}\n')
     half = ReadOptions(max_malformed_share=0.5)
     with monkeypatch.context() as patch:
-        kill_at(patch, record_shards, "_store", 5)
+        kill_at(patch, shards, "_store", 5)
         with pytest.raises(Killed):
             write_records([path], tmp_path / "out", options=half)
     with pytest.raises(InputError, match="1 of 2 rows are malformed"):
@@ -496,7 +495,7 @@ def test_a_resumed_job_counts_malformed_rows_too(tmp_path, monkeypatch):
 def begin(folder, pairs, monkeypatch):
     """A job that was killed."""
     with monkeypatch.context() as patch:
-        kill_at(patch, record_shards, "_store", 5)
+        kill_at(patch, shards, "_store", 5)
         with pytest.raises(Killed):
             write_records([pairs], folder)
 
@@ -585,7 +584,7 @@ def test_bad_input(tmp_path, case):
 
 
 def test_too_many_corpora_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("labse.data.record_encoding.MAX_GROUPS", 3)
+    monkeypatch.setattr("labse.data.records.encoding.MAX_GROUPS", 3)
     rows = [{**row, "corpus": row["source"]} for row in make_rows(4)]
     write_pairs(tmp_path / "a.tsv", rows)
     with pytest.raises(
@@ -611,7 +610,7 @@ def test_a_full_disk_is_one_clear_error(pairs, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record_dealing.Dealer, "_flush", full)
+    monkeypatch.setattr(dealing.Dealer, "_flush", full)
     with pytest.raises(InputError, match="The disk of .* is full"):
         write_records([pairs], tmp_path / "out")
     assert not list((tmp_path / "out").iterdir())

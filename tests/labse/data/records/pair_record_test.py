@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.data.pair_record import TrainingPairs
+from labse.data.records.pair_record import TrainingPairs
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
 

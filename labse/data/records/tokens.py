@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from labse.data.example_bytes import pack_ids
+from labse.data.records.example_bytes import pack_ids
 from labse.errors import InputError
 from labse.preprocessing.packing import MIN_LENGTH
 from labse.preprocessing.tokenizer import WordPieceTokenizer

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from labse.data.manifest import Manifest
-from labse.data.record_groups import Group, MadeFrom, Shard
-from labse.data.record_tokens import Tokens
+from labse.data.records.groups import Group, MadeFrom, Shard
+from labse.data.records.manifest import Manifest
+from labse.data.records.tokens import Tokens
 from labse.errors import InputError
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import SPECIAL_PIECES, Vocabulary

@@ -5,8 +5,8 @@ import collections
 import numpy as np
 import pytest
 
-from labse.data import record_dealing
-from labse.data.record_dealing import Dealer, permutation, stream
+from labse.data.records import dealing
+from labse.data.records.dealing import Dealer, permutation, stream
 
 
 def deal(folder, groups, parts, seed=0):
@@ -66,7 +66,7 @@ def test_the_same_seed_deals_the_same(tmp_path):
 
 
 def test_little_is_held_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(record_dealing, "BUFFER_BYTES", 2**12)
+    monkeypatch.setattr(dealing, "BUFFER_BYTES", 2**12)
     few, _ = deal(tmp_path / "a", random_groups(2000), 8)
     many, parts = deal(tmp_path / "b", random_groups(40_000), 8)
     assert sum(map(len, parts)) == 40_000

@@ -7,8 +7,7 @@ import shutil
 import numpy as np
 import tqdm
 
-from labse.data.manifest import file_sizes
-from labse.data.record_dealing import (
+from labse.data.records.dealing import (
     ORDER,
     PARTS,
     Dealer,
@@ -16,8 +15,9 @@ from labse.data.record_dealing import (
     permutation,
     stream,
 )
-from labse.data.record_groups import LANES
-from labse.data.record_job import RecordJob, RowsRead, WrittenShard
+from labse.data.records.groups import LANES
+from labse.data.records.job import RecordJob, RowsRead, WrittenShard
+from labse.data.records.manifest import file_sizes
 from labse.errors import InputError
 from labse.files.remote_path import RemotePath
 

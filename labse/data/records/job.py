@@ -20,9 +20,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from labse.data import manifest
-from labse.data.manifest import Manifest
-from labse.data.record_groups import MadeFrom
+from labse.data.records import manifest
+from labse.data.records.groups import MadeFrom
+from labse.data.records.manifest import Manifest
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
 from labse.files.remote_path import as_path, is_remote

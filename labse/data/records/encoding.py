@@ -7,15 +7,15 @@ import collections
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from labse.data.example_bytes import (
+from labse.data.records.example_bytes import (
     bytes_feature,
     example,
     ids_head,
     int64_feature,
     text_head,
 )
-from labse.data.pair_record import TrainingPair
-from labse.data.record_groups import LANGUAGES, PAIRS
+from labse.data.records.groups import LANGUAGES, PAIRS
+from labse.data.records.pair_record import TrainingPair
 from labse.errors import InputError
 from labse.features import (
     CORPUS,

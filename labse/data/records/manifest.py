@@ -19,7 +19,7 @@ from concurrent import futures
 import numpy as np
 import tensorflow as tf
 
-from labse.data.record_groups import (
+from labse.data.records.groups import (
     LANES,
     LANGUAGES,
     PAIRS,
@@ -28,7 +28,7 @@ from labse.data.record_groups import (
     MadeFrom,
     Shard,
 )
-from labse.data.record_tokens import Tokens
+from labse.data.records.tokens import Tokens
 from labse.errors import InputError
 from labse.features import CORPUS
 from labse.files.atomic_write import write_bytes

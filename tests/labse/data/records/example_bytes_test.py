@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.data import example_bytes
+from labse.data.records import example_bytes
 
 
 def of_protobuf(**features):
