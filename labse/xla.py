@@ -33,7 +33,10 @@ def is_compiled() -> bool:
 def float32_matmul(
     a: tf.Tensor, b: tf.Tensor, transpose_b: bool = False
 ) -> tf.Tensor:
-    """A matrix product that is float32 on TPU too, and so are its gradients.
+    """A matrix product that XLA computes in float32, and so its gradients.
+
+    Also on TPU. Outside of XLA it is `tf.matmul`, which rounds its inputs to
+    TF32 on GPUs that have it, unless the process forbids that.
 
     Args:
       a: float32 [m, k].

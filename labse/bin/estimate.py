@@ -27,9 +27,8 @@ from labse.errors import InputError
 from labse.training.estimate.estimator import UTILIZATION
 from labse.training.estimate.hardware import FORMS
 
-# Rates of exact search on two cores of an AMD EPYC (docs/mining_at_scale.md,
-# "Hours").
-SEARCH_PRODUCTS, SEARCH_ROW_SECONDS = 1.6e11, 2e-5
+# Of a side; far more would not be a number of seconds.
+_MOST_SENTENCES = 1e15
 
 
 def define_flags(flags: FlagSet) -> None:
@@ -78,7 +77,10 @@ def main(flags: FlagSet) -> None:
     sides = _sides(flags.mine) if flags.mine else None
     config = loading.load(flags.config, flags.override)
     if flags.vocab:
-        config = _with_vocabulary(config, flags.vocab)
+        from labse.preprocessing.vocabulary import Vocabulary
+
+        size = len(Vocabulary.read(flags.vocab).pieces)
+        config = config.with_vocab_size(size)
     pairs, record_bytes = _data(flags)
     devices = hardware.parse(flags.hardware)
     found = estimator.estimate(
@@ -86,11 +88,10 @@ def main(flags: FlagSet) -> None:
     )
     plan = None
     if sides:
-        plan = _plan(
-            sides,
-            config.encoder.hidden_size,
-            estimator.sentence_rate(config, devices, flags.utilization),
-        )
+        from labse.mining.job.assumed_plan import assumed_plan
+
+        rate = estimator.sentence_rate(config, devices, flags.utilization)
+        plan = assumed_plan(*sides, config.encoder.hidden_size, rate)
     if flags.json:
         values = report.to_json(found)
         if plan:
@@ -101,14 +102,6 @@ def main(flags: FlagSet) -> None:
         if plan:
             print(f"Mining {plan.size}\n{plan.explain()}\n")
     found.check_fits()
-
-
-def _with_vocabulary(config, path: str):
-    from labse.preprocessing.vocabulary import Vocabulary
-
-    size = len(Vocabulary.read(path).pieces)
-    encoder = dataclasses.replace(config.encoder, vocab_size=size)
-    return dataclasses.replace(config, encoder=encoder)
 
 
 def _data(flags: FlagSet) -> tuple[int | None, int | None]:
@@ -130,25 +123,13 @@ def _data(flags: FlagSet) -> tuple[int | None, int | None]:
 def _sides(text: str) -> tuple[int, int]:
     number = r"(\d+(?:\.\d+)?(?:e\d+)?)"
     found = re.fullmatch(f"{number}x{number}", text)
-    sides = tuple(int(float(each)) for each in found.groups()) if found else ()
-    if not sides or min(sides) < 1:
+    sides = [float(each) for each in found.groups()] if found else [0]
+    if min(sides) < 1 or max(sides) > _MOST_SENTENCES:
         raise InputError(
-            "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6. Received: "
-            f"{text!r}."
+            "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6, each from 1 to "
+            f"{_MOST_SENTENCES:.0e}. Received: {text!r}."
         )
-    return sides
-
-
-def _plan(sides: tuple[int, int], dimension: int, rate: float):
-    """The plan of labse mine with its default settings."""
-    from labse.mining.job.plan import JobSize, MachineSpeed, choose_plan
-    from labse.mining.job.settings import Settings
-
-    number_bytes = {"float32": 4, "float16": 2}[Settings().vector_type]
-    size = JobSize(*sides, dimension, number_bytes, Settings().k)
-    speed = MachineSpeed(rate, SEARCH_PRODUCTS, SEARCH_ROW_SECONDS)
-    unlimited = float("inf")
-    return choose_plan(size, speed, unlimited, unlimited)
+    return int(sides[0]), int(sides[1])
 
 
 if __name__ == "__main__":

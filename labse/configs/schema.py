@@ -321,6 +321,11 @@ class ExperimentConfig:
             self, encoder=encoder, tokenizer=tokenizer, data=data
         )
 
+    def with_vocab_size(self, size: int) -> "ExperimentConfig":
+        """The experiment with a vocabulary of so many pieces."""
+        encoder = dataclasses.replace(self.encoder, vocab_size=size)
+        return dataclasses.replace(self, encoder=encoder)
+
     @property
     def training_length(self) -> int:
         """The longest text during training, with [CLS] and [SEP]."""

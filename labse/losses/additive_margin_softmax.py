@@ -19,13 +19,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from labse.losses.block_size import BLOCK_LOGITS
 from labse.losses.duplicate_texts import DuplicateTexts
 from labse.losses.row_blocks import in_row_blocks
 from labse.xla import float32_matmul
-
-# At most so many logits are in memory at once, 16 MiB of float32; a loss and
-# its gradient hold about ten tensors of their size.
-BLOCK_LOGITS = 2**22
 
 # Added to masked logits: exp(-1e9) is 0 in float32. Not -inf, since 0 * -inf is
 # NaN.

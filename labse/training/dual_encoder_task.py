@@ -189,12 +189,7 @@ def train_dual_encoder(
     # Collectives of several workers have to be set up before anything else.
     strategy = make_strategy(distribution, tpu)
     vocabulary = Vocabulary.read(vocabulary_path)
-    config = dataclasses.replace(
-        config,
-        encoder=dataclasses.replace(
-            config.encoder, vocab_size=len(vocabulary.pieces)
-        ),
-    )
+    config = config.with_vocab_size(len(vocabulary.pieces))
     source = open_init(init, config, vocabulary_path) if init else None
     if is_chief(strategy):
         run_folder.create(out, config, vocabulary_path)

@@ -7,6 +7,7 @@ counts 8 % more for `labse_base`.
 """
 
 from labse.configs.schema import ExperimentConfig
+from labse.training.estimate.gradients import is_cached
 
 
 def forward_flops(config: ExperimentConfig, texts: int, length: int) -> float:
@@ -45,7 +46,7 @@ def step_flops(config: ExperimentConfig, devices: int) -> float:
     training = config.training
     batch_size = training.global_batch_size // devices
     texts = batch_size * (2 + config.data.hard_negatives)
-    passes = 3 + bool(training.gradient_cache_chunk)
+    passes = 3 + is_cached(config, devices)
     if training.rematerialize and config.encoder.num_layers:
         passes += 1
     embedding = forward_flops(config, texts, config.training_length)

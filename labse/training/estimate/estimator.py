@@ -8,7 +8,7 @@ import dataclasses
 
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
-from labse.training.estimate import arithmetic, memory
+from labse.training.estimate import arithmetic, gradients, memory
 from labse.training.estimate.hardware import GIB, Hardware
 from labse.training.estimate.parameters import parameters, trained_parameters
 from labse.training.estimate.remedies import what_would_fit
@@ -39,7 +39,7 @@ class Estimate:
     flops: float  # of a device in a step
     peak_flops: float | None
     utilization: float
-    all_reduce_bytes: int  # in a step
+    all_reduce_bytes: int  # in a step, with the rows of all devices
     pairs: int | None
     records_bytes: int | None
     checkpoint_bytes: int
@@ -140,12 +140,24 @@ def estimate(
         if config.encoder.num_layers
         else None,
         utilization=utilization,
-        all_reduce_bytes=trained if hardware.devices > 1 else 0,
+        all_reduce_bytes=_all_reduce_bytes(config, hardware),
         pairs=pairs,
         records_bytes=records_bytes,
         checkpoint_bytes=_LAST_CHECKPOINTS * (weights + 2 * trained)
         + _BEST_CHECKPOINTS * weights,
     )
+
+
+def _all_reduce_bytes(config: ExperimentConfig, hardware: Hardware) -> int:
+    """Of the gradients that a device gets from all, in a step."""
+    if hardware.devices == 1:
+        return 0
+    total = _FLOAT_BYTES * trained_parameters(config.encoder)
+    rows = gradients.row_bytes(config, hardware)
+    if not rows:
+        return total
+    table = parameters(config.encoder)["word embeddings"]
+    return total - _FLOAT_BYTES * table + rows
 
 
 def _check(
@@ -179,8 +191,15 @@ def sentence_rate(
     """Sentences that all devices encode in a second, padded to max_length.
 
     Raises:
-      InputError: the hardware's peak is unknown.
+      InputError: the hardware's peak is unknown, or it says nothing because
+        the encoder is an averaging network.
     """
+    if not config.encoder.num_layers:
+        raise InputError(
+            "The time to encode is unknown for an averaging network, which "
+            "moves memory and hardly computes. Received: encoder.num_layers=0. "
+            "Let labse mine measure its machine."
+        )
     peak = hardware.flops(config.training.compute_dtype)
     if peak is None:
         raise InputError(

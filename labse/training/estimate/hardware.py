@@ -9,6 +9,7 @@ and v3 is two devices, and one of the others is one.
 """
 
 import dataclasses
+import math
 import os
 import re
 
@@ -32,8 +33,6 @@ class Hardware:
     # multiplies them by default: rounded to bfloat16 on TPU, to TF32 on GPU.
     bfloat16_flops: float | None = None
     float32_flops: float | None = None
-    # Bytes a second into and out of a device, summed; None if unknown.
-    interconnect: float | None = None
     # XLA compiles the step as a whole; else TensorFlow runs it by operations.
     is_tpu: bool = False
 
@@ -51,7 +50,6 @@ class _Chip:
     memory: float  # bytes
     bfloat16_flops: float
     float32_flops: float
-    interconnect: float | None
     devices: int = 1
     # What the number in the name counts, for one chip.
     counted: int = 1
@@ -64,28 +62,25 @@ class _Chip:
 _RESERVED = 0.52 * GIB
 
 
-def _tpu(memory, flops, interconnect=None, **how) -> _Chip:
-    return _Chip(
-        memory * GIB, flops, flops, interconnect, reserved=_RESERVED, **how
-    )
+def _tpu(memory, flops, **how) -> _Chip:
+    return _Chip(memory * GIB, flops, flops, reserved=_RESERVED, **how)
 
 
-# Interconnect where the page gives it for a chip, in both directions.
 _TPU = {
     "v2": _tpu(16, 46e12, devices=2, counted=2),
     "v3": _tpu(32, 123e12, devices=2, counted=2),
     # Two cores that work as one device with all of the memory.
     "v4": _tpu(32, 275e12, counted=2),
-    "v5e": _tpu(16, 197e12, 400e9),
-    "v5p": _tpu(95, 459e12, 1200e9, counted=2),
-    "v6e": _tpu(32, 918e12, 800e9),
+    "v5e": _tpu(16, 197e12),
+    "v5p": _tpu(95, 459e12, counted=2),
+    "v6e": _tpu(32, 918e12),
 }
 # The data sheets' GB are taken as 10^9 bytes. The devices have up to 7 % more,
 # which the driver and the libraries' workspaces share.
 _GPU = {
-    "a100-40": _Chip(40e9, 312e12, 156e12, 600e9),
-    "a100-80": _Chip(80e9, 312e12, 156e12, 600e9),
-    "h100": _Chip(80e9, 989e12, 494e12, 900e9),
+    "a100-40": _Chip(40e9, 312e12, 156e12),
+    "a100-80": _Chip(80e9, 312e12, 156e12),
+    "h100": _Chip(80e9, 989e12, 494e12),
 }
 # Python, the libraries and gaps between tensors in a process on a CPU
 # (docs/estimating.md).
@@ -126,7 +121,7 @@ def _named(name: str, text: str) -> Hardware:
     if name == "cpu":
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return Hardware(name, 1, memory - _PROCESS)
-    found = re.fullmatch(r"(?:(tpu)-)?(.+?)(?:-(\d+))?", name)
+    found = re.fullmatch(r"(?:(tpu)-)?(.+?)(?:-(\d{1,9}))?", name)
     is_tpu, kind, count = found.groups()
     # `a100-40` alone is one device, and not 40 of `a100`.
     if not is_tpu and name in _GPU:
@@ -146,7 +141,6 @@ def _named(name: str, text: str) -> Hardware:
         memory=int(chip.memory / chip.devices - chip.reserved),
         bfloat16_flops=chip.bfloat16_flops / chip.devices,
         float32_flops=chip.float32_flops / chip.devices,
-        interconnect=chip.interconnect,
         is_tpu=bool(is_tpu),
     )
 
@@ -157,11 +151,13 @@ def _number(change: str, text: str) -> tuple:
     if found is None:
         raise _not_understood(text)
     key, digits, unit = found.groups()
-    number = float(digits)
-    if number <= 0 or unit not in _UNITS or (unit and key != "memory"):
+    if unit not in _UNITS or (unit and key != "memory"):
+        raise _not_understood(text)
+    number = float(digits) * _UNITS[unit]
+    if number <= 0 or not math.isfinite(number):
         raise _not_understood(text)
     if key == "memory":
-        return key, int(number * _UNITS[unit])
+        return key, int(number)
     if key == "devices" and number == int(number):
         return key, int(number)
     if key == "flops":

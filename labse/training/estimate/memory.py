@@ -18,19 +18,19 @@ what does not fit. So there are two answers, without and with that.
 from typing import NamedTuple
 
 from labse.configs.schema import ExperimentConfig
+from labse.losses.block_size import BLOCK_LOGITS
 from labse.training.estimate.activations import (
     FLOAT_BYTES,
     Activations,
     compute_bytes,
 )
 from labse.training.estimate.compiled_activations import CompiledActivations
+from labse.training.estimate.gradients import is_cached, row_bytes
 from labse.training.estimate.hardware import Hardware
 from labse.training.estimate.parameters import parameters, trained_parameters
 
-# Tensors of the size of the logits that exist together in the loss, and the
-# most logits of a block (labse/losses/additive_margin_softmax.py).
+# Tensors of the size of the logits that exist together in the loss.
 _LOGIT_TENSORS = 9
-_BLOCK_LOGITS = 2**22
 # Of temporary memory, what is not used. TensorFlow's allocator gives tensors
 # chunks of up to twice their size: 15 and 16 % in steps on a CPU
 # (docs/estimating.md). The TPU compiler's layout has gaps: 12 to 15 % in its
@@ -87,9 +87,11 @@ class _Step:
         self._pairs = training.global_batch_size // hardware.devices
         self._per_pair = 2 + config.data.hard_negatives
         self._texts = self._pairs * self._per_pair
-        chunk = training.gradient_cache_chunk
-        self._is_cached = 0 < chunk < self._pairs
-        at_once = chunk if self._is_cached else self._pairs
+        self._is_cached = is_cached(config, hardware.devices)
+        at_once = self._pairs
+        if self._is_cached:
+            at_once = training.gradient_cache_chunk
+        self._row_bytes = row_bytes(config, hardware)
         self._activations = self._make_activations(at_once * self._per_pair)
         self._parameters = parameters(config.encoder)
         self._trained = FLOAT_BYTES * trained_parameters(config.encoder)
@@ -122,21 +124,27 @@ class _Step:
         parts["gradients"] = self._block_weights(FLOAT_BYTES)
         if self._is_cached:
             parts["gradients"] += self._trained
+            parts["working memory"] += self._table_copy()
         return self._with_unused(parts)
 
     def in_update(self) -> dict[str, int]:
         """All gradients, and what the word table's update works with.
 
-        That is its weight decay, and its gradient as rows of the batch's
-        pieces, before and after they are clipped.
+        That is weight decay, which copies the table and writes a new one; and
+        the gradient's rows, while they are made a table. Gradients are clipped
+        in place.
         """
-        working = FLOAT_BYTES * self._parameters["word embeddings"]
-        if not self._is_cached:
-            tokens = self._texts * self._config.training_length
-            size = self._config.encoder.hidden_size
-            working += 2 * FLOAT_BYTES * tokens * size
+        table = FLOAT_BYTES * self._parameters["word embeddings"]
+        working = self._table_copy() + table + self._row_bytes
         parts = {"gradients": self._trained, "working memory": working}
         return self._with_unused(self._always() | parts)
+
+    def _table_copy(self) -> int:
+        """What weight decay reads, a copy because a lookup read the table.
+
+        With a gradient cache it waits for the last chunk's lookup.
+        """
+        return FLOAT_BYTES * self._parameters["word embeddings"]
 
     def _with_unused(self, parts: dict[str, int]) -> dict[str, int]:
         persistent = ("weights", "optimizer's slots", "input")
@@ -186,7 +194,7 @@ class _Step:
     def _logits(self) -> int:
         batch = self._config.training.global_batch_size
         columns = batch * (1 + self._config.data.hard_negatives)
-        block = max(columns, min(self._pairs * columns, _BLOCK_LOGITS))
+        block = max(columns, min(self._pairs * columns, BLOCK_LOGITS))
         return _LOGIT_TENSORS * FLOAT_BYTES * block
 
 
@@ -207,6 +215,9 @@ class _CompiledStep(_Step):
 
     def _make_activations(self, texts: int) -> Activations:
         return CompiledActivations(self._config, texts, self._is_least)
+
+    def _table_copy(self) -> int:
+        return 0  # Weight decay is one operation with the update.
 
     def in_update(self) -> dict[str, int]:
         """All gradients; on several devices, also their sums.

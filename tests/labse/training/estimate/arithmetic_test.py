@@ -41,8 +41,10 @@ def test_mean_tanh_computes_all_tokens_and_the_pooler():
     [
         ({}, 3),
         ({"rematerialize": True}, 4),
-        ({"gradient_cache_chunk": 2}, 4),
-        ({"gradient_cache_chunk": 2, "rematerialize": True}, 5),
+        ({"gradient_cache_chunk": 1}, 4),
+        ({"gradient_cache_chunk": 1, "rematerialize": True}, 5),
+        # All pairs of a device in one chunk: embedded once.
+        ({"gradient_cache_chunk": 3}, 3),
     ],
 )
 def test_a_step(training, passes):

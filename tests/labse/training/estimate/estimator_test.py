@@ -47,7 +47,11 @@ def test_labse_base():
     # Without the pooler, which "cls" does not train.
     trained = 470_926_848 - 590_592
     assert found.memory["optimizer's slots"] == 8 * trained
-    assert found.all_reduce_bytes == 4 * trained
+    # Rows of 2 * 4096 texts of 128 tokens take the place of the table.
+    table, rows = 501_153 * 768, 2 * 4096 * 128 * 768
+    assert found.all_reduce_bytes == 4 * (trained - table + rows)
+    tpu = estimate(load("labse_base"), parse("tpu-v3-32"))
+    assert tpu.all_reduce_bytes == 4 * trained
     assert found.checkpoint_bytes == 3 * (4 * 470_926_848 + 8 * trained) + (
         2 * 4 * 470_926_848
     )
@@ -112,7 +116,7 @@ def needed(config, hardware, **training):
 
 
 def test_where_no_single_change_fits_they_are_combined():
-    config = small(compute_dtype="mixed_bfloat16")
+    config = small(compute_dtype="mixed_bfloat16").with_vocab_size(10)
     least = needed(config, device(1), rematerialize=True, global_batch_size=2)
     alone = needed(config, device(1), global_batch_size=2)
     assert least < alone
@@ -170,6 +174,14 @@ def test_sentence_rate():
 def test_sentence_rate_needs_a_peak():
     with pytest.raises(InputError, match="needs the hardware's flops"):
         sentence_rate(small(), Hardware("cpu", 1, GIB))
+
+
+@pytest.mark.parametrize("preset", ["labse_dan", "labse_tiny"])
+def test_an_averaging_network_has_no_sentence_rate(preset):
+    overrides = ["encoder.num_layers=0", "encoder.pooling=mean"]
+    message = "unknown for an averaging network.*encoder.num_layers=0"
+    with pytest.raises(InputError, match=message):
+        sentence_rate(load(preset, overrides), parse("tpu-v3-8"))
 
 
 def test_report_shows_each_figure():

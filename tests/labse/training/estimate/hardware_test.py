@@ -66,6 +66,11 @@ def test_cpu_is_this_machine():
         "cpu,flops=-1",
         "cpu,devices=2GiB",
         "cpu,cores=2",
+        "memory=1e999GiB",
+        "memory=1e308GiB",
+        "memory=1GiB,devices=1e999",
+        "cpu,flops=1e999",
+        "h100-" + 5000 * "1",
     ],
 )
 def test_what_has_no_form_is_refused(name):

@@ -33,8 +33,8 @@ def test_an_averaging_network_peaks_at_the_update():
     temporary = {
         "gathered embeddings": 2 * 4 * 12 * 8,
         "gradients": table,
-        # Its weight decay, and the rows' gradients, also clipped.
-        "working memory": table + 2 * 4 * 12 * 4 * 8,
+        # Weight decay's copy and its result; the gradient as rows.
+        "working memory": 2 * table + 4 * 12 * 4 * 8,
     }
     assert found.parts == temporary | {
         "weights": 4 * (1000 * 8 + 72),
@@ -42,6 +42,31 @@ def test_an_averaging_network_peaks_at_the_update():
         "input": 2 * 3 * 4 * 12 * 4,
         "unused": int(0.15 * sum(temporary.values())),
     }
+
+
+AVERAGING = {"num_layers": 0, "vocab_size": 1000, "pooling": "mean"}
+
+
+def working_memory(devices, is_tpu=False, **training):
+    """6 pairs of 4 tokens on each device; the table takes 4 * 1000 * 8."""
+    training = {"global_batch_size": 6 * devices, **training}
+    config = make_config(training, AVERAGING)
+    found = memory.peak(config, Hardware("", devices, 0, is_tpu=is_tpu))
+    assert found.moment == "at the update"
+    return found.parts.get("working memory", 0)
+
+
+def test_each_device_gets_the_rows_of_all():
+    table, rows = 4 * 1000 * 8, 4 * 12 * 4 * 8
+    assert working_memory(devices=2) == 2 * table + 2 * rows
+    # A chunk that is a device's batch is no gradient cache.
+    whole = working_memory(devices=2, gradient_cache_chunk=6)
+    assert whole == working_memory(devices=2)
+
+
+def test_a_gradient_cache_and_tpus_have_no_rows():
+    assert working_memory(2, gradient_cache_chunk=3) == 2 * 4 * 1000 * 8
+    assert working_memory(2, is_tpu=True) == 0
 
 
 def test_logits_are_those_of_the_global_batch():
@@ -72,11 +97,13 @@ def test_a_gradient_cache_keeps_the_activations_of_a_chunk():
     plain = peak(make_config({"global_batch_size": 64}, BLOCKS, length=64))
     training = {"global_batch_size": 64, "gradient_cache_chunk": 4}
     cached = peak(make_config(training, BLOCKS, length=64))
-    for part in ("activations", "working memory"):
-        assert cached.parts[part] == plain.parts[part] / 16
+    assert cached.parts["activations"] == plain.parts["activations"] / 16
+    copy = 4 * 10 * 8
+    working = plain.parts["working memory"] / 16 + copy
+    assert cached.parts["working memory"] == working
     for part in ("weights", "gathered embeddings", "input"):
         assert cached.parts[part] == plain.parts[part]
-    # All gradients are there from the first chunk on.
+    # All gradients are there from the first chunk on, and the table's copy.
     trained = cached.parts["optimizer's slots"] // 2
     difference = cached.parts["gradients"] - plain.parts["gradients"]
     assert difference == trained

@@ -18,8 +18,8 @@ def rows():
         return list(csv.DictReader(file, delimiter="\t"))
 
 
-def estimate(row):
-    """The peak, and the memory that a step may use."""
+def parse(row):
+    """The configuration and the hardware."""
     replicas = int(row["replicas"])
     batch = replicas * int(row["pairs"])
     config = load(
@@ -27,12 +27,28 @@ def estimate(row):
         [*row["overrides"].split(), f"training.global_batch_size={batch}"],
     )
     device = hardware.parse(row["hardware"])
-    device = dataclasses.replace(device, devices=replicas)
-    return memory.peak(config, device).total, device.memory
+    return config, dataclasses.replace(device, devices=replicas)
+
+
+def needed(config, device):
+    return memory.peak(config, device).total
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: " ".join(row.values()))
 def test_estimates_are_within_15_percent_of_the_compiler(row):
-    total, limit = estimate(row)
-    assert total / GIB == pytest.approx(float(row["total_gib"]), rel=0.15)
-    assert (total <= limit) == (row["fits"] == "yes")
+    """Where the compiler saves, between what it could and all activations."""
+    config, device = parse(row)
+    total = needed(config, device)
+    assert (total <= device.memory) == (row["fits"] == "yes")
+    compiled = float(row["total_gib"]) * GIB
+    if total != device.memory:
+        assert total == pytest.approx(compiled, rel=0.15)
+        return
+    least = needed(config, dataclasses.replace(device, memory=0))
+    full = needed(config, dataclasses.replace(device, memory=2**60))
+    assert least / 1.15 <= compiled <= 1.15 * full
+
+
+def test_where_the_compiler_saves_the_estimate_is_the_devices_memory():
+    saved = [needed(*each) == each[1].memory for each in map(parse, rows())]
+    assert saved.count(True) == 3
