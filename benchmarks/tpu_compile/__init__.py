@@ -15,6 +15,9 @@ and nothing else needs:
 - `.venv-tpu-compile`: libtpu compiles the HLO for a topology (`compile_step`),
   through JAX, and what it made is read from its text (`compiled_program`).
 
+Programs and results are kept with a `fingerprint` of the code that they are of:
+after a change the table begins anew, and the old results stay in the file.
+
 Not covered: TPUStrategy's wrappers, `fit`, several steps per execution, the
 input pipeline, and what the program computes on the chip.
 """

@@ -12,8 +12,7 @@ from benchmarks.tpu_compile.configurations import (
     REPLICAS,
     TOPOLOGIES,
 )
-
-ROOT = pathlib.Path(__file__).parents[2]
+from benchmarks.tpu_compile.fingerprint import ROOT, fingerprint
 
 
 def run(environment: str, module: str, *arguments: str) -> str:
@@ -31,10 +30,13 @@ def run(environment: str, module: str, *arguments: str) -> str:
     ).stdout
 
 
-def lowered(name: str, folder: pathlib.Path) -> pathlib.Path:
-    """The step's HLO in `folder`, where it stays for other topologies."""
+def lowered(name: str, code: str, folder: pathlib.Path) -> pathlib.Path:
+    """The step's HLO in `folder`, where it stays for other topologies.
+
+    `code` is the configuration's fingerprint.
+    """
     configuration = CONFIGURATIONS[name]
-    path = folder / f"{name}.hlo"
+    path = folder / f"{name}.{code}.hlo"
     if not path.with_suffix(".json").exists():
         run(
             ".venv-tpu-lower",
@@ -60,8 +62,16 @@ def compiled(hlo: pathlib.Path, topology: str, keeps_text: bool) -> dict:
 
 
 def read(path: pathlib.Path) -> dict:
-    """Results by configuration and topology."""
+    """Results by configuration, its fingerprint, and topology."""
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def of_this_code(results: dict) -> dict:
+    """Results by configuration and topology; those of other code are left."""
+    return {
+        name: results.get(name, {}).get(fingerprint(configuration), {})
+        for name, configuration in CONFIGURATIONS.items()
+    }
 
 
 def table(results: dict) -> str:
@@ -104,22 +114,26 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     results = read(options.results)
     for name, topology in ORDER:
-        if options.table_only or topology in results.get(name, {}):
+        code = fingerprint(CONFIGURATIONS[name])
+        if options.table_only or topology in results.get(name, {}).get(
+            code, {}
+        ):
             continue
         if options.configuration not in (None, name):
             continue
         if options.topology not in (None, topology):
             continue
-        hlo = lowered(name, folder)
+        hlo = lowered(name, code, folder)
         result = compiled(hlo, topology, options.keep_text)
         print(name, topology, json.dumps(result), flush=True)
         # Another process may have added to them.
         results = read(options.results)
-        results.setdefault(name, {})[topology] = result
+        by_code = results.setdefault(name, {})
+        by_code.setdefault(code, {})[topology] = result
         new = options.results.with_suffix(".new")
         new.write_text(json.dumps(results, indent=1))
         new.replace(options.results)
-    print(table(results))
+    print(table(of_this_code(results)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import pathlib
+import shutil
 import subprocess
 
 import numpy as np
@@ -203,6 +204,60 @@ def test_the_table_has_what_is_known(benchmark):
         "| `labse_base` | 14.4 |  |  |  |  | 17.3 |",
         "| ... 256 pairs | no: 17.3 |  |  | 14.4 |  | 17.3 |",
     ]
+
+
+@pytest.fixture
+def code(benchmark, tmp_path):
+    """A copy of the code that a fingerprint covers."""
+    module = benchmark("tpu_compile.fingerprint")
+    for source in module._SOURCES:
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / source, tmp_path / source)
+    base = benchmark("tpu_compile.configurations").CONFIGURATIONS["base"]
+    return lambda change=base: module.fingerprint(change, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("labse/losses/block_size.py", "2**22", "2**21"),
+        ("labse/xla.py", "HIGHEST", "DEFAULT"),
+        ("labse/modeling/dual_encoder.py", "import tensorflow as tf\n", ""),
+        ("labse/configs/labse_base.yaml", "\n", "\n\n"),
+        ("benchmarks/tpu_compile/lower.py", "build(", "call("),
+    ],
+)
+def test_other_code_has_another_fingerprint(code, tmp_path, name, old, new):
+    before = code()
+    path = tmp_path / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert code() != before
+
+
+def test_what_is_said_about_code_has_no_fingerprint(code, tmp_path, benchmark):
+    before = code()
+    path = tmp_path / "labse/losses/block_size.py"
+    path.write_text(
+        "# Other words.\n" + path.read_text().replace("How", "W", 1)
+    )
+    preset = tmp_path / "labse/configs/labse_large.yaml"
+    preset.write_text("another: preset\n")
+    assert code() == before
+    base = benchmark("tpu_compile.configurations").CONFIGURATIONS["base"]
+    assert code(dataclasses.replace(base, title="Other")) == before
+    assert code(dataclasses.replace(base, pairs=64)) != before
+
+
+def test_results_of_other_code_are_kept_apart(benchmark):
+    main = benchmark("tpu_compile.__main__")
+    own = main.fingerprint(main.CONFIGURATIONS["base"])
+    results = {"base": {own: {"v3": "new"}, "0": {"v3": "old", "v4": "old"}}}
+    found = main.of_this_code(results)
+    assert found["base"] == {"v3": "new"}
+    assert set().union(*found.values()) == {"v3"}
 
 
 @pytest.mark.slow
