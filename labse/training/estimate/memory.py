@@ -124,6 +124,7 @@ class _Step:
         parts["gradients"] = self._block_weights(FLOAT_BYTES)
         if self._is_cached:
             parts["gradients"] += self._trained
+        if self._is_cached or not self._config.encoder.num_layers:
             parts["working memory"] += self._table_copy()
         return self._with_unused(parts)
 
@@ -132,17 +133,18 @@ class _Step:
 
         That is weight decay, which copies the table and writes a new one; and
         the gradient's rows, while they are made a table. Gradients are clipped
-        in place.
+        in place. Tensors of a table's size have chunks of their own size.
         """
         table = FLOAT_BYTES * self._parameters["word embeddings"]
         working = self._table_copy() + table + self._row_bytes
         parts = {"gradients": self._trained, "working memory": working}
-        return self._with_unused(self._always() | parts)
+        return self._always() | parts
 
     def _table_copy(self) -> int:
-        """What weight decay reads, a copy because a lookup read the table.
+        """What weight decay reads, a copy because of the lookups.
 
-        With a gradient cache it waits for the last chunk's lookup.
+        It is made early and waits for the last lookup: with a gradient cache
+        that of the last chunk. An averaging network is little more than one.
         """
         return FLOAT_BYTES * self._parameters["word embeddings"]
 

@@ -40,7 +40,6 @@ def test_an_averaging_network_peaks_at_the_update():
         "weights": 4 * (1000 * 8 + 72),
         "optimizer's slots": 2 * table,  # Without the pooler.
         "input": 2 * 3 * 4 * 12 * 4,
-        "unused": int(0.15 * sum(temporary.values())),
     }
 
 
@@ -54,6 +53,15 @@ def working_memory(devices, is_tpu=False, **training):
     found = memory.peak(config, Hardware("", devices, 0, is_tpu=is_tpu))
     assert found.moment == "at the update"
     return found.parts.get("working memory", 0)
+
+
+def test_an_averaging_network_of_few_pieces_peaks_with_its_tokens():
+    """10 pieces of 8, 6 pairs of 4 tokens."""
+    encoder = {**AVERAGING, "vocab_size": 10}
+    found = peak(make_config({"global_batch_size": 6}, encoder))
+    assert found.moment == "when gradients begin"
+    table, tokens = 4 * 10 * 8, 4 * 12 * 4 * 8
+    assert found.parts["working memory"] == 2 * tokens + table
 
 
 def test_each_device_gets_the_rows_of_all():
