@@ -120,7 +120,8 @@ def _data(flags: FlagSet) -> tuple[int | None, int | None]:
         )
     if not flags.train:
         return flags.pairs, None
-    from labse.data.records.manifest import PAIRS, Manifest
+    from labse.data.records.groups import PAIRS
+    from labse.data.records.manifest import Manifest
 
     manifest = Manifest.open(flags.train, PAIRS)
     size = sum(shard.bytes for shard in manifest.shards)

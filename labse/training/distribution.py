@@ -143,5 +143,5 @@ class Workers:
         if not self.is_chief:
             waits = end_process_at_once()
         with waits:
-            found = self.any_of_each([self.is_chief and bit for bit in bits])
+            found = self.any_of_each([bool(self.is_chief and x) for x in bits])
         return np.packbits(found).tobytes()
