@@ -19,6 +19,7 @@ makes from them. labse mine measures its machine before it starts a large job;
 
 import dataclasses
 import json
+import math
 import re
 
 from labse.bin.flags import program
@@ -131,13 +132,13 @@ def _data(flags: FlagSet) -> tuple[int | None, int | None]:
 def _sides(text: str) -> tuple[int, int]:
     number = r"(\d+(?:\.\d+)?(?:e\d+)?)"
     found = re.fullmatch(f"{number}x{number}", text)
-    sides = tuple(int(float(each)) for each in found.groups()) if found else ()
-    if not sides or min(sides) < 1:
+    sides = tuple(map(float, found.groups())) if found else ()
+    if not sides or not all(1 <= side < math.inf for side in sides):
         raise InputError(
             "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6. Received: "
             f"{text!r}."
         )
-    return sides
+    return tuple(map(int, sides))
 
 
 def _plan(sides: tuple[int, int], dimension: int, rate: float):

@@ -237,10 +237,9 @@ def other_pairs(folder: AnyPath, what: str = "") -> InputError:
       folder: the run folder.
       what: how they differ, where that is known.
     """
+    what = f" ({what})" if what else ""
     return InputError(
-        f"The training pairs are not those that {folder} started with, so "
-        "the order of the data would change. Give the same files, or start "
+        f"The training pairs are not those that {folder} started with{what}, "
+        "so the order of the data would change. Give the same files, or start "
         f"a new run from its encoder: init={folder} and another run folder."
-        + f" {what}"
-        * bool(what)
     )

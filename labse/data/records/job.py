@@ -45,12 +45,9 @@ class OtherRecords(InputError):
     """
 
     def __init__(self, changes: str, job: "RecordJob", are_moved: bool):
-        place = str(job.out)
-        if is_remote(job.out) and job.work.exists():
-            place = f"{job.out} and {job.work}"
         super().__init__(
             f"{job.out} holds records that were made otherwise: {changes}. "
-            f"Choose another folder, or remove {place}."
+            f"Choose another folder, or remove {job.places}."
         )
         self.changes = changes
         self.job = job
@@ -101,6 +98,13 @@ class RecordJob:
         self._note = self.work / "job.json"
         self._read = self.work / "read.json"
         self._shards = self.work / "shards.jsonl"
+
+    @property
+    def places(self) -> str:
+        """What has to be removed for a new start, after `out` was named."""
+        if is_remote(self.out) and self.work.exists():
+            return f"it and {self.work}"
+        return "it"
 
     def find_finished(self) -> Manifest | None:
         """The manifest, if the records are there.

@@ -5,7 +5,8 @@ import pytest
 
 from labse.bin import estimate
 from labse.bin.flags import program
-from labse.data.records.manifest import LANES, PAIRS, Group, Manifest, Shard
+from labse.data.records.groups import LANES, PAIRS, Group, MadeFrom, Shard
+from labse.data.records.manifest import Manifest
 
 
 def run(capsys, *arguments):
@@ -67,14 +68,12 @@ def test_records_give_the_pairs_and_their_bytes(capsys, tmp_path):
     for shard in shards:
         (tmp_path / shard.name).write_bytes(b"1234567")
     manifest = Manifest(
-        kind=PAIRS,
+        made_from=MadeFrom(PAIRS, 0, 10, [], {}, None),
         groups=(Group(("en", "de"), "", 10 * LANES),),
         shards=shards,
         counts=np.full([LANES, 1], 10, np.int32),
-        seed=0,
-        shard_records=10,
         hard_negatives={0: 10 * LANES},
-        read={},
+        tally={},
     )
     manifest.write(tmp_path)
     code, shown, _ = run(
@@ -111,6 +110,7 @@ def test_mining_is_planned_by_the_planner(capsys):
             "'1e6'.",
         ),
         (["--hardware=h100", "--mine=0x3"], "--mine has the form"),
+        (["--hardware=h100", "--mine=1e400x1"], "--mine has the form"),
         (
             ["--hardware=h100", "--pairs=3", "--train=X"],
             "--train and --pairs both give the number of pairs. Received: X "
