@@ -19,7 +19,6 @@ makes from them. labse mine measures its machine before it starts a large job;
 
 import dataclasses
 import json
-import math
 import re
 
 from labse.bin.flags import program
@@ -31,6 +30,8 @@ from labse.training.estimate.hardware import FORMS
 # Rates of exact search on two cores of an AMD EPYC (docs/mining_at_scale.md,
 # "Hours").
 SEARCH_PRODUCTS, SEARCH_ROW_SECONDS = 1.6e11, 2e-5
+# Sentences of a side to mine: more than there are.
+MOST = 1e15
 
 
 def define_flags(flags: FlagSet) -> None:
@@ -133,10 +134,10 @@ def _sides(text: str) -> tuple[int, int]:
     number = r"(\d+(?:\.\d+)?(?:e\d+)?)"
     found = re.fullmatch(f"{number}x{number}", text)
     sides = tuple(map(float, found.groups())) if found else ()
-    if not sides or not all(1 <= side < math.inf for side in sides):
+    if not sides or not all(1 <= side <= MOST for side in sides):
         raise InputError(
-            "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6. Received: "
-            f"{text!r}."
+            "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6, each "
+            f"from 1 to {MOST:g}. Received: {text!r}."
         )
     return tuple(map(int, sides))
 

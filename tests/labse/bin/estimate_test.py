@@ -106,11 +106,12 @@ def test_mining_is_planned_by_the_planner(capsys):
         (["--hardware=cpu", "--mine=2x3"], "needs the hardware's flops"),
         (
             ["--hardware=h100", "--mine=1e6"],
-            "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6. Received: "
-            "'1e6'.",
+            "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6, each from "
+            "1 to 1e+15. Received: '1e6'.",
         ),
         (["--hardware=h100", "--mine=0x3"], "--mine has the form"),
         (["--hardware=h100", "--mine=1e400x1"], "--mine has the form"),
+        (["--hardware=h100", "--mine=1e300x1"], "--mine has the form"),
         (
             ["--hardware=h100", "--pairs=3", "--train=X"],
             "--train and --pairs both give the number of pairs. Received: X "
