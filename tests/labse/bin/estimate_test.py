@@ -1,12 +1,10 @@
 import json
 
-import numpy as np
 import pytest
 
 from labse.bin import estimate
 from labse.bin.flags import program
-from labse.data.records.groups import LANES, PAIRS, Group, MadeFrom, Shard
-from labse.data.records.manifest import Manifest
+from labse.data.records.writer import write_records
 
 
 def run(capsys, *arguments):
@@ -63,26 +61,20 @@ def test_the_vocabulary_counts(capsys, tmp_path):
 
 
 def test_records_give_the_pairs_and_their_bytes(capsys, tmp_path):
-    """64 shards of 10 pairs in 7 bytes; the run takes 4096 x 50,000."""
-    shards = tuple(Shard(f"{i}.tfrecord", 10, 7, "") for i in range(LANES))
-    for shard in shards:
-        (tmp_path / shard.name).write_bytes(b"1234567")
-    manifest = Manifest(
-        made_from=MadeFrom(PAIRS, 0, 10, [], {}, None),
-        groups=(Group(("en", "de"), "", 10 * LANES),),
-        shards=shards,
-        counts=np.full([LANES, 1], 10, np.int32),
-        hard_negatives={0: 10 * LANES},
-        tally={},
-    )
-    manifest.write(tmp_path)
+    """640 pairs; the run takes 4096 x 50,000."""
+    pairs = tmp_path / "pairs.tsv"
+    rows = [f"source {i}\ttarget {i}\n" for i in range(640)]
+    pairs.write_text("source\ttarget\n" + "".join(rows))
+    folder = tmp_path / "records"
+    write_records([pairs], folder)
     code, shown, _ = run(
-        capsys, "--hardware=h100-32", f"--train={tmp_path}", "--json"
+        capsys, "--hardware=h100-32", f"--train={folder}", "--json"
     )
     values = json.loads(shown)
     assert code == 0
-    assert values["records_bytes"] == 7 * LANES
-    assert values["epochs"] == 4096 * 50_000 / (10 * LANES)
+    sizes = [path.stat().st_size for path in folder.glob("*.tfrecord")]
+    assert values["records_bytes"] == sum(sizes) > 640 * 16
+    assert values["epochs"] == 4096 * 50_000 / 640
 
 
 def test_mining_is_planned_by_the_planner(capsys):
