@@ -27,8 +27,8 @@ from labse.errors import InputError
 from labse.training.estimate.estimator import UTILIZATION
 from labse.training.estimate.hardware import FORMS
 
-# Of a side; far more would not be a number of seconds.
-_MOST_SENTENCES = 1e15
+# Sentences of a side to mine: more than there are.
+MOST = 1e15
 
 
 def define_flags(flags: FlagSet) -> None:
@@ -113,7 +113,8 @@ def _data(flags: FlagSet) -> tuple[int | None, int | None]:
         )
     if not flags.train:
         return flags.pairs, None
-    from labse.data.records.manifest import PAIRS, Manifest
+    from labse.data.records.groups import PAIRS
+    from labse.data.records.manifest import Manifest
 
     manifest = Manifest.open(flags.train, PAIRS)
     size = sum(shard.bytes for shard in manifest.shards)
@@ -123,13 +124,13 @@ def _data(flags: FlagSet) -> tuple[int | None, int | None]:
 def _sides(text: str) -> tuple[int, int]:
     number = r"(\d+(?:\.\d+)?(?:e\d+)?)"
     found = re.fullmatch(f"{number}x{number}", text)
-    sides = [float(each) for each in found.groups()] if found else [0]
-    if min(sides) < 1 or max(sides) > _MOST_SENTENCES:
+    sides = tuple(map(float, found.groups())) if found else ()
+    if not sides or not all(1 <= side <= MOST for side in sides):
         raise InputError(
-            "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6, each from 1 to "
-            f"{_MOST_SENTENCES:.0e}. Received: {text!r}."
+            "--mine has the form SOURCESxTARGETS, e.g. 1e6x2e6, each "
+            f"from 1 to {MOST:g}. Received: {text!r}."
         )
-    return int(sides[0]), int(sides[1])
+    return tuple(map(int, sides))
 
 
 if __name__ == "__main__":

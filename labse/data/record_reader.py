@@ -62,6 +62,7 @@ class RecordReader:
             )
         self.manifest = manifest
         self.batch_size = batch_size
+        self._folder = str(folder)
         self._paths = manifest.paths(folder)
         rates = record_rates(manifest.groups, language_exponent, corpus_weights)
         self._order = LaneOrder(manifest.counts, rates, batch_size, seed)
@@ -231,7 +232,7 @@ class RecordReader:
         fits = found == tf.gather(self._checksums, part)
         # The one stateless op that fails with a message of ours: an Assert
         # could not be sent to another host.
-        place = tf.reshape(paths, [-1])[0]
+        place = self._folder if self._order.is_whole else paths
         number = tf.strings.to_number(
             tf.where(fits, "0", tf.strings.join([place, ": ", MISFIT])),
             tf.int64,

@@ -32,13 +32,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[AnyPath]:
         if not left.name.startswith(prefix) or not left.name.endswith(".tmp"):
             continue
         if not _is_running(left.name.removeprefix(prefix).removesuffix(".tmp")):
-            _remove(left)
+            remove(left)
     temporary = path.with_name(f"{prefix}{os.getpid()}.tmp")
     try:
         yield temporary
         temporary.replace(path)
     except BaseException:
-        _remove(temporary)
+        remove(temporary)
         raise
 
 
@@ -125,7 +125,8 @@ def _is_running(process: str) -> bool:
     return not process.isdecimal() or os.path.exists(f"/proc/{process}")
 
 
-def _remove(path: AnyPath) -> None:
+def remove(path: AnyPath) -> None:
+    """Removes a file, or a folder and all in it, if it is there."""
     if isinstance(path, RemotePath):
         path.remove()
     elif path.is_dir() and not path.is_symlink():

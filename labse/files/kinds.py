@@ -20,7 +20,7 @@ from labse.files.formats.jsonl import JSONL
 from labse.files.formats.moses import MOSES, MOSES_ZIP
 from labse.files.formats.parquet import PARQUET
 from labse.files.formats.row_format import Format, RowReader
-from labse.files.formats.tfrecord import TFRECORD
+from labse.files.formats.tfrecord import TFRECORD, is_shard_of_records
 from labse.files.formats.tmx import TMX
 from labse.files.formats.tsv import TSV
 from labse.files.formats.txt import TXT
@@ -89,8 +89,17 @@ def find_files(patterns: Iterable[str | os.PathLike]) -> list[str]:
 
 def _folder(path: str) -> InputError:
     what, names = "a folder", "*"
-    if os.path.exists(os.path.join(path, "manifest.json")):
+    found = os.listdir(path)
+    if "manifest.json" in found:
         what, names = "a folder of records", "shard-*.tfrecord"
+    elif any(map(is_shard_of_records, found)) or os.path.exists(
+        os.path.join(path, "work", "job.json")
+    ):
+        return InputError(
+            f"{path}: a folder of records has a manifest.json. This one has "
+            "none, so it holds a part of the records. Run the command that "
+            "writes it again: it resumes."
+        )
     return InputError(
         f"{path}: text and pairs are read from files. This is {what}. Name the "
         f"files in it: {os.path.join(path, names)}."

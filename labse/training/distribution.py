@@ -1,8 +1,10 @@
 """The devices and processes that train together."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -56,14 +58,31 @@ def make_strategy(choice: str, tpu: str = "") -> tf.distribute.Strategy:
                 "distribution=tpu needs the TPU's name, tpu=NAME (on a TPU VM: "
                 "tpu=local)."
             )
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
-        tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-        return tf.distribute.TPUStrategy(resolver)
+        return _connect_tpu(tpu)
     raise InputError(
         f"distribution must be one of {', '.join(CHOICES)}. "
         f"Received: {choice!r}."
     )
+
+
+def _connect_tpu(tpu: str) -> tf.distribute.Strategy:
+    """The strategy of a TPU.
+
+    Raises:
+      tf.errors.UnavailableError: it is not ready yet, such as one that is
+        made again after a preemption.
+    """
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except RuntimeError as error:
+        # The resolver has no class of its own for it: 'TPU "x" is not yet
+        # ready; state: "CREATING"', "The TPU might not be ready".
+        if "ready" not in str(error):
+            raise
+        raise tf.errors.UnavailableError(None, None, str(error)) from error
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -106,3 +125,23 @@ class Workers:
             None,
         )
         return tuple(bool(count) for count in total.numpy())
+
+    def from_chief(self, value: bytes) -> bytes:
+        """The chief's value; the others wait until it gives one.
+
+        They wait as long as it lives, and end at once by a signal. A
+        collective operation: all workers must call it.
+
+        Args:
+          value: of the same number of bytes on all workers.
+
+        Raises:
+          tf.errors.UnavailableError: the chief is gone.
+        """
+        bits = np.unpackbits(np.frombuffer(value, np.uint8))
+        waits = contextlib.nullcontext()
+        if not self.is_chief:
+            waits = end_process_at_once()
+        with waits:
+            found = self.any_of_each([bool(self.is_chief and x) for x in bits])
+        return np.packbits(found).tobytes()

@@ -23,8 +23,9 @@ from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
 from labse.training import run_records
-from labse.training.distribution import is_chief, make_strategy
+from labse.training.distribution import Workers, make_strategy
 from labse.training.initial_model import open_init
+from labse.training.lost_workers import lost_workers_reported
 from labse.training.optimizer import make_optimizer
 from labse.training.run import Run
 from labse.training.task import Task
@@ -154,6 +155,7 @@ class DualEncoderTask(Task):
         )
 
 
+@lost_workers_reported()
 def train_dual_encoder(
     config: ExperimentConfig,
     train_patterns: list[str],
@@ -185,13 +187,16 @@ def train_dual_encoder(
 
     Raises:
       InputError: anything the user gave breaks a rule.
+      LostWorkerError: another worker, a host of the TPU or the storage is
+        gone, or not there yet.
     """
     # Collectives of several workers have to be set up before anything else.
     strategy = make_strategy(distribution, tpu)
+    workers = Workers(strategy)
     vocabulary = Vocabulary.read(vocabulary_path)
     config = config.with_vocab_size(len(vocabulary.pieces))
     source = open_init(init, config, vocabulary_path) if init else None
-    if is_chief(strategy):
+    if workers.is_chief:
         run_folder.create(out, config, vocabulary_path)
     else:
         run_folder.wait_for(out)
@@ -213,7 +218,7 @@ def train_dual_encoder(
         folder,
         tokenizer,
         options,
-        is_chief(strategy),
+        workers,
     )
     logging.info("Replicas: %d.", strategy.num_replicas_in_sync)
     task = DualEncoderTask(config, reader, tokenizer, source, validate)

@@ -13,24 +13,16 @@ import tf_keras
 from absl import logging
 
 from labse.configs.schema import TrainingConfig
-from labse.errors import InputError, LostWorkerError
+from labse.errors import InputError
 from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
 from labse.training import history
 from labse.training.checkpoints import RunCheckpoints, best_figures, last_step
 from labse.training.distribution import Workers
+from labse.training.lost_workers import lost_workers_reported
 from labse.training.progress import TrainingProgress
 from labse.training.step_loop import Stage, StepLoop, Stop
 from labse.training.task import Task
-
-# What TensorFlow raises where another process is gone: a worker of a
-# collective operation, a host of a TPU, or the storage of a run folder.
-_LOST = (
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.UnavailableError,
-)
 
 
 class Run:
@@ -79,15 +71,8 @@ class Run:
           InputError: the loss was not finite, or a checkpoint does not fit.
           LostWorkerError: another worker, or a host of the TPU, is gone.
         """
-        try:
+        with lost_workers_reported():
             return self._train(tasks)
-        except _LOST as error:
-            raise LostWorkerError(
-                "Training stopped: another worker, a host of the TPU or the "
-                f"storage is gone ({type(error).__name__}: {_reason(error)}). "
-                "The last checkpoint is kept: the same command, on all "
-                "workers, resumes from it."
-            ) from error
 
     def _train(self, tasks: Sequence[Task]) -> bool:
         step = last_step(self._folder)
@@ -215,14 +200,3 @@ class Run:
             best["step"],
             best[stage.task.score],
         )
-
-
-def _reason(error: tf.errors.OpError) -> str:
-    """The first line that is neither a title nor part of a stack."""
-    beginnings = (" ", "\t", "Graph execution error", "Detected at node")
-    lines = [
-        line
-        for line in error.message.splitlines()
-        if line and not line.startswith(beginnings)
-    ]
-    return lines[0][:300] if lines else "no reason is given"

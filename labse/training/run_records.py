@@ -1,8 +1,8 @@
 """The records that a run reads: given, or written into its folder once."""
 
 import hashlib
-import os
-import time
+import pathlib
+import tempfile
 
 import tensorflow as tf
 from absl import logging
@@ -15,14 +15,14 @@ from labse.data.records.job import OtherRecords
 from labse.data.records.manifest import Manifest, is_records_folder
 from labse.data.records.writer import write_records
 from labse.errors import InputError
-from labse.files.kinds import open_rows
+from labse.files.kinds import kind_of, open_rows
 from labse.files.reading import ReadOptions
-from labse.files.remote_path import AnyPath
+from labse.files.remote_path import AnyPath, as_path, is_remote
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.training import training_pairs
+from labse.training.distribution import Workers
 
-# Of a worker that waits, without a change of the files.
-_PATIENCE = 600
+_IDENTITY_BYTES = 32  # SHA-256.
 
 
 def open_pairs(
@@ -31,9 +31,9 @@ def open_pairs(
     folder: AnyPath,
     tokenizer: WordPieceTokenizer,
     reading: ReadOptions,
-    is_chief: bool,
+    workers: Workers,
 ) -> RecordReader:
-    """The pairs of a run, as records and checked.
+    """The pairs of a run, as records and checked; all workers must call it.
 
     Args:
       config: of the run.
@@ -42,22 +42,17 @@ def open_pairs(
       folder: the run folder.
       tokenizer: of the run.
       reading: what files do not say by themselves.
-      is_chief: whether this process writes the run folder.
+      workers: that train together.
 
     Raises:
       InputError: the pairs break a rule, do not fit the configuration, or are
         not those that the run was begun with.
     """
-    records = _find_folder(patterns)
-    if not records:
-        records = str(folder / run_folder.RECORDS)
-        if is_chief:
-            _write(patterns, records, config.training.seed, reading)
-        else:
-            _wait_for(records)
-    manifest = Manifest.open(records, PAIRS, tokenizer, config.training_length)
-    if is_chief:
-        training_pairs.check_same_pairs(folder, manifest.identity())
+    given = _find_folder(patterns)
+    records = given or str(folder / run_folder.RECORDS)
+    if workers.is_chief and not given:
+        _write(patterns, folder, config.training.seed, reading)
+    manifest = _open_together(config, records, folder, tokenizer, workers)
     training_pairs.check_hard_negatives(manifest, config.data.hard_negatives)
     training_pairs.check_corpora(manifest, config.data.corpus_weights)
     logging.info(
@@ -77,6 +72,45 @@ def open_pairs(
     return reader
 
 
+def _open_together(
+    config: ExperimentConfig,
+    records: str,
+    folder: AnyPath,
+    tokenizer: WordPieceTokenizer,
+    workers: Workers,
+) -> Manifest:
+    """The manifest, the same on all workers.
+
+    The others open it after the chief: what stands there before may be of an
+    earlier start, which the chief writes again.
+    """
+
+    def read() -> Manifest:
+        length = config.training_length
+        return Manifest.open(records, PAIRS, tokenizer, length)
+
+    if workers.is_chief:
+        manifest = read()
+        training_pairs.check_same_pairs(folder, manifest.identity())
+        workers.from_chief(bytes.fromhex(manifest.identity()))
+        return manifest
+    identity = workers.from_chief(bytes(_IDENTITY_BYTES)).hex()
+    if not is_records_folder(records):
+        raise InputError(
+            f"All workers read the records in {records}. The first worker "
+            "finds them there, this one does not. Put them on a file system "
+            "that all share."
+        )
+    manifest = read()
+    if manifest.identity() != identity:
+        raise InputError(
+            f"All workers read the same records. Those in {records} are "
+            "others for the first worker than for this one. Put them on a "
+            "file system that all share, or copy them again."
+        )
+    return manifest
+
+
 def _find_folder(patterns: list[str]) -> str:
     """The folder of records that is given; empty if files are."""
     folders = [each for each in patterns if is_records_folder(each)]
@@ -86,45 +120,44 @@ def _find_folder(patterns: list[str]) -> str:
             f"Received {len(patterns)}, with {folders[0]} among them. Write "
             "one folder of all, with labse write-records."
         )
+    remote = [each for each in patterns if is_remote(each)]
+    if remote and not folders:
+        raise InputError(
+            "train is files on a disk, or a folder of records, which may be "
+            f"remote and has a manifest.json. Received: {remote[0]}. Write "
+            "the files' records there, with labse write-records; what that "
+            "has not finished, the same command resumes."
+        )
     return folders[0] if folders else ""
 
 
 def _write(
-    patterns: list[str], records: str, seed: int, reading: ReadOptions
+    patterns: list[str], folder: AnyPath, seed: int, reading: ReadOptions
 ) -> None:
-    """Writes the files as records, unless they are there."""
-    try:
-        write_records(patterns, records, seed=seed, options=reading)
-    except OtherRecords:
-        # Files that were touched or moved give the same records again; those
-        # of other pairs are refused next, by what the run has noted.
-        logging.info("%s is of other files: writing it again.", records)
-        tf.io.gfile.rmtree(records)
-        write_records(patterns, records, seed=seed, options=reading)
-
-
-def _wait_for(records: str) -> None:
-    """Waits until the chief has written the records.
+    """Writes the files as records into the run folder, unless they are there.
 
     Raises:
-      InputError: nothing has changed there for a while.
+      InputError: those there are what the run was begun with, and others.
     """
-    last, since = None, time.monotonic()
-    while not is_records_folder(records):
-        state = [
-            (place, sorted(names))
-            for place, _, names in tf.io.gfile.walk(records)
-        ]
-        if state != last:
-            last, since = state, time.monotonic()
-        if time.monotonic() - since > _PATIENCE:
-            raise InputError(
-                f"The first worker writes the pairs into {records}, which all "
-                f"workers must see. Nothing changed there for {_PATIENCE} "
-                "seconds. Put the run folder on a file system that they "
-                "share, and see what the first worker reported."
+    records = folder / run_folder.RECORDS
+    try:
+        write_records(patterns, records, seed=seed, options=reading)
+    except OtherRecords as error:
+        if training_pairs.is_begun_with(folder, records):
+            if not error.are_moved:
+                raise training_pairs.other_pairs(
+                    folder, error.changes
+                ) from error
+            logging.warning(
+                "The files of pairs have the names and sizes that they had, "
+                "but other folders or times. The run resumes with what it "
+                "read before, %s.",
+                records,
             )
-        time.sleep(0.2)
+            return
+        logging.info("%s is of other files: writing it again.", records)
+        error.job.remove()
+        write_records(patterns, records, seed=seed, options=reading)
 
 
 def check_damage(
@@ -153,17 +186,26 @@ def check_damage(
 def _find_damage(reader: RecordReader, step: int) -> str:
     """Says what is wrong with the shards in use, if anything is."""
     shards = {shard.name: shard for shard in reader.manifest.shards}
-    for path in reader.parts_in_use(step):
-        if not tf.io.gfile.exists(path):
+    for path in map(as_path, reader.parts_in_use(step)):
+        if not path.exists():
             return f"{path}: the file is missing."
-        with tf.io.gfile.GFile(path, "rb") as file:
-            found = hashlib.sha256(file.read()).hexdigest()
-        if found == shards[os.path.basename(path)].sha256:
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == shards[path.name].sha256:
             continue
+        damaged = _find_damaged_record(path, content)
+        return damaged or f"{path}: its content is not what the manifest has."
+    return ""
+
+
+def _find_damaged_record(path: AnyPath, content: bytes) -> str:
+    """Says which record of a shard is damaged; empty if each is whole."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = pathlib.Path(scratch, path.name)  # `path` may be remote.
+        copy.write_bytes(content)
+        rows = open_rows(copy, kind=kind_of(copy), shown_as=str(path))
         try:
-            for _ in open_rows(path, ReadOptions()).records():
+            for _ in rows.records():
                 pass
         except InputError as error:
             return str(error)
-        return f"{path}: its content is not what the manifest has."
     return ""

@@ -154,10 +154,11 @@ class StepLoop(tf_keras.callbacks.Callback):
             figures = self.signals.call_unless_received(validate)
         if figures is None:
             return
-        self._progress.log_validation(step, figures)
         # The run folder's configuration describes the last stage's model.
         if self._stage.is_final:
             self._stage.checkpoints.save_if_best(step, figures, task.score)
+        # After it: what is logged is not validated again by a resumed run.
+        self._progress.log_validation(step, figures)
         self._report(
             logging.INFO,
             "Step %d: validation %s %.4f.",
@@ -209,11 +210,14 @@ class StepLoop(tf_keras.callbacks.Callback):
         """Whether enough validations in a row were no better than the best."""
         patience = self._config.early_stopping_patience
         score = self._stage.task.score
+        # The chief alone: others could read a line that it is appending.
+        if not (self._workers.is_chief and self._stage.is_final):
+            return False
         best = best_figures(self._folder)
-        if not (patience and score and best and self._stage.is_final):
+        if not (patience and score and best):
             return False
         worse = history.validations_after(self._folder, best["step"])
-        if not self._workers.is_chief or worse < patience:
+        if worse < patience:
             return False
         self._report(
             logging.INFO,

@@ -10,7 +10,7 @@ from absl import logging
 from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
 from labse.data.record_reader import RecordReader
-from labse.data.records.manifest import Manifest
+from labse.data.records.manifest import Manifest, is_records_folder
 from labse.errors import InputError
 from labse.features import (
     CORPUS,
@@ -217,9 +217,29 @@ def check_same_pairs(folder: AnyPath, identity: str) -> None:
             f"run from its encoder: init={folder} and another run folder."
         )
     if started and path.read_text() != identity:
-        raise InputError(
-            f"The training pairs are not those that {folder} started with, so "
-            "the order of the data would change. Give the same files, or start "
-            f"a new run from its encoder: init={folder} and another run folder."
-        )
+        raise other_pairs(folder)
     write_bytes(path, identity.encode())
+
+
+def is_begun_with(folder: AnyPath, records: AnyPath) -> bool:
+    """Whether a run has a checkpoint, and was begun with these records."""
+    path = folder / run_folder.PAIRS_HASH
+    started = tf.train.latest_checkpoint(str(folder / run_folder.LAST))
+    if not (started and path.exists() and is_records_folder(records)):
+        return False
+    return Manifest.read(records).identity() == path.read_text()
+
+
+def other_pairs(folder: AnyPath, what: str = "") -> InputError:
+    """The refusal of a run that would be resumed with other pairs.
+
+    Args:
+      folder: the run folder.
+      what: how they differ, where that is known.
+    """
+    what = f" ({what})" if what else ""
+    return InputError(
+        f"The training pairs are not those that {folder} started with{what}, "
+        "so the order of the data would change. Give the same files, or start "
+        f"a new run from its encoder: init={folder} and another run folder."
+    )

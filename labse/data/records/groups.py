@@ -1,6 +1,7 @@
 """What a folder of records is made of: groups and shards, and from what."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -72,3 +73,20 @@ class MadeFrom:
     def values(self) -> dict[str, object]:
         """For JSON."""
         return dataclasses.asdict(self)
+
+    def has_moved_files(self, found: Mapping[str, object]) -> bool:
+        """Whether `values` differ from others in files' folders or times only.
+
+        So the files have the same names and sizes, in the same order.
+        """
+
+        def without_places(values: Mapping) -> dict[str, object]:
+            files = [
+                (os.path.basename(name), size)
+                for name, size, _ in values["files"]
+            ]
+            return {**values, "files": files}
+
+        own = self.values()
+        found = {name: found[name] for name in own}
+        return without_places(found) == without_places(own)

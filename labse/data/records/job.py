@@ -15,24 +15,43 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent import futures
 from typing import NamedTuple
+
+from absl import logging
 
 from labse.data.records import manifest
 from labse.data.records.groups import MadeFrom
 from labse.data.records.manifest import Manifest
 from labse.errors import InputError
-from labse.files.atomic_write import write_text
+from labse.files.atomic_write import remove, write_text
+from labse.files.formats.tfrecord import is_shard_of_records
 from labse.files.remote_path import as_path, is_remote
 
 WORK = "work"
 _SHOWN = 120
+_REQUESTS = 32  # At once, of an object store.
 
 
 class OtherRecords(InputError):
-    """A folder holds records of other files, or made in another way."""
+    """A folder holds records of other files, or made in another way.
+
+    Attributes:
+      changes: what is other, in words.
+      job: the one that is not done there.
+      are_moved: whether only folders and times of the files are others.
+    """
+
+    def __init__(self, changes: str, job: "RecordJob", are_moved: bool):
+        super().__init__(
+            f"{job.out} holds records that were made otherwise: {changes}. "
+            f"Choose another folder, or remove {job.places}."
+        )
+        self.changes = changes
+        self.job = job
+        self.are_moved = are_moved
 
 
 class RowsRead(NamedTuple):
@@ -80,6 +99,13 @@ class RecordJob:
         self._read = self.work / "read.json"
         self._shards = self.work / "shards.jsonl"
 
+    @property
+    def places(self) -> str:
+        """What has to be removed for a new start, after `out` was named."""
+        if is_remote(self.out) and self.work.exists():
+            return f"it and {self.work}"
+        return "it"
+
     def find_finished(self) -> Manifest | None:
         """The manifest, if the records are there.
 
@@ -118,8 +144,12 @@ class RecordJob:
 
     def remove_work(self) -> None:
         """Removes what was needed until the records were there."""
-        if self.work.exists():
-            shutil.rmtree(self.work)
+        remove(self.work)
+
+    def remove(self) -> None:
+        """Removes the folder of records, whatever it holds, and the work."""
+        self.remove_work()
+        remove(self.out)
 
     def read(self) -> RowsRead | None:
         """What the reading found; None if it has not finished."""
@@ -156,8 +186,7 @@ class RecordJob:
         ]
         if changes:
             raise OtherRecords(
-                f"{self.out} holds records that were made otherwise: "
-                f"{'; '.join(changes)}. Choose another folder, or remove it."
+                "; ".join(changes), self, self.made_from.has_moved_files(found)
             )
 
     def _check_new(self) -> None:
@@ -169,11 +198,38 @@ class RecordJob:
             names = sorted(each.name for each in self.out.iterdir())
             if names in ([], [WORK]):
                 return
+            if all(map(_is_unfinished, names)):
+                self._write_over(names)
+                return
             what = f"holds {', '.join(names[:3])}"
         raise InputError(
             "Records are written into a new folder; nothing is written over. "
             f"{self.out} {what}. Choose another name, or remove it first."
         )
+
+    def _write_over(self, names: list[str]) -> None:
+        """Removes what another machine, which is lost, had not finished."""
+        logging.info(
+            "%s holds %d files of records that were not finished, and their "
+            "work is not on this machine. They are written over.",
+            self.out,
+            len(names),
+        )
+        with futures.ThreadPoolExecutor(_REQUESTS) as pool:
+            # All, because the number of shards may be another one.
+            list(pool.map(lambda name: remove(self.out / name), names))
+
+
+def _is_unfinished(name: str) -> bool:
+    """Whether a file is written before the manifest."""
+    temporary = name.startswith(
+        (f".{manifest.COUNTS}.", f".{manifest.MANIFEST}.")
+    )
+    return (
+        name == manifest.COUNTS
+        or is_shard_of_records(name)
+        or (temporary and name.endswith(".tmp"))
+    )
 
 
 def _shown(value: object) -> str:

@@ -42,11 +42,6 @@ class TrainingPair(NamedTuple):
     hard_negatives: tuple[bytes, ...]
     corpus: str  # "" without a corpus
 
-    @property
-    def languages(self) -> str:
-        """Both languages' name, "en-de"."""
-        return f"{self.source_language}-{self.target_language}"
-
 
 class TrainingPairs(Files):
     """The training pairs of many files; iterating yields `TrainingPair`s.

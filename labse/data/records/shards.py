@@ -129,7 +129,7 @@ def _check_spool(job: RecordJob, spool: Part, noted: list[int]) -> None:
     if [*spool.size()] != noted:
         raise InputError(
             f"{job.out}: its shards or {spool.records} changed after they had "
-            "been written. Remove the folder, and write the records again."
+            f"been written. Remove {job.places}, and write the records again."
         )
 
 

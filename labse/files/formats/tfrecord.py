@@ -7,6 +7,7 @@ https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
 
 import functools
 import os
+import re
 import struct
 from collections.abc import Iterator
 
@@ -23,6 +24,7 @@ from labse.files.formats.row_format import (
 )
 from labse.files.reading import Fields, MalformedRow, decode_if_utf_8
 
+_SHARD_OF_RECORDS = re.compile(r"shard-\d{5,}-of-(\d{5,})\.tfrecord")
 _BATCH_RECORDS = 1024  # read at once
 _UINT32 = struct.Struct("<I")
 _BYTES_BEFORE, _BYTES_AFTER = 12, 4
@@ -146,6 +148,15 @@ def _frame_head(size: int) -> bytes:
 def checksum(content: bytes) -> bytes:
     """The checksum of a part of a record."""
     return _UINT32.pack(mask_checksum(crc32c(content)))
+
+
+def is_shard_of_records(name: str) -> bool:
+    """Whether a file's name is that of a shard of a folder of records.
+
+    `labse.data.records` writes them; their number is a multiple of 64.
+    """
+    found = _SHARD_OF_RECORDS.fullmatch(name)
+    return bool(found) and not int(found[1]) % 64
 
 
 def mask_checksum(checksum: int) -> int:

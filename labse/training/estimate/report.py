@@ -72,7 +72,9 @@ def _step(estimate: Estimate) -> list[tuple[str, str]]:
         ("FLOPs of a device", f"{estimate.flops:.3e}"),
     ]
     if estimate.all_reduce_bytes:
-        rows.append(("summed or gathered over devices", gib(estimate.all_reduce_bytes)))
+        rows.append(
+            ("summed or gathered over devices", gib(estimate.all_reduce_bytes))
+        )
     if estimate.seconds is not None:
         share = f"at {estimate.utilization:.0%} of the peak"
         rows.append((f"seconds, {share}", f"{estimate.seconds:.3g}"))

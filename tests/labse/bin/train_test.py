@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -405,7 +406,7 @@ def test_a_folder_of_records_trains_as_its_files(records):
 
 
 def test_records_are_written_once(files, monkeypatch, caplog):
-    """Files that changed in nothing but the time give the same again."""
+    """Nor again for files that changed in nothing but the time."""
     manifest = files / "run" / "records" / "manifest.json"
     free = {"training.num_steps": 4}
     assert run(files, **free) == 0
@@ -414,11 +415,17 @@ def test_records_are_written_once(files, monkeypatch, caplog):
     assert manifest.stat().st_mtime_ns == written
     os.utime(files / "all.tsv", ns=(1, 1))
     assert run(files, **free) == 0
-    assert "is of other files: writing it again" in caplog.text
-    assert manifest.stat().st_mtime_ns > written
+    assert "The run resumes with what it read before" in caplog.text
     lines = (files / "all.tsv").read_bytes().splitlines(keepends=True)
     (files / "all.tsv").write_bytes(b"".join(lines[:1] + lines[2:]))
     assert run(files, **free) == 2
+    assert manifest.stat().st_mtime_ns == written
+    # A run without a checkpoint has nothing to lose.
+    shutil.rmtree(files / "run" / "checkpoints")
+    (files / "run" / "history.jsonl").unlink()
+    assert run(files, **free) == 0
+    assert "is of other files: writing it again" in caplog.text
+    assert manifest.stat().st_mtime_ns > written
 
 
 def test_records_that_do_not_fit_are_refused(records, capsys):

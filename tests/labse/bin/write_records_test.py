@@ -94,3 +94,17 @@ def test_a_folder_of_records_is_no_file(folder, capsys):
         "out: text and pairs are read from files. This is a folder of "
         f"records. Name the files in it: {folder}/out/shard-*.tfrecord."
     ) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "left", ["shard-00007-of-00064.tfrecord", "work/job.json"]
+)
+def test_an_unfinished_folder_of_records_is_named_as_such(folder, capsys, left):
+    """To name the files in it would take a part of the pairs for all."""
+    (folder / "rec" / left).parent.mkdir(parents=True)
+    (folder / "rec" / left).write_text("")
+    assert run(folder, f"--input={folder}/rec") == 2
+    assert (
+        "rec: a folder of records has a manifest.json. This one has none, so "
+        "it holds a part of the records. Run the command that writes it again"
+    ) in capsys.readouterr().err

@@ -456,6 +456,18 @@ def test_a_shard_that_does_not_fit_the_counts_fails(folder, by_shard, tmp_path):
         read(reader, range(8))
 
 
+def test_a_small_folder_that_does_not_fit_the_counts_is_named(tmp_path):
+    """It is read whole, so no shard is known."""
+    folder = make_folder(tmp_path)
+    reader = open_reader(folder)
+    shards = reader.manifest.shards
+    name = next(shard.name for shard in shards if shard.records == 1)
+    (folder / name).write_bytes(b"")
+    message = f"{re.escape(str(folder))}: {MISFIT}"
+    with pytest.raises(tf.errors.OpError, match=message):
+        read(reader, range(1))
+
+
 @MODES
 def test_a_folder_with_an_empty_shard(tmp_path, mode):
     """70 records in 128 shards, most of them with none or one."""

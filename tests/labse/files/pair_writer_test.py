@@ -81,7 +81,8 @@ def test_training_reads_the_tsv_as_it_is(tmp_path):
     for name in ("pairs.tsv", "pairs.tsv.gz"):
         write_pairs(tmp_path / name, ROWS)
         pairs = list(TrainingPairs([tmp_path / name]))
-        assert [pair.languages for pair in pairs] == ["en-de", "en-de"]
+        assert [pair.source_language for pair in pairs] == ["en", "en"]
+        assert [pair.target_language for pair in pairs] == ["de", "de"]
         assert [pair.source for pair in pairs] == [b"cat", b"dog"]
         targets = [pair.target for pair in pairs]
         assert targets == [b"Katze", "Hund \u2028".encode()]

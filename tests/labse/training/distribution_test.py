@@ -4,8 +4,15 @@ import pytest
 import tensorflow as tf
 
 from labse.bin import train
-from labse.errors import InputError
-from labse.training.distribution import CHOICES, is_chief, make_strategy
+from labse.configs.schema import ExperimentConfig
+from labse.errors import InputError, LostWorkerError
+from labse.training.distribution import (
+    CHOICES,
+    Workers,
+    is_chief,
+    make_strategy,
+)
+from labse.training.dual_encoder_task import train_dual_encoder
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +93,46 @@ def test_what_does_not_fit_is_refused(choice, message):
 
 def test_the_program_offers_the_same_choices():
     assert train._DISTRIBUTIONS == CHOICES
+
+
+@pytest.mark.parametrize("value", [bytes(3), bytes([0, 1, 255])])
+def test_all_workers_get_the_chiefs_value(value):
+    sent = []
+
+    class One(Workers):
+        def any_of_each(self, flags):
+            sent.append(flags)
+            return tuple(map(any, zip(*sent, strict=True)))
+
+    chief, other = (One(tf.distribute.get_strategy()) for _ in range(2))
+    other.is_chief = False
+    assert chief.from_chief(value) == value
+    assert other.from_chief(bytes([7, 7, 7])) == value
+    assert Workers(tf.distribute.get_strategy()).from_chief(value) == value
+
+
+@pytest.mark.parametrize(
+    "error, reported",
+    [
+        (RuntimeError('TPU "x" is not yet ready; state: "CREATING"'), True),
+        (tf.errors.UnavailableError(None, None, "no route"), True),
+        (RuntimeError("TPU cores on each device is not the same"), False),
+    ],
+)
+def test_a_tpu_that_is_not_there_yet(monkeypatch, error, reported):
+    """Not a traceback: the loop that starts it again shall go on."""
+    monkeypatch.setattr(
+        tf.distribute.cluster_resolver,
+        "TPUClusterResolver",
+        mock.Mock(side_effect=error),
+    )
+    expected = LostWorkerError if reported else RuntimeError
+    with pytest.raises(expected) as raised:
+        train_dual_encoder(
+            *(ExperimentConfig(), [], "", ""), distribution="tpu", tpu="x"
+        )
+    assert type(raised.value) is expected
+    assert getattr(error, "message", str(error)) in str(raised.value)
 
 
 def worker(jobs, task_type, task_id):

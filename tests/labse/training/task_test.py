@@ -17,6 +17,7 @@ from labse.errors import InputError, LostWorkerError
 from labse.files.remote_path import as_path
 from labse.modeling.cross_replica import num_replicas
 from labse.modeling.trainable_model import TrainableModel
+from labse.training.checkpoints import RunCheckpoints, best_figures
 from labse.training.optimizer import make_optimizer
 from labse.training.run import Run
 from labse.training.task import Task
@@ -256,6 +257,32 @@ def test_sigterm_ends_a_validation_which_the_next_start_makes_up_for(
         assert "validation" not in records(tmp_path)[-1]
         assert len(tasks[1].started_with) == 1
     assert train(tmp_path, stages())
+    assert_same_run(grown, tmp_path)
+
+
+def test_a_kill_while_the_best_is_saved_is_made_up_for(
+    grown, tmp_path, stopped_by_sigterm, monkeypatch
+):
+    """In the validation that is made up for after a signal."""
+    tasks = failing_at(28, lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Stopped):
+        train(tmp_path, tasks)
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoints, "save_if_best", lambda *_: killed())
+        with pytest.raises(Killed):
+            train(tmp_path, stages())
+    best = []
+    tasks = stages()
+    validate = tasks[1].validate
+
+    def note_best(model):
+        best.append(best_figures(tmp_path))
+        return validate(model)
+
+    tasks[1].validate = note_best
+    assert train(tmp_path, tasks)
+    # 28 is validated again; at 32, its checkpoint is there.
+    assert [each["step"] for each in best[:2]] == [24, 28]
     assert_same_run(grown, tmp_path)
 
 

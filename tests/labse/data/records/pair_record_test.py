@@ -57,9 +57,13 @@ def read(*paths, **options):
 def rows(pairs):
     """Each pair as (source, target, languages)."""
     return [
-        (pair.source.decode(), pair.target.decode(), pair.languages)
+        (pair.source.decode(), pair.target.decode(), languages(pair))
         for pair in pairs
     ]
+
+
+def languages(pair):
+    return f"{pair.source_language}-{pair.target_language}"
 
 
 def expected(pairs):

@@ -26,7 +26,7 @@ from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import SPECIAL_PIECES, Vocabulary
 
 LANGUAGES = ["de", "fr", "ja", "sw"]
-ROOT = pathlib.Path(__file__).parents[3]
+ROOT = pathlib.Path(__file__).parents[4]
 
 
 def make_rows(size=1000, **columns):
@@ -453,6 +453,41 @@ def test_a_folder_of_a_tensorflow_file_system(pairs, tmp_path, monkeypatch):
         assert (as_path(folder) / name).read_bytes() == content
     assert records_of(folder) == records_of(tmp_path / "out")
     assert write_records([pairs], folder).identity() == found.identity()
+
+
+def test_a_machine_that_is_lost_leaves_files_that_are_written_over(
+    pairs, tmp_path, monkeypatch
+):
+    """Another machine does not have the work; its shards are others."""
+    write_records([pairs], tmp_path / "whole", shard_records=8)
+    folder = as_path("ram://record_writer_test/lost")
+    for number in (1, 2):  # The first machine, and the second.
+        (tmp_path / f"{number}").mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path / f"{number}"))
+        if number == 1:
+            begin(folder, pairs, monkeypatch)
+            with (folder / "counts.npy").open("wb") as file:
+                file.write(b"half")
+    assert len(list(folder.iterdir())) == 6
+    write_records([pairs], folder, shard_records=8)
+    names = {path.name for path in folder.iterdir()}
+    assert names == set(os.listdir(tmp_path / "whole"))
+    for name in names:
+        whole = (tmp_path / "whole" / name).read_bytes()
+        assert (folder / name).read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    "name", ["note.txt", "shard-00000-of-00010.tfrecord", "manifest.json.bak"]
+)
+def test_files_of_others_are_not_written_over(pairs, tmp_path, name):
+    out = tmp_path / "out"
+    out.mkdir()
+    for each in ("shard-00000-of-00064.tfrecord", name):
+        (out / each).write_text("mine")
+    with pytest.raises(InputError, match="nothing is written over"):
+        write_records([pairs], out)
+    assert (out / name).read_text() == "mine"
 
 
 def test_malformed_rows_are_counted(tmp_path):

@@ -67,7 +67,8 @@ def test_training_reads_them(tmp_path, ending):
     path = tmp_path / f"pairs{ending}"
     write_pairs(path, rows())
     pairs = list(TrainingPairs([path]))
-    assert {pair.languages for pair in pairs} == {"en-de"}
+    assert {pair.source_language for pair in pairs} == {"en"}
+    assert {pair.target_language for pair in pairs} == {"de"}
     assert [pair.target.decode() for pair in pairs] == [
         target for _, target in TEXTS
     ]
