@@ -102,6 +102,7 @@ def assert_close(one, other, tolerance):
         assert difference < tolerance * largest, name
 
 
+@pytest.mark.slow
 def test_two_replicas_and_buckets(unfused):
     """TensorFlow reorders sums in the branches of the buckets."""
     options = {"replicas": 2, "length_buckets": (4, 5)}

@@ -151,6 +151,7 @@ def resumed_from(errors):
     return step
 
 
+@pytest.mark.slow
 def test_a_lost_worker_and_another_number_of_workers(files, whole, tmp_path):
     """SIGKILL to one of two; resumed by one process."""
     out = tmp_path / "run"
