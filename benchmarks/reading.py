@@ -45,7 +45,6 @@ from labse.data.records.writer import SHARD_RECORDS, write_records
 from labse.features import GROUP, SOURCE, SOURCE_IDS, TARGET, TARGET_IDS
 from labse.files.formats.tfrecord import checksum, frame
 from labse.modeling.dual_encoder import DualEncoder
-from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
 from labse.training.optimizer import make_optimizer
@@ -228,21 +227,12 @@ def one(options) -> None:
 
 def training(options) -> None:
     """Prints how long steps of labse_small_open wait for data."""
-    config = loading.load("labse_small_open", [])
     vocabulary = Vocabulary.read(options.vocab)
+    config = loading.load("labse_small_open", [])
+    config = config.with_vocab_size(len(vocabulary.pieces))
     tokenizer = WordPieceTokenizer.from_config(vocabulary, config.tokenizer)
     batch_size = config.training.global_batch_size
-    encoder = config.encoder.__class__(
-        **{**vars(config.encoder), "vocab_size": len(vocabulary.pieces)}
-    )
-    model = DualEncoder(
-        SentenceEncoder(encoder),
-        config.loss,
-        0,
-        config.data.length_buckets,
-        config.data.length_chunks,
-    )
-    model.build()
+    model = DualEncoder.of_experiment(config)
     model.compile(optimizer=make_optimizer(config.training))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         write_records([options.pairs], f"{folder}/texts")

@@ -20,25 +20,12 @@ from labse.configs import loading
 from labse.configs.schema import ExperimentConfig
 from labse.features import MODEL_INPUTS
 from labse.modeling.dual_encoder import DualEncoder
-from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.training.optimizer import make_optimizer
 
 
 def make_model(config: ExperimentConfig) -> DualEncoder:
     """The model as `labse train` makes it."""
-    model = DualEncoder(
-        SentenceEncoder(
-            config.encoder,
-            config.training.compute_dtype,
-            config.training.rematerialize,
-        ),
-        config.loss,
-        config.training.seed,
-        config.data.length_buckets,
-        config.data.length_chunks,
-        config.training.gradient_cache_chunk,
-    )
-    model.build()
+    model = DualEncoder.of_experiment(config)
     optimizer = make_optimizer(config.training)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer)

@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 import tf_keras
 
-from labse.configs.schema import LossConfig
+from labse.configs.schema import ExperimentConfig, LossConfig
 from labse.errors import InputError
 from labse.features import (
     HARD_NEGATIVES,
@@ -84,6 +84,23 @@ class DualEncoder(TrainableModel):
         self.length_buckets = tuple(length_buckets)
         self.length_chunks = length_chunks
         self.gradient_cache_chunk = gradient_cache_chunk
+
+    @classmethod
+    def of_experiment(cls, config: ExperimentConfig) -> "DualEncoder":
+        """The built model that a configuration describes, random weights."""
+        training = config.training
+        model = cls(
+            SentenceEncoder(
+                config.encoder, training.compute_dtype, training.rematerialize
+            ),
+            config.loss,
+            training.seed,
+            config.data.length_buckets,
+            config.data.length_chunks,
+            training.gradient_cache_chunk,
+        )
+        model.build()
+        return model
 
     def build(self, input_shape=None):
         """Creates every variable."""

@@ -19,7 +19,6 @@ from labse.files.remote_path import as_path
 from labse.inference.encoder_model import EncoderModel
 from labse.inference.replicated_encoder import ReplicatedEncoder
 from labse.modeling.dual_encoder import DualEncoder
-from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
 from labse.training import run_records
@@ -69,21 +68,7 @@ class DualEncoderTask(Task):
 
     def make_model(self) -> DualEncoder:
         """The dual encoder, with random weights."""
-        config = self._config
-        model = DualEncoder(
-            SentenceEncoder(
-                config.encoder,
-                config.training.compute_dtype,
-                config.training.rematerialize,
-            ),
-            config.loss,
-            config.training.seed,
-            config.data.length_buckets,
-            config.data.length_chunks,
-            config.training.gradient_cache_chunk,
-        )
-        model.build()
-        return model
+        return DualEncoder.of_experiment(self._config)
 
     def make_optimizer(self):
         """AdamW with the run's learning rates."""
