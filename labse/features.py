@@ -12,6 +12,18 @@ TARGET = "target"
 HARD_NEGATIVES = "hard_negatives"
 TRUNCATED = "truncated"  # int32 [batch]; 1 if a side was truncated; optional
 
+# A batch of pre-training: `MODEL_INPUTS`, and these. The names of the masked
+# tokens are Model Garden's.
+MASKED_POSITIONS = "masked_lm_positions"  # int32 [batch, most masked]
+MASKED_IDS = "masked_lm_ids"  # int32 [batch, most masked], to be predicted
+MASKED_WEIGHTS = "masked_lm_weights"  # float32 [batch, most masked]; 0: padding
+BILINGUAL = "bilingual"  # int32 [batch], 1: a translation pair (TLM), 0: MLM
+# Only of packed sequences, int32 [batch, length]: the number of the sentence,
+# or pair, that a token belongs to, from 1 in each sequence, 0 for padding; and
+# the position of the token in it.
+SENTENCE_NUMBERS = "sentence_numbers"
+INPUT_POSITIONS = "input_positions"
+
 # Records on disk: columns of a TSV with a header, features of a TFRecord.
 SOURCE_LANGUAGE = "source_language"
 TARGET_LANGUAGE = "target_language"

@@ -6,6 +6,7 @@ give a value, the comment names its source.
 
 import dataclasses
 
+from labse.configs import checks
 from labse.errors import InputError
 
 POOLINGS = ("cls", "cls_tanh", "mean", "mean_tanh")
@@ -55,9 +56,9 @@ class EncoderConfig:
     initializer_range: float = 0.02  # BERT.
 
     def __post_init__(self):
-        _choice(self, "activation", ACTIVATIONS)
-        _choice(self, "pooling", POOLINGS)
-        _positive(
+        checks.choice(self, "activation", ACTIVATIONS)
+        checks.choice(self, "pooling", POOLINGS)
+        checks.positive(
             self,
             "vocab_size",
             "num_heads",
@@ -65,8 +66,8 @@ class EncoderConfig:
             "intermediate_size",
             "type_vocab_size",
         )
-        _not_negative(self, "num_layers")
-        _probability(self, "dropout", "attention_dropout")
+        checks.not_negative(self, "num_layers")
+        checks.probability(self, "dropout", "attention_dropout")
         if not self.num_layers and self.pooling.startswith("cls"):
             raise InputError(
                 "encoder.num_layers=0 needs encoder.pooling mean or mean_tanh: "
@@ -105,8 +106,8 @@ class TokenizerConfig:
     ids: str = "hugging_face"
 
     def __post_init__(self):
-        _choice(self, "ids", TOKENIZER_IDS)
-        _positive(self, "max_bytes_per_word")
+        checks.choice(self, "ids", TOKENIZER_IDS)
+        checks.positive(self, "max_bytes_per_word")
         most = MAX_BYTES_PER_WORD[self.ids]
         if self.ids == "tensorflow_hub" and self.max_bytes_per_word != most:
             raise InputError(
@@ -133,7 +134,7 @@ class LossConfig:
     mask_duplicates: bool = True
 
     def __post_init__(self):
-        _positive(self, "logit_scale")
+        checks.positive(self, "logit_scale")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,22 +167,16 @@ class DataConfig:
     hard_negatives: int = 0
 
     def __post_init__(self):
-        _not_negative(self, "hard_negatives")
+        checks.not_negative(self, "hard_negatives")
         if self.max_length and self.max_length < 3:
             raise InputError(
                 "data.max_length counts [CLS] and [SEP], so it must be at "
                 "least 3, or 0 for tokenizer.max_length. Received: "
                 f"{self.max_length}."
             )
-        _probability(self, "language_exponent", "max_malformed_share")
-        _positive(self, "length_chunks")
-        weights = self.corpus_weights.values()
-        if not all(1e-6 <= weight <= 1e6 for weight in weights):
-            raise InputError(
-                "data.corpus_weights must be between 1e-6 and 1e6. To exclude "
-                "a corpus, leave its pairs out. Received: "
-                f"{self.corpus_weights}."
-            )
+        checks.probability(self, "language_exponent", "max_malformed_share")
+        checks.positive(self, "length_chunks")
+        checks.corpus_weights(self)
         buckets = list(self.length_buckets)
         if buckets != sorted(set(buckets)) or (buckets and buckets[0] < 3):
             raise InputError(
@@ -226,8 +221,8 @@ class TrainingConfig:
     early_stopping_patience: int = 0
 
     def __post_init__(self):
-        _choice(self, "compute_dtype", COMPUTE_DTYPES)
-        _positive(
+        checks.choice(self, "compute_dtype", COMPUTE_DTYPES)
+        checks.positive(
             self,
             "global_batch_size",
             "num_steps",
@@ -237,7 +232,7 @@ class TrainingConfig:
             "checkpoint_every",
             "validate_every",
         )
-        _not_negative(
+        checks.not_negative(
             self, "early_stopping_patience", "gradient_cache_chunk", "seed"
         )
         self.check_chunk(replicas=1)
@@ -330,32 +325,3 @@ class ExperimentConfig:
     def training_length(self) -> int:
         """The longest text during training, with [CLS] and [SEP]."""
         return self.data.max_length or self.tokenizer.max_length
-
-
-def _choice(config, name: str, choices: tuple[str, ...]) -> None:
-    if getattr(config, name) not in choices:
-        raise InputError(
-            f"{name} must be one of {', '.join(choices)}. "
-            f"Received: {getattr(config, name)!r}."
-        )
-
-
-def _require(config, names: tuple[str, ...], rule: str, holds) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not holds(value):
-            raise InputError(f"{name} must {rule}. Received: {value}.")
-
-
-def _positive(config, *names: str) -> None:
-    _require(config, names, "be greater than 0", lambda value: value > 0)
-
-
-def _not_negative(config, *names: str) -> None:
-    _require(config, names, "be at least 0", lambda value: value >= 0)
-
-
-def _probability(config, *names: str) -> None:
-    _require(
-        config, names, "lie between 0 and 1", lambda value: 0 <= value <= 1
-    )
