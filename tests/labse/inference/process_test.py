@@ -3,6 +3,7 @@
 Each test is a script in a process of its own, which must end in time.
 """
 
+import select
 import subprocess
 import sys
 
@@ -51,20 +52,59 @@ def run(small_run, code):
     return result.stdout.split("\n")[:-1]
 
 
-def test_children_of_a_process_that_loaded(small_run):
+@pytest.fixture(scope="module")
+def of_loaded(small_run):
+    """What one process that has loaded a model prints, by test."""
     code = f"""{LOADED}
 def nested():
     in_child(load_and_encode)
     return load_and_encode()
 
+print("children")
 in_child(lambda: model.encode(["hello"]))
 in_child(lambda: model.num_tokens(["hello"]))
 in_child(lambda: model.truncated(["hello"]))
 in_child(load_and_encode)
 in_child(nested)  # Two: a child of the child, and the child.
 print(model.encode("a").shape)  # The parent goes on.
+
+print("pools")
+with fork.Pool(1) as pool:
+    print(answer(lambda: pool.map_async(model.encode, [["hello"]]).get(100)[0]))
+with concurrent.futures.ProcessPoolExecutor(1, fork) as pool:
+    print(answer(lambda: pool.submit(model.encode, ["hello"]).result(100)))
+
+try:
+    import joblib
+except ImportError:
+    sys.exit()
+print("joblib")
+for backend in ("multiprocessing", "loky", "threading"):
+    parallel = joblib.Parallel(2, backend=backend, timeout=100)
+    task = joblib.delayed(model.encode)
+    print(answer(lambda: parallel(task(["hello"]) for _ in range(2))[1]))
 """
-    assert run(small_run, code) == ["refused"] * 6 + ["(32,)"]
+    found = {}
+    for line in run(small_run, code):
+        if line in ("children", "pools", "joblib"):
+            lines = found[line] = []
+        else:
+            lines.append(line)
+    return found
+
+
+def test_children_of_a_process_that_loaded(of_loaded):
+    assert of_loaded["children"] == ["refused"] * 6 + ["(32,)"]
+
+
+def test_pools(of_loaded):
+    """A pool must not wait for a worker that could not unpickle the model."""
+    assert of_loaded["pools"] == ["refused", "refused"]
+
+
+def test_joblib(of_loaded):
+    pytest.importorskip("joblib")
+    assert of_loaded["joblib"] == ["refused", "(1, 32)", "(1, 32)"]
 
 
 def test_a_child_of_a_process_that_ran_tensorflow(small_run):
@@ -90,7 +130,7 @@ BLAS_THREADS = "import numpy; a = numpy.ones([600, 600]); a @ a"
     ["", PYTHON_THREAD, BLAS_THREADS],
     ids=["none", "python", "blas"],
 )
-def test_a_child_that_imports_labse_after_the_fork(small_run, threads):
+def test_a_child_that_imports_labse_after_the_fork(run_imported, threads):
     code = f"""
 import sys
 import tensorflow as tf
@@ -104,7 +144,7 @@ for _ in range(2):
     except labse.errors.InputError as error:
         print(error)
 """
-    found = run_alone(code, small_run)
+    found = run_imported(code)
     assert found.count("was forked from one") == 2
 
 
@@ -124,28 +164,82 @@ RAN = "tf.function(lambda x: x @ x)(tf.ones([300, 300]))"
     ],
     ids=["imported", "ran", "eagerly", "one_thread", "fork", "fork_then_ran"],
 )
-def test_a_process_that_imports_labse_last(small_run, before):
+def test_a_process_that_imports_labse_last(run_imported, before):
     """Nothing is refused where TensorFlow has its threads."""
-    code = f"""
+    assert run_imported(IMPORTS_LAST.format(before=before)) == "(1, 32)\n"
+
+
+def test_a_process_that_nobody_forked(small_run):
+    """The same, without `run_imported`."""
+    result = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore", "-c"),
+            *(IMPORTS_LAST.format(before=RAN), str(small_run)),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "(1, 32)\n"
+
+
+IMPORTS_LAST = """
 import sys
 import tensorflow as tf
 {before}
 import labse
 print(labse.load(sys.argv[1]).encode(["hello"]).shape)
 """
-    assert run_alone(code, small_run) == "(1, 32)\n"
+# Runs scripts in children. That it has imported TensorFlow, which takes
+# seconds, is no different from a child's own import: the runtime has not
+# started.
+IMPORTER = """
+import os, sys
+import tensorflow
+for line in sys.stdin:
+    script, *outputs = line.split()
+    if os.fork():
+        print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+        continue
+    for number, path in enumerate(outputs, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    with open(script) as file:
+        exec(compile(file.read(), script, "exec"), {"__name__": "__main__"})
+    break
+"""
 
 
-def run_alone(code, small_run):
-    """The output of code that imports labse itself, if at all."""
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, str(small_run)],
-        capture_output=True,
+@pytest.fixture(scope="module")
+def importer(small_run):
+    """A process that has imported TensorFlow and nothing more."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", IMPORTER, str(small_run)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    ) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def run_imported(importer, tmp_path):
+    """The output of code that imports labse itself, in a new process."""
+
+    def call(code):
+        paths = [tmp_path / name for name in ("script.py", "out", "errors")]
+        script, out, errors = paths
+        script.write_text(code)
+        print(*paths, file=importer.stdin, flush=True)
+        ready, _, _ = select.select([importer.stdout], [], [], 240)
+        assert ready, "no end after 240 seconds"
+        ended = importer.stdout.readline()
+        assert ended == "0\n", errors.read_text()
+        return out.read_text()
+
+    return call
 
 
 def test_a_child_of_a_process_that_only_imported(small_run):
@@ -158,29 +252,6 @@ print(load_and_encode().shape)
 in_child(load_and_encode)
 """
     assert run(small_run, code) == ["(1, 32)", "(1, 32)", "refused"]
-
-
-def test_pools(small_run):
-    """A pool must not wait for a worker that could not unpickle the model."""
-    code = f"""{LOADED}
-with fork.Pool(1) as pool:
-    print(answer(lambda: pool.map_async(model.encode, [["hello"]]).get(100)[0]))
-with concurrent.futures.ProcessPoolExecutor(1, fork) as pool:
-    print(answer(lambda: pool.submit(model.encode, ["hello"]).result(100)))
-"""
-    assert run(small_run, code) == ["refused", "refused"]
-
-
-def test_joblib(small_run):
-    pytest.importorskip("joblib")
-    code = f"""{LOADED}
-import joblib
-for backend in ("multiprocessing", "loky", "threading"):
-    parallel = joblib.Parallel(2, backend=backend, timeout=100)
-    task = joblib.delayed(model.encode)
-    print(answer(lambda: parallel(task(["hello"]) for _ in range(2))[1]))
-"""
-    assert run(small_run, code) == ["refused", "(1, 32)", "(1, 32)"]
 
 
 def test_spawn_works(small_run, tmp_path):

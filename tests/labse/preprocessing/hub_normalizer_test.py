@@ -3,6 +3,7 @@
 import glob
 import random
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_text as tf_text
@@ -45,14 +46,23 @@ def differences(pieces, texts, lower_case, ids="tensorflow_hub"):
     found = []
     for start in range(0, len(texts), 8192):
         batch = texts[start : start + 8192]
-        theirs = peer.tokenize(tf.constant(batch)).merge_dims(1, 2).to_list()
-        ours = tokenizer.tokenize(tf.constant(batch)).to_list()
-        found += [
-            row
-            for row in zip(batch, theirs, ours, strict=True)
-            if row[1] != row[2]
-        ]
+        theirs = peer.tokenize(tf.constant(batch)).merge_dims(1, 2)
+        ours = tokenizer.tokenize(tf.constant(batch))
+        if not are_equal(theirs, ours):
+            rows = zip(batch, theirs.to_list(), ours.to_list(), strict=True)
+            found += [row for row in rows if row[1] != row[2]]
     return found
+
+
+def are_equal(one, other):
+    """Of ragged tensors; much faster than by lists."""
+    return all(
+        np.array_equal(a, b)
+        for a, b in (
+            (one.row_lengths(), other.row_lengths()),
+            (one.flat_values, other.flat_values),
+        )
+    )
 
 
 def pieces_of(texts):
@@ -218,6 +228,7 @@ def test_real_texts_equal_the_peer(data_dir, lower_case):
         with open(path, "rb") as file:
             texts += [line.split(b"\t")[-1] for line in file]
     assert len(texts) > 200_000
+    texts = sorted(set(texts))  # One in ten is a copy.
     for name in ("bert_multi_cased", "smaller_labse_15lang"):
         vocabulary = Vocabulary.read(f"{data_dir}/vocabs/{name}.vocab.txt")
         assert differences(vocabulary.pieces, texts, lower_case) == []
