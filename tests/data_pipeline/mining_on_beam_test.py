@@ -25,24 +25,29 @@ def encode(texts):
 """
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corpora")
     generator = random.Random(0)
     words = [a + b + "o" for a in "bcdfghklmnprstvw" for b in "aeiouäëïöü"]
     lines = [" ".join(generator.choices(words, k=7)) for _ in range(300)]
-    (tmp_path / "a.txt").write_text("\n".join(lines))
+    (folder / "a.txt").write_text("\n".join(lines))
     generator.shuffle(lines)
-    (tmp_path / "b.txt").write_text("\n".join(f"{x} boo" for x in lines))
-    (tmp_path / "hashed.py").write_text(ENCODER)
-    return tmp_path
+    (folder / "b.txt").write_text("\n".join(f"{x} boo" for x in lines))
+    (folder / "hashed.py").write_text(ENCODER)
+    (folder / "broken.py").write_text(
+        "import hashed\n"
+        "encode = lambda texts: hashed.encode(texts) * float('nan')\n"
+    )
+    return folder
 
 
-def mine(folder, out, *flags):
+def mine(folder, out, *flags, model="hashed"):
     return subprocess.run(
         [
             *(sys.executable, "-m", "labse.bin.cli", "mine"),
             "--chunk=64",
-            "--model=python:hashed.encode",
+            f"--model=python:{model}.encode",
             "--source=a.txt",
             "--target=b.txt",
             f"--out={out}",
@@ -56,6 +61,14 @@ def mine(folder, out, *flags):
     )
 
 
+@pytest.fixture(scope="module")
+def alone(folder):
+    """The bytes that are mined without Beam."""
+    done = mine(folder, "alone.tsv")
+    assert done.returncode == 0, done.stderr
+    return (folder / "alone.tsv").read_bytes()
+
+
 @pytest.mark.parametrize(
     "beam",
     [
@@ -67,30 +80,24 @@ def mine(folder, out, *flags):
     ],
     ids=["one process", "two processes"],
 )
-def test_beam_gives_the_same_bytes(folder, beam):
-    alone = mine(folder, "alone.tsv")
-    assert alone.returncode == 0, alone.stderr
-    together = mine(
-        folder, "together.tsv", "--shards=3", "--runner=DirectRunner", *beam
-    )
-    assert together.returncode == 0, together.stderr
-    content = (folder / "alone.tsv").read_bytes()
-    assert content.count(b"\n") > 250
-    assert (folder / "together.tsv").read_bytes() == content
+def test_beam_gives_the_same_bytes(folder, alone, beam, tmp_path):
+    out = tmp_path / "together.tsv"
+    done = mine(folder, out, "--shards=3", "--runner=DirectRunner", *beam)
+    assert done.returncode == 0, done.stderr
+    assert alone.count(b"\n") > 250
+    assert out.read_bytes() == alone
 
 
-def test_a_worker_s_bad_input_is_one_clear_error(folder):
-    (folder / "hashed.py").write_text(
-        ENCODER + "\ngood = encode\n"
-        "encode = lambda texts: good(texts) * float('nan')\n"
-    )
+def test_a_worker_s_bad_input_is_one_clear_error(folder, tmp_path):
+    out = tmp_path / "out.tsv"
     done = mine(
         folder,
-        "out.tsv",
+        out,
         "--index=exact",
         "--runner=DirectRunner",
         "--beam=--direct_running_mode=in_memory",
+        model="broken",
     )
     assert done.returncode == 2
     assert "is not finite" in done.stderr.splitlines()[-1]
-    assert not (folder / "out.tsv").exists()
+    assert not out.exists()

@@ -48,6 +48,29 @@ class CompiledActivations(Activations):
             return 0
         return FLOAT_BYTES * self._tokens * self._size
 
+    def random_bits(self) -> int:
+        """Of all dropouts, where the compiler draws them before the blocks.
+
+        Of the embeddings, and in each block of the attention and twice of the
+        hidden size; in the last one of [CLS] alone, if that is all it computes.
+        """
+        config, size = self._config, self._size
+        if not config.num_layers:
+            return 0
+        row = 2 * self._has_masks * size
+        row += bool(config.attention_dropout) * config.num_heads * self._length
+        last = self._texts if self.is_cls else self._tokens
+        rows = (config.num_layers - 1) * self._tokens + last
+        return FLOAT_BYTES * (rows * row + self._has_masks * self._tokens * size)
+
+    def first_block(self) -> int:
+        """What is there while the first block is computed, without its input.
+
+        Its intermediate layer, and three tensors of the hidden size, float32.
+        """
+        numbers = self._bytes * self._config.intermediate_size
+        return self._tokens * (numbers + 3 * FLOAT_BYTES * self._size)
+
     def working(self) -> int:
         """Two tensors of an averaging network; or gradients of the last block.
 

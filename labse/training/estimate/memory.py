@@ -9,7 +9,9 @@ moments, and the largest decides:
 
 With a gradient cache the activations are those of a chunk, but the gradients
 are there from the start. With rematerialisation they are the inputs of the
-blocks, and all activations of one block.
+blocks, and all activations of one block. A TPU then has a fourth moment:
+
+    forward     the random bits of all dropouts, which are drawn at the start
 
 For TPU the compiler lays out the memory of the whole step, and computes again
 what does not fit. So there are two answers, without and with that.
@@ -217,6 +219,27 @@ class _CompiledStep(_Step):
 
     def _make_activations(self, texts: int) -> Activations:
         return CompiledActivations(self._config, texts, self._is_least)
+
+    def peak(self) -> Peak:
+        """The largest of the moments.
+
+        Nothing that a random bit depends on keeps the compiler from drawing
+        those of all blocks before the first one. Where blocks keep their
+        activations, the bits are among them. It draws them later if it must.
+        """
+        found = super().peak()
+        if self._is_least or not self._config.training.rematerialize:
+            return found
+        forward = Peak("when the forward pass begins", self.in_forward())
+        return max(found, forward, key=lambda moment: moment.total)
+
+    def in_forward(self) -> dict[str, int]:
+        """All random bits, and the first block."""
+        parts = self._always() | self._of_encoder()
+        parts["activations"] = self._activations.embeddings()
+        parts["random bits"] = self._activations.random_bits()
+        parts["working memory"] = self._activations.first_block()
+        return self._with_unused(parts)
 
     def _table_copy(self) -> int:
         return 0  # Weight decay is one operation with the update.

@@ -77,60 +77,79 @@ def mode(request, is_whole):
         request.getfixturevalue("by_shard")
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(folder):
+    """14 batches that one host reads, by mode and options; read once."""
+    found = {}
+
+    def call(is_whole, **options):
+        key = (is_whole, *sorted(options.items()))
+        if key not in found:
+            found[key] = read(open_reader(folder, **options), range(14))
+        return found[key]
+
+    return call
+
+
 @MODES
 @pytest.mark.parametrize("options", [{}, {"language_exponent": 0.4}])
-def test_a_batch_is_a_function_of_seed_and_step(folder, mode, options):
+def test_a_batch_is_a_function_of_seed_and_step(
+    folder, mode, is_whole, options, uninterrupted
+):
     """Across several epochs: 65 records are four batches and a row."""
-    steps = range(14)
-    whole = read(open_reader(folder, **options), steps)
+    whole = uninterrupted(is_whole, **options)
     assert len(whole) == 14
     for start in (1, 4, 7, 13):
         later = read(open_reader(folder, **options), range(start, 14))
         assert later == whole[start:]
-    assert read(open_reader(folder, **options), range(5, 5)) == []
     # The controls: steps and seeds differ.
     assert len({tuple(batch) for batch in whole}) == 14
-    assert read(open_reader(folder, seed=4, **options), steps) != whole
+    assert read(open_reader(folder, seed=4, **options), range(14)) != whole
 
 
 @MODES
-def test_all_numbers_of_hosts_see_the_same_global_batches(folder, mode):
-    reader = open_reader(folder, language_exponent=0.6)
-    whole = read(reader, range(4, 9))
-    for hosts in (1, 2, 4, 8):
-        # Each host feeds two replicas.
-        size = 16 // hosts // 2
-        parts = [
-            read(reader, range(4, 9), size, range(2 * host, 2 * host + 2))
-            for host in range(hosts)
-        ]
-        found = [
-            [
-                text
-                for part in parts
-                for each in part[2 * step : 2 * step + 2]
-                for text in each
-            ]
-            for step in range(5)
-        ]
-        assert found == whole
+def test_no_steps_are_no_batches(folder, mode):
+    assert read(open_reader(folder), range(5, 5)) == []
 
 
+# Steps of one number of hosts, and how many replicas each host feeds.
+@pytest.mark.parametrize(
+    "hosts, replicas, steps",
+    [
+        (1, 2, range(3)),
+        (4, 2, range(3, 6)),
+        (2, 1, range(6, 9)),
+        (8, 2, range(9, 11)),
+        (2, 4, range(11, 14)),
+    ],
+)
 @MODES
-def test_the_number_of_hosts_may_change_in_the_middle(folder, mode):
-    whole = read(open_reader(folder), range(9))
-    found = read(open_reader(folder), range(3))
-    hosts = [
-        read(open_reader(folder), range(3, 6), 4, range(host, host + 1))
-        for host in range(4)
+def test_the_number_of_hosts_may_change_in_the_middle(
+    folder, mode, is_whole, hosts, replicas, steps, uninterrupted
+):
+    """All numbers of hosts see the same global batches."""
+    reader = open_reader(folder, language_exponent=0.4)
+    size = 16 // hosts // replicas
+    parts = [
+        read(
+            reader,
+            steps,
+            size,
+            range(replicas * host, replicas * (host + 1)),
+        )
+        for host in range(hosts)
     ]
-    found += [sum(parts, []) for parts in zip(*hosts, strict=True)]
-    hosts = [
-        read(open_reader(folder), range(6, 9), 8, range(host, host + 1))
-        for host in range(2)
+    found = [
+        [
+            text
+            for part in parts
+            for each in part[replicas * step : replicas * (step + 1)]
+            for text in each
+        ]
+        for step in range(len(steps))
     ]
-    found += [sum(parts, []) for parts in zip(*hosts, strict=True)]
-    assert found == whole
+    whole = uninterrupted(is_whole, language_exponent=0.4)
+    assert found == whole[steps.start : steps.stop]
 
 
 def test_each_epoch_has_every_record_once(tmp_path):

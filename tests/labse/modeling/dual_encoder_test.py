@@ -87,12 +87,17 @@ def mirrored(replicas):
     )
 
 
-def trace_step(replicas, **arguments):
+def trace_step(replicas, run=tf.function, **arguments):
     """Strategy, model and compiled `train_step`; a trace takes seconds."""
     strategy = mirrored(replicas)
     model = make_model(strategy, **arguments)
-    step = tf.function(lambda data: strategy.run(model.train_step, (data,)))
+    step = run(lambda data: strategy.run(model.train_step, (data,)))
     return strategy, model, step
+
+
+def eagerly(function):
+    """In place of `tf.function`: tracing takes longer than one of the steps."""
+    return function
 
 
 # Plain SGD has no state, so a traced step can start from the same weights
@@ -309,15 +314,20 @@ def test_buckets_change_the_time_and_not_the_loss():
 # 8 sources, 8 targets and 16 hard negatives: 3 chunks of 10 or 11 rows. Of one
 # pair with two hard negatives: more chunks than there are rows.
 @pytest.mark.parametrize(
-    "pairs, replicas, chunks", [(8, 1, 3), (1, 1, 5), (8, 2, 3)]
+    "pairs, replicas, chunks, run",
+    [(8, 1, 3, eagerly), (1, 1, 5, eagerly), (8, 2, 3, tf.function)],
 )
-def test_chunks_change_the_time_and_not_the_gradients(pairs, replicas, chunks):
+def test_chunks_change_the_time_and_not_the_gradients(
+    pairs, replicas, chunks, run
+):
     data = {
         side: {name: ids[:pairs] for name, ids in inputs.items()}
         for side, inputs in batch(0, negatives=2).items()
     }
-    weights, (loss,) = run_steps(1, [data])
-    traced = trace_step(replicas, length_buckets=(3, 4), length_chunks=chunks)
+    weights, (loss,) = run_steps(1, [data], traced=trace_step(1, run=eagerly))
+    traced = trace_step(
+        replicas, run, length_buckets=(3, 4), length_chunks=chunks
+    )
     chunked, (chunked_loss,) = run_steps(replicas, [data], traced=traced)
     assert chunked_loss == pytest.approx(loss, rel=1e-6)
     assert_same_gradients(chunked, weights)
@@ -378,13 +388,13 @@ def test_chunks_drop_out_by_themselves():
 
 def test_buckets_change_nothing_in_bfloat16_either():
     losses = []
-    for options in (
-        {},
-        {"length_buckets": (4, 8)},
-        {"length_buckets": (4, 8), "length_chunks": 3},
+    for options, is_eager in (
+        ({}, True),
+        ({"length_buckets": (4, 8)}, True),
+        ({"length_buckets": (4, 8), "length_chunks": 3}, False),
     ):
         model = make_model(compute_dtype="mixed_bfloat16", **options)
-        model.compile(optimizer=tf_keras.optimizers.SGD(0.0))
+        model.compile(tf_keras.optimizers.SGD(0.0), run_eagerly=is_eager)
         losses.append(model.train_on_batch(batch(0)))
     # Words that were rounded to bfloat16 on their way would differ by 1e-3.
     for each in losses[1:]:

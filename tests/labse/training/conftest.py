@@ -43,7 +43,8 @@ class Toy:
     """`labse train` on words and the same words in capitals.
 
     Attributes:
-      folder: with 100 pairs in pairs.tsv, and vocab.txt.
+      folder: with pairs.tsv.
+      vocabulary: a vocab.txt, by default the folder's.
       words: of the sources.
       buckets: settings of two lengths, with which `whole_run` is trained.
     """
@@ -51,8 +52,9 @@ class Toy:
     words = WORDS
     buckets = BUCKETS
 
-    def __init__(self, folder: pathlib.Path):
+    def __init__(self, folder: pathlib.Path, vocabulary=None):
         self.folder = folder
+        self.vocabulary = vocabulary or folder / "vocab.txt"
 
     def arguments(self, out, *more, **overrides) -> list[str]:
         """Of `labse train`, with `more` after them."""
@@ -62,7 +64,7 @@ class Toy:
             "--config=labse_tiny",
             f"--train={pairs}",
             f"--validation={pairs}",
-            f"--vocab={self.folder / 'vocab.txt'}",
+            f"--vocab={self.vocabulary}",
             f"--out={out}",
             *(f"--override={key}={value}" for key, value in overrides.items()),
             *more,
@@ -78,6 +80,7 @@ class Toy:
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory) -> Toy:
+    """100 pairs of up to five words."""
     folder = tmp_path_factory.mktemp("toy")
     choose = random.Random(0)
     rows = ["source\ttarget\tsource_language\ttarget_language"]

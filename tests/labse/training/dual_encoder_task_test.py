@@ -1,23 +1,18 @@
 """Validation on the devices in use, and training into a remote folder."""
 
 import json
-import random
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import labse
-from labse.bin import train
-from labse.bin.flags import program
 from labse.checkpoints import run_folder, stored_model
 from labse.files.remote_path import as_path
 from labse.inference.encoder_model import EncoderModel
 from labse.inference.replicated_encoder import ReplicatedEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.training.dual_encoder_task import DualEncoderTask
-
-WORDS = ["rot", "blau", "Haus", "Baum", "Hund", "Katze", "läuft", "singt"]
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -49,66 +44,36 @@ def test_validation_encodes_on_the_devices_of_the_strategy(small_run, several):
     assert (encoders[0] is encoders[1]) == several
 
 
-@pytest.fixture(scope="module")
-def arguments(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("files")
-    choose = random.Random(0)
-    rows = ["source\ttarget\tsource_language\ttarget_language"]
-    for _ in range(100):
-        words = choose.choices(WORDS, k=choose.randint(1, 5))
-        target = " ".join(word.upper() for word in words)
-        rows.append(f"{' '.join(words)}\t{target}\tde\tde-UPPER")
-    (folder / "pairs.tsv").write_text("\n".join(rows) + "\n")
-    vocabulary = as_path("ram://bucket/files/vocab.txt")
-    vocabulary.parent.mkdir(parents=True)
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
-    pieces += [word.upper() for word in WORDS]
-    with vocabulary.open("w") as file:
-        file.write("\n".join(pieces) + "\n")
-    overrides = {
-        "encoder.num_layers": 1,
-        "encoder.num_heads": 2,
-        "encoder.hidden_size": 16,
-        "encoder.intermediate_size": 32,
-        "encoder.max_positions": 16,
-        "tokenizer.max_length": 8,
-        "data.length_buckets": "[8]",
-        "data.length_chunks": 1,
-        "training.global_batch_size": 8,
-        "training.num_steps": 10,
-        "training.warmup_steps": 2,
-        "training.log_every": 5,
-        "training.validate_every": 5,
-        # It would hold for all later tests of this process.
-        "training.deterministic": "false",
-    }
-    return [
-        "--config=labse_tiny",
-        "--distribution=none",
-        f"--train={folder / 'pairs.tsv'}",
-        f"--validation={folder / 'pairs.tsv'}",
-        f"--vocab={vocabulary}",
-        *(f"--override={key}={value}" for key, value in overrides.items()),
-    ]
+SETTINGS = {
+    "training.num_steps": 10,
+    "training.validate_every": 5,
+    # It would hold for all later tests of this process.
+    "training.deterministic": "false",
+}
 
 
-def test_everything_of_a_run_may_be_remote(arguments, caplog):
+def test_everything_of_a_run_may_be_remote(toy, caplog):
     """Trained, started again, loaded, and the start of another run."""
     out = as_path("ram://bucket/runs/trained")
+    vocabulary = as_path("ram://bucket/files/vocab.txt")
+    vocabulary.parent.mkdir(parents=True)
+    with vocabulary.open("w") as file:
+        file.write(toy.vocabulary.read_text())
+    toy = type(toy)(toy.folder, vocabulary)
 
-    def run(*more):
-        return program.run(train, [*arguments, *more], "labse train")
+    def train(out, *more):
+        return toy.train(out, *more, **SETTINGS)
 
-    assert run(f"--out={out}") == 0
+    assert train(out) == 0
     names = {path.name for path in out.iterdir()}
     assert {"config.yaml", "vocab.txt", "history.jsonl", "logs"} < names
     lines = (out / "history.jsonl").read_text().splitlines()
     steps = [json.loads(line)["step"] for line in lines]
     assert steps == [5, 5, 10, 10]  # Metrics, validation.
     caplog.set_level("INFO", logger="absl")
-    assert run(f"--out={out}") == 0
+    assert train(out) == 0
     assert "Resuming from step 10." in caplog.text
-    assert labse.load(str(out)).encode(WORDS).shape == (8, 16)
+    assert labse.load(str(out)).encode(toy.words).shape == (10, 16)
     second = out.with_name("second")
-    assert run(f"--out={second}", f"--init={out}") == 0
+    assert train(second, f"--init={out}") == 0
     assert f"{out.parent.name}/{out.name} (run folder)." in caplog.text
