@@ -47,7 +47,7 @@ run: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" examples/quickstart.sh $(RUN)
 
 test: $(VENV)/.test-ready
-	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES)
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_PROCESSES) --dist=worksteal
 
 test-slow: $(VENV)/.test-ready
 	$(BIN)/python -m pytest -m slow
