@@ -25,6 +25,8 @@ from labse.checkpoints import (
 )
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs import loading
+from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
@@ -37,9 +39,16 @@ CONFIG = "config.yaml"
 VOCABULARY = "vocab.txt"
 RECORDS = "records"  # What training reads.
 PAIRS_HASH = "pairs.sha256"
+MONOLINGUAL_HASH = "monolingual.sha256"
+BILINGUAL_HASH = "bilingual.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
+# What a run has before its first checkpoint.
+_OURS = {
+    *(VOCABULARY, CONFIG, RECORDS, "checkpoints", "logs"),
+    *(PAIRS_HASH, MONOLINGUAL_HASH, BILINGUAL_HASH),
+}
 _MAX_NOTE_BYTES = 2**20
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
@@ -50,9 +59,7 @@ def is_run_folder(path: str) -> bool:
     return model_file.exists(as_path(path) / CONFIG)
 
 
-def create(
-    path: str, config: ExperimentConfig, vocabulary_path: str
-) -> AnyPath:
+def create(path: str, config: Config, vocabulary_path: str) -> AnyPath:
     """Creates the folder, or checks that it holds the same run.
 
     Raises:
@@ -71,11 +78,10 @@ def create(
             f"Start from it: init={folder} and another run folder."
         )
     # Left by a run that was killed before its first checkpoint.
-    ours = {VOCABULARY, CONFIG, RECORDS, PAIRS_HASH, "checkpoints", "logs"}
     others = [
         entry.name
         for entry in (folder.iterdir() if folder.exists() else ())
-        if entry.name not in ours and not entry.name.endswith(".tmp")
+        if entry.name not in _OURS and not entry.name.endswith(".tmp")
     ]
     if others:
         raise InputError(
@@ -106,13 +112,17 @@ def wait_for(path: str, seconds: int = 120) -> None:
     )
 
 
-def check_same_run(
-    path: str, config: ExperimentConfig, vocabulary_path: str
-) -> None:
+def check_same_run(path: str, config: Config, vocabulary_path: str) -> None:
     """Raises `InputError` where the run folder holds another run."""
     folder = as_path(path)
     vocabulary = as_path(vocabulary_path).read_bytes()
     saved, removed = read_config(folder)
+    if type(saved) is not type(config):
+        raise InputError(
+            f"A run is resumed by the program that began it. {folder} holds "
+            f"one of {_program(saved)}, this one is of {_program(config)}. To "
+            f"use its encoder, {_start_anew(folder)}"
+        )
     if removed:
         raise InputError(
             f"{folder} holds a run of an earlier version, which took the pairs "
@@ -133,6 +143,11 @@ def check_same_run(
             "it with labse grow-vocab, for a smaller one with labse "
             "prune-vocab, and begin a new run from that, as its init."
         )
+
+
+def _program(config: Config) -> str:
+    is_pretraining = isinstance(config, PretrainingConfig)
+    return "labse pretrain" if is_pretraining else "labse train"
 
 
 def _start_anew(folder: AnyPath) -> str:
@@ -206,7 +221,7 @@ def _can_be_named(prefixes: list[str]) -> str:
     )
 
 
-def read_config(folder: AnyPath) -> tuple[ExperimentConfig, list[str]]:
+def read_config(folder: AnyPath) -> tuple[Config, list[str]]:
     """A run's configuration, and its keys that only earlier versions had.
 
     Raises:
@@ -232,6 +247,29 @@ def read_config(folder: AnyPath) -> tuple[ExperimentConfig, list[str]]:
                 "truncated, or was not written by labse",
             )
     return config, removed
+
+
+def check_last_stage(
+    folder: AnyPath, config: PretrainingConfig, prefix: str
+) -> None:
+    """Raises `InputError` for a checkpoint of an earlier stage.
+
+    Its model has fewer blocks than the run's configuration says.
+    """
+    found = re.search(r"-(\d+)$", prefix)
+    # A converted model's checkpoint has the step 0.
+    step = int(found[1]) if found else 0
+    number = config.stage_of(step) if step else len(config.stages) - 1
+    if number == len(config.stages) - 1:
+        return
+    blocks, steps = config.stages[number]
+    raise InputError(
+        "A pre-trained model is used when the last of its stages has begun. "
+        f"{folder} is at step {step} of {config.training.num_steps}, in stage "
+        f"{number + 1} of {len(config.stages)}, with {blocks} of "
+        f"{config.encoder.num_layers} blocks; the last stage begins after step "
+        f"{config.stages[-1][1].start}. Resume it with labse pretrain."
+    )
 
 
 def local_run(path: str) -> str:
