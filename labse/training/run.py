@@ -83,7 +83,7 @@ class Run:
         last = sum(task.num_steps for task in tasks)
         with TrainingProgress(
             self._folder,
-            last,
+            tasks,
             self._config.global_batch_size,
             writes=self._workers.is_chief,
         ) as progress:

@@ -139,7 +139,8 @@ def records(folder):
     lines = (folder / "history.jsonl").read_text().splitlines()
     found = [json.loads(line) for line in lines]
     for record in found:
-        record.pop("examples_per_second", None)
+        for name in ("examples_per_second", "seconds_left"):
+            record.pop(name, None)
     return found
 
 
