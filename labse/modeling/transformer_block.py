@@ -127,7 +127,7 @@ class TransformerBlocks:
             size = x.shape[-1]
             x = tf.reshape(x, [self._shape[0], self._shape[1], size])
             x = tf.reshape(x[:, :num_tokens], [-1, size])
-        attended = _dense(
+        attended = dense(
             attended, weights.attention_output, weights.attention_output_bias
         )
         x = self._add_and_norm(
@@ -136,12 +136,12 @@ class TransformerBlocks:
             weights.attention_norm_gamma,
             weights.attention_norm_beta,
         )
-        hidden = _dense(
+        hidden = dense(
             tf.cast(x, weights.intermediate.dtype),
             weights.intermediate,
             weights.intermediate_bias,
         )  # [B * L, I]
-        hidden = _dense(
+        hidden = dense(
             self._activation(hidden), weights.output, weights.output_bias
         )
         return self._add_and_norm(
@@ -161,7 +161,7 @@ class TransformerBlocks:
         dtype = weights.query_key_value.dtype
         size = x.shape[-1]
         head_size = size // self._num_heads
-        projected = _dense(
+        projected = dense(
             tf.cast(x, dtype),
             weights.query_key_value,
             weights.query_key_value_bias,
@@ -191,7 +191,8 @@ class TransformerBlocks:
         return x
 
 
-def _dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+def dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """A dense layer, in the dtype of all three: [n, in] to [n, out]."""
     return tf.nn.bias_add(tf.matmul(x, kernel), bias)
 
 

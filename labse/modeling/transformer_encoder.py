@@ -122,13 +122,11 @@ class TransformerEncoder(networks.BertEncoderV2):
         elif seed is None:
             seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
         dropout = Dropout(seed)
-        layers = self._transformer_layers
         blocks = self.block_weights() if blocks is None else blocks
-        activation = layers[0]._inner_activation if layers else None
         apply_block = TransformerBlocks(
             inputs["input_mask"],
             self._config,
-            activation,
+            self.activation,
             dropout,
             rematerialize=self._rematerialize and seed is not None,
         )
@@ -160,6 +158,17 @@ class TransformerEncoder(networks.BertEncoderV2):
                 f"The encoder has {longest} positions (encoder.max_positions). "
                 f"Received inputs of length {length}. Truncate them."
             )
+
+    @property
+    def word_table(self) -> tf.Tensor:
+        """The word embeddings, float32 [V, D]."""
+        return tf.convert_to_tensor(self._embedding_layer.embeddings)
+
+    @property
+    def activation(self):
+        """That of the blocks' intermediate layers; None without blocks."""
+        layers = self._transformer_layers
+        return layers[0]._inner_activation if layers else None
 
     def word_embeddings(self, word_ids: tf.Tensor) -> tf.Tensor:
         """The table's rows for int32 [batch, length] pieces."""
