@@ -70,6 +70,7 @@ class TransformerBlocks:
         activation: Callable[[tf.Tensor], tf.Tensor] | None,
         dropout: Dropout,
         rematerialize: bool = False,
+        sentence_numbers: tf.Tensor | None = None,
     ):
         """Prepares the blocks for a batch.
 
@@ -80,6 +81,8 @@ class TransformerBlocks:
           dropout: draws the masks.
           rematerialize: a block's activations are computed again for its
             gradients; needs a seed.
+          sentence_numbers: int32 [B, L]; a token attends only to those with
+            its own number, whatever the mask. None: to all that the mask has.
         """
         self._mask = mask
         self._shape = tf.shape(mask)
@@ -89,9 +92,15 @@ class TransformerBlocks:
         self._activation = activation
         self._dropout = dropout
         self._rematerialize = rematerialize
-        # Not `mask[:, None, None]`, which TensorFlow Lite has no built-in
-        # operation for.
-        keys = tf.expand_dims(tf.expand_dims(mask, 1), 1)  # [B, 1, 1, L]
+        if sentence_numbers is None:
+            # Not `mask[:, None, None]`, which TensorFlow Lite has no built-in
+            # operation for.
+            keys = tf.expand_dims(tf.expand_dims(mask, 1), 1)  # [B, 1, 1, L]
+        else:
+            keys = tf.equal(
+                sentence_numbers[:, None, :, None],
+                sentence_numbers[:, None, None, :],
+            )  # [B, 1, L, L]
         self._score_bias = (1.0 - tf.cast(keys, tf.float32)) * _MASKED_SCORE
 
     def __call__(
