@@ -249,29 +249,6 @@ def read_config(folder: AnyPath) -> tuple[Config, list[str]]:
     return config, removed
 
 
-def check_last_stage(
-    folder: AnyPath, config: PretrainingConfig, prefix: str
-) -> None:
-    """Raises `InputError` for a checkpoint of an earlier stage.
-
-    Its model has fewer blocks than the run's configuration says.
-    """
-    found = re.search(r"-(\d+)$", prefix)
-    # A converted model's checkpoint has the step 0.
-    step = int(found[1]) if found else 0
-    number = config.stage_of(step) if step else len(config.stages) - 1
-    if number == len(config.stages) - 1:
-        return
-    blocks, steps = config.stages[number]
-    raise InputError(
-        "A pre-trained model is used when the last of its stages has begun. "
-        f"{folder} is at step {step} of {config.training.num_steps}, in stage "
-        f"{number + 1} of {len(config.stages)}, with {blocks} of "
-        f"{config.encoder.num_layers} blocks; the last stage begins after step "
-        f"{config.stages[-1][1].start}. Resume it with labse pretrain."
-    )
-
-
 def local_run(path: str) -> str:
     """The run folder on a disk.
 

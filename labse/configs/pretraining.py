@@ -175,15 +175,3 @@ class PretrainingConfig:
             (number, range(start, stop))
             for number, start, stop in zip(layers, starts, stops, strict=True)
         ]
-
-    def stage_of(self, step: int) -> int:
-        """The stage, from 0, of a checkpoint: the one that took its last step.
-
-        Args:
-          step: the number of steps taken, from 1.
-        """
-        return next(
-            number
-            for number, (_, steps) in enumerate(self.stages)
-            if step <= steps.stop
-        )
