@@ -6,7 +6,8 @@
     RUN/checkpoints/best/    the encoder with the best validation score
 
 Checkpoints are TensorFlow's object-based ones; both have the encoder under
-`encoder`. A run folder may be remote, such as gs://bucket/run; to be opened, it
+`encoder`, and in a run of pre-training its masked-LM head under `masked_lm`:
+what Model Garden calls `BertPretrainerV2.checkpoint_items`. A run folder may be remote, such as gs://bucket/run; to be opened, it
 is copied to a disk, because weights are mapped into memory.
 """
 
@@ -14,6 +15,7 @@ import dataclasses
 import pathlib
 import re
 import time
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -25,6 +27,7 @@ from labse.checkpoints import (
 )
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs import loading
+from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
@@ -40,6 +43,9 @@ PAIRS_HASH = "pairs.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
+# Objects of a checkpoint that have the weights. What encoder and head share,
+# TensorFlow stores with either.
+_WEIGHTS = ("encoder/", "masked_lm/")
 _MAX_NOTE_BYTES = 2**20
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
@@ -263,11 +269,13 @@ def open_run(
 ) -> StoredModel:
     """The trained encoder of a run as a model on disk.
 
+    A run of pre-training does not record how it pools.
+
     `prefix` is that of the checkpoint; by default the best one, else the last.
 
     Raises:
-      InputError: this is not a run, or its checkpoint does not fit its
-        configuration.
+      InputError: this is not a run, its checkpoint does not fit its
+        configuration, or is of an earlier stage of pre-training.
     """
     path = local_run(path)
     folder = pathlib.Path(path)
@@ -282,8 +290,10 @@ def open_run(
     found = {
         name: tensor
         for name, (key, tensor) in variables.items()
-        if key.startswith("encoder/")
+        if key.startswith(_WEIGHTS)
     }
+    if isinstance(saved, PretrainingConfig):
+        _check_stage(prefix, found, saved)
     return tensorflow_model.stored_tensors_model(
         "run folder",
         path,
@@ -296,6 +306,24 @@ def open_run(
         [folder / VOCABULARY],
         saved,
         files=(folder / CONFIG,),
+    )
+
+
+def _check_stage(
+    prefix: str, found: Iterable[str], config: PretrainingConfig
+) -> None:
+    """Raises `InputError` where the checkpoint is not of the last stage."""
+    blocks = tensorflow_model.number_of_blocks(found)
+    layers = [number for number, _ in config.stages]
+    if blocks not in layers[:-1]:
+        return
+    stage = layers.index(blocks)
+    steps = config.stages[stage][1]
+    raise InputError(
+        f"{prefix} is of stage {stage + 1} of {len(layers)} of its "
+        f"pre-training: {blocks} of {layers[-1]} blocks, steps "
+        f"{steps.start:,} to {steps.stop:,}. A run can be used from its last "
+        "stage on. Resume it first, with labse pretrain."
     )
 
 
