@@ -6,7 +6,8 @@
     RUN/checkpoints/best/    the encoder with the best validation score
 
 Checkpoints are TensorFlow's object-based ones; both have the encoder under
-`encoder`. A run folder may be remote, such as gs://bucket/run; to be opened, it
+`encoder`, and in a run of pre-training its masked-LM head under `masked_lm`:
+what Model Garden calls `BertPretrainerV2.checkpoint_items`. A run folder may be remote, such as gs://bucket/run; to be opened, it
 is copied to a disk, because weights are mapped into memory.
 """
 
@@ -14,6 +15,7 @@ import dataclasses
 import pathlib
 import re
 import time
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -44,11 +46,17 @@ BILINGUAL_HASH = "bilingual.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
+<<<<<<< HEAD
 # What a run has before its first checkpoint.
 _OURS = {
     *(VOCABULARY, CONFIG, RECORDS, "checkpoints", "logs"),
     *(PAIRS_HASH, MONOLINGUAL_HASH, BILINGUAL_HASH),
 }
+=======
+# Objects of a checkpoint that have the weights. What encoder and head share,
+# TensorFlow stores with either.
+_WEIGHTS = ("encoder/", "masked_lm/")
+>>>>>>> convert
 _MAX_NOTE_BYTES = 2**20
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
@@ -278,11 +286,13 @@ def open_run(
 ) -> StoredModel:
     """The trained encoder of a run as a model on disk.
 
+    A run of pre-training does not record how it pools.
+
     `prefix` is that of the checkpoint; by default the best one, else the last.
 
     Raises:
-      InputError: this is not a run, or its checkpoint does not fit its
-        configuration.
+      InputError: this is not a run, its checkpoint does not fit its
+        configuration, or is of an earlier stage of pre-training.
     """
     path = local_run(path)
     folder = pathlib.Path(path)
@@ -297,8 +307,10 @@ def open_run(
     found = {
         name: tensor
         for name, (key, tensor) in variables.items()
-        if key.startswith("encoder/")
+        if key.startswith(_WEIGHTS)
     }
+    if isinstance(saved, PretrainingConfig):
+        _check_stage(prefix, found, saved)
     return tensorflow_model.stored_tensors_model(
         "run folder",
         path,
@@ -311,6 +323,24 @@ def open_run(
         [folder / VOCABULARY],
         saved,
         files=(folder / CONFIG,),
+    )
+
+
+def _check_stage(
+    prefix: str, found: Iterable[str], config: PretrainingConfig
+) -> None:
+    """Raises `InputError` where the checkpoint is not of the last stage."""
+    blocks = tensorflow_model.number_of_blocks(found)
+    layers = [number for number, _ in config.stages]
+    if blocks not in layers[:-1]:
+        return
+    stage = layers.index(blocks)
+    steps = config.stages[stage][1]
+    raise InputError(
+        f"{prefix} is of stage {stage + 1} of {len(layers)} of its "
+        f"pre-training: {blocks} of {layers[-1]} blocks, steps "
+        f"{steps.start:,} to {steps.stop:,}. A run can be used from its last "
+        "stage on. Resume it first, with labse pretrain."
     )
 
 
