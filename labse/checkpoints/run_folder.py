@@ -7,8 +7,9 @@
 
 Checkpoints are TensorFlow's object-based ones; both have the encoder under
 `encoder`, and in a run of pre-training its masked-LM head under `masked_lm`:
-what Model Garden calls `BertPretrainerV2.checkpoint_items`. A run folder may be remote, such as gs://bucket/run; to be opened, it
-is copied to a disk, because weights are mapped into memory.
+what Model Garden calls `BertPretrainerV2.checkpoint_items`. A run folder may be
+remote, such as gs://bucket/run; to be opened, it is copied to a disk, because
+weights are mapped into memory.
 """
 
 import dataclasses
@@ -46,17 +47,14 @@ BILINGUAL_HASH = "bilingual.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
-<<<<<<< HEAD
 # What a run has before its first checkpoint.
 _OURS = {
     *(VOCABULARY, CONFIG, RECORDS, "checkpoints", "logs"),
     *(PAIRS_HASH, MONOLINGUAL_HASH, BILINGUAL_HASH),
 }
-=======
 # Objects of a checkpoint that have the weights. What encoder and head share,
 # TensorFlow stores with either.
 _WEIGHTS = ("encoder/", "masked_lm/")
->>>>>>> convert
 _MAX_NOTE_BYTES = 2**20
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
