@@ -51,6 +51,9 @@ class FoundHead:
     problem: str = ""
 
 
+NO_HEAD = FoundHead()
+
+
 def find_head(
     found: dict[str, Tensor],
     naming: str,
@@ -76,7 +79,7 @@ def find_head(
     }
     names = frozenset(found.keys() & {*rows, _DECODER, _DECODER_BIAS})
     if not names:
-        return FoundHead()
+        return NO_HEAD
     tensors, problems = dict(found), []
     if naming == "hugging_face":
         problems += _decoder_problems(tensors, is_tied)
