@@ -13,6 +13,7 @@ import numpy as np
 from labse.checkpoints.weights import Weight, WeightName
 from labse.formats.stored_tensor import Tensor
 
+HEAD_NAMES = r"cls/predictions/.*"  # A regular expression.
 OUTPUT_BIAS = "cls/predictions/output_bias/bias"
 _TRANSFORM = "cls/predictions/transform"
 # In `transformers`: the output layer has the table and the bias under names of
