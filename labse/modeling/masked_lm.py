@@ -170,6 +170,15 @@ class MaskedLanguageModel(TrainableModel):
         model.build()
         return model
 
+    @property
+    def checkpoint_items(self) -> dict:
+        """What a checkpoint holds: Model Garden's encoder and its head.
+
+        The names and the objects are those of `BertPretrainerV2`'s
+        `checkpoint_items`, so that either model restores the other's.
+        """
+        return {"encoder": self.encoder.transformer, "masked_lm": self.head}
+
     def build(self, input_shape=None):
         """Creates every variable."""
         self.encoder.build()

@@ -80,8 +80,8 @@ class PretrainingTask(Task):
         return self._reader.batches(steps, batch_size, replicas)
 
     def checkpointed(self, model):
-        """The encoder, and the head as Model Garden calls it."""
-        return {"encoder": model.encoder, "masked_lm": model.head}
+        """The encoder and the head, as Model Garden's pre-trainer."""
+        return model.checkpoint_items
 
     def initialize(self, model, previous):
         """Grows the model of the stage before, or takes over `init`."""
