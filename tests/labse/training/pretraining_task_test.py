@@ -1,6 +1,5 @@
 """Pre-training in stages, interrupted, on several devices, and from files."""
 
-import dataclasses
 import json
 import logging
 import signal
@@ -13,16 +12,17 @@ from labse.configs import loading
 from labse.configs.pretraining import PretrainingConfig
 from labse.data.pretraining_reader import PretrainingReader
 from labse.data.records.writer import write_records
+from labse.errors import InputError
 from labse.modeling import progressive_stacking
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
-from labse.training import pretraining_task
 from labse.training.pretraining_task import (
     PretrainingFiles,
     PretrainingTask,
     pretrain,
     step_operations,
 )
+from labse.training.pretraining_validation import MaskedLMValidation
 from labse.training.run import Run
 
 SMALL = {
@@ -143,18 +143,40 @@ def kill():
     raise Interrupted
 
 
+def held_out(files):
+    return PretrainingFiles(
+        [str(files / "texts.jsonl")], [str(files / "pairs.tsv")]
+    )
+
+
+def pretrain_from_files(files, out, **options):
+    return pretrain(
+        make_config(),
+        held_out(files),
+        str(files / "vocab.txt"),
+        str(out),
+        distribution="none",
+        **options,
+    )
+
+
 @pytest.fixture(scope="module")
-def whole(data, tmp_path_factory):
-    """A run of two stages that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole")
-    config = make_config()
-    assert train(folder, config, data.tasks(config))
-    return folder
+def whole(pretraining_files, tmp_path_factory):
+    """A run of two stages, from files, that nothing interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert pretrain_from_files(
+        pretraining_files, out, validation=held_out(pretraining_files)
+    )
+    return out
 
 
 def test_a_run_grows_and_its_learning_rate_goes_on(whole):
     """Up to 0.01 in two steps, then down to 0 at step 12, ten steps later."""
-    rates = [record["learning_rate"] for record in history(whole)]
+    rates = [
+        record["learning_rate"]
+        for record in history(whole)
+        if "learning_rate" in record
+    ]
     expected = [0.005, 0.01, *(0.001 * (12 - step) for step in range(2, 12))]
     expected[6] /= 2  # The one step of warm-up after the growth.
     assert rates == pytest.approx(expected)
@@ -164,12 +186,18 @@ def test_a_run_grows_and_its_learning_rate_goes_on(whole):
 
 
 def test_a_run_that_is_interrupted_everywhere_ends_with_the_same_bits(
-    data, whole, tmp_path, monkeypatch
+    data, pretraining_files, whole, tmp_path, monkeypatch
 ):
     config = make_config()
+    validation = MaskedLMValidation(
+        *held_out(pretraining_files),
+        data.tokenizer,
+        config.with_vocab_size(data.size),
+    )
 
     def run(step=None, stop=kill):
-        return train(tmp_path, config, stopping(data.tasks(config), step, stop))
+        tasks = data.tasks(config, validation=validation)
+        return train(tmp_path, config, stopping(tasks, step, stop))
 
     with pytest.raises(Interrupted):
         run(3)  # In the first stage.
@@ -204,12 +232,15 @@ def test_a_run_that_is_interrupted_everywhere_ends_with_the_same_bits(
     assert history(whole) == history(tmp_path)
 
 
-def test_another_seed_gives_other_weights(data, whole, tmp_path):
+def test_another_seed_gives_another_run(data, whole, tmp_path):
     """The negative control."""
     config = make_config(**{"training.seed": 1})
-    assert train(tmp_path, config, data.tasks(config))
-    one, other = last_weights(whole), last_weights(tmp_path)
-    assert any((one[name] != other[name]).any() for name in one)
+    with pytest.raises(Interrupted):
+        train(tmp_path, config, stopping(data.tasks(config), 2, kill))
+    one, other = history(whole)[0], history(tmp_path)[0]
+    assert one.keys() == other.keys()
+    assert (one["step"], other["step"]) == (1, 1)
+    assert one["loss"] != other["loss"]
 
 
 def test_copied_moments(data):
@@ -248,15 +279,16 @@ def test_two_replicas_end_as_one(data, tmp_path):
         **{
             "encoder.dropout": 0,
             "encoder.attention_dropout": 0,
-            "training.num_steps": 4,
+            "training.num_steps": 2,
+            "training.warmup_steps": 0,
             "training.learning_rate": 0.001,
-            "stacking.num_steps": "[2]",
+            "stacking.num_steps": "[1]",
             # Adam would make steps of gradients that are 0 but for rounding,
             # such as those of the keys' biases.
             "training.adam_epsilon": 0.001,
         }
     )
-    one, two, other = (tmp_path / name for name in ("one", "two", "other"))
+    one, two = tmp_path / "one", tmp_path / "two"
     assert train(one, config, data.tasks(config))
     strategy = tf.distribute.MirroredStrategy(["CPU:1", "CPU:2"])
     assert train(two, config, data.tasks(config), strategy)
@@ -272,98 +304,52 @@ def test_the_cost_of_a_step_by_hand():
     assert step_operations(config, 2) == pytest.approx(2 * block + head)
 
 
-def pretrain_from_files(files, out, config, **options):
-    return pretrain(
-        config,
-        PretrainingFiles(
-            [str(files / "texts.jsonl")], [str(files / "pairs.tsv")]
-        ),
-        str(files / "vocab.txt"),
-        str(out),
-        distribution="none",
-        **options,
-    )
-
-
-@pytest.fixture(scope="module")
-def from_files(pretraining_files, tmp_path_factory):
-    """A run of `pretrain`, with validation."""
-    out = tmp_path_factory.mktemp("runs") / "run"
-    held_out = PretrainingFiles(
-        [str(pretraining_files / "texts.jsonl")],
-        [str(pretraining_files / "pairs.tsv")],
-    )
-    config = make_config(
-        **{"training.num_steps": 4, "stacking.num_steps": "[2]"}
-    )
-    config = dataclasses.replace(
-        config,
-        training=dataclasses.replace(config.training, validate_every=2),
-    )
-    assert pretrain_from_files(
-        pretraining_files, out, config, validation=held_out
-    )
-    return out, config
-
-
-def test_a_run_folder_of_pretraining(from_files):
-    out, config = from_files
-    saved, _ = loading.load_saved(str(out / "config.yaml"))
-    assert saved == config.with_vocab_size(25)
+def test_a_run_folder_of_pretraining(whole):
+    saved, _ = loading.load_saved(str(whole / "config.yaml"))
+    assert saved == make_config().with_vocab_size(25)
     for kind in ("monolingual", "bilingual"):
-        assert (out / "records" / kind / "manifest.json").is_file()
-        assert (out / f"{kind}.sha256").is_file()
+        assert (whole / "records" / kind / "manifest.json").is_file()
+        assert (whole / f"{kind}.sha256").is_file()
     validations = {
         record["step"]: record["validation"]
-        for record in history(out)
+        for record in history(whole)
         if "validation" in record
     }
-    assert list(validations) == [2, 4]
-    figures = validations[4]
+    assert list(validations) == [6, 12]
+    figures = validations[12]
     assert figures["mlm"]["languages"].keys() == {"de", "de-UPPER"}
     assert figures["tlm"]["languages"].keys() == {"de-de-UPPER"}
-    best = json.loads((out / "checkpoints" / "best.json").read_text())
-    assert (best["step"], best["accuracy"]) == (4, figures["accuracy"])
-    [line] = [
-        json.loads(line)
-        for line in (out / "history.jsonl").read_text().splitlines()
-        if '"step": 3, ' in line
-    ]
-    assert line["tokens_per_second"] == pytest.approx(
-        line["tokens"] * line["sequences_per_second"]
-    )
+    # That of the last stage.
+    best = json.loads((whole / "checkpoints" / "best.json").read_text())
+    assert (best["step"], best["accuracy"]) == (12, figures["accuracy"])
 
 
 def test_a_run_is_resumed_with_the_same_texts_only(
-    from_files, pretraining_files, tmp_path
+    whole, pretraining_files, tmp_path
 ):
-    out, config = from_files
-    changed = tmp_path / "texts.jsonl"
-    text = (pretraining_files / "texts.jsonl").read_text("utf-8")
-    changed.write_text(text + text.splitlines()[0] + "\n", "utf-8")
-    with pytest.raises(pretraining_task.InputError) as error:
-        pretrain(
-            config,
-            PretrainingFiles(
-                [str(changed)], [str(pretraining_files / "pairs.tsv")]
-            ),
-            str(pretraining_files / "vocab.txt"),
-            str(out),
-            distribution="none",
-        )
+    for name in ("texts.jsonl", "pairs.tsv", "vocab.txt"):
+        (tmp_path / name).write_bytes((pretraining_files / name).read_bytes())
+    text = (tmp_path / "texts.jsonl").read_text("utf-8")
+    more = text + text.splitlines()[0] + "\n"
+    (tmp_path / "texts.jsonl").write_text(more, "utf-8")
+    with pytest.raises(InputError) as error:
+        pretrain_from_files(tmp_path, whole)
     assert str(error.value).startswith(
-        f"The monolingual texts are not those that {out} started with (files "
+        f"The monolingual texts are not those that {whole} started with (files "
     )
 
 
-def test_a_run_with_its_files_elsewhere_is_resumed(
-    from_files, pretraining_files, tmp_path, caplog
+def test_a_finished_run_with_its_files_elsewhere_stays(
+    whole, pretraining_files, tmp_path, caplog
 ):
-    out, config = from_files
     for name in ("texts.jsonl", "pairs.tsv", "vocab.txt"):
         (tmp_path / name).write_bytes((pretraining_files / name).read_bytes())
     caplog.set_level(logging.INFO, logger="absl")
-    assert pretrain_from_files(tmp_path, out, config)
+    assert pretrain_from_files(tmp_path, whole)
     assert "The files of monolingual texts have the names and" in caplog.text
     assert "The files of translation pairs have the names and" in caplog.text
-    assert "Resuming from step 4." in caplog.text
+    assert "Resuming from step 12." in caplog.text
+    assert (
+        f"Finished at step 12. labse train --init={whole} opens the checkpoint "
+        "of step 12, the best one of earlier validations."
+    ) in caplog.text
