@@ -8,6 +8,10 @@ from labse.version import __version__
 
 PROGRAMS = {
     "train": ("labse.bin.train", "train a dual encoder on pairs"),
+    "pretrain": (
+        "labse.bin.pretrain",
+        "pre-train an encoder on text and pairs (MLM, TLM), for labse train",
+    ),
     "write-records": (
         "labse.bin.write_records",
         "pairs or texts -> shuffled records (TFRecord), for labse train",

@@ -15,6 +15,16 @@ Names of weights may have the prefixes of wrappers (module., _orig_mod.,
 with `labse train --init`. --to=huggingface writes a sentence-transformers
 folder: SentenceTransformer(path) gives the same vectors. An averaging network
 (encoder.num_layers 0, pooling mean) becomes its StaticEmbedding.
+
+Pre-trainers, such as a run of `labse pretrain` or a BertForMaskedLM, do not
+record how they pool. Without --pooling one stays a pre-trainer, with its
+masked-LM head: --to=labse writes a run of pre-training, for the --init of
+`labse pretrain` or `labse train`, and --to=huggingface a BertForMaskedLM. With
+--pooling it becomes a sentence encoder, and the head is left out.
+
+    labse convert --input=./bert-base-multilingual-cased --out=runs/mbert
+    labse convert --input=runs/pretrained --out=mlm --to=huggingface
+    labse convert --input=runs/pretrained --out=runs/encoder --pooling=cls
 """
 
 import sys
@@ -104,7 +114,7 @@ def main(flags: FlagSet) -> None:
             flags.out,
             model.config,
             model.vocabulary,
-            model.weights,
+            model.all_weights,
             converted_run.source_record(model),
         )
     else:
@@ -116,6 +126,8 @@ def main(flags: FlagSet) -> None:
 
 
 def _described(config) -> str:
+    from labse.configs.pretraining import PretrainingConfig
+
     encoder = config.encoder
     pieces = f"{encoder.vocab_size:,} pieces"
     if not encoder.num_layers:
@@ -123,10 +135,13 @@ def _described(config) -> str:
             f"an averaging network of {encoder.hidden_size}, {pieces}, at most "
             f"{config.tokenizer.max_length} tokens, pooling {encoder.pooling}"
         )
+    last = f"pooling {encoder.pooling}"
+    if isinstance(config, PretrainingConfig):
+        last = "masked-LM head"
     return (
         f"{encoder.num_layers} blocks of {encoder.hidden_size}, "
         f"{encoder.num_heads} heads, {pieces}, {encoder.max_positions} "
-        f"positions, {encoder.activation}, pooling {encoder.pooling}"
+        f"positions, {encoder.activation}, {last}"
     )
 
 

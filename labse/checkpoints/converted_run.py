@@ -1,7 +1,7 @@
 """Writes a model as a run folder, a block of rows at a time.
 
 RUN/config.yaml, RUN/vocab.txt     as in every run folder
-RUN/checkpoints/best/step-0.*      the encoder
+RUN/checkpoints/best/step-0.*      the encoder, and a pre-trainer's head
 RUN/source.json                    what it was made from
 """
 
@@ -16,9 +16,16 @@ from labse.checkpoints import run_folder
 from labse.checkpoints.stored_model import StoredModel
 from labse.checkpoints.vocabulary.vocab_txt import write_vocabulary
 from labse.configs import loading
-from labse.configs.schema import EncoderConfig, ExperimentConfig
+from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
+from labse.configs.schema import (
+    EncoderConfig,
+    ExperimentConfig,
+    TokenizerConfig,
+)
 from labse.files.atomic_write import atomic_folder
 from labse.formats import tensor_bundle
+from labse.modeling.masked_lm import MaskedLanguageModel
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.vocabulary import Vocabulary
 
@@ -27,7 +34,7 @@ _CHECKPOINT = "step-0"
 
 def write_run(
     out: str,
-    config: ExperimentConfig,
+    config: Config,
     vocabulary: Vocabulary,
     weights: Mapping,
     records: dict[str, dict],
@@ -36,10 +43,11 @@ def write_run(
 
     Args:
       out: the new folder.
-      config: of the run; its encoder has the weights' shapes.
+      config: of the run; its encoder has the weights' shapes. That of a
+        pre-trainer makes it a run of pre-training.
       vocabulary: a piece for each row of the table of word embeddings.
-      weights: by the names of `weights.py`, objects with `shape` and
-        `row_blocks()`.
+      weights: by the names of `weights.py`, and for a pre-trainer those of
+        `head_weights.py`, objects with `shape` and `row_blocks()`.
       records: JSON files by their names, `source.json` among them.
 
     Raises:
@@ -48,7 +56,7 @@ def write_run(
     with atomic_folder(out) as folder:
         write_vocabulary(folder / run_folder.VOCABULARY, vocabulary)
         (folder / run_folder.BEST).mkdir(parents=True)
-        _write_checkpoint(folder / run_folder.BEST, config.encoder, weights)
+        _write_checkpoint(folder / run_folder.BEST, config, weights)
         for name, record in records.items():
             text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
             (folder / name).write_text(text, "utf-8")
@@ -87,7 +95,9 @@ def _trained_by(folder: pathlib.Path) -> dict[str, str] | None:
 
 
 def _write_checkpoint(
-    folder: pathlib.Path, config: EncoderConfig, weights: Mapping
+    folder: pathlib.Path,
+    config: Config,
+    weights: Mapping,
 ) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         template = _template(config, scratch)
@@ -107,22 +117,27 @@ def _write_checkpoint(
     )
 
 
-def _template(config: EncoderConfig, folder: str) -> str:
-    """A checkpoint of a tiny encoder with the same number of blocks.
+def _template(config: Config, folder: str) -> str:
+    """A checkpoint of a tiny model with the same number of blocks.
 
     Nothing else decides the names of the tensors and the graph of objects.
     """
-    twin = SentenceEncoder(
-        EncoderConfig(
-            vocab_size=1,
-            num_layers=config.num_layers,
-            num_heads=1,
-            hidden_size=1,
-            intermediate_size=1,
-            max_positions=3,
-            type_vocab_size=1,
-            pooling="mean",  # Allowed for any number of blocks.
-        )
+    encoder = EncoderConfig(
+        vocab_size=1,
+        num_layers=config.encoder.num_layers,
+        num_heads=1,
+        hidden_size=1,
+        intermediate_size=1,
+        max_positions=3,
+        type_vocab_size=1,
+        pooling="mean",  # Allowed for any number of blocks.
     )
-    twin.build()
-    return tf.train.Checkpoint(encoder=twin).save(f"{folder}/template")
+    if isinstance(config, ExperimentConfig):
+        twin = SentenceEncoder(encoder)
+        twin.build()
+        items = {"encoder": twin}
+    else:
+        items = MaskedLanguageModel.of_experiment(
+            PretrainingConfig(encoder, TokenizerConfig(max_length=3))
+        ).checkpoint_items
+    return tf.train.Checkpoint(**items).save(f"{folder}/template")

@@ -6,14 +6,17 @@
     RUN/checkpoints/best/    the encoder with the best validation score
 
 Checkpoints are TensorFlow's object-based ones; both have the encoder under
-`encoder`. A run folder may be remote, such as gs://bucket/run; to be opened, it
-is copied to a disk, because weights are mapped into memory.
+`encoder`, and in a run of pre-training its masked-LM head under `masked_lm`:
+what Model Garden calls `BertPretrainerV2.checkpoint_items`. A run folder may be
+remote, such as gs://bucket/run; to be opened, it is copied to a disk, because
+weights are mapped into memory.
 """
 
 import dataclasses
 import pathlib
 import re
 import time
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -23,8 +26,11 @@ from labse.checkpoints import (
     stored_model,
     tensorflow_model,
 )
+from labse.checkpoints.head_weights import HEAD_NAMES
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs import loading
+from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
@@ -37,9 +43,19 @@ CONFIG = "config.yaml"
 VOCABULARY = "vocab.txt"
 RECORDS = "records"  # What training reads.
 PAIRS_HASH = "pairs.sha256"
+MONOLINGUAL_HASH = "monolingual.sha256"
+BILINGUAL_HASH = "bilingual.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
+# What a run has before its first checkpoint.
+_OURS = {
+    *(VOCABULARY, CONFIG, RECORDS, "checkpoints", "logs"),
+    *(PAIRS_HASH, MONOLINGUAL_HASH, BILINGUAL_HASH),
+}
+# Objects of a checkpoint that have the weights. What encoder and head share,
+# TensorFlow stores with either.
+_WEIGHTS = ("encoder/", "masked_lm/")
 _MAX_NOTE_BYTES = 2**20
 # What TensorFlow raises for a checkpoint of other variables, or damaged.
 UNREADABLE = (AssertionError, ValueError, IndexError, tf.errors.OpError)
@@ -50,9 +66,7 @@ def is_run_folder(path: str) -> bool:
     return model_file.exists(as_path(path) / CONFIG)
 
 
-def create(
-    path: str, config: ExperimentConfig, vocabulary_path: str
-) -> AnyPath:
+def create(path: str, config: Config, vocabulary_path: str) -> AnyPath:
     """Creates the folder, or checks that it holds the same run.
 
     Raises:
@@ -71,11 +85,10 @@ def create(
             f"Start from it: init={folder} and another run folder."
         )
     # Left by a run that was killed before its first checkpoint.
-    ours = {VOCABULARY, CONFIG, RECORDS, PAIRS_HASH, "checkpoints", "logs"}
     others = [
         entry.name
         for entry in (folder.iterdir() if folder.exists() else ())
-        if entry.name not in ours and not entry.name.endswith(".tmp")
+        if entry.name not in _OURS and not entry.name.endswith(".tmp")
     ]
     if others:
         raise InputError(
@@ -106,13 +119,17 @@ def wait_for(path: str, seconds: int = 120) -> None:
     )
 
 
-def check_same_run(
-    path: str, config: ExperimentConfig, vocabulary_path: str
-) -> None:
+def check_same_run(path: str, config: Config, vocabulary_path: str) -> None:
     """Raises `InputError` where the run folder holds another run."""
     folder = as_path(path)
     vocabulary = as_path(vocabulary_path).read_bytes()
     saved, removed = read_config(folder)
+    if type(saved) is not type(config):
+        raise InputError(
+            f"A run is resumed by the program that began it. {folder} holds "
+            f"one of {_program(saved)}, this one is of {_program(config)}. To "
+            f"use its encoder, {_start_anew(folder)}"
+        )
     if removed:
         raise InputError(
             f"{folder} holds a run of an earlier version, which took the pairs "
@@ -133,6 +150,11 @@ def check_same_run(
             "it with labse grow-vocab, for a smaller one with labse "
             "prune-vocab, and begin a new run from that, as its init."
         )
+
+
+def _program(config: Config) -> str:
+    is_pretraining = isinstance(config, PretrainingConfig)
+    return "labse pretrain" if is_pretraining else "labse train"
 
 
 def _start_anew(folder: AnyPath) -> str:
@@ -206,7 +228,7 @@ def _can_be_named(prefixes: list[str]) -> str:
     )
 
 
-def read_config(folder: AnyPath) -> tuple[ExperimentConfig, list[str]]:
+def read_config(folder: AnyPath) -> tuple[Config, list[str]]:
     """A run's configuration, and its keys that only earlier versions had.
 
     Raises:
@@ -263,11 +285,13 @@ def open_run(
 ) -> StoredModel:
     """The trained encoder of a run as a model on disk.
 
+    A run of pre-training does not record how it pools.
+
     `prefix` is that of the checkpoint; by default the best one, else the last.
 
     Raises:
-      InputError: this is not a run, or its checkpoint does not fit its
-        configuration.
+      InputError: this is not a run, its checkpoint does not fit its
+        configuration, or is of an earlier stage of pre-training.
     """
     path = local_run(path)
     folder = pathlib.Path(path)
@@ -282,20 +306,42 @@ def open_run(
     found = {
         name: tensor
         for name, (key, tensor) in variables.items()
-        if key.startswith("encoder/")
+        if key.startswith(_WEIGHTS)
     }
+    expected = ()
+    if isinstance(saved, PretrainingConfig):
+        _check_stage(prefix, found, saved)
+        expected = (HEAD_NAMES,)
     return tensorflow_model.stored_tensors_model(
         "run folder",
         path,
         pathlib.Path(prefix),
         found,
-        ("name", ()),
+        ("name", expected),
         stored_model.config_values(saved),
         {},
         options or ModelOptions(),
         [folder / VOCABULARY],
         saved,
         files=(folder / CONFIG,),
+    )
+
+
+def _check_stage(
+    prefix: str, found: Iterable[str], config: PretrainingConfig
+) -> None:
+    """Raises `InputError` where the checkpoint is not of the last stage."""
+    blocks = tensorflow_model.number_of_blocks(found)
+    layers = [number for number, _ in config.stages]
+    if blocks not in layers[:-1]:
+        return
+    stage = layers.index(blocks)
+    steps = config.stages[stage][1]
+    raise InputError(
+        f"{prefix} is of stage {stage + 1} of {len(layers)} of its "
+        f"pre-training: {blocks} of {layers[-1]} blocks, steps "
+        f"{steps.start:,} to {steps.stop:,}. A run can be used from its last "
+        "stage on. Resume it first, with labse pretrain."
     )
 
 

@@ -1,19 +1,21 @@
 """A model on disk, whatever its format: described, its weights not yet read."""
 
 import dataclasses
-import os
 import pathlib
+from collections.abc import Mapping
 
-from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
+from labse.checkpoints.head_weights import NO_HEAD, FoundHead
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
 from labse.configs import loading
+from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import (
     MAX_BYTES_PER_WORD,
     EncoderConfig,
     ExperimentConfig,
 )
 from labse.errors import InputError
-from labse.formats import model_file
+from labse.modeling.masked_lm import MaskedLMHead
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.packing import checked_max_length
 from labse.preprocessing.vocabulary import Vocabulary
@@ -35,6 +37,7 @@ class ModelOptions:
       lower_case: whether the vocabulary is uncased.
       ids: whose tokenizer's ids: "hugging_face" or "tensorflow_hub".
       fallback: used where neither the files nor their format say anything.
+        With that of pre-training, the model need not say how it pools.
     """
 
     vocabulary: str | None = None
@@ -43,7 +46,7 @@ class ModelOptions:
     max_length: int | None = None
     lower_case: bool | None = None
     ids: str | None = None
-    fallback: ExperimentConfig | None = None
+    fallback: Config | None = None
 
     def __str__(self) -> str:
         """The options that are set, for a message."""
@@ -59,29 +62,49 @@ class ModelOptions:
 class StoredModel:
     """A model whose files are known to be complete and to fit together.
 
+    It is a sentence encoder where somebody says how it pools, and a pre-trainer
+    otherwise, if it has a masked-LM head.
+
     Attributes:
       kind: of model, in words, e.g. "run folder".
       path: where it is.
-      config: everything about the encoder and the tokenizer.
+      config: everything about the encoder and the tokenizer; of a pre-trainer
+        a `PretrainingConfig`, whose `encoder.pooling` means nothing.
       recorded: what its files say, as `section.key` of the configuration.
       vocabulary: a piece for each row of the table of word embeddings.
       weights: every weight of the encoder by the names of `weights.py`.
       files: it was read from.
       notes: for the user: what was left out, chosen or differs.
+      head: every weight of its masked-LM head by the names of
+        `head_weights.py`, or None; a sentence encoder may have one, too.
     """
 
     kind: str
     path: str
-    config: ExperimentConfig
+    config: Config
     recorded: dict[str, object]
     vocabulary: Vocabulary
     weights: dict[str, Weight]
     files: tuple[pathlib.Path, ...]
     notes: tuple[str, ...] = ()
+    head: dict[str, Weight] | None = None
+
+    @property
+    def is_pretrainer(self) -> bool:
+        """Whether it is a pre-trainer, which says nothing about pooling."""
+        return isinstance(self.config, PretrainingConfig)
+
+    @property
+    def all_weights(self) -> dict[str, Weight]:
+        """The encoder's weights, and of a pre-trainer the head's."""
+        if self.head is None or not self.is_pretrainer:
+            return self.weights
+        return self.weights | self.head
 
 
+_POOLING = "encoder.pooling"
 # What a user may change although the model's files say something else.
-_CHOICES = ("encoder.pooling", "tokenizer.max_length", "tokenizer.ids")
+_CHOICES = (_POOLING, "tokenizer.max_length", "tokenizer.ids")
 
 
 def resolve_config(
@@ -89,17 +112,20 @@ def resolve_config(
     options: ModelOptions,
     assumed: dict[str, object],
     origin: str,
-    base: ExperimentConfig | None = None,
-) -> tuple[ExperimentConfig, tuple[str, ...]]:
+    base: Config | None = None,
+    head: FoundHead = NO_HEAD,
+) -> tuple[Config, tuple[str, ...]]:
     """The configuration of a model on disk.
 
     Args:
       recorded: what the model's files say, as `section.key`.
       assumed: defaults of the format, for what neither says.
       base: has the sections that are not about the model; the defaults.
+      head: with it, the model need not say how it pools.
 
     Returns:
-      the configuration, and a note for each value that was chosen or assumed.
+      the configuration, a pre-trainer's where nobody says how it pools, and a
+      note for each value that was chosen or assumed.
 
     Raises:
       InputError: nobody says something that is needed, or the user says what
@@ -107,9 +133,12 @@ def resolve_config(
     """
     values, notes = _with_choices(recorded, options, origin)
     configured = {}
+    pretrains = isinstance(options.fallback, PretrainingConfig)
     if options.fallback is not None:
         configured = config_values(options.fallback)
-        configured = {key: configured[key] for key in _option_values(options)}
+        configured = {
+            key: configured[key] for key in _HINTS if key in configured
+        }
     for defaults, reason in (
         (assumed, "as nothing records another"),
         (configured, "as configured"),
@@ -119,13 +148,11 @@ def resolve_config(
                 values[key] = value
                 notes.append(f"{key}: {value}, {reason}")
     missing = [key for key in _option_values(options) if key not in values]
+    is_pretrainer = _POOLING in missing and bool(head.weights or pretrains)
+    if is_pretrainer:
+        missing.remove(_POOLING)
     if missing:
-        names = [key.partition(".")[2] for key in missing]
-        raise InputError(
-            f"{origin} does not record its {' and '.join(names)}. State it, "
-            f"as in labse.load(path, {names[0]}=...) or labse convert "
-            f"--{names[0]}=... ({_HINTS[missing[0]]})."
-        )
+        raise _not_recorded(origin, missing, head.problem)
     if values["tokenizer.ids"] != recorded.get("tokenizer.ids"):
         # The limit of a word's length belongs to the tokenizer of the ids.
         values["tokenizer.max_bytes_per_word"] = MAX_BYTES_PER_WORD[
@@ -137,9 +164,38 @@ def resolve_config(
             values.get("encoder.max_positions", EncoderConfig.max_positions),
         )
     config = loading.from_dict(_sections(values))
-    if base is not None:
-        config = base.with_model(config.encoder, config.tokenizer)
-    return config, tuple(notes)
+    return _with_base(config, base, is_pretrainer), tuple(notes)
+
+
+def _with_base(
+    config: ExperimentConfig,
+    base: Config | None,
+    is_pretrainer: bool,
+) -> Config:
+    """The encoder and the tokenizer, with the other sections of `base`."""
+    if not is_pretrainer:
+        if not isinstance(base, ExperimentConfig):
+            return config
+        return base.with_model(config.encoder, config.tokenizer)
+    if not isinstance(base, PretrainingConfig):
+        base = PretrainingConfig()
+    return dataclasses.replace(
+        base, encoder=config.encoder, tokenizer=config.tokenizer
+    )
+
+
+def _not_recorded(
+    origin: str, missing: list[str], problem: str = ""
+) -> InputError:
+    names = [key.partition(".")[2] for key in missing]
+    message = (
+        f"{origin} does not record its {' and '.join(names)}. State it, "
+        f"as in labse.load(path, {names[0]}=...) or labse convert "
+        f"--{names[0]}=... ({_HINTS[missing[0]]})."
+    )
+    if problem and _POOLING in missing:
+        message += f" As a pre-trainer it needs no pooling, but {problem}."
+    return InputError(message)
 
 
 def _with_choices(
@@ -163,7 +219,7 @@ def _with_choices(
 
 
 _HINTS = {
-    "encoder.pooling": "cls_tanh: BERT's pooler over [CLS], as the published "
+    _POOLING: "cls_tanh: BERT's pooler over [CLS], as the published "
     "LaBSE has it; cls: [CLS] itself; mean: the mean over the pieces",
     "encoder.activation": "gelu: the exact one of Hugging Face; gelu_tanh: "
     "Google's approximation",
@@ -185,90 +241,18 @@ def _sections(values: dict[str, object]) -> dict[str, dict]:
     return sections
 
 
-def config_values(config: ExperimentConfig) -> dict[str, object]:
-    """A whole configuration's encoder and tokenizer as `section.key`."""
+def config_values(config: Config) -> dict[str, object]:
+    """A whole configuration's encoder and tokenizer as `section.key`.
+
+    Without the pooling of a pre-trainer, which means nothing.
+    """
     return {
         f"{section}.{key}": value
         for section in ("encoder", "tokenizer")
         for key, value in dataclasses.asdict(getattr(config, section)).items()
+        if f"{section}.{key}" != _POOLING
+        or isinstance(config, ExperimentConfig)
     }
-
-
-def choose_vocabulary(
-    own: Vocabulary | None, options: ModelOptions, origin: str
-) -> Vocabulary:
-    """The model's own vocabulary, or, where it has none, the user's.
-
-    Raises:
-      InputError: there is none, or the user names a different one.
-    """
-    if options.vocabulary is None:
-        if own is None:
-            raise InputError(
-                f"{origin} comes without a vocabulary. State the path of its "
-                "vocab.txt."
-            )
-        return own
-    chosen = read_vocabulary(options.vocabulary)
-    if own is not None and own.pieces != chosen.pieces:
-        raise InputError(
-            f"{origin} has its own vocabulary of {len(own):,} pieces, and "
-            f"{options.vocabulary} is another, of {len(chosen):,}: the rows of "
-            "its embeddings belong to other pieces. Use the model's own: the "
-            "vocab.txt of its folder, or of what labse convert makes of it."
-        )
-    return chosen
-
-
-# Tables are rounded up to a multiple of a power of two, at most this one.
-_MOST_PADDING = 1024
-_LEAST_MULTIPLE = 8
-
-
-def check_vocabulary(
-    vocabulary: Vocabulary, rows: int, path: str | pathlib.Path
-) -> None:
-    """Raises `InputError` where the table has another number of rows."""
-    if len(vocabulary) != rows:
-        raise InputError(
-            f"{path}: the vocabulary and the table of word embeddings must be "
-            f"equally long. Received {len(vocabulary):,} pieces and {rows:,} "
-            "rows. Is this the model's own vocabulary, and is the file whole? "
-            f"{model_file.refetch_hint(path)}".rstrip()
-        )
-
-
-def fit_table(
-    vocabulary: Vocabulary, rows: int, path: str | pathlib.Path
-) -> tuple[str, ...]:
-    """Checks another project's table, which may be padded; returns notes.
-
-    No id reaches rows beyond the vocabulary, so they are left out. But a
-    truncated vocabulary is shorter than its table, too. So it may be shorter
-    only if it is a tokenizer.json, which cannot be truncated unnoticed, or if
-    vocab.txt ends with a line end and the number of rows was rounded up.
-
-    Raises:
-      InputError: vocabulary and table do not belong together.
-    """
-    padding = rows - len(vocabulary)
-    if not 0 < padding < _MOST_PADDING or not _is_padding(rows, padding, path):
-        check_vocabulary(vocabulary, rows, path)
-        return ()
-    return (
-        f"left out: the last {padding} of {rows:,} rows of word embeddings, "
-        "which are beyond the vocabulary, so that no id reaches them",
-    )
-
-
-def _is_padding(rows: int, padding: int, path: str | pathlib.Path) -> bool:
-    if pathlib.Path(path).suffix == ".json":
-        return True
-    with model_file.open_binary(path) as file:
-        file.seek(-1, os.SEEK_END)
-        is_whole = file.read() == b"\n"
-    multiple = rows & -rows  # The largest power of two that divides it.
-    return is_whole and padding < multiple and multiple >= _LEAST_MULTIPLE
 
 
 def stored_type_notes(weights: dict[str, Weight | Zeros]) -> list[str]:
@@ -286,6 +270,21 @@ def stored_type_notes(weights: dict[str, Weight | Zeros]) -> list[str]:
     ]
 
 
+def head_notes(head: FoundHead, config: Config) -> tuple[str, ...]:
+    """A note if a model's head cannot be used, or is of no use to it."""
+    if head.problem:
+        return (head.problem,)
+    if head.weights is None or isinstance(config, PretrainingConfig):
+        return ()
+    return ("left out of the sentence encoder: its masked-LM head",)
+
+
+def check_pooling(model: StoredModel) -> None:
+    """Raises `InputError` where nobody says how the model pools."""
+    if model.is_pretrainer:
+        raise _not_recorded(model.path, [_POOLING])
+
+
 def load_encoder(
     model: StoredModel, compute_dtype: str = "float32", word_table: bool = True
 ) -> SentenceEncoder:
@@ -293,7 +292,11 @@ def load_encoder(
 
     Without `word_table` it has no table of word embeddings, and needs
     `input_word_embeddings`.
+
+    Raises:
+      InputError: it is a pre-trainer; see `check_pooling`.
     """
+    check_pooling(model)
     encoder = SentenceEncoder(model.config.encoder, compute_dtype)
     encoder.build(word_table=word_table)
     assign_weights(encoder, model, in_blocks=True)
@@ -310,20 +313,34 @@ def assign_weights(
     replica only.
     """
     for variable in encoder.variables:
-        name = variable.name.removesuffix(":0")
-        parts = name.split("/")
-        # Inside another model the name has that model's as a prefix.
-        suffixes = ("/".join(parts[start:]) for start in range(len(parts)))
-        weight = next(
-            (model.weights[each] for each in suffixes if each in model.weights),
-            None,
-        )
-        if weight is None or tuple(variable.shape) != weight.shape:
-            raise ValueError(f"{name} {variable.shape} has no weight.")
+        name, weight = _find_weight(variable, model.weights)
         if in_blocks and name.endswith(WORD_EMBEDDINGS):
             _assign_rows(variable, weight)
         else:
             variable.assign(weight.read())
+
+
+def assign_head(head: MaskedLMHead, model: StoredModel) -> None:
+    """Gives a built masked-LM head the weights of the model's, `model.head`.
+
+    The table of word embeddings, which the head shares, is the encoder's and
+    stays as it is; see `assign_weights`.
+    """
+    for variable in head.variables:
+        if not variable.name.removesuffix(":0").endswith(WORD_EMBEDDINGS):
+            variable.assign(_find_weight(variable, model.head)[1].read())
+
+
+def _find_weight(variable, weights: Mapping[str, Weight]) -> tuple[str, Weight]:
+    """A variable's name, and its weight."""
+    name = variable.name.removesuffix(":0")
+    parts = name.split("/")
+    # Inside another model the name has that model's as a prefix.
+    suffixes = ("/".join(parts[start:]) for start in range(len(parts)))
+    weight = next((weights[each] for each in suffixes if each in weights), None)
+    if weight is None or tuple(variable.shape) != weight.shape:
+        raise ValueError(f"{name} {variable.shape} has no weight.")
+    return name, weight
 
 
 def _assign_rows(variable, weight: Weight) -> None:

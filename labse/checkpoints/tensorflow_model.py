@@ -9,13 +9,20 @@ import glob
 import os
 import pathlib
 import re
+from collections.abc import Iterable
 
-from labse.checkpoints import bert_config, stored_model, wrapped_names
+from labse.checkpoints import (
+    bert_config,
+    head_weights,
+    stored_model,
+    wrapped_names,
+)
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
+from labse.checkpoints.vocabulary import table_fit
 from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
 from labse.checkpoints.weights import WORD_EMBEDDINGS, match_weights
 from labse.configs import loading
-from labse.configs.schema import ExperimentConfig
+from labse.configs.loading import Config
 from labse.errors import InputError
 from labse.formats import (
     json_file,
@@ -38,7 +45,12 @@ _EXPECTED_1 = (
     r".*/(adam|lamb)_[mv]",
     r".*/(Adam|LAMB|AdamWeightDecayOptimizer)(_\d+)?",
 )
-_EXPECTED_2 = (r"(.*/)?cls/predictions/.*", r"(.*/)?next_sentence/.*")
+_EXPECTED_2 = (
+    r"(.*/)?cls/predictions/.*",
+    r"(.*/)?next_sentence/.*",
+    # Model Garden's converter calls TensorFlow 1's next-sentence head so.
+    r"predictions/transform/logits/.*",
+)
 # Keys of TensorFlow 2's checkpoints that are not weights; their variables are
 # merely called "Variable".
 _COUNTERS = re.compile(r"(save_counter|global_step|do_lower_case)(/|$)")
@@ -261,7 +273,7 @@ def stored_tensors_model(
     assumed: dict[str, object],
     options: ModelOptions,
     vocabularies: list[pathlib.Path],
-    base: ExperimentConfig | None = None,
+    base: Config | None = None,
     notes: tuple[str, ...] = (),
     files: tuple[pathlib.Path, ...] = (),
 ) -> StoredModel:
@@ -274,25 +286,32 @@ def stored_tensors_model(
       InputError: they do not fit together, or something is recorded nowhere.
     """
     own = _own_vocabulary(path, vocabularies, options)
-    vocabulary = stored_model.choose_vocabulary(own, options, path)
+    vocabulary = table_fit.choose_vocabulary(own, options, path)
     file = vocabularies[0] if own is not None else options.vocabulary
     rows = recorded["encoder.vocab_size"]
     if base is None:
-        notes += stored_model.fit_table(vocabulary, rows, file)
+        notes += table_fit.fit_table(vocabulary, rows, file)
         recorded = recorded | {"encoder.vocab_size": len(vocabulary)}
     else:
-        stored_model.check_vocabulary(vocabulary, rows, file)
+        table_fit.check_vocabulary(vocabulary, rows, file)
     if "tokenizer.lower_case" not in recorded and vocabulary.has_capitals:
         recorded = recorded | {"tokenizer.lower_case": False}
+    head = head_weights.find_head(
+        found,
+        naming[0],
+        len(vocabulary),
+        recorded["encoder.hidden_size"],
+        rows,
+    )
     assumed = assumed | {"tokenizer.ids": "hugging_face"}
     config, choices = stored_model.resolve_config(
-        recorded, options, assumed, path, base
+        recorded, options, assumed, path, base, head
     )
-    notes += choices
+    notes += choices + stored_model.head_notes(head, config)
     weights = match_weights(
         *(found, config.encoder, *naming, str(prefix)), table_rows=rows
     )
-    left_out = len(found) - len(weights)
+    left_out = len(found) - len(weights) - len(head.names)
     if left_out:
         notes += (f"left out: {left_out} variables beside the encoder",)
     return StoredModel(
@@ -304,6 +323,7 @@ def stored_tensors_model(
         weights=weights,
         files=(*files, *vocabularies, pathlib.Path(f"{prefix}.index")),
         notes=notes,
+        head=head.weights,
     )
 
 
@@ -331,16 +351,17 @@ def _by_name(
     }
 
 
+def number_of_blocks(names: Iterable[str]) -> int:
+    """The number of transformer blocks that variables are of."""
+    matches = map(re.compile(r"transformer/layer_(\d+)/").match, names)
+    return len({match[1] for match in matches if match})
+
+
 def _encoder_from_shapes(
     found: dict[str, StoredTensor], origin: str
 ) -> dict[str, object]:
     """The encoder's configuration, from the shapes of its variables."""
     shapes = {name: tensor.shape for name, tensor in found.items()}
-    layers = {
-        int(found[1])
-        for found in map(re.compile(r"transformer/layer_(\d+)/").match, shapes)
-        if found
-    }
     first = "transformer/layer_0/"
     try:
         vocab_size, hidden_size = shapes[WORD_EMBEDDINGS]
@@ -358,7 +379,7 @@ def _encoder_from_shapes(
     return {
         "encoder.vocab_size": vocab_size,
         "encoder.hidden_size": hidden_size,
-        "encoder.num_layers": len(layers),
+        "encoder.num_layers": number_of_blocks(found),
         "encoder.num_heads": num_heads,
         "encoder.intermediate_size": intermediate_size,
         "encoder.max_positions": max_positions,

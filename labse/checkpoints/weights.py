@@ -78,6 +78,7 @@ _HUGGING_FACE_PARTS = {
     "gamma": "weight",
     "beta": "bias",
     "table": "weight",
+    "output_bias": "bias",  # Of the masked-LM head.
 }
 
 

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_names(
         "EncoderConfig": "schema",
         "ExperimentConfig": "schema",
         "LossConfig": "schema",
+        "PretrainingConfig": "pretraining",
         "TokenizerConfig": "schema",
         "TrainingConfig": "schema",
     },

@@ -1,7 +1,9 @@
 """Reads, overrides and saves configurations, strictly.
 
-An unknown key or a value of the wrong type raises an `InputError` that names
-the key and the nearest valid one.
+There are two kinds: `ExperimentConfig` (of a dual encoder) and
+`PretrainingConfig`, whose files have a section `masking`. An unknown key or a
+value of the wrong type raises an `InputError` that names the key and the
+nearest valid one.
 """
 
 import dataclasses
@@ -12,11 +14,15 @@ import typing
 
 import yaml
 
+from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
 from labse.files.remote_path import as_path, is_remote
 
+Config = ExperimentConfig | PretrainingConfig
+
 _PRESETS = pathlib.Path(__file__).parent
+_KIND_SECTION = "masking"  # Only files of `PretrainingConfig` have it.
 # Keys that earlier versions had, and what replaces them.
 _REMOVED = {
     "data.batches_sorted_together": (
@@ -27,26 +33,41 @@ _REMOVED = {
 _RENAMED = {"training.precision": "training.compute_dtype"}
 
 
-def preset_names() -> list[str]:
-    """The names of the presets, sorted."""
-    return sorted(path.stem for path in _PRESETS.glob("*.yaml"))
+def preset_names(kind: type[Config] | None = None) -> list[str]:
+    """The names of the presets, sorted; those of one kind, if it is given."""
+    return sorted(
+        path.stem
+        for path in _PRESETS.glob("*.yaml")
+        if kind is None or _kind(read_values(path)) is kind
+    )
 
 
-def load(name_or_path: str, overrides: list[str] = ()) -> ExperimentConfig:
+def load(
+    name_or_path: str,
+    overrides: list[str] = (),
+    kind: type[Config] = ExperimentConfig,
+) -> Config:
     """A preset or a YAML file, with `section.key=value` overrides applied.
 
+    Args:
+      name_or_path: of the configuration.
+      overrides: each key at most once.
+      kind: of configuration that is needed.
+
     Raises:
-      InputError: there is no such preset or file, it is not YAML, a key or
-        value does not fit the schema, or a key is overridden twice.
+      InputError: there is no such preset or file, it is not YAML or of the
+        other kind, a key or value does not fit the schema, or a key is
+        overridden twice.
     """
-    values = _read(name_or_path)
+    values = _read(name_or_path, kind)
+    _check_kind(name_or_path, values, kind)
     _refuse_repeated(overrides)
     for override in overrides:
         _apply(values, override)
-    return from_dict(values)
+    return from_dict(values, kind)
 
 
-def load_saved(path: str) -> tuple[ExperimentConfig, list[str]]:
+def load_saved(path: str) -> tuple[Config, list[str]]:
     """A run's configuration, and its keys of earlier versions that are gone.
 
     Raises:
@@ -63,10 +84,31 @@ def load_saved(path: str) -> tuple[ExperimentConfig, list[str]]:
         section, _, key = name.partition(".")
         if isinstance(values.get(section), dict) and key in values[section]:
             values[section][new.partition(".")[2]] = values[section].pop(key)
-    return from_dict(values), removed
+    return from_dict(values, _kind(values)), removed
 
 
-def _read(name_or_path: str) -> dict:
+def _kind(values: dict) -> type[Config]:
+    return PretrainingConfig if _KIND_SECTION in values else ExperimentConfig
+
+
+def _check_kind(name: str, values: dict, kind: type[Config]) -> None:
+    if _kind(values) is kind:
+        return
+    presets = ", ".join(preset_names(kind))
+    if kind is PretrainingConfig:
+        raise InputError(
+            f"Pre-training is configured by {presets}, or a YAML file with a "
+            f"section {_KIND_SECTION!r}. Received: {name}, which has none and "
+            "is for labse train."
+        )
+    raise InputError(
+        f"A dual encoder is configured by {presets}, or a YAML file without a "
+        f"section {_KIND_SECTION!r}. Received: {name}, which has one and is "
+        "for labse pretrain."
+    )
+
+
+def _read(name_or_path: str, kind: type[Config] | None = None) -> dict:
     if name_or_path in preset_names():
         path = _PRESETS / f"{name_or_path}.yaml"
     elif _is_file(name_or_path):
@@ -74,7 +116,7 @@ def _read(name_or_path: str) -> dict:
     else:
         raise InputError(
             "A configuration is one of the presets "
-            f"({', '.join(preset_names())}) or a YAML file. Received: "
+            f"({', '.join(preset_names(kind))}) or a YAML file. Received: "
             f"{name_or_path!r}, which is neither."
         )
     return read_values(path)
@@ -130,9 +172,9 @@ def _apply(values: dict, override: str) -> None:
     values[section][field] = value
 
 
-def from_dict(values: dict) -> ExperimentConfig:
+def from_dict(values: dict, kind: type[Config] = ExperimentConfig) -> Config:
     """Builds the configuration from plain dicts; raises `InputError`."""
-    return _build(ExperimentConfig, values, "")
+    return _build(kind, values, "")
 
 
 def _build(cls: type, values, where: str):
@@ -215,17 +257,17 @@ def _is_number(value) -> bool:
     return True
 
 
-def to_yaml(config: ExperimentConfig) -> str:
+def to_yaml(config: Config) -> str:
     """The configuration as YAML text that `load` reads back equal."""
-    values = dataclasses.asdict(config)
-    values["data"]["length_buckets"] = list(config.data.length_buckets)
-    return yaml.safe_dump(values, sort_keys=False)
+    # Tuples become lists.
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
 
 
-def differences(
-    one: ExperimentConfig, other: ExperimentConfig, ignored: tuple = ()
-) -> list[str]:
-    """Each key whose value differs, as `section.key: one -> other`."""
+def differences(one: Config, other: Config, ignored: tuple = ()) -> list[str]:
+    """Each key whose value differs, as `section.key: one -> other`.
+
+    Both are of one kind.
+    """
     rows = []
     for section, values in dataclasses.asdict(one).items():
         others = getattr(other, section)

@@ -71,11 +71,11 @@ class StackingConfig:
     # Steps of each of these stages; the last one has the rest of
     # training.num_steps.
     num_steps: tuple[int, ...] = ()
-    # The learning rate rises from 0 to its schedule in so many steps after a
-    # growth.
+    # So many steps after a growth have a lower learning rate, which rises
+    # linearly to that of the run's schedule.
     warmup_steps: int = 1
-    # A new stage takes over AdamW's moments, block by block as the weights; it
-    # begins them anew otherwise.
+    # A new stage takes over AdamW's moments, block by block as the weights, and
+    # goes on with its bias correction; it begins them anew otherwise.
     copy_moments: bool = False
 
     def __post_init__(self):

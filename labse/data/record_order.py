@@ -11,12 +11,10 @@ Only stateless ops: a dataset of them can be placed on another host.
 import tensorflow as tf
 
 from labse.data.lane_order import RATE_BITS, LaneOrder, phase
+from labse.preprocessing.random_integers import random_integers
 
 # Of each random number for a place.
 _BITS = 20
-# SplitMix64's constants (Steele et al. 2014).
-_GOLDEN = 0x9E3779B97F4A7C15
-_MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 
 def example_order(
@@ -45,7 +43,7 @@ def example_order(
     if order.blocks > 1:
         block = _blocks(groups, sizes, order.blocks)
         stretch = stretch * order.blocks + tf.gather(block, record)
-    chance = _random(
+    chance = random_integers(
         (order.seed, part, tf.gather(first, group) + copy, record), 32
     )
     sorting = tf.argsort(tf.bitwise.left_shift(stretch, _int64(32)) | chance)
@@ -58,7 +56,9 @@ def example_order(
     record, group, number = (
         tf.boolean_mask(each, taken) for each in (record, group, number)
     )
-    jitter = _random((order.seed + 1, part, epoch, group, number), _BITS)
+    jitter = random_integers(
+        (order.seed + 1, part, epoch, group, number), _BITS
+    )
     place = number * 2**_BITS + jitter
     spread = tf.cast(place, tf.float64) / tf.cast(
         tf.gather(count, group), tf.float64
@@ -112,30 +112,6 @@ def _numbers(sorted_groups, sizes) -> tf.Tensor:
     return tf.range(tf.size(sorted_groups, tf.int64)) - tf.gather(
         starts, sorted_groups
     )
-
-
-def _random(values, bits: int) -> tf.Tensor:
-    """Random numbers that are a function of integers: int64, so many bits.
-
-    Not `index_shuffle`: for a group of a hundred records it takes some
-    hundred rounds for each.
-    """
-    state = tf.constant(0, tf.uint64)
-    for value in values:
-        state += tf.cast(value, tf.uint64)
-        state += tf.constant(_GOLDEN, tf.uint64)
-        for shift, factor in _MIX:
-            state = _fold(state, shift) * tf.constant(factor, tf.uint64)
-        state = _fold(state, 31)
-    return tf.cast(
-        tf.bitwise.right_shift(state, tf.constant(64 - bits, tf.uint64)),
-        tf.int64,
-    )
-
-
-def _fold(state, shift: int) -> tf.Tensor:
-    shifted = tf.bitwise.right_shift(state, tf.constant(shift, tf.uint64))
-    return tf.bitwise.bitwise_xor(state, shifted)
 
 
 def _int64(value: int) -> tf.Tensor:

@@ -41,10 +41,11 @@ _MAX_VARINT_BYTES = 10
 _ALIGNMENT = 64
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _OPTIMIZER = re.compile(r"(^|/)_?optimizer/|\.OPTIMIZER_SLOT/")
-# What may precede the names of `weights.py`.
+# What may precede the names of `weights.py` and `head_weights.py`.
 _OUTER_NAMES = re.compile(
     r"^.*/(?=(word_embeddings|position_embedding|type_embeddings)/embeddings$"
-    r"|embeddings/layer_norm/|transformer/layer_\d+/|pooler_transform/)"
+    r"|embeddings/layer_norm/|transformer/layer_\d+/|pooler_transform/"
+    r"|cls/predictions/(transform|output_bias)/)"
 )
 
 

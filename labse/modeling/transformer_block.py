@@ -70,6 +70,7 @@ class TransformerBlocks:
         activation: Callable[[tf.Tensor], tf.Tensor] | None,
         dropout: Dropout,
         rematerialize: bool = False,
+        sentence_numbers: tf.Tensor | None = None,
     ):
         """Prepares the blocks for a batch.
 
@@ -80,6 +81,8 @@ class TransformerBlocks:
           dropout: draws the masks.
           rematerialize: a block's activations are computed again for its
             gradients; needs a seed.
+          sentence_numbers: int32 [B, L]; a token attends only to those with
+            its own number, whatever the mask. None: to all that the mask has.
         """
         self._mask = mask
         self._shape = tf.shape(mask)
@@ -89,9 +92,15 @@ class TransformerBlocks:
         self._activation = activation
         self._dropout = dropout
         self._rematerialize = rematerialize
-        # Not `mask[:, None, None]`, which TensorFlow Lite has no built-in
-        # operation for.
-        keys = tf.expand_dims(tf.expand_dims(mask, 1), 1)  # [B, 1, 1, L]
+        if sentence_numbers is None:
+            # Not `mask[:, None, None]`, which TensorFlow Lite has no built-in
+            # operation for.
+            keys = tf.expand_dims(tf.expand_dims(mask, 1), 1)  # [B, 1, 1, L]
+        else:
+            keys = tf.equal(
+                sentence_numbers[:, None, :, None],
+                sentence_numbers[:, None, None, :],
+            )  # [B, 1, L, L]
         self._score_bias = (1.0 - tf.cast(keys, tf.float32)) * _MASKED_SCORE
 
     def __call__(
@@ -127,7 +136,7 @@ class TransformerBlocks:
             size = x.shape[-1]
             x = tf.reshape(x, [self._shape[0], self._shape[1], size])
             x = tf.reshape(x[:, :num_tokens], [-1, size])
-        attended = _dense(
+        attended = dense(
             attended, weights.attention_output, weights.attention_output_bias
         )
         x = self._add_and_norm(
@@ -136,12 +145,12 @@ class TransformerBlocks:
             weights.attention_norm_gamma,
             weights.attention_norm_beta,
         )
-        hidden = _dense(
+        hidden = dense(
             tf.cast(x, weights.intermediate.dtype),
             weights.intermediate,
             weights.intermediate_bias,
         )  # [B * L, I]
-        hidden = _dense(
+        hidden = dense(
             self._activation(hidden), weights.output, weights.output_bias
         )
         return self._add_and_norm(
@@ -161,7 +170,7 @@ class TransformerBlocks:
         dtype = weights.query_key_value.dtype
         size = x.shape[-1]
         head_size = size // self._num_heads
-        projected = _dense(
+        projected = dense(
             tf.cast(x, dtype),
             weights.query_key_value,
             weights.query_key_value_bias,
@@ -191,7 +200,8 @@ class TransformerBlocks:
         return x
 
 
-def _dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+def dense(x: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """A dense layer, in the dtype of all three: [n, in] to [n, out]."""
     return tf.nn.bias_add(tf.matmul(x, kernel), bias)
 
 

@@ -107,6 +107,15 @@ class Vocabulary:
         return hashlib.sha256("\n".join(self.pieces).encode()).hexdigest()
 
     @property
+    def reserved_ids(self) -> tuple[int, ...]:
+        """Ids, ascending, of pieces that no word has: special, [unused1]."""
+        return tuple(
+            index
+            for index, piece in enumerate(self.pieces)
+            if _is_reserved(piece)
+        )
+
+    @property
     def has_capitals(self) -> bool:
         """Whether the vocabulary must be a cased one."""
         return any(

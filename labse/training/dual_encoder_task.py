@@ -8,25 +8,22 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from labse.checkpoints import run_folder, stored_model
+from labse.checkpoints import stored_model
 from labse.checkpoints.stored_model import StoredModel
 from labse.configs.schema import ExperimentConfig
 from labse.data.batches import batches
 from labse.data.record_reader import RecordReader
-from labse.errors import InputError
 from labse.files.reading import ReadOptions
-from labse.files.remote_path import as_path
 from labse.inference.encoder_model import EncoderModel
 from labse.inference.replicated_encoder import ReplicatedEncoder
 from labse.modeling.dual_encoder import DualEncoder
 from labse.preprocessing.tokenizer import WordPieceTokenizer
-from labse.preprocessing.vocabulary import Vocabulary
-from labse.training import run_records
-from labse.training.distribution import Workers, make_strategy
+from labse.training import run_records, run_setup
 from labse.training.initial_model import open_init
 from labse.training.lost_workers import lost_workers_reported
 from labse.training.optimizer import make_optimizer
 from labse.training.run import Run
+from labse.training.run_setup import Devices
 from labse.training.task import Task
 
 # Takes an encode function; returns figures, `accuracy` among them.
@@ -175,36 +172,30 @@ def train_dual_encoder(
       LostWorkerError: another worker, a host of the TPU or the storage is
         gone, or not there yet.
     """
-    # Collectives of several workers have to be set up before anything else.
-    strategy = make_strategy(distribution, tpu)
-    workers = Workers(strategy)
-    vocabulary = Vocabulary.read(vocabulary_path)
-    config = config.with_vocab_size(len(vocabulary.pieces))
-    source = open_init(init, config, vocabulary_path) if init else None
-    if workers.is_chief:
-        run_folder.create(out, config, vocabulary_path)
-    else:
-        run_folder.wait_for(out)
-        run_folder.check_same_run(out, config, vocabulary_path)
-    if config.training.early_stopping_patience and not validate:
-        raise InputError(
-            "training.early_stopping_patience needs validation pairs. "
-            "Received none: give some, or set 0."
-        )
-    folder = as_path(out)
-    tokenizer = WordPieceTokenizer.from_config(vocabulary, config.tokenizer)
-    options = dataclasses.replace(
-        reading or ReadOptions(),
-        max_malformed_share=config.data.max_malformed_share,
+    setup = run_setup.set_up(
+        config,
+        vocabulary_path,
+        out,
+        Devices(distribution, tpu),
+        init,
+        open_init,
+    )
+    config = setup.config
+    run_setup.check_patience(
+        config.training, validate is not None, "validation pairs"
     )
     reader = run_records.open_pairs(
         config,
         train_patterns,
-        folder,
-        tokenizer,
-        options,
-        workers,
+        setup.folder,
+        setup.tokenizer,
+        dataclasses.replace(
+            reading or ReadOptions(),
+            max_malformed_share=config.data.max_malformed_share,
+        ),
+        setup.workers,
     )
-    logging.info("Replicas: %d.", strategy.num_replicas_in_sync)
-    task = DualEncoderTask(config, reader, tokenizer, source, validate)
-    return Run(folder, config.training, strategy).train([task])
+    task = DualEncoderTask(
+        config, reader, setup.tokenizer, setup.init, validate
+    )
+    return Run(setup.folder, config.training, setup.strategy).train([task])

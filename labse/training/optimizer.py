@@ -1,5 +1,7 @@
 """AdamW with warm-up and linear decay to zero (section 3.2)."""
 
+from collections.abc import Iterable
+
 import tensorflow as tf
 import tf_keras
 
@@ -15,19 +17,36 @@ class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
 
     The first step has `peak / warmup_steps`, not 0, so that it is not lost; the
     step after the last would have 0.
+
+    Of a later stage of a run, whose optimizer counts from 0 again, `first_step`
+    is the run's step that it begins at: the learning rate goes on from there.
+    Its first `stage_warmup_steps` steps, n of them, have 1, 2, ... n parts in
+    n + 1 of that.
     """
 
-    def __init__(self, peak: float, warmup_steps: int, num_steps: int):
+    def __init__(
+        self,
+        peak: float,
+        warmup_steps: int,
+        num_steps: int,
+        first_step: int = 0,
+        stage_warmup_steps: int = 0,
+    ):
         self.peak = peak
         self.warmup_steps = warmup_steps
         self.num_steps = num_steps
+        self.first_step = first_step
+        self.stage_warmup_steps = stage_warmup_steps
 
     def __call__(self, step):
-        """The learning rate of `step` (from 0): float32 scalar."""
+        """The learning rate of the optimizer's `step`, from 0: float32."""
         step = tf.cast(step, tf.float32)
+        stage = tf.minimum((step + 1.0) / (self.stage_warmup_steps + 1), 1.0)
+        step += self.first_step
         warmup = (step + 1.0) / max(self.warmup_steps, 1)
         decay = (self.num_steps - step) / (self.num_steps - self.warmup_steps)
-        return self.peak * tf.maximum(tf.minimum(warmup, decay), 0.0)
+        rate = self.peak * tf.maximum(tf.minimum(warmup, decay), 0.0)
+        return rate * stage
 
     def get_config(self):
         """The arguments of `from_config`."""
@@ -35,6 +54,8 @@ class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
             "peak": self.peak,
             "warmup_steps": self.warmup_steps,
             "num_steps": self.num_steps,
+            "first_step": self.first_step,
+            "stage_warmup_steps": self.stage_warmup_steps,
         }
 
 
@@ -45,7 +66,42 @@ class AdamW(tf_keras.optimizers.AdamW):
     Keras makes about a dozen passes, also over the table of word embeddings; on
     CPU they took longer than the rest of an averaging network's step
     (`benchmarks/optimizer.py`).
+
+    Args:
+      moments_age: the steps that the moments at its first step have behind
+        them, see `copy_moments`.
     """
+
+    def __init__(self, *args, moments_age: int = 0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.moments_age = moments_age
+
+    def copy_moments(
+        self,
+        other: "AdamW",
+        pairs: Iterable[tuple[tf.Variable, tf.Variable]],
+    ) -> None:
+        """Takes over another optimizer's moments.
+
+        A moment of n steps is (1 - beta^n) times what it estimates, which
+        Adam corrects for. This optimizer counts its own steps from 0, so it
+        needs to know the `moments_age`: it would divide moments of thousands
+        of steps by 1 - beta, and make the first steps a thousand times longer.
+
+        Args:
+          other: built, and has trained for `moments_age` steps.
+          pairs: a variable of this optimizer, and one of the other.
+        """
+        for own, theirs in pairs:
+            place = self._index_dict[self._var_key(own)]
+            from_place = other._index_dict[other._var_key(theirs)]
+            for name in ("_momentums", "_velocities"):
+                moment = getattr(other, name)[from_place]
+                getattr(self, name)[place].assign(moment)
+
+    def get_config(self):
+        """The arguments of `from_config`."""
+        return {**super().get_config(), "moments_age": self.moments_age}
 
     def _clip_gradients(self, grads):
         # Dense first, so that a lookup's rows of equal index are added up: the
@@ -56,7 +112,7 @@ class AdamW(tf_keras.optimizers.AdamW):
     def update_step(self, gradient, variable):
         """Keras' formula, by TensorFlow's fused kernel."""
         dtype = variable.dtype
-        step = tf.cast(self.iterations + 1, dtype)
+        step = tf.cast(self.iterations + self.moments_age + 1, dtype)
         beta_1, beta_2 = (
             tf.cast(self.beta_1, dtype),
             tf.cast(self.beta_2, dtype),
@@ -76,12 +132,26 @@ class AdamW(tf_keras.optimizers.AdamW):
         )
 
 
-def make_optimizer(config: TrainingConfig) -> tf_keras.optimizers.Optimizer:
-    """AdamW as configured; call it in the strategy's scope."""
+def make_optimizer(
+    config: TrainingConfig,
+    first_step: int = 0,
+    stage_warmup_steps: int = 0,
+    moments_age: int = 0,
+) -> AdamW:
+    """AdamW as configured; call it in the strategy's scope.
+
+    The other arguments are of a stage that is not a run's first: see
+    `WarmupLinearDecay` and `AdamW`.
+    """
     optimizer = AdamW(
         learning_rate=WarmupLinearDecay(
-            config.learning_rate, config.warmup_steps, config.num_steps
+            config.learning_rate,
+            config.warmup_steps,
+            config.num_steps,
+            first_step,
+            stage_warmup_steps,
         ),
+        moments_age=moments_age,
         weight_decay=config.weight_decay,
         beta_1=config.adam_beta_1,
         beta_2=config.adam_beta_2,

@@ -1,6 +1,7 @@
 """What a run reports while it trains: bar, history.jsonl and TensorBoard."""
 
 import time
+from collections.abc import Sequence
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -9,6 +10,56 @@ from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
 from labse.training import history
 from labse.training.task import Task
+
+# tqdm's own, but for the time left.
+_BAR = (
+    "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{time_left}, "
+    "{rate_fmt}{postfix}]"
+)
+
+
+class _StepBar(tqdm):
+    """A progress bar of steps, some of which take longer than others."""
+
+    def __init__(self, tasks: Sequence[Task], **kwargs):
+        # Before the bar shows itself for the first time.
+        self._tasks = tasks
+        super().__init__(bar_format=_BAR, **kwargs)
+
+    @property
+    def format_dict(self):
+        """Adds `time_left`; tqdm calls it."""
+        values = super().format_dict
+        taken = values["n"] - (values["initial"] or 0)
+        rate = values["rate"]
+        if not rate and values["elapsed"]:
+            rate = taken / values["elapsed"]
+        left = "?"
+        if rate:
+            seconds = seconds_left(self._tasks, values["n"], 1 / rate)
+            left = self.format_interval(seconds)
+        return {**values, "time_left": left}
+
+
+def seconds_left(
+    tasks: Sequence[Task], step: int, seconds_per_step: float
+) -> float:
+    """The time that the rest of a run's steps take.
+
+    Args:
+      tasks: the stages of the run.
+      step: how many steps are done.
+      seconds_per_step: of the last of them.
+    """
+    start, left, cost = 0, 0.0, None
+    for task in tasks:
+        stop = start + task.num_steps
+        # That of the stage which the last step was of, from 1.
+        if cost is None and step <= stop:
+            cost = task.step_cost
+        left += max(stop - max(start, step), 0) * task.step_cost
+        start = stop
+    return left / cost * seconds_per_step
 
 
 class TrainingProgress:
@@ -21,13 +72,13 @@ class TrainingProgress:
     def __init__(
         self,
         folder: AnyPath,
-        num_steps: int,
+        tasks: Sequence[Task],
         batch_size: int,
         writes: bool,
     ):
-        """Shows nothing yet; only the chief `writes`."""
+        """Shows nothing yet; `tasks` are the stages; the chief `writes`."""
         self._folder = folder
-        self._num_steps = num_steps
+        self._tasks = tasks
         self._batch_size = batch_size
         self._writes = writes
         self._writer = tf.summary.create_noop_writer()
@@ -48,8 +99,9 @@ class TrainingProgress:
         """Starts the clock of a stage at `step`: making its model took time."""
         self._last_log = (step, time.monotonic())
         if self._bar is None:
-            self._bar = tqdm(
-                total=self._num_steps,
+            self._bar = _StepBar(
+                self._tasks,
+                total=sum(task.num_steps for task in self._tasks),
                 initial=step,
                 unit="step",
                 disable=not self._writes,
@@ -67,7 +119,7 @@ class TrainingProgress:
         """Logs the means since the last call, and resets them."""
         last_step, last_time = self._last_log
         now = time.monotonic()
-        rate = (step - last_step) * self._batch_size / (now - last_time)
+        seconds_per_step = (now - last_time) / (step - last_step)
         self._last_log = (step, now)
         record = {}
         for metric in model.metrics:
@@ -76,12 +128,18 @@ class TrainingProgress:
         if not self._writes:
             return
         record["learning_rate"] = float(model.optimizer.learning_rate.numpy())
-        rate_name = f"{task.unit}_per_second"
-        record[rate_name] = rate
+        rate = self._batch_size / seconds_per_step
+        rates = {f"{task.unit}_per_second": rate} | {
+            f"{name}_per_second": rate * record[name] for name in task.counts
+        }
+        record |= rates
+        record["seconds_left"] = seconds_left(
+            self._tasks, step, seconds_per_step
+        )
         task.check_metrics(step, record)
+        styles = {**task.shown_metrics, **dict.fromkeys(rates, ".0f")}
         shown = {
-            name: f"{record[name]:{style}}"
-            for name, style in {**task.shown_metrics, rate_name: ".0f"}.items()
+            name: f"{record[name]:{style}}" for name, style in styles.items()
         }
         self._bar.set_postfix(shown)
         self._write(step, record)

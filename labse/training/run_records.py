@@ -3,11 +3,12 @@
 import hashlib
 import pathlib
 import tempfile
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
-from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
 from labse.data.record_reader import MISFIT, RecordReader
 from labse.data.records.groups import PAIRS
@@ -19,15 +20,31 @@ from labse.files.kinds import kind_of, open_rows
 from labse.files.reading import ReadOptions
 from labse.files.remote_path import AnyPath, as_path, is_remote
 from labse.preprocessing.tokenizer import WordPieceTokenizer
-from labse.training import training_pairs
+from labse.training import same_records, training_pairs
 from labse.training.distribution import Workers
+from labse.training.same_records import TRAINING_PAIRS, RecordSet
 
 _IDENTITY_BYTES = 32  # SHA-256.
 
 
+class GivenRecords(NamedTuple):
+    """Files or a folder that the user gives, and how to read them.
+
+    Attributes:
+      patterns: a folder of records; or files, or globs, which the chief writes
+        into the run folder as records.
+      reading: what files do not say by themselves.
+      seed: of the order in which files are written.
+    """
+
+    patterns: Sequence[str]
+    reading: ReadOptions
+    seed: int
+
+
 def open_pairs(
     config: ExperimentConfig,
-    patterns: list[str],
+    patterns: Sequence[str],
     folder: AnyPath,
     tokenizer: WordPieceTokenizer,
     reading: ReadOptions,
@@ -37,8 +54,7 @@ def open_pairs(
 
     Args:
       config: of the run.
-      patterns: a folder of records; or files of pairs, or globs, which the
-        chief writes into the run folder as records.
+      patterns: see `GivenRecords`.
       folder: the run folder.
       tokenizer: of the run.
       reading: what files do not say by themselves.
@@ -48,18 +64,16 @@ def open_pairs(
       InputError: the pairs break a rule, do not fit the configuration, or are
         not those that the run was begun with.
     """
-    given = _find_folder(patterns)
-    records = given or str(folder / run_folder.RECORDS)
-    if workers.is_chief and not given:
-        _write(patterns, folder, config.training.seed, reading)
-    manifest = _open_together(config, records, folder, tokenizer, workers)
-    training_pairs.check_hard_negatives(manifest, config.data.hard_negatives)
-    training_pairs.check_corpora(manifest, config.data.corpus_weights)
-    logging.info(
-        "%d pairs in %d language pairs.",
-        manifest.num_records,
-        len({group.name for group in manifest.groups}),
+    records, manifest = open_records(
+        TRAINING_PAIRS,
+        GivenRecords(patterns, reading, config.training.seed),
+        folder,
+        tokenizer,
+        config.training_length,
+        workers,
     )
+    training_pairs.check_hard_negatives(manifest, config.data.hard_negatives)
+    training_pairs.check_corpora([manifest], config.data.corpus_weights)
     reader = RecordReader(
         records,
         manifest,
@@ -72,11 +86,55 @@ def open_pairs(
     return reader
 
 
-def _open_together(
-    config: ExperimentConfig,
-    records: str,
+def open_records(
+    records: RecordSet,
+    given: GivenRecords,
     folder: AnyPath,
     tokenizer: WordPieceTokenizer,
+    max_length: int,
+    workers: Workers,
+) -> tuple[str, Manifest]:
+    """The records that a run reads; all workers must call it.
+
+    Args:
+      records: what they are in the run.
+      given: by the user.
+      folder: the run folder.
+      tokenizer: of the run.
+      max_length: that texts are padded or truncated to.
+      workers: that train together.
+
+    Returns:
+      the folder of records and its manifest.
+
+    Raises:
+      InputError: files break a rule, or the records are not those that the run
+        was begun with.
+    """
+    found = _find_folder(records, given.patterns)
+    path = found or str(folder / records.place)
+    if workers.is_chief and not found:
+        _write(records, given, folder)
+
+    def read() -> Manifest:
+        return Manifest.open(path, records.kind, tokenizer, max_length)
+
+    manifest = _open_together(records, path, folder, read, workers)
+    logging.info(
+        "%d %s in %d %s.",
+        manifest.num_records,
+        records.words,
+        len({group.name for group in manifest.groups}),
+        "language pairs" if records.kind == PAIRS else "languages",
+    )
+    return path, manifest
+
+
+def _open_together(
+    records: RecordSet,
+    path: str,
+    folder: AnyPath,
+    read: Callable[[], Manifest],
     workers: Workers,
 ) -> Manifest:
     """The manifest, the same on all workers.
@@ -84,80 +142,85 @@ def _open_together(
     The others open it after the chief: what stands there before may be of an
     earlier start, which the chief writes again.
     """
-
-    def read() -> Manifest:
-        length = config.training_length
-        return Manifest.open(records, PAIRS, tokenizer, length)
-
     if workers.is_chief:
         manifest = read()
-        training_pairs.check_same_pairs(folder, manifest.identity())
+        same_records.check_same(folder, records, manifest.identity())
         workers.from_chief(bytes.fromhex(manifest.identity()))
         return manifest
     identity = workers.from_chief(bytes(_IDENTITY_BYTES)).hex()
-    if not is_records_folder(records):
+    if not is_records_folder(path):
         raise InputError(
-            f"All workers read the records in {records}. The first worker "
+            f"All workers read the records in {path}. The first worker "
             "finds them there, this one does not. Put them on a file system "
             "that all share."
         )
     manifest = read()
     if manifest.identity() != identity:
         raise InputError(
-            f"All workers read the same records. Those in {records} are "
+            f"All workers read the same records. Those in {path} are "
             "others for the first worker than for this one. Put them on a "
             "file system that all share, or copy them again."
         )
     return manifest
 
 
-def _find_folder(patterns: list[str]) -> str:
+def _find_folder(records: RecordSet, patterns: Sequence[str]) -> str:
     """The folder of records that is given; empty if files are."""
     folders = [each for each in patterns if is_records_folder(each)]
     if folders and len(patterns) > 1:
         raise InputError(
-            "train is one folder of records, or any number of files. "
-            f"Received {len(patterns)}, with {folders[0]} among them. Write "
-            "one folder of all, with labse write-records."
+            f"{records.argument} is one folder of records, or any number of "
+            f"files. Received {len(patterns)}, with {folders[0]} among them. "
+            "Write one folder of all, with labse write-records."
         )
     remote = [each for each in patterns if is_remote(each)]
     if remote and not folders:
         raise InputError(
-            "train is files on a disk, or a folder of records, which may be "
-            f"remote and has a manifest.json. Received: {remote[0]}. Write "
-            "the files' records there, with labse write-records; what that "
-            "has not finished, the same command resumes."
+            f"{records.argument} is files on a disk, or a folder of records, "
+            "which may be remote and has a manifest.json. Received: "
+            f"{remote[0]}. Write the files' records there, with labse "
+            "write-records; what that has not finished, the same command "
+            "resumes."
         )
     return folders[0] if folders else ""
 
 
-def _write(
-    patterns: list[str], folder: AnyPath, seed: int, reading: ReadOptions
-) -> None:
+def _write(records: RecordSet, given: GivenRecords, folder: AnyPath) -> None:
     """Writes the files as records into the run folder, unless they are there.
 
     Raises:
       InputError: those there are what the run was begun with, and others.
     """
-    records = folder / run_folder.RECORDS
+    place = folder / records.place
+
+    def write() -> None:
+        write_records(
+            given.patterns,
+            place,
+            kind=records.kind,
+            seed=given.seed,
+            options=given.reading,
+        )
+
     try:
-        write_records(patterns, records, seed=seed, options=reading)
+        write()
     except OtherRecords as error:
-        if training_pairs.is_begun_with(folder, records):
+        if same_records.is_begun_with(folder, records):
             if not error.are_moved:
-                raise training_pairs.other_pairs(
-                    folder, error.changes
+                raise same_records.other_records(
+                    folder, records, error.changes
                 ) from error
             logging.warning(
-                "The files of pairs have the names and sizes that they had, "
+                "The files of %s have the names and sizes that they had, "
                 "but other folders or times. The run resumes with what it "
                 "read before, %s.",
-                records,
+                records.words,
+                place,
             )
             return
-        logging.info("%s is of other files: writing it again.", records)
+        logging.info("%s is of other files: writing it again.", place)
         error.job.remove()
-        write_records(patterns, records, seed=seed, options=reading)
+        write()
 
 
 def check_damage(

@@ -25,7 +25,7 @@ stacking, section 3.4: 3, 6 and then 12 blocks).
 """
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 import tf_keras
@@ -44,6 +44,11 @@ class Task(abc.ABC):
       num_steps: optimizer steps of this task.
       unit: what a batch consists of, for rates such as "pairs_per_second".
       shown_metrics: format of each metric that the progress bar shows.
+      counts: metrics that count something in an example, such as "tokens",
+        whose rates are logged too: "tokens_per_second".
+      step_cost: how long a step takes, relative to those of other stages; for
+        the time left.
+      opened_by: what opens the trained model, `run` being the run folder.
       score: which of `validate`'s figures chooses the best checkpoint (higher
         is better); None where there is no validation.
     """
@@ -51,6 +56,9 @@ class Task(abc.ABC):
     num_steps: int
     unit: str = "examples"
     shown_metrics: Mapping[str, str] = {"loss": ".4f"}
+    counts: Sequence[str] = ()
+    step_cost: float = 1.0
+    opened_by: str = "labse.load('{run}')"
     score: str | None = None
 
     @abc.abstractmethod

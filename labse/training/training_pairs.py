@@ -7,10 +7,9 @@ from typing import NamedTuple
 import tensorflow as tf
 from absl import logging
 
-from labse.checkpoints import run_folder
 from labse.configs.schema import ExperimentConfig
 from labse.data.record_reader import RecordReader
-from labse.data.records.manifest import Manifest, is_records_folder
+from labse.data.records.manifest import Manifest
 from labse.errors import InputError
 from labse.features import (
     CORPUS,
@@ -23,8 +22,6 @@ from labse.features import (
     TARGET,
     TARGET_IDS,
 )
-from labse.files.atomic_write import write_bytes
-from labse.files.remote_path import AnyPath
 
 # Batches whose negatives are counted before training; the others are alike.
 _CHECKED_BATCHES = 4
@@ -65,14 +62,18 @@ def check_hard_negatives(manifest: Manifest, wanted: int) -> None:
     )
 
 
-def check_corpora(manifest: Manifest, weights: Mapping[str, float]) -> None:
-    """Raises `InputError` if a weight's corpus does not occur."""
-    corpora = {group.corpus for group in manifest.groups}
+def check_corpora(
+    manifests: Sequence[Manifest], weights: Mapping[str, float]
+) -> None:
+    """Raises `InputError` if a weight's corpus occurs in none of them."""
+    corpora = {
+        group.corpus for manifest in manifests for group in manifest.groups
+    }
     unknown = set(weights) - corpora
     if unknown:
         names = ", ".join(sorted(filter(None, corpora))) or "none"
         raise InputError(
-            "data.corpus_weights must name corpora of the pairs (column or "
+            "data.corpus_weights must name corpora of the data (column or "
             f"feature {CORPUS!r}). Received: {', '.join(sorted(unknown))}. "
             f"Found: {names}. Leave the others out."
         )
@@ -198,48 +199,4 @@ def _warn_of_copies(manifest: Manifest, batch: Sequence[_Pair]) -> None:
             for name in shown[:_SHOWN]
         )
         + ", ..." * (len(shown) > _SHOWN),
-    )
-
-
-def check_same_pairs(folder: AnyPath, identity: str) -> None:
-    """Raises `InputError` if a run would be resumed with other pairs.
-
-    Args:
-      folder: the run folder.
-      identity: of the records, `Manifest.identity`.
-    """
-    path = folder / run_folder.PAIRS_HASH
-    started = tf.train.latest_checkpoint(str(folder / run_folder.LAST))
-    if started and not path.exists():
-        raise InputError(
-            f"{folder} holds a run of an earlier version, which took the pairs "
-            "in another order. Finish it with that version, or start a new "
-            f"run from its encoder: init={folder} and another run folder."
-        )
-    if started and path.read_text() != identity:
-        raise other_pairs(folder)
-    write_bytes(path, identity.encode())
-
-
-def is_begun_with(folder: AnyPath, records: AnyPath) -> bool:
-    """Whether a run has a checkpoint, and was begun with these records."""
-    path = folder / run_folder.PAIRS_HASH
-    started = tf.train.latest_checkpoint(str(folder / run_folder.LAST))
-    if not (started and path.exists() and is_records_folder(records)):
-        return False
-    return Manifest.read(records).identity() == path.read_text()
-
-
-def other_pairs(folder: AnyPath, what: str = "") -> InputError:
-    """The refusal of a run that would be resumed with other pairs.
-
-    Args:
-      folder: the run folder.
-      what: how they differ, where that is known.
-    """
-    what = f" ({what})" if what else ""
-    return InputError(
-        f"The training pairs are not those that {folder} started with{what}, "
-        "so the order of the data would change. Give the same files, or start "
-        f"a new run from its encoder: init={folder} and another run folder."
     )

@@ -39,9 +39,9 @@ def define_pair_flags(flags: FlagSet, has_share: bool = True) -> None:
     _define_rules(flags, has_share)
 
 
-def define_text_and_pair_flags(flags: FlagSet) -> None:
-    """Flags for files of texts or of pairs."""
-    define_pair_flags(flags)
+def define_text_and_pair_flags(flags: FlagSet, has_share: bool = True) -> None:
+    """Flags for files of texts or of pairs; see `define_pair_flags`."""
+    define_pair_flags(flags, has_share)
     _define_text_column(flags)
     _define_language(flags, features.LANGUAGE, "texts")
 

@@ -8,8 +8,9 @@ https://huggingface.co/docs/transformers/model_doc/bert
 import pathlib
 import re
 
-from labse.checkpoints import stored_model, wrapped_names
+from labse.checkpoints import head_weights, stored_model, wrapped_names
 from labse.checkpoints.bert_config import PROBABILITIES, SIZES
+from labse.checkpoints.head_weights import FoundHead
 from labse.checkpoints.huggingface import (
     modules_json,
     static_embedding,
@@ -18,7 +19,9 @@ from labse.checkpoints.huggingface import (
 from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING, Modules
 from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
+from labse.checkpoints.vocabulary import table_fit
 from labse.checkpoints.weights import POOLER, Zeros, match_weights
+from labse.configs.loading import Config
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
 from labse.formats import json_file, model_file
@@ -65,7 +68,8 @@ def is_huggingface_folder(path: str) -> bool:
 def open_folder(path: str, options: ModelOptions) -> StoredModel:
     """Opens a BERT folder or a sentence-transformers folder.
 
-    A BERT folder does not record its pooling; the options must.
+    A BERT folder does not record its pooling; the options must, unless it has
+    a masked-LM head.
 
     Raises:
       InputError: a file is missing or invalid, or says something that our
@@ -85,14 +89,24 @@ def open_folder(path: str, options: ModelOptions) -> StoredModel:
         bert, config, options.vocabulary
     )
     vocabulary = tokenizer.vocabulary
-    stored_model.choose_vocabulary(vocabulary, options, path)
+    table_fit.choose_vocabulary(vocabulary, options, path)
     recorded, notes = _recorded(config, tokenizer, modules)
     rows = config.integer("vocab_size")
-    notes += stored_model.fit_table(vocabulary, rows, tokenizer.origin)
+    notes += table_fit.fit_table(vocabulary, rows, tokenizer.origin)
     found, name_notes = _read_names(bert)
     _check_layers(config, found)
     notes += name_notes + _take_dense(found, modules, config)
-    resolved, choices = stored_model.resolve_config(recorded, options, {}, path)
+    head = head_weights.find_head(
+        found,
+        "hugging_face",
+        len(vocabulary),
+        config.integer("hidden_size"),
+        rows,
+        is_tied=config.flag("tie_word_embeddings") is not False,
+    )
+    resolved, choices = stored_model.resolve_config(
+        recorded, options, {}, path, head=head
+    )
     _check_resolved(path, bert, resolved, modules, found)
     weights = match_weights(
         found,
@@ -103,7 +117,7 @@ def open_folder(path: str, options: ModelOptions) -> StoredModel:
         optional=() if resolved.encoder.uses_pooler else POOLER,
         table_rows=rows,
     )
-    notes += _weight_notes(found, weights, resolved.encoder.pooling)
+    notes += _weight_notes(found, weights, head, resolved)
     files = [config.path, *tokenizer.files, *(modules.files if modules else ())]
     files += sorted({tensor.path for tensor in found.values()})
     kind = "sentence-transformers" if modules else "Hugging Face BERT"
@@ -116,13 +130,14 @@ def open_folder(path: str, options: ModelOptions) -> StoredModel:
         weights=weights,
         files=tuple(dict.fromkeys(files)),
         notes=(*choices, *notes),
+        head=head.weights,
     )
 
 
 def _check_resolved(
     path: str,
     bert: pathlib.Path,
-    config: ExperimentConfig,
+    config: Config,
     modules: Modules | None,
     found: dict[str, Tensor],
 ) -> None:
@@ -270,16 +285,24 @@ def _check_layers(config: JsonObject, found: dict[str, Tensor]) -> None:
 
 
 def _weight_notes(
-    found: dict[str, Tensor], weights: dict, pooling: str
+    found: dict[str, Tensor],
+    weights: dict,
+    head: FoundHead,
+    config: Config,
 ) -> tuple[str, ...]:
     notes = []
-    heads = sorted(name for name in found if re.fullmatch(_HEADS, name))
+    heads = [name for name in found if re.fullmatch(_HEADS, name)]
+    heads = sorted(set(heads) - head.names)
     if heads:
         notes.append(f"left out: {', '.join(heads)}, the heads of pre-training")
+    notes += stored_model.head_notes(head, config)
     notes += stored_model.stored_type_notes(weights)
     if isinstance(weights[POOLER[0]], Zeros):
+        reason = "pre-training"
+        if isinstance(config, ExperimentConfig):
+            reason = f"the pooling {config.encoder.pooling}"
         notes.append(
-            "the model has no pooler; ours is zeros, which the pooling "
-            f"{pooling} does not use"
+            f"the model has no pooler; ours is zeros, which {reason} does not "
+            "use"
         )
     return tuple(notes)

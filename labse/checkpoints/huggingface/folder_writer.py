@@ -4,6 +4,7 @@ The files are those of https://huggingface.co/sentence-transformers/LaBSE, with
 keys and class names that every version of sentence-transformers since 2.0
 reads. BERT is in the folder itself, so that `transformers.AutoModel` loads it.
 An encoder without blocks is the library's StaticEmbedding (since 3.2).
+A pre-trainer is a BertForMaskedLM: BERT, its head and the tokenizer.
 Weights are copied a block of rows at a time.
 """
 
@@ -14,8 +15,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from labse.checkpoints.bert_config import PROBABILITIES, SIZES
+from labse.checkpoints.head_weights import head_names
 from labse.checkpoints.huggingface import (
     folder_reader,
+    model_cards,
     modules_json,
     static_embedding,
     tokenizer_writer,
@@ -62,7 +65,7 @@ class _TorchWeight:
 
 
 def write_folder(model: StoredModel, out: str) -> None:
-    """Writes the folder atomically.
+    """Writes the folder of a sentence encoder or a pre-trainer atomically.
 
     Raises:
       InputError: `out` is not empty, or such a folder cannot express the
@@ -71,20 +74,23 @@ def write_folder(model: StoredModel, out: str) -> None:
     _check_encoder(model)
     tokenizer_writer.check_tokenizer(model)
     with atomic_folder(out) as folder:
-        if model.config.encoder.num_layers:
+        if model.is_pretrainer:
             _write_bert(model, folder)
             tokenizer_writer.write_tokenizer(model, folder)
-            modules = _write_pooling(model, folder)
+        elif model.config.encoder.num_layers:
+            _write_bert(model, folder)
+            tokenizer_writer.write_tokenizer(model, folder)
+            _write_modules(_write_pooling(model, folder), folder)
         else:
-            modules = _write_static_embedding(model, folder)
-        _write_modules(modules, folder)
-        (folder / "README.md").write_text(_model_card(model), "utf-8")
+            _write_modules(_write_static_embedding(model, folder), folder)
+        card = model_cards.model_card(model)
+        (folder / "README.md").write_text(card, "utf-8")
 
 
 def _check_encoder(model: StoredModel) -> None:
     """Raises where the folder's modules would give other vectors."""
     encoder = model.config.encoder
-    if encoder.pooling == "mean_tanh":
+    if encoder.pooling == "mean_tanh" and not model.is_pretrainer:
         raise InputError(
             f"{model.path} has the pooling mean_tanh. A Hugging Face folder "
             "is written for a BERT pooled by cls, cls_tanh or mean and for an "
@@ -95,24 +101,34 @@ def _check_encoder(model: StoredModel) -> None:
 
 def _write_bert(model: StoredModel, folder: pathlib.Path) -> None:
     encoder = model.config.encoder
-    config = _bert_config(encoder, model.vocabulary)
+    architecture, prefix, rows = "BertModel", "", []
+    if model.is_pretrainer:
+        # Inside that model, BERT's names have a prefix.
+        architecture, prefix = "BertForMaskedLM", "bert."
+        rows = head_names(encoder.vocab_size, encoder.hidden_size)
+    config = _bert_config(encoder, model.vocabulary, architecture)
     json_file.write_json(folder / folder_reader.CONFIG, config)
     weights = {
-        row.hugging_face: _TorchWeight(model.weights[row.name], row)
+        prefix + row.hugging_face: _TorchWeight(model.weights[row.name], row)
         for row in weight_names(encoder)
         # What the model did not have is not written.
         if not isinstance(model.weights[row.name], Zeros)
+    } | {
+        row.hugging_face: _TorchWeight(model.head[row.name], row)
+        for row in rows
     }
     safetensors_file.write_tensors(folder / safetensors_file.SINGLE, weights)
 
 
-def _bert_config(encoder: EncoderConfig, vocabulary: Vocabulary) -> dict:
+def _bert_config(
+    encoder: EncoderConfig, vocabulary: Vocabulary, architecture: str
+) -> dict:
     values = {
         theirs: getattr(encoder, ours.removeprefix("encoder."))
         for theirs, ours in (SIZES | PROBABILITIES).items()
     }
     values |= {
-        "architectures": ["BertModel"],
+        "architectures": [architecture],
         "hidden_act": _ACTIVATIONS[encoder.activation],
         "layer_norm_eps": LAYER_NORM_EPSILON,
         "model_type": "bert",
@@ -221,47 +237,3 @@ def _write_dense(model: StoredModel, folder: pathlib.Path) -> None:
         for name, ours in _DENSE_NAMES.items()
     }
     safetensors_file.write_tensors(folder / safetensors_file.SINGLE, weights)
-
-
-def _model_card(model: StoredModel) -> str:
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags:
-- sentence-transformers
-- sentence-similarity
-- labse
----
-
-# Sentence encoder
-
-Sentences to unit vectors of {model.config.encoder.hidden_size} numbers. \
-{_network(model)}
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("path/to/this/folder")
-vectors = model.encode(["hello", "bonjour"])
-```
-
-Written by `labse convert`.
-"""
-
-
-def _network(model: StoredModel) -> str:
-    encoder, tokenizer = model.config.encoder, model.config.tokenizer
-    kind = "uncased" if tokenizer.lower_case else "cased"
-    pieces = f"{kind} WordPiece of {encoder.vocab_size:,} pieces"
-    if encoder.num_layers:
-        return (
-            f"BERT with {encoder.num_layers} blocks, {encoder.num_heads} heads "
-            f"and {pieces}; pooling {encoder.pooling}; at most "
-            f"{tokenizer.max_length} tokens."
-        )
-    return (
-        "A deep averaging network: the mean of the embeddings of a sentence's "
-        f"pieces, without attention; {pieces}; at most {tokenizer.max_length} "
-        "tokens, with [CLS] and [SEP], which the tokenizer's normalizer writes "
-        "before a sentence. An empty one is a vector of zeros."
-    )

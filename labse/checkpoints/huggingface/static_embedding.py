@@ -18,6 +18,7 @@ from labse.checkpoints.huggingface import modules_json, tokenizer_reader
 from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING
 from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
+from labse.checkpoints.vocabulary import table_fit
 from labse.checkpoints.weights import (
     WORD_EMBEDDINGS,
     Weight,
@@ -85,9 +86,9 @@ def open_static_embedding(
     notes = modules_json.check_whole(pathlib.Path(path), paths)
     folder = paths[STATIC_EMBEDDING]
     tokenizer = tokenizer_reader.read_standalone_tokenizer(folder)
-    stored_model.choose_vocabulary(tokenizer.vocabulary, options, path)
+    table_fit.choose_vocabulary(tokenizer.vocabulary, options, path)
     table = _read_table(folder)
-    notes += stored_model.fit_table(
+    notes += table_fit.fit_table(
         tokenizer.vocabulary, table.shape[0], tokenizer.origin
     )
     shape = (len(tokenizer.vocabulary), table.shape[1])

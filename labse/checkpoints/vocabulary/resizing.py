@@ -14,14 +14,19 @@ for stay [UNK], because the pieces that they begin with are kept as well.
 Growing. A new piece may be longer than the one that matched before, so words
 that contain it are tokenized differently; texts in which no new piece occurs
 are tokenized as before and keep their vectors, bit-identical in the same batch.
+
+A pre-trainer keeps its masked-LM head; the output biases, one for each piece,
+are selected and appended as the rows of the table.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from labse.checkpoints import converted_run
+from labse.checkpoints.head_weights import OUTPUT_BIAS
 from labse.checkpoints.stored_model import StoredModel
 from labse.checkpoints.vocabulary import report as vocabulary_report
 from labse.checkpoints.weights import WORD_EMBEDDINGS
@@ -75,7 +80,7 @@ class AppendedRows:
     """A table followed by rows that are means of its rows.
 
     Attributes:
-      table: has `shape` [n, d] and `row_blocks()`.
+      table: has `shape` [n, ...] and `row_blocks()`.
       parts: for each new row the rows whose mean it is; one that occurs twice
         counts twice.
     """
@@ -85,9 +90,9 @@ class AppendedRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """[n + new rows, d]."""
-        rows, size = self.table.shape
-        return (rows + len(self.parts), size)
+        """[n + new rows, ...]."""
+        rows, *rest = self.table.shape
+        return (rows + len(self.parts), *rest)
 
     def row_blocks(self) -> Iterator[np.ndarray]:
         """The rows in float32 blocks; the new ones are summed on the way."""
@@ -96,7 +101,7 @@ class AppendedRows:
         order = np.argsort(rows, kind="stable")
         rows, targets = rows[order], np.repeat(np.arange(len(lengths)), lengths)
         targets = targets[order]
-        sums = np.zeros([len(lengths), self.table.shape[1]], np.float32)
+        sums = np.zeros([len(lengths), *self.table.shape[1:]], np.float32)
         start = 0
         for block in self.table.row_blocks():
             first, last = np.searchsorted(rows, [start, start + len(block)])
@@ -105,8 +110,7 @@ class AppendedRows:
             )
             start += len(block)
             yield block
-        sums /= lengths[:, np.newaxis].astype(np.float32)
-        yield sums
+        yield (sums.T / lengths.astype(np.float32)).T
 
 
 def prune_vocabulary(
@@ -152,11 +156,11 @@ def prune_vocabulary(
     else:
         counter = PieceCounter(tokenizer)
         piece_counts.count_pieces([counter, new], report_texts, "reporting")
-    table = SelectedRows(model.weights[WORD_EMBEDDINGS], rows)
     figures = vocabulary_report.text_figures(
         counter, new, (report_texts or texts).files
     )
-    return _write(model, vocabulary, table, out, PRUNE_REPORT, figures)
+    resize = functools.partial(SelectedRows, rows=rows)
+    return _write(model, vocabulary, resize, out, PRUNE_REPORT, figures)
 
 
 def needed_rows(counter: PieceCounter, min_count: int) -> np.ndarray:
@@ -219,8 +223,8 @@ def grow_vocabulary(
         ]
         piece_counts.count_pieces(counters, report_texts, "reporting")
         found |= vocabulary_report.text_figures(*counters, report_texts.files)
-    table = AppendedRows(model.weights[WORD_EMBEDDINGS], tuple(parts))
-    return _write(model, vocabulary, table, out, GROW_REPORT, found)
+    resize = functools.partial(AppendedRows, parts=tuple(parts))
+    return _write(model, vocabulary, resize, out, GROW_REPORT, found)
 
 
 def _tokenizer(
@@ -232,18 +236,23 @@ def _tokenizer(
 def _write(
     model: StoredModel,
     vocabulary: Vocabulary,
-    table: object,
+    resize: Callable[[object], object],
     out: str,
     report_name: str,
     found: dict,
 ) -> dict:
-    """Writes the run with its report; returns the report."""
-    weights: Mapping = {**model.weights, WORD_EMBEDDINGS: table}
+    """Writes the run with its report; returns the report.
+
+    `resize` makes a table with the new pieces' rows of one with the old ones'.
+    """
+    old = model.all_weights
+    tables = old.keys() & {WORD_EMBEDDINGS, OUTPUT_BIAS}
+    weights: Mapping = old | {name: resize(old[name]) for name in tables}
     encoder = dataclasses.replace(
         model.config.encoder, vocab_size=len(vocabulary)
     )
     counts = (len(model.vocabulary), len(vocabulary))
-    sizes = vocabulary_report.sizes(model.weights, weights, counts)
+    sizes = vocabulary_report.sizes(old, weights, counts)
     report = {**sizes, **found}
     note = f"vocabulary: {counts[0]} pieces before, {counts[1]} after"
     converted_run.write_run(

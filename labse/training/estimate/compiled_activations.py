@@ -61,7 +61,9 @@ class CompiledActivations(Activations):
         row += bool(config.attention_dropout) * config.num_heads * self._length
         last = self._texts if self.is_cls else self._tokens
         rows = (config.num_layers - 1) * self._tokens + last
-        return FLOAT_BYTES * (rows * row + self._has_masks * self._tokens * size)
+        return FLOAT_BYTES * (
+            rows * row + self._has_masks * self._tokens * size
+        )
 
     def first_block(self) -> int:
         """What is there while the first block is computed, without its input.

@@ -3,7 +3,8 @@ import dataclasses
 import pytest
 
 from labse.configs import loading
-from labse.configs.schema import ExperimentConfig
+from labse.configs.pretraining import PretrainingConfig
+from labse.configs.schema import FREE_ON_RESUME, ExperimentConfig
 from labse.errors import InputError
 
 
@@ -43,10 +44,120 @@ def test_the_averaging_network_has_no_blocks():
 
 @pytest.mark.parametrize("name", loading.preset_names())
 def test_every_preset_survives_saving(name, tmp_path):
-    config = loading.load(name)
+    is_pretraining = name.startswith("pretrain_")
+    kind = PretrainingConfig if is_pretraining else ExperimentConfig
+    config = loading.load(name, kind=kind)
+    assert type(config) is kind
     path = tmp_path / "config.yaml"
     path.write_text(loading.to_yaml(config))
-    assert loading.load(str(path)) == config
+    assert loading.load(str(path), kind=kind) == config
+    assert loading.load_saved(str(path)) == (config, [])
+
+
+def load_pretraining(name, *overrides):
+    return loading.load(name, overrides, PretrainingConfig)
+
+
+def test_the_presets_of_pretraining_have_the_papers_numbers():
+    base = load_pretraining("pretrain_base")
+    assert base.stages == [
+        (3, range(0, 400_000)),
+        (6, range(400_000, 1_200_000)),
+        (12, range(1_200_000, 3_000_000)),
+    ]
+    assert (base.masking.share, base.masking.max_masked) == (0.2, 80)
+    assert base.training.global_batch_size == 8192
+    assert base.tokenizer.max_length == 512
+    large = load_pretraining("pretrain_large")
+    assert large.stages == [(24, range(0, 1_000_000))]
+    assert loading.differences(base, large) == [
+        "encoder.num_layers: 12 -> 24",
+        "encoder.num_heads: 12 -> 16",
+        "encoder.hidden_size: 768 -> 1024",
+        "encoder.intermediate_size: 3072 -> 4096",
+        "training.num_steps: 3000000 -> 1000000",
+        "stacking.num_layers: (3, 6) -> ()",
+        "stacking.num_steps: (400000, 800000) -> ()",
+    ]
+
+
+def test_the_encoders_are_those_that_training_starts_from():
+    """But for the pooling, which pre-training does not use."""
+    for name, of_pretraining, overrides in (
+        ("labse_base", "pretrain_base", []),
+        ("labse_large", "pretrain_large", []),
+        ("labse_tiny", "pretrain_tiny", ["encoder.num_layers=2"]),
+    ):
+        encoder = loading.load(name, overrides).encoder
+        pretrained = load_pretraining(of_pretraining).encoder
+        assert pretrained == dataclasses.replace(
+            encoder,
+            pooling=pretrained.pooling,
+            dropout=pretrained.dropout,
+        )
+
+
+def test_overrides_of_pretraining():
+    config = load_pretraining(
+        "pretrain_tiny",
+        "encoder.num_layers=4",
+        "stacking.num_layers=[1,2]",
+        "stacking.num_steps=[10,20]",
+        "training.num_steps=60",
+        "data.bilingual_share=1",
+    )
+    assert config.stages == [
+        (1, range(0, 10)),
+        (2, range(10, 30)),
+        (4, range(30, 60)),
+    ]
+    assert config.bilingual_rows == 64
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["masking.shar=1"], r"Did you mean masking\.share\?"),
+        (["loss.margin=0.1"], "PretrainingConfig has no key loss. Did you"),
+        (["stacking.num_layers=1"], "must be a list of int"),
+        (["encoder.num_layers=3", "stacking.num_layers=[2]"], "a multiple of"),
+        (["stacking.num_steps=[240]"], "The last stage must have steps left"),
+        (["masking.share=0"], "share must be greater than 0"),
+        (["data.bilingual_share=1.5"], "must lie between 0 and 1"),
+    ],
+)
+def test_what_does_not_fit_pretraining_is_refused(overrides, message):
+    with pytest.raises(InputError, match=message):
+        load_pretraining("pretrain_tiny", *overrides)
+
+
+def test_a_configuration_of_the_other_kind_is_refused(tmp_path):
+    with pytest.raises(InputError) as error:
+        loading.load("pretrain_base")
+    assert str(error.value) == (
+        "A dual encoder is configured by labse_base, labse_base_mbert_vocab, "
+        "labse_dan, labse_large, labse_small_open, labse_tiny, or a YAML file "
+        "without a section 'masking'. Received: pretrain_base, which has one "
+        "and is for labse pretrain."
+    )
+    path = tmp_path / "mine.yaml"
+    path.write_text("encoder: {num_layers: 2}\n")
+    with pytest.raises(InputError) as error:
+        load_pretraining(str(path))
+    assert str(error.value) == (
+        "Pre-training is configured by pretrain_base, pretrain_large, "
+        "pretrain_tiny, or a YAML file with a section 'masking'. Received: "
+        f"{path}, which has none and is for labse train."
+    )
+    path.write_text("encoder: {num_layers: 2}\nmasking: {}\n")
+    assert load_pretraining(str(path)).encoder.num_layers == 2
+
+
+@pytest.mark.parametrize("kind", [ExperimentConfig, PretrainingConfig])
+def test_keys_that_are_free_on_resume_exist(kind):
+    for name in FREE_ON_RESUME:
+        section, key = name.split(".")
+        assert hasattr(getattr(kind(), section), key)
 
 
 def test_a_saved_configuration_of_an_earlier_version(tmp_path):

@@ -56,6 +56,25 @@ def test_schedule_round_trip():
     assert float(again(5)) == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize(
+    "step, rate",
+    [
+        # The run's step 12 has 0.4, see above; of that 1/4, 2/4 and 3/4.
+        (0, 0.1),
+        (1, 0.175),  # 13: 0.35.
+        (2, 0.225),  # 14: 0.3.
+        (3, 0.25),  # 15: 0.25.
+        (7, 0.05),
+        (8, 0.0),
+    ],
+)
+def test_a_later_stage_goes_on_with_the_learning_rate(step, rate):
+    schedule = WarmupLinearDecay(0.8, 4, 20, 12, stage_warmup_steps=3)
+    assert float(schedule(step)) == pytest.approx(rate, rel=1e-6, abs=1e-9)
+    again = WarmupLinearDecay.from_config(schedule.get_config())
+    assert float(again(1)) == pytest.approx(0.175)
+
+
 NAMES = ["dense/kernel", "dense/bias", "layer_norm/gamma", "layer_norm/beta"]
 CONFIG = {
     "learning_rate": 0.8,
@@ -101,17 +120,25 @@ def steps_in_numpy(weights, gradients_of_steps, clip_norm):
     return weights
 
 
+def make_variables(weights):
+    return [
+        tf.Variable(weight.astype(np.float32), name=name)
+        for name, weight in zip(NAMES, weights, strict=True)
+    ]
+
+
+def take_steps(optimizer, variables, gradients_of_steps):
+    for gradients in gradients_of_steps:
+        tensors = [tf.constant(each, tf.float32) for each in gradients]
+        optimizer.apply_gradients(zip(tensors, variables, strict=True))
+
+
 def steps_in_keras(weights, gradients_of_steps, clip_norm):
     optimizer = make_optimizer(
         TrainingConfig(**CONFIG, gradient_clip_norm=clip_norm)
     )
-    variables = [
-        tf.Variable(weight.astype(np.float32), name=name)
-        for name, weight in zip(NAMES, weights, strict=True)
-    ]
-    for gradients in gradients_of_steps:
-        tensors = [tf.constant(each, tf.float32) for each in gradients]
-        optimizer.apply_gradients(zip(tensors, variables, strict=True))
+    variables = make_variables(weights)
+    take_steps(optimizer, variables, gradients_of_steps)
     return [variable.numpy() for variable in variables]
 
 
@@ -125,6 +152,34 @@ def test_steps_are_those_of_adamw_in_numpy(steps, clip_norm):
     result = steps_in_keras(weights, gradients, clip_norm)
     for name, one, other in zip(NAMES, result, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=2e-6, err_msg=name)
+
+
+def continued(weights, gradients, moments_age):
+    """Two steps by one optimizer, the third by another with its moments."""
+    config = TrainingConfig(**CONFIG, gradient_clip_norm=0.0)
+    first = make_optimizer(config)
+    variables = make_variables(weights)
+    take_steps(first, variables, gradients[:2])
+    second = make_optimizer(config, first_step=2, moments_age=moments_age)
+    copies = make_variables([variable.numpy() for variable in variables])
+    second.build(copies)
+    second.copy_moments(first, zip(copies, variables, strict=True))
+    take_steps(second, copies, gradients[2:])
+    return copies
+
+
+def test_copied_moments_go_on_with_their_bias_correction():
+    """As if one optimizer had taken all three steps."""
+    weights = random_arrays(0, 1.0)
+    gradients = [random_arrays(seed, 0.5) for seed in range(1, 4)]
+    expected = steps_in_numpy(weights, gradients, 0.0)
+    for one, other in zip(
+        continued(weights, gradients, moments_age=2), expected, strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=2e-6)
+    # The control: a fresh optimizer's correction would blow them up.
+    wrong = continued(weights, gradients, moments_age=0)
+    assert np.abs(wrong[0].numpy() - expected[0]).max() > 0.1
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 0.7])

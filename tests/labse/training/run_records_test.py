@@ -14,8 +14,9 @@ from labse.files.reading import ReadOptions
 from labse.files.remote_path import as_path
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import SPECIAL_PIECES, Vocabulary
-from labse.training import run_records, training_pairs
+from labse.training import run_records, same_records
 from labse.training.distribution import Workers
+from labse.training.same_records import TRAINING_PAIRS
 
 WORDS = ["one", "two", "three"]
 CONFIG = ExperimentConfig(
@@ -167,7 +168,7 @@ def test_an_unfinished_remote_job_of_other_pairs_is_removed(
 
 def test_remote_files_are_refused():
     with pytest.raises(InputError, match=r"Received: ram://x/\*.tsv. Write"):
-        run_records._find_folder(["ram://x/*.tsv"])
+        run_records._find_folder(TRAINING_PAIRS, ["ram://x/*.tsv"])
 
 
 @pytest.mark.parametrize(
@@ -199,9 +200,9 @@ def test_a_damaged_remote_shard_is_named(source, change, what):
 
 def test_a_run_is_resumed_with_the_same_pairs_only(begun):
     (begun / run_folder.PAIRS_HASH).write_text("abc")
-    training_pairs.check_same_pairs(begun, "abc")
+    same_records.check_same(begun, TRAINING_PAIRS, "abc")
     with pytest.raises(InputError) as error:
-        training_pairs.check_same_pairs(begun, "abd")
+        same_records.check_same(begun, TRAINING_PAIRS, "abd")
     assert str(error.value).startswith(
         f"The training pairs are not those that {begun} started with"
     )
@@ -209,16 +210,16 @@ def test_a_run_is_resumed_with_the_same_pairs_only(begun):
 
 
 def test_a_run_without_a_checkpoint_may_take_other_pairs(tmp_path):
-    training_pairs.check_same_pairs(tmp_path, "abc")
-    training_pairs.check_same_pairs(tmp_path, "abd")
+    same_records.check_same(tmp_path, TRAINING_PAIRS, "abc")
+    same_records.check_same(tmp_path, TRAINING_PAIRS, "abd")
     assert (tmp_path / run_folder.PAIRS_HASH).read_text() == "abd"
 
 
 def test_a_run_of_an_earlier_version_is_refused(begun):
     with pytest.raises(InputError) as error:
-        training_pairs.check_same_pairs(begun, "abc")
+        same_records.check_same(begun, TRAINING_PAIRS, "abc")
     assert str(error.value) == (
-        f"{begun} holds a run of an earlier version, which took the pairs in "
-        "another order. Finish it with that version, or start a new run from "
-        f"its encoder: init={begun} and another run folder."
+        f"{begun} holds a run of an earlier version, which took the training "
+        "pairs in another order. Finish it with that version, or start a new "
+        f"run from its encoder: init={begun} and another run folder."
     )
