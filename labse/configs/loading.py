@@ -45,14 +45,14 @@ def preset_names(kind: type[Config] | None = None) -> list[str]:
 def load(
     name_or_path: str,
     overrides: list[str] = (),
-    kind: type[Config] = ExperimentConfig,
+    kind: type[Config] | None = ExperimentConfig,
 ) -> Config:
     """A preset or a YAML file, with `section.key=value` overrides applied.
 
     Args:
       name_or_path: of the configuration.
       overrides: each key at most once.
-      kind: of configuration that is needed.
+      kind: of configuration that is needed; None: either.
 
     Raises:
       InputError: there is no such preset or file, it is not YAML or of the
@@ -60,6 +60,7 @@ def load(
         overridden twice.
     """
     values = _read(name_or_path, kind)
+    kind = kind or _kind(values)
     _check_kind(name_or_path, values, kind)
     _refuse_repeated(overrides)
     for override in overrides:

@@ -17,13 +17,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from labse.losses.block_size import BLOCK_LOGITS, MASKED_LM_BLOCK_LOGITS
+from labse.losses.block_size import chunk_size
 from labse.xla import empty_rows, float32_matmul, with_rows
 
 # The bias of a column that does not count: exp(-1e9) is 0 in float32.
 _MASKED = -1e9
-# Chunks are a multiple of this: the width of a TPU's tiles.
-_COLUMN_MULTIPLE = 128
 
 
 def masked_lm_loss(
@@ -60,17 +58,6 @@ def masked_lm_loss(
     chunks = _Chunks(chunk, table.shape[0], compute_dtype)
     loss, best = _recomputed_for_gradient(chunks, labels)(hidden, table, bias)
     return loss, tf.cast(tf.equal(best, labels), tf.float32)
-
-
-def chunk_size(rows: int | None, pieces: int) -> int:
-    """The default of `chunk`; the number of pieces: all at once."""
-    if rows is None or rows * pieces <= BLOCK_LOGITS:
-        return pieces
-    most = max(MASKED_LM_BLOCK_LOGITS // rows, 1)
-    chunks = -(-pieces // most)
-    # Of equal size: the last one overlaps the one before.
-    size = -(-pieces // chunks)
-    return min(-(-size // _COLUMN_MULTIPLE) * _COLUMN_MULTIPLE, pieces)
 
 
 def _at_once(hidden, table, bias, labels, compute_dtype):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from labse.losses import block_size
 from labse.losses import masked_lm_loss as loss_module
 from labse.losses.masked_lm_loss import chunk_size, masked_lm_loss
 
@@ -148,7 +149,7 @@ def test_the_default_chunk(monkeypatch):
     # Few logits, and unknown rows: all at once.
     assert chunk_size(8, 2**19) == 2**19
     assert chunk_size(None, 501_153) == 501_153
-    monkeypatch.setattr(loss_module, "MASKED_LM_BLOCK_LOGITS", 2**24)
+    monkeypatch.setattr(block_size, "MASKED_LM_BLOCK_LOGITS", 2**24)
     # 2^24 / 8192 = 2048 pieces at most: 245 chunks of 2045.5, so of 2046; the
     # next multiple of 128 is 2048.
     assert chunk_size(8192, 501_153) == 2048
