@@ -132,23 +132,13 @@ def resolve_config(
         the files contradict.
     """
     values, notes = _with_choices(recorded, options, origin)
-    configured = {}
-    pretrains = isinstance(options.fallback, PretrainingConfig)
-    if options.fallback is not None:
-        configured = config_values(options.fallback)
-        configured = {
-            key: configured[key] for key in _HINTS if key in configured
-        }
-    for defaults, reason in (
-        (assumed, "as nothing records another"),
-        (configured, "as configured"),
-    ):
-        for key, value in defaults.items():
-            if key not in values:
-                values[key] = value
-                notes.append(f"{key}: {value}, {reason}")
-    missing = [key for key in _option_values(options) if key not in values]
-    is_pretrainer = _POOLING in missing and bool(head.weights or pretrains)
+    _add_defaults(values, notes, assumed, "as nothing records another")
+    _add_defaults(values, notes, _configured(options), "as configured")
+    missing = [key for key in _HINTS if key not in values]
+    is_pretrainer = _POOLING in missing and (
+        head.weights is not None
+        or isinstance(options.fallback, PretrainingConfig)
+    )
     if is_pretrainer:
         missing.remove(_POOLING)
     if missing:
@@ -165,6 +155,23 @@ def resolve_config(
         )
     config = loading.from_dict(_sections(values))
     return _with_base(config, base, is_pretrainer), tuple(notes)
+
+
+def _configured(options: ModelOptions) -> dict[str, object]:
+    """What the fallback says of what a user can state."""
+    if options.fallback is None:
+        return {}
+    values = config_values(options.fallback)
+    return {key: values[key] for key in _HINTS if key in values}
+
+
+def _add_defaults(
+    values: dict, notes: list[str], defaults: dict, reason: str
+) -> None:
+    for key, value in defaults.items():
+        if key not in values:
+            values[key] = value
+            notes.append(f"{key}: {value}, {reason}")
 
 
 def _with_base(

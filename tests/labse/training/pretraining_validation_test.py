@@ -79,8 +79,9 @@ def naive_figures(model, texts):
     """Accuracy and loss of texts, one by one, padded to the full length."""
     sums = collections.Counter()
     for number, text in enumerate(texts):
-        inputs = tf.constant([text.strip()])
-        if not isinstance(text, str):
+        if isinstance(text, str):
+            inputs = tf.constant([text.strip()])
+        else:
             inputs = tuple(tf.constant([side.strip()]) for side in text)
         batch = unpacked_batch(
             *(inputs, TOKENIZER, 80, CONFIG.masking, 0),
