@@ -3,6 +3,7 @@ r"""Says whether a training fits, and how long it takes, without starting it.
     labse estimate --config=labse_base --hardware=tpu-v3-32
     labse estimate --config=labse_base --hardware=h100-8 --train=RECORDS \
         --override=training.global_batch_size=8192
+    labse estimate --config=pretrain_base --hardware=tpu-v3-512
     labse estimate --config=my.yaml --hardware=devices=2,memory=24GiB,flops=7e13
 
 Prints the model's parameters, the memory of a device by part, the FLOPs of a
@@ -75,7 +76,8 @@ def main(flags: FlagSet) -> None:
     from labse.training.estimate import estimator, hardware, report
 
     sides = _sides(flags.mine) if flags.mine else None
-    config = loading.load(flags.config, flags.override)
+    config = loading.load(flags.config, flags.override, kind=None)
+    _check_kind(flags, config)
     if flags.vocab:
         from labse.preprocessing.vocabulary import Vocabulary
 
@@ -102,6 +104,25 @@ def main(flags: FlagSet) -> None:
         if plan:
             print(f"Mining {plan.size}\n{plan.explain()}\n")
     found.check_fits()
+
+
+def _check_kind(flags: FlagSet, config) -> None:
+    """Raises `InputError` for what pre-training does not have."""
+    from labse.configs.pretraining import PretrainingConfig
+
+    if not isinstance(config, PretrainingConfig):
+        return
+    for flag, value in (
+        ("--train", flags.train),
+        ("--pairs", flags.pairs),
+        ("--mine", flags.mine),
+    ):
+        if value not in ("", None):
+            raise InputError(
+                f"{flag} is for a dual encoder, which pre-training only "
+                f"prepares. Received: {flag}={value} and "
+                f"--config={flags.config}. Leave it out."
+            )
 
 
 def _data(flags: FlagSet) -> tuple[int | None, int | None]:

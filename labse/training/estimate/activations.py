@@ -34,7 +34,14 @@ def compute_bytes(config: ExperimentConfig) -> int:
 class Activations:
     """Of an encoder for some texts that are embedded at once."""
 
-    def __init__(self, config: ExperimentConfig, texts: int):
+    def __init__(
+        self, config: ExperimentConfig, texts: int, last_rows: int | None = None
+    ):
+        """`last_rows`: tokens that the last block computes.
+
+        The others are keys and values there. None: those that the pooling
+        reads, [CLS] of each text or all.
+        """
         self._config: EncoderConfig = config.encoder
         self._size = self._config.hidden_size
         self._bytes = compute_bytes(config)
@@ -42,11 +49,9 @@ class Activations:
         self._texts = texts
         self._tokens = texts * self._length
         self._has_masks = bool(self._config.dropout)
-
-    @property
-    def is_cls(self) -> bool:
-        """Whether the last block is computed for [CLS] alone."""
-        return self._config.pooling.startswith("cls")
+        self._last_rows = last_rows or self._tokens
+        if last_rows is None and self._config.pooling.startswith("cls"):
+            self._last_rows = texts
 
     def embeddings(self) -> int:
         """Kept from the words' embeddings to the first block.
@@ -65,17 +70,11 @@ class Activations:
         blocks = self._config.num_layers
         if not blocks:
             return 0
-        if not self.is_cls:
-            return blocks * self.block()
-        return (blocks - 1) * self.block() + self.last_block()
+        return (blocks - 1) * self.block() + self._block(self._last_rows)
 
     def block(self) -> int:
         """Kept by a block that is computed for all tokens."""
         return self._block(self._tokens)
-
-    def last_block(self) -> int:
-        """Kept by the last block."""
-        return self._block(self._texts if self.is_cls else self._tokens)
 
     def block_inputs(self) -> int:
         """Kept by all blocks if they are rematerialised: float32 inputs."""
@@ -85,16 +84,16 @@ class Activations:
     def working(self) -> int:
         """The largest memory of gradients beyond what they free meanwhile.
 
-        In the last block, where all others' activations still exist. For
-        [CLS]: the gradients of query, key and value, twice, and of the input,
-        while query, key and value are free again. Else: two tensors of the
-        layer normalisation, or, in float32, those of the intermediate layer,
-        when the layer normalisation is free again.
+        In the last block, where all others' activations still exist. If it
+        computes some tokens only: the gradients of query, key and value, twice,
+        and of the input, while query, key and value are free again. Else: two
+        tensors of the layer normalisation, or, in float32, those of the
+        intermediate layer, when the layer normalisation is free again.
         """
         size, number = self._size, self._bytes
         if not self._config.num_layers:
             return 2 * FLOAT_BYTES * self._tokens * size
-        if self.is_cls:
+        if self._last_rows < self._tokens:
             return self._tokens * (3 * number + FLOAT_BYTES) * size
         norm = 2 * FLOAT_BYTES * size
         dense = number * (self._config.intermediate_size + size)

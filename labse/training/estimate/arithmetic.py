@@ -10,13 +10,23 @@ from labse.configs.schema import ExperimentConfig
 from labse.training.estimate.gradients import is_cached
 
 
-def forward_flops(config: ExperimentConfig, texts: int, length: int) -> float:
-    """Of embedding `texts` padded to `length`, without gradients."""
+def forward_flops(
+    config: ExperimentConfig,
+    texts: int,
+    length: int,
+    last_rows: int | None = None,
+) -> float:
+    """Of embedding `texts` padded to `length`, without gradients.
+
+    `last_rows`: see `Activations`.
+    """
     encoder = config.encoder
     size, inner = encoder.hidden_size, encoder.intermediate_size
     tokens = texts * length
     queries = [tokens] * encoder.num_layers
-    if encoder.num_layers and encoder.pooling.startswith("cls"):
+    if last_rows is not None:
+        queries[-1] = last_rows
+    elif encoder.num_layers and encoder.pooling.startswith("cls"):
         queries[-1] = texts  # The last block is computed for [CLS] alone.
     total = 0
     for rows in queries:

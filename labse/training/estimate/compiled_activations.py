@@ -33,10 +33,14 @@ class CompiledActivations(Activations):
     """Of an encoder for some texts that are embedded at once."""
 
     def __init__(
-        self, config: ExperimentConfig, texts: int, is_least: bool = False
+        self,
+        config: ExperimentConfig,
+        texts: int,
+        last_rows: int | None = None,
+        is_least: bool = False,
     ):
         """`is_least`: what is kept when the compiler saves all it can."""
-        super().__init__(config, texts)
+        super().__init__(config, texts, last_rows)
         self._is_least = is_least
 
     def embeddings(self) -> int:
@@ -49,29 +53,28 @@ class CompiledActivations(Activations):
         return FLOAT_BYTES * self._tokens * self._size
 
     def random_bits(self) -> int:
-        """Of all dropouts, where the compiler draws them before the blocks.
+        """Of dropouts, where the compiler draws them before the first block.
 
-        Of the embeddings, and in each block of the attention and twice of the
-        hidden size; in the last one of [CLS] alone, if that is all it computes.
+        While that computes its intermediate layer: its second dropout's, and
+        those of the blocks after it, of the attention and twice of the hidden
+        size; of the last block those of the tokens that it computes.
         """
-        config, size = self._config, self._size
-        if not config.num_layers:
+        config = self._config
+        if config.num_layers < 2:
             return 0
-        row = 2 * self._has_masks * size
-        row += bool(config.attention_dropout) * config.num_heads * self._length
-        last = self._texts if self.is_cls else self._tokens
-        rows = (config.num_layers - 1) * self._tokens + last
-        return FLOAT_BYTES * (
-            rows * row + self._has_masks * self._tokens * size
-        )
+        hidden = self._has_masks * self._size
+        attention = bool(config.attention_dropout) * config.num_heads
+        row = 2 * hidden + attention * self._length
+        rows = (config.num_layers - 2) * self._tokens + self._last_rows
+        return FLOAT_BYTES * (rows * row + self._tokens * hidden)
 
     def first_block(self) -> int:
-        """What is there while the first block is computed, without its input.
+        """What is there while the first block computes its intermediate layer.
 
-        Its intermediate layer, and three tensors of the hidden size, float32.
+        That, and four tensors of the hidden size, float32.
         """
         numbers = self._bytes * self._config.intermediate_size
-        return self._tokens * (numbers + 3 * FLOAT_BYTES * self._size)
+        return self._tokens * (numbers + 4 * FLOAT_BYTES * self._size)
 
     def working(self) -> int:
         """Two tensors of an averaging network; or gradients of the last block.

@@ -5,10 +5,18 @@ hours assume a share of the hardware's peak; they are an estimate.
 """
 
 import dataclasses
+from typing import NamedTuple
 
+from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
-from labse.training.estimate import arithmetic, gradients, memory
+from labse.training.estimate import (
+    arithmetic,
+    gradients,
+    masked_lm_step,
+    memory,
+)
 from labse.training.estimate.hardware import GIB, Hardware
 from labse.training.estimate.parameters import parameters, trained_parameters
 from labse.training.estimate.remedies import what_would_fit
@@ -35,8 +43,9 @@ class Estimate:
     memory: dict[str, int]  # by part, at the moment of the peak
     moment: str
     remedies: tuple[str, ...]  # what would fit; empty if it fits
-    negatives: int  # of a pair, without duplicates
-    flops: float  # of a device in a step
+    negatives: int | None  # of a pair, without duplicates; None: no pairs
+    flops: float  # of a device in a step; of the last stage, if there are some
+    run_flops: float  # of a device in all steps
     peak_flops: float | None
     utilization: float
     all_reduce_bytes: int  # in a step, with the rows of all devices
@@ -67,9 +76,9 @@ class Estimate:
     @property
     def hours(self) -> float | None:
         """Of all steps."""
-        if self.seconds is None:
+        if self.peak_flops is None:
             return None
-        return self.seconds * self.num_steps / 3600
+        return self.run_flops / (self.peak_flops * self.utilization) / 3600
 
     @property
     def epochs(self) -> float | None:
@@ -96,7 +105,7 @@ class Estimate:
 
 
 def estimate(
-    config: ExperimentConfig,
+    config: Config,
     hardware: Hardware,
     pairs: int | None = None,
     records_bytes: int | None = None,
@@ -105,10 +114,10 @@ def estimate(
     """Estimates a training.
 
     Args:
-      config: the experiment; its vocabulary size should be that of the
-        vocabulary that is trained with.
+      config: of a dual encoder or of pre-training; its vocabulary size should
+        be that of the vocabulary that is trained with.
       hardware: see `hardware.parse`.
-      pairs: number of pairs to train on, if known.
+      pairs: number of pairs to train on, if known; not of pre-training.
       records_bytes: disk of their records, if known.
       utilization: the assumed share of the hardware's peak.
 
@@ -122,46 +131,93 @@ def estimate(
     batch = training.global_batch_size
     peak = memory.peak(config, hardware)
     fits = peak.total <= hardware.memory
-    trained = _FLOAT_BYTES * trained_parameters(config.encoder)
-    weights = _FLOAT_BYTES * sum(parameters(config.encoder).values())
+    size = _size(config, hardware)
     return Estimate(
         hardware=hardware,
-        parameters=parameters(config.encoder),
+        parameters=size.parameters,
         batch_size=batch // hardware.devices,
         global_batch_size=batch,
         num_steps=training.num_steps,
         memory=peak.parts,
         moment=peak.moment,
         remedies=() if fits else what_would_fit(config, hardware),
-        negatives=batch * (1 + config.data.hard_negatives) - 1,
-        flops=arithmetic.step_flops(config, hardware.devices),
+        negatives=size.negatives,
+        flops=size.stages[-1].flops,
+        run_flops=sum(each.flops * each.num_steps for each in size.stages),
         # The step of an averaging network moves memory; it hardly computes.
         peak_flops=hardware.flops(training.compute_dtype)
         if config.encoder.num_layers
         else None,
         utilization=utilization,
-        all_reduce_bytes=_all_reduce_bytes(config, hardware),
+        all_reduce_bytes=size.all_reduce_bytes if hardware.devices > 1 else 0,
         pairs=pairs,
         records_bytes=records_bytes,
-        checkpoint_bytes=_LAST_CHECKPOINTS * (weights + 2 * trained)
-        + _BEST_CHECKPOINTS * weights,
+        checkpoint_bytes=_LAST_CHECKPOINTS * (size.weights + 2 * size.trained)
+        + _BEST_CHECKPOINTS * size.weights,
     )
 
 
-def _all_reduce_bytes(config: ExperimentConfig, hardware: Hardware) -> int:
-    """Of the gradients that a device gets from all, in a step."""
-    if hardware.devices == 1:
-        return 0
-    total = _FLOAT_BYTES * trained_parameters(config.encoder)
+class _Stage(NamedTuple):
+    num_steps: int
+    flops: float  # of a device in a step
+
+
+class _Size(NamedTuple):
+    """What differs between the two kinds of training; bytes."""
+
+    parameters: dict[str, int]
+    trained: int
+    stages: list[_Stage]
+    negatives: int | None
+    all_reduce_bytes: int  # on several devices
+
+    @property
+    def weights(self) -> int:
+        """Of all of them, trained or not."""
+        return _FLOAT_BYTES * sum(self.parameters.values())
+
+
+def _size(config: Config, hardware: Hardware) -> _Size:
+    devices = hardware.devices
+    if isinstance(config, PretrainingConfig):
+        return _size_of_pretraining(config, devices)
+    found = parameters(config.encoder)
+    trained = _FLOAT_BYTES * trained_parameters(config.encoder)
     rows = gradients.row_bytes(config, hardware)
-    if not rows:
-        return total
-    table = parameters(config.encoder)["word embeddings"]
-    return total - _FLOAT_BYTES * table + rows
+    reduced = trained
+    if rows:
+        reduced += rows - _FLOAT_BYTES * found["word embeddings"]
+    batch = config.training.global_batch_size
+    flops = arithmetic.step_flops(config, devices)
+    return _Size(
+        parameters=found,
+        trained=trained,
+        stages=[_Stage(config.training.num_steps, flops)],
+        negatives=batch * (1 + config.data.hard_negatives) - 1,
+        all_reduce_bytes=reduced,
+    )
+
+
+def _size_of_pretraining(config: PretrainingConfig, devices: int) -> _Size:
+    head = masked_lm_step.head_parameters(config.encoder)
+    encoder = masked_lm_step.as_experiment(config).encoder
+    trained = _FLOAT_BYTES * (trained_parameters(encoder) + head)
+    return _Size(
+        parameters={**parameters(encoder), "masked-LM head": head},
+        trained=trained,
+        stages=[
+            _Stage(
+                len(steps), masked_lm_step.step_flops(config, devices, layers)
+            )
+            for layers, steps in config.stages
+        ],
+        negatives=None,
+        all_reduce_bytes=trained,
+    )
 
 
 def _check(
-    config: ExperimentConfig,
+    config: Config,
     hardware: Hardware,
     pairs: int | None,
     utilization: float,
@@ -171,6 +227,12 @@ def _check(
         raise InputError(
             "utilization must be above 0 and at most 1. Received: "
             f"{utilization}."
+        )
+    if pairs is not None and isinstance(config, PretrainingConfig):
+        raise InputError(
+            "Epochs are those over pairs, and pre-training packs texts and "
+            f"pairs into sequences. Received: pairs={pairs} and a "
+            "configuration of pre-training. Leave pairs out."
         )
     if pairs is not None and pairs < 1:
         raise InputError(f"pairs must be at least 1. Received: {pairs}.")

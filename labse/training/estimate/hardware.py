@@ -58,12 +58,10 @@ class _Chip:
 
 
 # What the TPU compiler reports as usable is less than the page's figure:
-# 7.48 GiB of 8 on v2, 15.48 of 16 on v3 (docs/estimating.md).
-_RESERVED = 0.52 * GIB
-
-
-def _tpu(memory, flops, **how) -> _Chip:
-    return _Chip(memory * GIB, flops, flops, reserved=_RESERVED, **how)
+# 7.48 GiB of 8 on v2, 15.48 of 16 on v3, 31.25 of 32 on v6e; of v5e and v5p it
+# was not seen (docs/estimating.md).
+def _tpu(memory, flops, reserved=0.52, **how) -> _Chip:
+    return _Chip(memory * GIB, flops, flops, reserved=reserved * GIB, **how)
 
 
 _TPU = {
@@ -73,7 +71,7 @@ _TPU = {
     "v4": _tpu(32, 275e12, counted=2),
     "v5e": _tpu(16, 197e12),
     "v5p": _tpu(95, 459e12, counted=2),
-    "v6e": _tpu(32, 918e12),
+    "v6e": _tpu(32, 918e12, reserved=0.75),
 }
 # The data sheets' GB are taken as 10^9 bytes. The devices have up to 7 % more,
 # which the driver and the libraries' workspaces share.

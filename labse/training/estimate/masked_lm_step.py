@@ -1,7 +1,7 @@
 """Memory and arithmetic of a step of pre-training (section 3.4).
 
-The encoder's part is that of a dual encoder whose texts are the sequences and
-whose blocks are computed for all tokens. What is added here: the masked-LM
+The encoder's part is that of a dual encoder whose texts are the sequences, and
+whose last block is computed for the masked tokens. Added here: the masked-LM
 head, and the gradient of the word table, which the head's loss makes as one
 dense table before that of the last block (`labse/modeling/masked_lm.py`).
 """
@@ -12,7 +12,12 @@ from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import DataConfig, EncoderConfig, ExperimentConfig
 from labse.losses.block_size import chunk_size
 from labse.training.estimate import arithmetic
-from labse.training.estimate.activations import FLOAT_BYTES, compute_bytes
+from labse.training.estimate.activations import (
+    FLOAT_BYTES,
+    Activations,
+    compute_bytes,
+)
+from labse.training.estimate.compiled_activations import CompiledActivations
 from labse.training.estimate.hardware import Hardware
 from labse.training.estimate.step_memory import CompiledStep, Step
 
@@ -32,7 +37,7 @@ def as_experiment(
     encoder = dataclasses.replace(
         config.encoder,
         num_layers=num_layers or config.encoder.num_layers,
-        pooling="mean",  # All tokens in all blocks; no pooler is trained.
+        pooling="mean",  # Its pooler is not trained.
     )
     return ExperimentConfig(
         encoder=encoder,
@@ -66,8 +71,8 @@ def step_flops(
     encoder, training = experiment.encoder, config.training
     sequences = training.global_batch_size // devices
     length = config.tokenizer.max_length
-    forward = arithmetic.forward_flops(experiment, sequences, length)
     rows = masked_tokens(config, devices)
+    forward = arithmetic.forward_flops(experiment, sequences, length, rows)
     dense = 2.0 * rows * encoder.hidden_size**2
     logits = 2.0 * rows * encoder.hidden_size * encoder.vocab_size
     is_chunked = chunk_size(rows, encoder.vocab_size) < encoder.vocab_size
@@ -79,9 +84,9 @@ class _MaskedLM:
     """What is other than in a dual encoder's step; before `Step`."""
 
     def __init__(self, config: PretrainingConfig, hardware: Hardware, **how):
-        super().__init__(as_experiment(config), hardware, **how)
         self._rows = masked_tokens(config, hardware.devices)
         self._is_packed = config.data.packed
+        super().__init__(as_experiment(config), hardware, **how)
         self._row_bytes = 0  # The table's gradient is dense.
         head = head_parameters(config.encoder)
         self._parameters = {**self._parameters, "masked-LM head": head}
@@ -144,9 +149,17 @@ class _MaskedLM:
 class MaskedLMStep(_MaskedLM, Step):
     """The parts of a step by operations."""
 
+    def _make_activations(self, texts: int) -> Activations:
+        return Activations(self._config, texts, self._rows)
+
 
 class CompiledMaskedLMStep(_MaskedLM, CompiledStep):
     """The parts of a step that is compiled for TPU."""
+
+    def _make_activations(self, texts: int) -> Activations:
+        return CompiledActivations(
+            self._config, texts, self._rows, self._is_least
+        )
 
     def _of_encoder(self) -> dict[str, int]:
         parts = super()._of_encoder()

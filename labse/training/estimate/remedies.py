@@ -2,14 +2,13 @@
 
 import dataclasses
 
-from labse.configs.schema import ExperimentConfig
+from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
 from labse.training.estimate import memory
 from labse.training.estimate.hardware import Hardware
 
 
-def what_would_fit(
-    config: ExperimentConfig, hardware: Hardware
-) -> tuple[str, ...]:
+def what_would_fit(config: Config, hardware: Hardware) -> tuple[str, ...]:
     """Changes of the configuration that fit, each as overrides.
 
     Changes of one key; where none of them fits, all switches together, alone
@@ -41,7 +40,7 @@ def what_would_fit(
     )
 
 
-def _switches(config: ExperimentConfig) -> list[dict]:
+def _switches(config: Config) -> list[dict]:
     """Settings that save memory and are not in use."""
     found = []
     if not config.training.rematerialize and config.encoder.num_layers:
@@ -51,7 +50,7 @@ def _switches(config: ExperimentConfig) -> list[dict]:
     return found
 
 
-def _largest_batch(config: ExperimentConfig, hardware: Hardware) -> str:
+def _largest_batch(config: Config, hardware: Hardware) -> str:
     """The largest batch that fits, as an override; "" if none does."""
     pairs = config.training.global_batch_size // hardware.devices
     if config.training.gradient_cache_chunk:
@@ -64,11 +63,15 @@ def _largest_batch(config: ExperimentConfig, hardware: Hardware) -> str:
     if not found:
         return ""
     overrides = _overrides({"global_batch_size": found * hardware.devices})
-    return f"{overrides} ({found} pairs a device)"
+    is_pretraining = isinstance(config, PretrainingConfig)
+    examples = "sequences" if is_pretraining else "pairs"
+    return f"{overrides} ({found} {examples} a device)"
 
 
-def _largest_chunk(config: ExperimentConfig, hardware: Hardware) -> str:
+def _largest_chunk(config: Config, hardware: Hardware) -> str:
     """The largest power of two that fits as chunk; "" if none does."""
+    if isinstance(config, PretrainingConfig):
+        return ""
     pairs = config.training.global_batch_size // hardware.devices
     largest = config.training.gradient_cache_chunk or pairs
     powers = [2**n for n in range(largest.bit_length()) if 2**n < largest]
@@ -93,17 +96,17 @@ def _largest(values, change, hardware: Hardware) -> int | None:
     return values[low - 1] if low else None
 
 
-def _fits(config: ExperimentConfig, hardware: Hardware) -> bool:
+def _fits(config: Config, hardware: Hardware) -> bool:
     return memory.peak(config, hardware).total <= hardware.memory
 
 
-def _if_fits(config: ExperimentConfig, hardware: Hardware, **changes) -> str:
+def _if_fits(config: Config, hardware: Hardware, **changes) -> str:
     if not _fits(_with(config, **changes), hardware):
         return ""
     return _overrides(changes)
 
 
-def _with(config: ExperimentConfig, **changes) -> ExperimentConfig:
+def _with(config: Config, **changes) -> Config:
     training = dataclasses.replace(config.training, **changes)
     return dataclasses.replace(config, training=training)
 

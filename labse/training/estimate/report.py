@@ -64,13 +64,16 @@ def _memory(estimate: Estimate) -> list[tuple[str, str]]:
 
 
 def _step(estimate: Estimate) -> list[tuple[str, str]]:
+    examples = "sequences" if estimate.negatives is None else "pairs"
     rows = [
         ("devices", f"{estimate.hardware.devices:,}"),
-        ("pairs of a device", f"{estimate.batch_size:,}"),
-        ("pairs of all devices", f"{estimate.global_batch_size:,}"),
-        ("negatives of a pair, at most", f"{estimate.negatives:,}"),
+        (f"{examples} of a device", f"{estimate.batch_size:,}"),
+        (f"{examples} of all devices", f"{estimate.global_batch_size:,}"),
         ("FLOPs of a device", f"{estimate.flops:.3e}"),
     ]
+    if estimate.negatives is not None:
+        negatives = f"{estimate.negatives:,}"
+        rows.insert(3, ("negatives of a pair, at most", negatives))
     if estimate.all_reduce_bytes:
         rows.append(
             ("summed or gathered over devices", gib(estimate.all_reduce_bytes))

@@ -38,6 +38,9 @@ _LOGIT_TENSORS = 9
 # (docs/estimating.md). The TPU compiler's layout has gaps: 12 to 15 % in its
 # programs for 3 and 5 blocks.
 _UNUSED_IN_CHUNKS, _UNUSED_IN_LAYOUT = 0.15, 0.14
+# Where random bits of two sizes are most of it: 28 to 30 % in three programs,
+# of 5, 12 and 24 blocks (docs/estimating.md).
+_UNUSED_BETWEEN_BITS = 0.29
 # Copies of all gradients in the update on several TPU devices: a program with
 # 2 blocks for 32 took 3, of which 2 lived at once: a device's own, and the sum.
 # That of an averaging network added them up in place.
@@ -201,7 +204,7 @@ class CompiledStep(Step):
         super().__init__(config, hardware)
 
     def _make_activations(self, texts: int) -> Activations:
-        return CompiledActivations(self._config, texts, self._is_least)
+        return CompiledActivations(self._config, texts, is_least=self._is_least)
 
     def peak(self) -> Peak:
         """The largest of the moments.
@@ -217,12 +220,15 @@ class CompiledStep(Step):
         return max(found, forward, key=lambda moment: moment.total)
 
     def in_forward(self) -> dict[str, int]:
-        """All random bits, and the first block."""
-        parts = self._always() | self._of_encoder()
-        parts["activations"] = self._activations.embeddings()
-        parts["random bits"] = self._activations.random_bits()
-        parts["working memory"] = self._activations.first_block()
-        return self._with_unused(parts)
+        """Random bits, and the first block."""
+        copies = self._config.encoder.num_layers * self._block_copies()
+        parts = {
+            "random bits": self._activations.random_bits(),
+            "working memory": self._activations.first_block(),
+            "weights to compute with": copies,
+        }
+        parts["unused"] = int(_UNUSED_BETWEEN_BITS * sum(parts.values()))
+        return self._always() | parts
 
     def _table_copy(self) -> int:
         return 0  # Weight decay is one operation with the update.

@@ -123,3 +123,21 @@ def test_bad_flags(capsys, arguments, message):
     assert (code, shown) == (2, "")
     assert errors.startswith("labse estimate: ")
     assert message in errors
+
+
+def test_pretraining(capsys):
+    code, shown, errors = run(
+        capsys, "--config=pretrain_base", "--hardware=tpu-v3-512"
+    )
+    assert (code, errors) == (0, "")
+    assert "masked-LM head" in shown
+    assert "sequences of a device" in shown
+
+
+@pytest.mark.parametrize("flag", ["--train=X", "--pairs=3", "--mine=2x3"])
+def test_pretraining_has_no_pairs(capsys, flag):
+    code, shown, errors = run(
+        capsys, "--config=pretrain_base", "--hardware=tpu-v3-512", flag
+    )
+    assert (code, shown) == (2, "")
+    assert f"Received: {flag} and --config=pretrain_base." in errors

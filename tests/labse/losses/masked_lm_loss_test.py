@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from labse.losses import block_size
-from labse.losses import masked_lm_loss as loss_module
 from labse.losses.masked_lm_loss import chunk_size, masked_lm_loss
 
 ROWS, PIECES, DIM = 7, 23, 5

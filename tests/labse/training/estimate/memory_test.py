@@ -126,3 +126,32 @@ def test_rematerialised_blocks_keep_their_inputs(pooling):
     # Each block's input; the embeddings' norm, types and mask.
     kept = tokens * (6 * 4 * 8 + 2 * 4 * 8 + 4 * 2 + 8)
     assert found.parts["activations"] == kept
+
+
+def test_a_tpu_draws_the_random_bits_of_rematerialised_blocks_at_once():
+    """64 pairs of 64 tokens; 6 blocks of 8 with 2 heads, the last for [CLS].
+
+    While the first block computes: a bit tensor of its own, and of each block
+    after it the attention's and two of the hidden size.
+    """
+    training = {"global_batch_size": 64, "rematerialize": True}
+    config = make_config(training, BLOCKS, length=64)
+    found = memory.peak(config, Hardware("", 1, 2**40, is_tpu=True))
+    assert found.moment == "when the forward pass begins"
+    tokens, texts = 128 * 64, 128
+    row = 2 * 8 + 2 * 64
+    bits = 4 * (4 * tokens * row + texts * row + tokens * 8)
+    assert found.parts["random bits"] == bits
+    first = tokens * 4 * (32 + 4 * 8)
+    assert found.parts["working memory"] == first
+    copies = found.parts["weights to compute with"]
+    assert found.parts["unused"] == int(0.29 * (bits + first + copies))
+    # Drawn later, where it must.
+    least = memory.peak(config, Hardware("", 1, 0, is_tpu=True))
+    assert "random bits" not in least.parts
+    assert least.total < found.total
+    # Nothing is drawn without dropout.
+    encoder = {**BLOCKS, "dropout": 0.0, "attention_dropout": 0.0}
+    config = make_config(training, encoder, length=64)
+    found = memory.peak(config, Hardware("", 1, 2**40, is_tpu=True))
+    assert found.moment == "when gradients begin"
