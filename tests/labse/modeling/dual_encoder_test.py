@@ -314,11 +314,15 @@ def test_buckets_change_the_time_and_not_the_loss():
 # 8 sources, 8 targets and 16 hard negatives: 3 chunks of 10 or 11 rows. Of one
 # pair with two hard negatives: more chunks than there are rows.
 @pytest.mark.parametrize(
-    "pairs, replicas, chunks, run",
-    [(8, 1, 3, eagerly), (1, 1, 5, eagerly), (8, 2, 3, tf.function)],
+    "pairs, replicas, chunks, buckets, run",
+    [
+        (8, 1, 3, (3, 4), eagerly),
+        (1, 1, 5, (3, 4), eagerly),
+        (8, 2, 3, (4,), tf.function),
+    ],
 )
 def test_chunks_change_the_time_and_not_the_gradients(
-    pairs, replicas, chunks, run
+    pairs, replicas, chunks, buckets, run
 ):
     data = {
         side: {name: ids[:pairs] for name, ids in inputs.items()}
@@ -326,7 +330,7 @@ def test_chunks_change_the_time_and_not_the_gradients(
     }
     weights, (loss,) = run_steps(1, [data], traced=trace_step(1, run=eagerly))
     traced = trace_step(
-        replicas, run, length_buckets=(3, 4), length_chunks=chunks
+        replicas, run, length_buckets=buckets, length_chunks=chunks
     )
     chunked, (chunked_loss,) = run_steps(replicas, [data], traced=traced)
     assert chunked_loss == pytest.approx(loss, rel=1e-6)
