@@ -36,6 +36,7 @@ def save_pretrainer():
     """Saves a random model none of whose weights are alike."""
 
     def save(config, folder, seed, num_layers=None):
+        tf.random.set_seed(seed)
         model = MaskedLanguageModel.of_experiment(config, num_layers)
         generator = tf.random.Generator.from_seed(seed)
         for part in (model.encoder, model.head):
