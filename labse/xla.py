@@ -95,3 +95,30 @@ def again_after(
     for x, y in zip(inputs, outputs, strict=True):
         y.set_shape(x.shape)
     return outputs[0], outputs[1:]
+
+
+def empty_rows(shape: Sequence[int]) -> tf.Tensor:
+    """Float32 of a shape, for `with_rows`: its values mean nothing yet."""
+    if is_compiled():
+        return tf.zeros(shape)
+    # Not tf.zeros, which becomes a constant that all steps and replicas share.
+    return tf.raw_ops.Empty(shape=shape, dtype=tf.float32, init=False)
+
+
+def with_rows(x: tf.Tensor, start: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """`x` in which `rows` stand from row `start` on, in the memory of `x`.
+
+    So a large tensor can be made piece by piece without a copy of it each time.
+
+    Args:
+      x: [n, ...], of `empty_rows` or this function, and used nowhere else.
+      start: int32 [].
+      rows: [m, ...], all within `x`.
+    """
+    if not is_compiled():
+        places = start + tf.range(rows.shape[0])
+        return tf.raw_ops.InplaceUpdate(x=x, i=places, v=rows)
+    starts = [start] + [0] * (x.shape.rank - 1)
+    result = xla.dynamic_update_slice(x, rows, tf.stack(starts))
+    result.set_shape(x.shape)
+    return result

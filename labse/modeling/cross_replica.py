@@ -56,3 +56,11 @@ def cross_replica_concat(x: tf.Tensor) -> tf.Tensor:
     gathered = tf.reshape(gathered, tf.concat([[-1], tf.shape(x)[1:]], axis=0))
     gathered.set_shape([rows, *x.shape[1:]])
     return gathered
+
+
+def cross_replica_sum(x: tf.Tensor) -> tf.Tensor:
+    """The sum of all replicas' `x`, elementwise, without a gradient.
+
+    Call it as `cross_replica_concat`; [...] float32 or int32 to the same shape.
+    """
+    return tf.reduce_sum(cross_replica_concat(tf.stop_gradient(x)[None]), 0)

@@ -126,13 +126,6 @@ class DualEncoder(TrainableModel):
         )
         return dict(zip(flat, tf.split(embeddings, rows), strict=True))
 
-    def _dropout_seed(self) -> tf.Tensor:
-        """Of this step and replica: int32 [2]."""
-        return tf.random.experimental.stateless_fold_in(
-            [self.seed, replica_id()],
-            tf.cast(self.optimizer.iterations, tf.int32),
-        )
-
     def loss_and_gradients(self, inputs):
         """By the gradient cache, if a chunk is less than the batch."""
         pairs = inputs[SOURCE]["input_mask"].shape[0]
@@ -170,7 +163,7 @@ class DualEncoder(TrainableModel):
             name: tf.reshape(ids, [chunks, rows, length])
             for name, ids in texts.items()
         }
-        seed = self._dropout_seed()
+        seed = self.seed_of_step(self.seed)
 
         def embed(blocks, number):
             return encode_at_bucket(
@@ -236,7 +229,7 @@ class DualEncoder(TrainableModel):
 
     def replica_loss(self, inputs, training):
         """The sum of this replica's pair losses over the global batch size."""
-        seed = self._dropout_seed() if training else None
+        seed = self.seed_of_step(self.seed) if training else None
         return self._loss(inputs, self(inputs, training=training, seed=seed))
 
     def _loss(self, inputs, embeddings):

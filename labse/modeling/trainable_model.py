@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tf_keras
 
-from labse.modeling.cross_replica import cross_replica_concat
+from labse.modeling.cross_replica import cross_replica_concat, replica_id
 
 
 class TrainableModel(tf_keras.Model):
@@ -46,6 +46,16 @@ class TrainableModel(tf_keras.Model):
         examples (or tokens) of all replicas, not of this one.
         """
         raise NotImplementedError
+
+    def seed_of_step(self, seed: int) -> tf.Tensor:
+        """Of this step's dropout on this replica: int32 [2].
+
+        A restored run draws the masks that an uninterrupted one would have
+        drawn.
+        """
+        return tf.random.experimental.stateless_fold_in(
+            [seed, replica_id()], tf.cast(self.optimizer.iterations, tf.int32)
+        )
 
     def train_step(self, data):
         """One optimizer step; called by Keras' `fit`."""

@@ -16,7 +16,7 @@ from official.nlp.modeling import networks
 
 from labse.configs.schema import EncoderConfig
 from labse.errors import InputError
-from labse.features import MODEL_INPUTS
+from labse.features import INPUT_POSITIONS, MODEL_INPUTS, SENTENCE_NUMBERS
 from labse.modeling.transformer_block import (
     BlockWeights,
     Dropout,
@@ -98,19 +98,23 @@ class TransformerEncoder(networks.BertEncoderV2):
         Args:
           inputs: dict of `MODEL_INPUTS`, int32 [batch, length]. If it holds
             `input_word_embeddings`, float32 [batch, length, D], these are used
-            in place of the table's rows.
+            in place of the table's rows. Packed sequences have
+            `SENTENCE_NUMBERS` and `INPUT_POSITIONS` besides: each sentence is
+            computed as if it stood alone.
           training: whether dropout is on.
           seed: int32 [2], determines dropout's masks; random if None.
           blocks: `block_weights()`, if computed before.
           output_range: the number of first tokens for which the last block is
-            computed; None: all. The other tokens are keys and values only. For
+            computed, or the positions of tokens, int32 [batch, n] (needs
+            blocks); None: all. The other tokens are keys and values only. For
             [CLS] alone this saves most of the block.
 
         Returns:
-          `sequence_output` float32 [batch, length, D] (the first
-          `output_range` of length; without blocks, the embeddings),
-          `pooled_output` float32 [batch, D] (dense and tanh of [CLS]) and
-          `encoder_outputs`, each block's output.
+          `sequence_output` float32 [batch, length, D] (those of
+          `output_range` in place of length; without blocks, the embeddings),
+          `pooled_output` float32 [batch, D] (dense and tanh of [CLS], or of
+          the first of the positions) and `encoder_outputs`, each block's
+          output.
 
         Raises:
           InputError: the inputs are longer than the table of positions
@@ -122,22 +126,21 @@ class TransformerEncoder(networks.BertEncoderV2):
         elif seed is None:
             seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32)
         dropout = Dropout(seed)
-        layers = self._transformer_layers
         blocks = self.block_weights() if blocks is None else blocks
-        activation = layers[0]._inner_activation if layers else None
         apply_block = TransformerBlocks(
             inputs["input_mask"],
             self._config,
-            activation,
+            self.activation,
             dropout,
             rematerialize=self._rematerialize and seed is not None,
+            sentence_numbers=inputs.get(SENTENCE_NUMBERS),
         )
         x = dropout(self._embed(inputs), self._config["output_dropout"])
         outputs = []
         for number, weights in enumerate(blocks, start=1):
-            num_tokens = output_range if number == len(blocks) else None
-            x = apply_block(x, weights, num_tokens)
-            outputs.append(apply_block.unflatten(x, num_tokens))
+            tokens = output_range if number == len(blocks) else None
+            x = apply_block(x, weights, tokens)
+            outputs.append(apply_block.unflatten(x, tokens))
         if outputs:
             last = outputs[-1]
         else:
@@ -161,6 +164,17 @@ class TransformerEncoder(networks.BertEncoderV2):
                 f"Received inputs of length {length}. Truncate them."
             )
 
+    @property
+    def word_table(self) -> tf.Tensor:
+        """The word embeddings, float32 [V, D]."""
+        return tf.convert_to_tensor(self._embedding_layer.embeddings)
+
+    @property
+    def activation(self):
+        """That of the blocks' intermediate layers; None without blocks."""
+        layers = self._transformer_layers
+        return layers[0]._inner_activation if layers else None
+
     def word_embeddings(self, word_ids: tf.Tensor) -> tf.Tensor:
         """The table's rows for int32 [batch, length] pieces."""
         return tf.gather(self._embedding_layer.embeddings, word_ids)
@@ -180,6 +194,8 @@ class TransformerEncoder(networks.BertEncoderV2):
         # A static length, if there is one: XLA needs it for the gradient, and
         # would find it by evaluating the whole branch of a bucket.
         positions = table[: words.shape[1] or tf.shape(words)[1]]
+        if INPUT_POSITIONS in inputs:
+            positions = tf.gather(positions, inputs[INPUT_POSITIONS])
         types = self._type_embedding_layer.embeddings
         # A one-hot matmul: the gradient of a gather would be a scatter-add of
         # batch * length rows (tens of thousands) into two.
