@@ -8,7 +8,7 @@ form, "default" what `masked_lm_loss` chooses. Each variant runs in a process of
 its own. Memory is the peak of TensorFlow's allocator during the steps beyond
 what it held before them (the table), the gradient of the table among it (1.54
 GB for 501,153 pieces of 768). CPU time is that of all threads: on a busy
-machine the steadier figure. Random values.
+machine the steadier figure, with --threads=1 most of all. Random values.
 """
 
 import argparse
@@ -29,6 +29,7 @@ def make_step(options, chunk: str):
 
     from labse.losses.masked_lm_loss import chunk_size, masked_lm_loss
 
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     rows, pieces, size = options.rows, options.pieces, options.size
     number = {"all": pieces, "default": chunk_size(rows, pieces)}.get(chunk)
     number = number or int(chunk)
@@ -86,6 +87,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=768)
     parser.add_argument("--chunks", nargs="+", default=["default"])
     parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--compute_dtype", default="bfloat16")
     parser.add_argument("--variant", help="of a process of its own")
     options = parser.parse_args()

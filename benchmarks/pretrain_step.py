@@ -11,7 +11,8 @@ model, whose head is given the masked tokens only.
 
 Each turn is a process of its own, since two do not fit into memory; they take
 turns, several rounds, and the best step counts. CPU time is that of all
-threads: on a busy machine the steadier figure.
+threads: on a busy machine the steadier figure, with --threads=1 most of all,
+since several threads also spend it on waiting for each other.
 """
 
 import argparse
@@ -26,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from machine import machine, peak_memory
 
-FLAGS = ("batch", "length", "masked", "layers", "steps")
+FLAGS = ("batch", "length", "masked", "layers", "steps", "threads")
 PEER = pathlib.Path(__file__).with_name("pretrain_step_peer.py")
 CONTENDERS = {
     "labse": (pathlib.Path(__file__), "ours"),
@@ -46,6 +47,7 @@ def make_step(arguments):
     from labse.modeling.sentence_encoder import SentenceEncoder
     from labse.training.optimizer import make_optimizer
 
+    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     config = EncoderConfig(
         vocab_size=arguments.vocab_size, num_layers=arguments.layers
     )
@@ -110,6 +112,7 @@ def compare(vocab_size, arguments) -> None:
     for _ in range(arguments.rounds):
         for name in arguments.contenders:
             found = run(name, vocab_size, arguments)
+            print(f"  {name}: {found}", file=sys.stderr, flush=True)
             best[name] = {
                 key: min(value, best.get(name, found)[key])
                 for key, value in found.items()
@@ -141,6 +144,7 @@ def parse_arguments():
         "--vocab_sizes", type=int, nargs="+", default=[120_000, 501_153]
     )
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument(
         "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS)
@@ -160,7 +164,7 @@ def main() -> None:
     print(
         f"{machine()}; {arguments.batch} x {arguments.length} tokens, "
         f"{arguments.masked} masked in each, {arguments.layers} layers of 768, "
-        "bfloat16",
+        f"bfloat16, {arguments.threads or 'all'} threads",
         flush=True,
     )
     for vocab_size in arguments.vocab_sizes:

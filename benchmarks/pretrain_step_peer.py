@@ -15,6 +15,8 @@ IGNORED = -100  # A label that does not count, by PyTorch's default.
 def make_step(arguments):
     """One whole training step: encode, head, loss, backward, clip, AdamW."""
     torch.manual_seed(0)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     model = BertForMaskedLM(
         BertConfig(
             vocab_size=arguments.vocab_size,

@@ -77,19 +77,15 @@ class PackedRecords:
             "corpus_weights": config.data.corpus_weights,
         }
         _check_languages(folder, manifest)
+        _check_enough(folder, manifest, rows, rows)
         lengths = self._check_sample(folder, manifest, order)
         self.unit_rows = self.unit_records = 1
         if config.data.packed:
             self.unit_rows = packing.UNIT_ROWS
+            _check_units(rows, self.unit_rows, manifest.kind)
             self.unit_records = self._choose(folder, lengths)
-        _check_units(rows, self.unit_rows, manifest.kind)
         needed = rows // self.unit_rows * self.unit_records
-        if manifest.num_records < needed:
-            raise InputError(
-                f"A global batch of {rows} sequences takes {needed} records "
-                f"here. Received {manifest.num_records} records in {folder}. "
-                "Lower training.global_batch_size, or give more records."
-            )
+        _check_enough(folder, manifest, rows, needed)
         self.reader = RecordReader(folder, manifest, needed, **order)
 
     def records(
@@ -144,7 +140,8 @@ class PackedRecords:
         """The lengths of a sample of records, which is checked: int64 [n]."""
         # A batch of one record has one lane.
         reader = RecordReader(folder, manifest, 1, **order)
-        records = reader.records(range(SAMPLE_RECORDS), 1).unbatch()
+        count = min(SAMPLE_RECORDS, manifest.num_records)
+        records = reader.records(range(count), 1).unbatch()
         vocabulary = self._tokenizer.vocabulary
 
         @tf.function(autograph=False)
@@ -161,8 +158,7 @@ class PackedRecords:
             )
 
         lengths, pieces, groups = (
-            each.numpy()
-            for each in measure(next(iter(records.batch(SAMPLE_RECORDS))))
+            each.numpy() for each in measure(next(iter(records.batch(count))))
         )
         _check_pieces(folder, manifest, pieces, groups)
         return lengths
@@ -184,6 +180,15 @@ class PackedRecords:
             100 * choice.padding,
         )
         return choice.sentences
+
+
+def _check_enough(folder, manifest: Manifest, rows: int, needed: int) -> None:
+    if manifest.num_records < needed:
+        raise InputError(
+            f"A global batch of {rows} sequences takes {needed} records here. "
+            f"Received {manifest.num_records} records in {folder}. Lower "
+            "training.global_batch_size, or give more records."
+        )
 
 
 def _check_units(rows: int, unit_rows: int, kind: str) -> None:

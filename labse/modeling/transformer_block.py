@@ -225,10 +225,11 @@ class TransformerBlocks:
     def unflatten(self, x: tf.Tensor, tokens: Tokens) -> tf.Tensor:
         """[B * n, D] to [B, n, D]."""
         static_batch, length = self._mask.shape
-        number = self._shape[1]
-        if isinstance(tokens, int):
+        if tokens is None:
+            number = self._shape[1]
+        elif isinstance(tokens, int):
             length = number = tokens
-        elif tokens is not None:
+        else:
             length, number = tokens.shape[1], tf.shape(tokens)[1]
         x = tf.reshape(x, [self._shape[0], number, x.shape[-1]])
         x.set_shape([static_batch, length, None])

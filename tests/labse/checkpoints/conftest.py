@@ -32,7 +32,29 @@ def bert_config():
 
 
 @pytest.fixture(scope="session")
-def pretraining_run(tmp_path_factory):
+def save_pretrainer():
+    """Saves a random model none of whose weights are alike."""
+
+    def save(config, folder, seed, num_layers=None):
+        tf.random.set_seed(seed)
+        model = MaskedLanguageModel.of_experiment(config, num_layers)
+        generator = tf.random.Generator.from_seed(seed)
+        for part in (model.encoder, model.head):
+            for variable in part.variables:
+                if len(variable.shape) == 1 or "bias" in variable.name:
+                    variable.assign_add(0.3 * generator.normal(variable.shape))
+                elif "cls/" in variable.name:
+                    variable.assign(0.3 * generator.normal(variable.shape))
+        checkpoint = tf.train.Checkpoint(**model.checkpoint_items)
+        tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1).save(
+            100
+        )
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def pretraining_run(tmp_path_factory, save_pretrainer):
     """A run of pre-training in its last stage, with random weights.
 
     From one block to two; the shapes are those of `bert_config`.
@@ -60,20 +82,6 @@ def pretraining_run(tmp_path_factory):
     run = run_folder.create(str(folder / "run"), config, str(vocabulary))
     save_pretrainer(config, run / run_folder.LAST, seed=0)
     return run
-
-
-def save_pretrainer(config, folder, seed, num_layers=None):
-    """A checkpoint of a random model none of whose weights are alike."""
-    model = MaskedLanguageModel.of_experiment(config, num_layers)
-    generator = tf.random.Generator.from_seed(seed)
-    for part in (model.encoder, model.head):
-        for variable in part.variables:
-            if len(variable.shape) == 1 or "bias" in variable.name:
-                variable.assign_add(0.3 * generator.normal(variable.shape))
-            elif "cls/" in variable.name:
-                variable.assign(0.3 * generator.normal(variable.shape))
-    checkpoint = tf.train.Checkpoint(**model.checkpoint_items)
-    tf.train.CheckpointManager(checkpoint, str(folder), max_to_keep=1).save(100)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ from labse.features import (
     MASKED_WEIGHTS,
 )
 from labse.formats import safetensors_file
-from labse.modeling.masked_lm import MaskedLanguageModel, rows_at
+from labse.modeling.masked_lm import MaskedLanguageModel
 from labse.training.initial_model import open_init
 
 CLS = ModelOptions(pooling="cls")
@@ -72,7 +72,8 @@ def logits(source):
     model = built(source)
     transformer = model.encoder.transformer
     hidden = transformer(INPUTS)["sequence_output"]
-    hidden = model.head.transform(rows_at(hidden, POSITIONS))[:3]
+    hidden = tf.gather(hidden, POSITIONS, batch_dims=1)
+    hidden = model.head.transform(tf.reshape(hidden, [4, 8]))[:3]
     table = transformer.get_embedding_table()
     found = tf.matmul(hidden, table, transpose_b=True) + model.head.bias
     losses = tf.reshape(model.predict(BATCH)["loss"], [-1])[:3]
@@ -187,9 +188,9 @@ def test_another_vocabulary_than_the_checkpoints(
     assert "has its own vocabulary of 13 pieces, and" in message
 
 
-def test_a_checkpoint_of_an_earlier_stage(pretraining_run, source, tmp_path):
-    from tests.labse.checkpoints.conftest import save_pretrainer
-
+def test_a_checkpoint_of_an_earlier_stage(
+    pretraining_run, save_pretrainer, source, tmp_path
+):
     run = tmp_path / "run"
     shutil.copytree(pretraining_run, run)
     shutil.rmtree(run / run_folder.LAST)
@@ -507,6 +508,16 @@ def test_model_gardens_pretrainers(source, pretraining_run, saved_as, tmp_path):
     found = recognition.open_model(prefix)
     assert found.kind == "Model Garden checkpoint" and found.is_pretrainer
     assert_same(logits(found), model_gardens_logits(model))
+    if saved_as == "items":  # Our model restores it without being told.
+        ours = MaskedLanguageModel.of_experiment(found.config)
+        checkpoint = tf.train.Checkpoint(**ours.checkpoint_items)
+        checkpoint.restore(prefix).assert_existing_objects_matched()
+        for part in (ours.encoder, ours.head):
+            for variable in part.variables:
+                name = variable.name.removesuffix(":0")
+                np.testing.assert_array_equal(
+                    variable, found.all_weights[name].read(), name
+                )
 
 
 @pytest.mark.parametrize("is_converted", [False, True])

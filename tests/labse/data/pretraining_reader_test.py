@@ -57,7 +57,7 @@ def records(tmp_path_factory, tokenizer):
                 [folder / f"{kind}.tsv"],
                 out,
                 kind=kind,
-                shard_records=5,
+                shard_records=8,
                 token_ids=ids,
             )
             manifest = Manifest.open(out, kind, tokenizer, LENGTH)
@@ -99,7 +99,7 @@ def assert_same(ones, others):
         tf.nest.map_structure(np.testing.assert_array_equal, one, other)
 
 
-def rows_of(batches, chosen=slice(None)):
+def rows_of(batches):
     """The rows of some batches, in an order that does not depend on theirs."""
     found = []
     for batch in batches:
@@ -109,11 +109,16 @@ def rows_of(batches, chosen=slice(None)):
     return sorted(found)
 
 
-@pytest.fixture(params=["whole", "lanes"])
-def mode(request, monkeypatch):
-    """A small folder, and one that is read as a large one is."""
-    if request.param == "lanes":
+@pytest.fixture
+def mode(monkeypatch, is_whole):
+    """A small folder; or it is read as a large one is."""
+    if not is_whole:
         monkeypatch.setattr(lane_order, "WHOLE", 0)
+
+
+CASES = pytest.mark.parametrize(
+    ("is_whole", "packed"), [(True, False), (False, True)]
+)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -191,45 +196,58 @@ def test_nearly_every_record_comes_in_an_epoch(make):
     assert len(found) > 0.95 * len(set(texts(900, 0)))
 
 
-@pytest.mark.parametrize("packed", [True, False])
+@CASES
 def test_a_later_start_gives_the_tail(make, mode, packed):
-    config = experiment(packed=packed)
-    whole = as_list(make(config).batches(range(9), 64))
-    for start in (1, 6, 8):
-        later = as_list(make(config).batches(range(start, 9), 64))
-        assert_same(later, whole[start:])
-    assert as_list(make(config).batches(range(9, 9), 64)) == []
-    # The controls: other steps and seeds give other batches.
+    config = experiment(batch=16, packed=packed)
+    whole = as_list(make(config).batches(range(7), 16))
+    later = as_list(make(config).batches(range(4, 7), 16))
+    assert_same(later, whole[4:])
+    assert as_list(make(config).batches(range(7, 7), 16)) == []
+    # The control: other steps give other batches.
     assert rows_of(whole[:1]) != rows_of(whole[1:2])
-    other = make(experiment(packed=packed, seed=4)).batches(range(1), 64)
-    assert rows_of(as_list(other)) != rows_of(whole[:1])
 
 
-@pytest.mark.parametrize("packed", [True, False])
+def test_another_seed_gives_other_batches(make):
+    one, other = (
+        as_list(make(experiment(seed=seed)).batches(range(1), 64))
+        for seed in (3, 4)
+    )
+    for kind in (0, 1):
+        # Of both kinds, and not by masks alone.
+        ids = [unmasked(each[0])[each[0]["bilingual"] == kind] for each in
+               (one, other)]  # fmt: skip
+        assert sorted(ids[0].tolist()) != sorted(ids[1].tolist())
+
+
+@CASES
 def test_all_numbers_of_hosts_see_the_same_sequences(make, mode, packed):
-    reader = make(experiment(packed=packed))
-    whole = as_list(reader.batches(range(3, 6), 64))
+    """Up to eight, each with one unit of each kind; without packing, a row."""
+    size = 128 if packed else 16
+    reader = make(experiment(batch=size, packed=packed))
+    whole = as_list(reader.batches(range(3, 5), size))
     for hosts in (2, 4, 8):
         parts = [
             as_list(
-                reader.batches(range(3, 6), 64 // hosts, range(host, host + 1))
+                reader.batches(
+                    range(3, 5), size // hosts, range(host, host + 1)
+                )
             )
             for host in range(hosts)
         ]
-        for step in range(3):
+        for step in range(2):
             found = [part[step] for part in parts]
             for batch in found:
-                half = 32 // hosts
+                half = size // hosts // 2
                 assert batch["bilingual"].tolist() == [0] * half + [1] * half
             assert rows_of(found) == rows_of(whole[step : step + 1])
 
 
 def test_one_host_feeds_several_replicas(make):
     reader = make()
-    together = as_list(reader.batches(range(2, 5), 16, range(1, 3)))
+    together = as_list(reader.batches(range(2, 5), 16, range(2, 4)))
     alone = [
         as_list(reader.batches(range(2, 5), 16, range(replica, replica + 1)))
-        for replica in (1, 2)
+        for replica in (2, 3)
     ]
     expected = [batch for pair in zip(*alone, strict=True) for batch in pair]
     assert_same(together, expected)
@@ -259,9 +277,9 @@ def test_masks_are_drawn_anew_in_each_epoch(make):
     assert np.mean([len(each) > 1 for each in masks.values()]) > 0.8
 
 
-@pytest.mark.parametrize("ids", [False, True])
+@pytest.mark.parametrize(("is_whole", "ids"), [(True, False), (False, True)])
 def test_the_graph_has_no_state(make, mode, ids):
-    dataset = make(ids=ids).batches(range(3, 9), 32, range(2))
+    dataset = make(experiment(batch=16), ids).batches(range(3, 9), 16)
     graph = dataset._as_serialized_graph(external_state_policy=FAIL)
     assert b"PyFunc" not in graph.numpy()
 
@@ -315,14 +333,14 @@ def test_unequal_replicas_are_refused(make):
 
 def test_parts_of_units_are_refused(make):
     with pytest.raises(InputError) as error:
-        make().batches(range(1), 4, range(16))
+        make().batches(range(1), 8, range(8))
     assert str(error.value) == (
-        "Packed sequences come in units of 4, and each replica has whole units "
+        "Packed sequences come in units of 8, and each replica has whole units "
         "of each kind. Received training.global_batch_size=64, with 32 "
-        "sequences of translation pairs, for 16 replicas. Make both multiples "
+        "sequences of translation pairs, for 8 replicas. Make both multiples "
         "of 64, or set data.packed=false."
     )
-    with pytest.raises(InputError, match="units of 4. Received 30 sequences"):
+    with pytest.raises(InputError, match="units of 8. Received 30 sequences"):
         make(experiment(batch=60))
 
 
@@ -351,7 +369,7 @@ def test_texts_too_short_to_mask_are_refused(tmp_path, tokenizer):
     assert str(error.value) == (
         "A text has at least two pieces that the vocabulary knows, so that one "
         f"can be predicted from the other. Received {records[0]}, where 5.0 % "
-        "of the texts have them, of a sample of 8192. Give sentences in place "
+        "of the texts have them, of a sample of 100. Give sentences in place "
         "of words, or a vocabulary with the language's letters."
     )
 
