@@ -9,7 +9,11 @@ from labse.training.estimate.masked_lm_step import (
 )
 from labse.training.estimate.step_memory import CompiledStep, Peak, Step
 
-_KEPT_BY_COMPILER = "activations, as memory allows"
+# The part of an estimate that says that the compiler saves.
+AS_MEMORY_ALLOWS = "activations, as memory allows"
+# Programs in which the TPU compiler had to save took 93 to 95 % of a device's
+# memory (docs/estimating.md).
+_SAVED_SHARE = 0.95
 
 
 def peak(config: Config, hardware: Hardware) -> Peak:
@@ -23,12 +27,15 @@ def peak(config: Config, hardware: Hardware) -> Peak:
         plain, compiled = MaskedLMStep, CompiledMaskedLMStep
     if not hardware.is_tpu:
         return plain(config, hardware).peak()
+    limit = int(_SAVED_SHARE * hardware.memory)
     full = compiled(config, hardware).peak()
-    if full.total <= hardware.memory:
+    if full.total <= limit:
         return full
     least = compiled(config, hardware, is_least=True).peak()
-    if least.total >= hardware.memory:
-        return least
+    if least.total > limit:
+        # Where only the rest of the memory is missing, it says what it needs
+        # without saving.
+        return least if least.total > hardware.memory else full
     # The compiler stops saving when the rest fits.
-    parts = {**least.parts, _KEPT_BY_COMPILER: hardware.memory - least.total}
+    parts = {**least.parts, AS_MEMORY_ALLOWS: limit - least.total}
     return Peak(least.moment, parts)

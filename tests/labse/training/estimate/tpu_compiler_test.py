@@ -36,19 +36,25 @@ def needed(config, device):
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: " ".join(row.values()))
 def test_estimates_are_within_15_percent_of_the_compiler(row):
-    """Where the compiler saves, between what it could and all activations."""
     config, device = parse(row)
     total = needed(config, device)
     assert (total <= device.memory) == (row["fits"] == "yes")
-    compiled = float(row["total_gib"]) * GIB
-    if total != device.memory:
-        assert total == pytest.approx(compiled, rel=0.15)
-        return
-    least = needed(config, dataclasses.replace(device, memory=0))
-    full = needed(config, dataclasses.replace(device, memory=2**60))
-    assert least / 1.15 <= compiled <= 1.15 * full
+    assert total == pytest.approx(float(row["total_gib"]) * GIB, rel=0.15)
 
 
-def test_where_the_compiler_saves_the_estimate_is_the_devices_memory():
-    saved = [needed(*each) == each[1].memory for each in map(parse, rows())]
-    assert saved.count(True) == 5
+def test_where_the_compiler_saves_it_leaves_a_twentieth_of_the_memory():
+    """Within 3 %; and between what it keeps at least and all activations."""
+    count = 0
+    for row in rows():
+        config, device = parse(row)
+        found = memory.peak(config, device)
+        if memory.AS_MEMORY_ALLOWS not in found.parts:
+            continue
+        count += 1
+        compiled = float(row["total_gib"]) * GIB
+        assert found.total == int(0.95 * device.memory)
+        assert found.total == pytest.approx(compiled, rel=0.03)
+        least = needed(config, dataclasses.replace(device, memory=0))
+        full = needed(config, dataclasses.replace(device, memory=2**60))
+        assert least < compiled < full
+    assert count == 5
