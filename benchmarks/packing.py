@@ -6,8 +6,8 @@
     python benchmarks/packing.py loss --texts ... --vocab=vocab.txt
 
 Tokens are real ones, without padding; every contender's batch has about
-`--tokens` of them, or `--most_rows` sequences. A fifth of a sequence is predicted,
-at most 80 tokens; the head is computed for as many, padding included.
+`--tokens` of them, or `--most_rows` sequences. A fifth of a sequence is
+predicted, at most 80 tokens; the head is computed for as many in any case.
 
 `units`: for sequences of 512 and 128 tokens and several sizes of a unit, the
 sentences a sequence, and the shares of padding and of tokens left out.
@@ -190,17 +190,16 @@ def report(name: str, batch, found: dict[str, list]) -> None:
     """Prints a contender's best figures."""
     tokens, mask = real_tokens(batch), batch["input_mask"]
     seconds, cpu = min(found["seconds"]), min(found["cpu"])
-    pipeline = max(
-        each["tokens"] / each["seconds"] for each in found["pipeline"]
-    )
-    pipeline_cpu = max(
-        each["tokens"] / each["cpu"] for each in found["pipeline"]
-    )
+    rates = [
+        max(each["tokens"] / each[clock] for each in found["pipeline"])
+        for clock in ("seconds", "cpu")
+    ]
     print(
         f"{name}: {mask.shape[0]:3} sequences, {tokens} tokens, fill "
         f"{100 * tokens / np.prod(mask.shape):4.1f} %; step {seconds:.2f} s, "
-        f"{tokens / seconds:6,.0f} tokens/s, {tokens / cpu:6,.0f} a CPU second; "
-        f"pipeline {pipeline:,.0f} tokens/s, {pipeline_cpu:,.0f} a CPU second",
+        f"{tokens / seconds:6,.0f} tokens/s, {tokens / cpu:6,.0f} a CPU "
+        f"second; pipeline {rates[0]:,.0f} tokens/s, {rates[1]:,.0f} a CPU "
+        "second",
         flush=True,
     )
 
