@@ -16,9 +16,9 @@ sentences a sequence, and the shares of padding and of tokens left out.
 from memory), and the input pipeline by itself. They take turns; the best step
 counts. CPU time is that of all threads: on a busy machine the steadier figure.
 
-`loss`: the same model trained on as many tokens, packed into 512 and padded to
-128 (no text is longer but for a few, so padding to 512 would give the same),
-and its loss on held-out texts at some points, with the same masks.
+`loss`: the same model trained on as many tokens, and its loss on held-out texts
+at some points, with the same masks. (Padding to 512 gives what padding to 128
+does, but for the few texts that are longer.)
 """
 
 import argparse
@@ -164,7 +164,7 @@ def measure_pipeline(dataset, batches: int) -> dict[str, float]:
 def speed(setup: Setup) -> None:
     """Prints tokens/s of step and pipeline for each contender."""
     steps, found = {}, {}
-    for name in CONTENDERS:
+    for name in setup.options.contenders:
         config = setup.config(name, 1000, 0)
         dataset = setup.reader(config).batches(
             range(1000), config.training.global_batch_size
@@ -226,7 +226,7 @@ def validation_loss(setup: Setup, model) -> float:
 def loss(setup: Setup) -> None:
     """Prints the loss on held-out texts after equal tokens."""
     steps = setup.options.steps
-    for name in ("packed 512", "padded 128"):
+    for name in setup.options.contenders:
         for seed in range(setup.options.seeds):
             config = setup.config(name, steps, seed)
             model = make_model(config)
@@ -258,6 +258,9 @@ def main() -> None:
     parser.add_argument("program", choices=programs)
     parser.add_argument("--texts", nargs="+", required=True)
     parser.add_argument("--vocab", required=True, help="vocab.txt")
+    parser.add_argument(
+        "--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS)
+    )
     parser.add_argument("--tokens", type=int, default=4000, help="of a batch")
     parser.add_argument("--most_rows", type=int, default=32)
     parser.add_argument("--layers", type=int, default=4)
