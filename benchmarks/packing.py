@@ -77,6 +77,8 @@ class Setup:
         write_records([path], f"{folder}/records", kind=TEXT)
         self.records = f"{folder}/records"
         vocabulary = Vocabulary.read(options.vocab)
+        if options.used_pieces:
+            vocabulary = used_pieces(vocabulary, texts)
         self.tokenizer = WordPieceTokenizer(vocabulary)
         sample = self.tokenizer.tokenize(self.texts[:SAMPLE_RECORDS])
         self.lengths = sample.row_lengths().numpy() + 2
@@ -118,6 +120,13 @@ class Setup:
         """Of the records."""
         records = self.records, Manifest.open(self.records, TEXT)
         return PretrainingReader(records, None, self.tokenizer, config)
+
+
+def used_pieces(vocabulary: Vocabulary, texts: list[str]) -> Vocabulary:
+    """Only the pieces that the texts have, which keep their pieces."""
+    ids = WordPieceTokenizer(vocabulary).tokenize(tf.constant(texts))
+    ids = {*ids.flat_values.numpy().tolist(), *vocabulary.reserved_ids}
+    return Vocabulary([vocabulary.pieces[each] for each in sorted(ids)])
 
 
 def make_model(config: PretrainingConfig) -> MaskedLanguageModel:
@@ -265,6 +274,9 @@ def main() -> None:
     parser.add_argument("--most_rows", type=int, default=32)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument(
+        "--used_pieces", action="store_true", help="only pieces of the texts"
+    )
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=4)
