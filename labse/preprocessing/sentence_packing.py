@@ -1,0 +1,302 @@
+"""Sentences, or pairs, packed into full sequences, in the graph.
+
+Most sentences are far shorter than the 512 tokens of section 3.4, so that
+padding would be most of a batch. A unit of a few sequences gets a fixed number
+of sentences instead: the longest ones a sequence each, then the others, one
+after the other from the longest on, the first sequence with room (first fit
+decreasing). What finds no room is left out. All of it is a function of the
+unit's sentences alone, so that it is the same wherever the unit is computed.
+
+How many sentences a unit gets is chosen once, by packing a sample:
+`sentences_per_unit`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from labse.errors import InputError
+from labse.features import INPUT_POSITIONS, MODEL_INPUTS, SENTENCE_NUMBERS
+from labse.preprocessing.vocabulary import Vocabulary
+
+# Sequences of a unit. With more of them less is padded, but the batch of a
+# replica is whole units.
+UNIT_ROWS = 4
+# Of the tokens, at most this share is left out in an epoch.
+MAX_LEFT_OUT = 0.01
+# [CLS], a piece, [SEP], a piece, [SEP].
+MIN_PAIR_LENGTH = 5
+
+
+class Sentences(NamedTuple):
+    """Sentences, or pairs, with their special pieces.
+
+    `ids`: int32 [n, (length)]. `first_length`: int32 [n], the tokens of type 0;
+    those that follow are of type 1.
+    """
+
+    ids: tf.RaggedTensor
+    first_length: tf.Tensor
+
+
+class Places(NamedTuple):
+    """Where sentences stand, each int32 [units, sentences].
+
+    `row`: of the unit, -1 for a sentence that is left out. `offset`: of its
+    first token in the row. `number`: of the sentence in the row, from 1.
+    """
+
+    row: tf.Tensor
+    offset: tf.Tensor
+    number: tf.Tensor
+
+
+def of_texts(
+    pieces: tf.RaggedTensor, vocabulary: Vocabulary, max_length: int
+) -> Sentences:
+    """[CLS] text [SEP], truncated at the end.
+
+    Args:
+      pieces: int32 [n, (pieces)], without special pieces.
+      vocabulary: has the ids of the special pieces.
+      max_length: most tokens, [CLS] and [SEP] included.
+    """
+    ids = _join(
+        [vocabulary.cls_id, pieces[:, : max_length - 2], vocabulary.sep_id]
+    )
+    return Sentences(ids, tf.cast(ids.row_lengths(), tf.int32))
+
+
+def of_pairs(
+    source: tf.RaggedTensor,
+    target: tf.RaggedTensor,
+    vocabulary: Vocabulary,
+    max_length: int,
+) -> Sentences:
+    """[CLS] source [SEP] target [SEP], of type 0 up to the first [SEP], then 1.
+
+    A pair that is too long loses tokens at the end of its longer side (at equal
+    length, of the target), one by one, as by BERT's `truncate_seq_pair`:
+    https://github.com/google-research/bert/blob/master/create_pretraining_data.py
+
+    Args:
+      source: int32 [n, (pieces)], without special pieces.
+      target: the same.
+      vocabulary: has the ids of the special pieces.
+      max_length: most tokens, [CLS] and both [SEP] included.
+    """
+    room = max_length - 3
+    lengths = source.row_lengths(), target.row_lengths()
+    shorter = room // 2, room - room // 2
+    kept_source = tf.minimum(
+        lengths[0], tf.maximum(room - lengths[1], shorter[1])
+    )
+    kept_target = tf.minimum(lengths[1], room - kept_source)
+    ids = _join(
+        [
+            *(vocabulary.cls_id, _first(source, kept_source)),
+            *(vocabulary.sep_id, _first(target, kept_target)),
+            vocabulary.sep_id,
+        ]
+    )
+    return Sentences(ids, tf.cast(kept_source, tf.int32) + 2)
+
+
+def find_places(lengths: tf.Tensor, rows: int, capacity: int) -> Places:
+    """Packs each unit's sentences into its rows.
+
+    No row stays empty.
+
+    Args:
+      lengths: int32 [units, sentences], each at most `capacity`; as many
+        sentences as rows, or more.
+      rows: of a unit.
+      capacity: tokens of a row.
+    """
+    order = tf.argsort(lengths, direction="DESCENDING", stable=True)
+    ordered = tf.gather(lengths, order, batch_dims=1)
+    sentences = tf.shape(ordered)[1]
+    longest = ordered[:, :rows]  # A row each.
+    zeros = tf.zeros_like(longest)
+    first = Places(zeros + tf.range(rows), zeros, zeros + 1)
+    found = [
+        tf.TensorArray(
+            tf.int32, sentences, element_shape=lengths.shape[:1]
+        ).scatter(tf.range(rows), tf.transpose(values))
+        for values in first
+    ]
+
+    def place(step, room, numbers, found):
+        length = ordered[:, step]  # [units]
+        fits = room >= length[:, None]  # [units, rows]
+        row = tf.argmax(fits, axis=1, output_type=tf.int32)
+        fits_any = tf.reduce_any(fits, axis=1)
+        own = tf.one_hot(row, rows, dtype=tf.int32)
+        own *= tf.cast(fits_any, tf.int32)[:, None]
+        numbers += own
+        values = (
+            tf.where(fits_any, row, -1),
+            capacity - tf.reduce_sum(room * own, axis=1),
+            tf.reduce_sum(numbers * own, axis=1),
+        )
+        found = [
+            array.write(step, value)
+            for array, value in zip(found, values, strict=True)
+        ]
+        return step + 1, room - own * length[:, None], numbers, found
+
+    *_, found = tf.while_loop(
+        lambda step, *_: step < sentences,
+        place,
+        (rows, capacity - longest, zeros + 1, found),
+    )
+    inverse = tf.argsort(order)
+    return Places(
+        *(
+            tf.gather(tf.transpose(array.stack()), inverse, batch_dims=1)
+            for array in found
+        )
+    )
+
+
+def pack_sentences(
+    sentences: Sentences,
+    places: Places,
+    rows: int,
+    length: int,
+    vocabulary: Vocabulary,
+) -> dict[str, tf.Tensor]:
+    """The model inputs of sentences at their places.
+
+    Args:
+      sentences: n of them, those of a unit one after the other.
+      places: of n sentences in all.
+      rows: of a unit.
+      length: of a row.
+      vocabulary: has the id of [PAD].
+
+    Returns:
+      `MODEL_INPUTS`, `SENTENCE_NUMBERS` and `INPUT_POSITIONS`, int32
+      [units * rows, length].
+    """
+    units = places.row.shape[0] or tf.shape(places.row)[0]
+    total = units * rows
+    unit = tf.range(units)[:, None]
+    start = (unit * rows + places.row) * length + places.offset
+    # What is left out goes to one place more, which is cut off.
+    left_out = tf.reshape(places.row < 0, [-1])
+    sentence = tf.cast(sentences.ids.value_rowids(), tf.int32)  # [tokens]
+    starts = tf.cast(sentences.ids.row_starts(), tf.int32)
+    position = tf.range(tf.size(sentence)) - tf.gather(starts, sentence)
+    token_place = tf.where(
+        tf.gather(left_out, sentence),
+        total * length,
+        tf.gather(tf.reshape(start, [-1]), sentence) + position,
+    )
+    values = [
+        sentences.ids.flat_values - vocabulary.pad_id,
+        tf.cast(
+            position >= tf.gather(sentences.first_length, sentence), tf.int32
+        ),
+        tf.gather(tf.reshape(places.number, [-1]), sentence),
+        position,
+    ]
+    packed = tf.scatter_nd(
+        token_place[:, None],
+        tf.stack(values, axis=1),
+        [total * length + 1, len(values)],
+    )[:-1]
+    ids, types, numbers, positions = tf.unstack(
+        tf.reshape(packed, [total, length, len(values)]), axis=2
+    )
+    ids += vocabulary.pad_id
+    mask = tf.cast(numbers > 0, tf.int32)
+    return {
+        **dict(zip(MODEL_INPUTS, (ids, mask, types), strict=True)),
+        SENTENCE_NUMBERS: numbers,
+        INPUT_POSITIONS: positions,
+    }
+
+
+class PackingChoice(NamedTuple):
+    """How many sentences a unit gets, and what that gives on the sample.
+
+    `left_out`: share of the tokens that find no room. `padding`: share of the
+    packed tokens.
+    """
+
+    sentences: int
+    left_out: float
+    padding: float
+
+
+def sentences_per_unit(
+    lengths: np.ndarray, rows: int, capacity: int
+) -> PackingChoice:
+    """The most sentences with which few enough tokens are left out.
+
+    Args:
+      lengths: int [n], tokens of a sample of sentences, in random order.
+      rows: of a unit.
+      capacity: tokens of a row.
+
+    Raises:
+      InputError: the sample is smaller than a unit.
+    """
+    if len(lengths) < rows:
+        raise InputError(
+            f"A sample has at least the {rows} sequences of a unit. Received "
+            f"{len(lengths)} lengths."
+        )
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None], tf.int32)],
+        autograph=False,
+    )
+    def kept_tokens(units):
+        kept = find_places(units, rows, capacity).row >= 0
+        return tf.reduce_sum(tf.where(kept, units, 0))
+
+    def pack(sentences: int) -> PackingChoice:
+        units = len(lengths) // sentences
+        sample = np.reshape(lengths[: units * sentences], [units, sentences])
+        kept = int(kept_tokens(sample.astype(np.int32)))
+        return PackingChoice(
+            sentences,
+            1 - kept / max(int(sample.sum()), 1),
+            1 - kept / (units * rows * capacity),
+        )
+
+    low, best = rows, pack(rows)
+    # With twice what fits on average, far more than 1 % is left out.
+    high = int(2 * rows * capacity / max(np.mean(lengths), 1)) + 1
+    high = min(max(high, low + 1), len(lengths) + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = pack(middle)
+        if found.left_out <= MAX_LEFT_OUT:
+            low, best = middle, found
+        else:
+            high = middle
+    return best
+
+
+def _first(pieces: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """The first pieces of each row, so many: [n, (lengths)]."""
+    position = tf.ragged.range(pieces.row_lengths())
+    kept = position.flat_values < tf.gather(lengths, pieces.value_rowids())
+    return tf.ragged.boolean_mask(pieces, pieces.with_values(kept))
+
+
+def _join(parts: list) -> tf.RaggedTensor:
+    """Ragged rows and single ids, one after the other: int32 [n, (length)]."""
+    rows = next(part for part in parts if isinstance(part, tf.RaggedTensor))
+    column = tf.zeros([rows.nrows(), 1], tf.int32)
+    return tf.concat(
+        [
+            part if isinstance(part, tf.RaggedTensor) else column + part
+            for part in parts
+        ],
+        axis=1,
+    )

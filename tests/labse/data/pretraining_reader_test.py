@@ -1,0 +1,410 @@
+import dataclasses
+import functools
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labse.configs.pretraining import PretrainingConfig, PretrainingDataConfig
+from labse.configs.schema import TokenizerConfig, TrainingConfig
+from labse.data import lane_order
+from labse.data.pretraining_reader import PretrainingReader, unpacked_batch
+from labse.data.records.groups import PAIRS, TEXT
+from labse.data.records.manifest import Manifest
+from labse.data.records.tokens import TokenIds
+from labse.data.records.writer import write_records
+from labse.errors import InputError
+from labse.features import MODEL_INPUTS
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import Vocabulary
+
+FAIL = tf.data.experimental.ExternalStatePolicy.FAIL
+LENGTH = 32
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+PIECES += [*LETTERS, *(f"##{letter}" for letter in LETTERS)]
+
+
+def texts(count, seed, longest=9):
+    """Words of one letter each."""
+    random = np.random.default_rng(seed)
+    return [
+        " ".join(random.choice(list(LETTERS), random.integers(2, longest)))
+        for _ in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return WordPieceTokenizer(Vocabulary(PIECES))
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory, tokenizer):
+    """From a kind, and whether as ids, to a folder and its manifest."""
+    folder = tmp_path_factory.mktemp("records")
+    lines = [f"{text}\ten" for text in texts(900, seed=0)]
+    (folder / "text.tsv").write_text("\n".join(["text\tlanguage", *lines]))
+    lines = map("\t".join, zip(texts(500, 1), texts(500, 2), strict=True))
+    lines = ["source\ttarget", *lines]
+    (folder / "pairs.tsv").write_text("\n".join(lines) + "\n")
+    found = {}
+    for kind in (TEXT, PAIRS):
+        for ids in (None, TokenIds(tokenizer, LENGTH)):
+            out = folder / f"{kind}-{ids is not None}"
+            write_records(
+                [folder / f"{kind}.tsv"],
+                out,
+                kind=kind,
+                shard_records=5,
+                token_ids=ids,
+            )
+            manifest = Manifest.open(out, kind, tokenizer, LENGTH)
+            found[kind, ids is not None] = out, manifest
+    return found
+
+
+def experiment(batch=64, share=0.5, packed=True, seed=3, **data):
+    return PretrainingConfig(
+        tokenizer=TokenizerConfig(max_length=LENGTH),
+        training=TrainingConfig(global_batch_size=batch, seed=seed),
+        data=PretrainingDataConfig(
+            bilingual_share=share, packed=packed, **data
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def make(records, tokenizer):
+    @functools.cache
+    def make_reader(config, ids, whole):
+        del whole  # Another reader where it is another.
+        return PretrainingReader(
+            records[TEXT, ids], records[PAIRS, ids], tokenizer, config
+        )
+
+    return lambda config=None, ids=False: make_reader(
+        config or experiment(), ids, lane_order.WHOLE
+    )
+
+
+def as_list(dataset):
+    return list(dataset.as_numpy_iterator())
+
+
+def assert_same(ones, others):
+    assert len(ones) == len(others) > 0
+    for one, other in zip(ones, others, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def rows_of(batches, chosen=slice(None)):
+    """The rows of some batches, in an order that does not depend on theirs."""
+    found = []
+    for batch in batches:
+        names = sorted(batch)
+        for row in range(len(batch["bilingual"])):
+            found.append(tuple(batch[name][row].tobytes() for name in names))
+    return sorted(found)
+
+
+@pytest.fixture(params=["whole", "lanes"])
+def mode(request, monkeypatch):
+    """A small folder, and one that is read as a large one is."""
+    if request.param == "lanes":
+        monkeypatch.setattr(lane_order, "WHOLE", 0)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_shapes_and_types(make, packed):
+    config = experiment(packed=packed)
+    spec = make(config).batches(range(2), 32, range(2)).element_spec
+    names = {*MODEL_INPUTS}
+    if packed:
+        names |= {"sentence_numbers", "input_positions"}
+    expected = {name: tf.TensorSpec([32, LENGTH], tf.int32) for name in names}
+    for name in ("masked_lm_positions", "masked_lm_ids"):
+        expected[name] = tf.TensorSpec([32, 80], tf.int32)
+    expected["masked_lm_weights"] = tf.TensorSpec([32, 80], tf.float32)
+    expected["bilingual"] = tf.TensorSpec([32], tf.int32)
+    assert spec == expected
+
+
+def unmasked(batch):
+    """The ids before masking."""
+    ids = batch["input_word_ids"].copy()
+    row, entry = np.nonzero(batch["masked_lm_weights"])
+    ids[row, batch["masked_lm_positions"][row, entry]] = batch["masked_lm_ids"][
+        row, entry
+    ]
+    return ids
+
+
+def sentences_of(batch):
+    """Text, or source and target, of each sentence of a packed batch."""
+    found = []
+    for ids, numbers, types in zip(
+        unmasked(batch),
+        batch["sentence_numbers"],
+        batch["input_type_ids"],
+        strict=True,
+    ):
+        for number in range(1, numbers.max() + 1):
+            own = ids[numbers == number].tolist()
+            assert own[0] == 2 and own[-1] == 3
+            kinds = types[numbers == number].tolist()
+            words = " ".join(PIECES[each] for each in own[1:-1])
+            sides = words.split(" [SEP] ")
+            found.append(sides)
+            first = 2 + len(sides[0].split())
+            assert kinds == [0] * first + [1] * (len(own) - first)
+    return found
+
+
+def test_the_sentences_are_those_of_the_records(make):
+    known = {(text,) for text in texts(900, 0)}
+    known |= set(zip(texts(500, 1), texts(500, 2), strict=True))
+    for batch in as_list(make().batches(range(4), 32, range(2))):
+        assert batch["bilingual"].tolist() == [0] * 16 + [1] * 16
+        found = list(map(tuple, sentences_of(batch)))
+        assert set(found) <= known
+        assert {len(each) for each in found} == {1, 2}
+        # More than one a row, and full rows.
+        assert len(found) > 2 * 32
+        assert batch["input_mask"].mean() > 0.8
+        np.testing.assert_array_equal(
+            batch["input_mask"], batch["sentence_numbers"] > 0
+        )
+        total = batch["masked_lm_weights"].sum(axis=1)
+        special = np.isin(unmasked(batch), [0, 2, 3]).sum(axis=1)
+        np.testing.assert_array_equal(total, np.round(0.2 * (LENGTH - special)))
+
+
+def test_nearly_every_record_comes_in_an_epoch(make):
+    """900 texts in sequences of four records or so."""
+    found = set()
+    reader = make(experiment(share=0.0))
+    steps = -(-900 // reader.readers[0].batch_size)
+    for batch in as_list(reader.batches(range(steps + 1), 64)):
+        found |= {tuple(each) for each in sentences_of(batch)}
+    assert len(found) > 0.95 * len(set(texts(900, 0)))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_later_start_gives_the_tail(make, mode, packed):
+    config = experiment(packed=packed)
+    whole = as_list(make(config).batches(range(9), 64))
+    for start in (1, 6, 8):
+        later = as_list(make(config).batches(range(start, 9), 64))
+        assert_same(later, whole[start:])
+    assert as_list(make(config).batches(range(9, 9), 64)) == []
+    # The controls: other steps and seeds give other batches.
+    assert rows_of(whole[:1]) != rows_of(whole[1:2])
+    other = make(experiment(packed=packed, seed=4)).batches(range(1), 64)
+    assert rows_of(as_list(other)) != rows_of(whole[:1])
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_all_numbers_of_hosts_see_the_same_sequences(make, mode, packed):
+    reader = make(experiment(packed=packed))
+    whole = as_list(reader.batches(range(3, 6), 64))
+    for hosts in (2, 4, 8):
+        parts = [
+            as_list(
+                reader.batches(range(3, 6), 64 // hosts, range(host, host + 1))
+            )
+            for host in range(hosts)
+        ]
+        for step in range(3):
+            found = [part[step] for part in parts]
+            for batch in found:
+                half = 32 // hosts
+                assert batch["bilingual"].tolist() == [0] * half + [1] * half
+            assert rows_of(found) == rows_of(whole[step : step + 1])
+
+
+def test_one_host_feeds_several_replicas(make):
+    reader = make()
+    together = as_list(reader.batches(range(2, 5), 16, range(1, 3)))
+    alone = [
+        as_list(reader.batches(range(2, 5), 16, range(replica, replica + 1)))
+        for replica in (1, 2)
+    ]
+    expected = [batch for pair in zip(*alone, strict=True) for batch in pair]
+    assert_same(together, expected)
+
+
+def test_ids_give_the_batches_of_texts(make):
+    one, other = (
+        as_list(make(ids=ids).batches(range(4), 64)) for ids in (False, True)
+    )
+    assert_same(one, other)
+
+
+def test_masks_are_drawn_anew_in_each_epoch(make):
+    """Of each text, the masks of several epochs."""
+    reader = make(experiment(share=0.0, packed=False))
+    masks = {}
+    for batch in as_list(reader.batches(range(60), 64)):
+        for ids, weights, positions in zip(
+            unmasked(batch),
+            batch["masked_lm_weights"],
+            batch["masked_lm_positions"],
+            strict=True,
+        ):
+            chosen = positions[weights > 0].tolist()
+            masks.setdefault(ids.tobytes(), set()).add(tuple(chosen))
+    # 60 * 64 / 900 = 4.3 epochs.
+    assert np.mean([len(each) > 1 for each in masks.values()]) > 0.8
+
+
+@pytest.mark.parametrize("ids", [False, True])
+def test_the_graph_has_no_state(make, mode, ids):
+    dataset = make(ids=ids).batches(range(3, 9), 32, range(2))
+    graph = dataset._as_serialized_graph(external_state_policy=FAIL)
+    assert b"PyFunc" not in graph.numpy()
+
+
+def test_only_what_is_used_is_needed(records, tokenizer):
+    for share, kinds in ((0.0, {0}), (1.0, {1})):
+        reader = PretrainingReader(
+            None if share else records[TEXT, False],
+            records[PAIRS, False] if share else None,
+            tokenizer,
+            experiment(share=share),
+        )
+        assert len(reader.readers) == 1
+        for batch in as_list(reader.batches(range(2), 64)):
+            assert set(batch["bilingual"]) == kinds
+
+
+def test_a_missing_kind_is_refused(records, tokenizer):
+    with pytest.raises(InputError) as error:
+        PretrainingReader(
+            records[TEXT, False], None, tokenizer, experiment(share=0.25)
+        )
+    assert str(error.value) == (
+        "data.bilingual_share=0.25 needs bilingual records. Received none. "
+        "Give some, or set data.bilingual_share=0."
+    )
+    with pytest.raises(InputError, match="share=1"):
+        PretrainingReader(None, records[PAIRS, False], tokenizer, experiment())
+
+
+def test_a_share_that_leaves_no_sequence_is_refused(make):
+    for share, name in ((0.001, "bilingual"), (0.999, "monolingual")):
+        with pytest.raises(InputError, match=f"leave none for {name} records"):
+            make(experiment(share=share))
+
+
+def test_unequal_replicas_are_refused(make):
+    with pytest.raises(InputError) as error:
+        make(experiment(share=0.25, batch=48, packed=False)).batches(
+            range(1), 6, range(8)
+        )
+    assert str(error.value) == (
+        "Each replica has the same number of sequences of each kind. Received "
+        "training.global_batch_size=48, with 12 sequences of translation pairs "
+        "(data.bilingual_share=0.25), for 8 replicas. Make both multiples of "
+        "the number of replicas."
+    )
+    with pytest.raises(InputError, match="for 2.13333 replicas"):
+        make().batches(range(1), 30, range(2))
+
+
+def test_parts_of_units_are_refused(make):
+    with pytest.raises(InputError) as error:
+        make().batches(range(1), 4, range(16))
+    assert str(error.value) == (
+        "Packed sequences come in units of 4, and each replica has whole units "
+        "of each kind. Received training.global_batch_size=64, with 32 "
+        "sequences of translation pairs, for 16 replicas. Make both multiples "
+        "of 64, or set data.packed=false."
+    )
+    with pytest.raises(InputError, match="units of 4. Received 30 sequences"):
+        make(experiment(batch=60))
+
+
+def test_fewer_records_than_a_batch_are_refused(make, records):
+    folder = records[TEXT, False][0]
+    with pytest.raises(InputError) as error:
+        make(experiment(batch=2048))
+    assert re.fullmatch(
+        r"A global batch of 1024 sequences takes \d+ records here. Received "
+        f"900 records in {folder}. Lower training.global_batch_size, or give "
+        "more records.",
+        str(error.value),
+    )
+
+
+def write(folder, rows):
+    (folder / "t.tsv").write_text("\n".join(["text\tlanguage", *rows]))
+    write_records([folder / "t.tsv"], folder / "records", kind=TEXT)
+    return folder / "records", Manifest.open(folder / "records", TEXT)
+
+
+def test_texts_too_short_to_mask_are_refused(tmp_path, tokenizer):
+    records = write(tmp_path, ["a\ten"] * 95 + ["a b\ten"] * 5)
+    with pytest.raises(InputError) as error:
+        PretrainingReader(records, None, tokenizer, experiment(8, 0.0))
+    assert str(error.value) == (
+        "A text has at least two pieces that the vocabulary knows, so that one "
+        f"can be predicted from the other. Received {records[0]}, where 5.0 % "
+        "of the texts have them, of a sample of 8192. Give sentences in place "
+        "of words, or a vocabulary with the language's letters."
+    )
+
+
+def test_a_language_without_known_pieces_is_named(tmp_path, tokenizer):
+    rows = ["a b c d e f\ten"] * 80 + ["яд ад еж еш ея\tru"] * 20
+    with pytest.raises(InputError, match="0.0 % of the texts in ru have them"):
+        PretrainingReader(
+            write(tmp_path, rows), None, tokenizer, experiment(8, 0.0)
+        )
+
+
+def test_short_texts_are_warned_of(tmp_path, tokenizer, caplog):
+    rows = ["a b c d\ten"] * 60 + ["a b c d e\ten"] * 40
+    PretrainingReader(
+        write(tmp_path, rows), None, tokenizer, experiment(8, 0.0)
+    )
+    assert "60 % of the texts have fewer than 5 pieces" in caplog.text
+
+
+def test_a_language_without_records_is_refused(records, tokenizer):
+    folder, manifest = records[TEXT, False]
+    empty = manifest.groups[0]._replace(languages=("xx",), records=0)
+    manifest = dataclasses.replace(manifest, groups=(*manifest.groups, empty))
+    with pytest.raises(InputError, match="Received none in: xx"):
+        PretrainingReader(
+            (folder, manifest), None, tokenizer, experiment(8, 0.0)
+        )
+
+
+def test_unpacked_batch_by_hand(tokenizer):
+    config = experiment()
+
+    def make_batch(texts, numbers):
+        found = unpacked_batch(
+            texts, tokenizer, 8, config.masking, seed=5, numbers=numbers
+        )
+        return tf.nest.map_structure(lambda each: each.numpy(), found)
+
+    batch = make_batch(tf.constant(["a b", "c d e f g h i"]), [0, 1])
+    assert unmasked(batch).tolist() == [
+        [2, 5, 6, 3, 0, 0, 0, 0],
+        [2, 7, 8, 9, 10, 11, 12, 3],
+    ]
+    assert batch["input_mask"].tolist() == [[1] * 4 + [0] * 4, [1] * 8]
+    assert batch["masked_lm_weights"].sum(axis=1).tolist() == [1, 1]
+    assert batch["bilingual"].tolist() == [0, 0]
+    assert "sentence_numbers" not in batch
+    # A text with the same number has the same masks, wherever it stands.
+    other = make_batch(tf.constant(["c d e f g h i", "a b"]), [1, 0])
+    for name in batch:
+        np.testing.assert_array_equal(batch[name], other[name][::-1])
+    pair = make_batch((tf.constant(["a b c d"]), tf.constant(["e f"])), [0])
+    assert unmasked(pair).tolist() == [[2, 5, 6, 7, 3, 9, 10, 3]]
+    assert pair["input_type_ids"].tolist() == [[0] * 5 + [1] * 3]
+    assert pair["bilingual"].tolist() == [1]
