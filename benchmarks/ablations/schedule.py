@@ -12,11 +12,12 @@ from benchmarks.ablations.units import Unit
 
 ROOT = pathlib.Path(__file__).parents[2]
 # One thread in each of two processes trains more than two in one.
-_ONE_THREAD = {
+_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TQDM_DISABLE": "1",  # What is printed goes to a file.
 }
 _POLL_SECONDS = 1
 
@@ -109,7 +110,7 @@ def _start(
         return subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, **_ONE_THREAD},
+            env={**os.environ, **_ENVIRONMENT},
             stdout=log,
             stderr=log,
             start_new_session=True,

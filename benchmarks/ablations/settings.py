@@ -76,7 +76,7 @@ def _training(batch_size: int, steps: int, seed: int, **options):
         compute_dtype="mixed_bfloat16",
         seed=seed,
         log_every=min(25, steps),
-        checkpoint_every=50,
+        checkpoint_every=max(1, steps // 5),
         validate_every=steps,
         **options,
     )
