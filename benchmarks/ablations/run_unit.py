@@ -27,7 +27,7 @@ from benchmarks.ablations import (
     settings,
     units,
 )
-from benchmarks.ablations.experiments import LM_LOSS, Pretrained
+from benchmarks.ablations.experiments import LM_LOSS, Dual, Pretrained
 from labse.files.atomic_write import write_text
 from labse.training import history
 from labse.training.dual_encoder_task import train_dual_encoder
@@ -40,7 +40,10 @@ def run(
     data: pathlib.Path,
     out: pathlib.Path,
 ) -> bool:
-    """Runs a unit and writes its result; False where a signal stopped it."""
+    """Runs a unit and writes its result; False where a signal stopped it.
+
+    The run folder of a dual encoder is removed; no other unit needs it.
+    """
     folder = out / "data"
     if unit.name == units.PREPARE:
         figures = prepare.prepare(data, folder)
@@ -61,6 +64,8 @@ def run(
     write_text(
         units.result_path(out, unit), json.dumps(figures, indent=1) + "\n"
     )
+    if isinstance(unit.arm, Dual):
+        shutil.rmtree(units.run_path(out, unit))
     return True
 
 
@@ -96,7 +101,7 @@ def _train(
     folder: pathlib.Path,
     run_folder: pathlib.Path,
 ) -> dict | None:
-    """The figures of a dual encoder; its run is removed."""
+    """The figures of a dual encoder."""
     arm, seed = unit.arm, unit.seed
     config = settings.dual_encoder_config(arm, seed)
     hard = prepare.HARD_RECORDS if arm.hard_negatives else prepare.PAIR_RECORDS
@@ -120,7 +125,6 @@ def _train(
         "training_seconds": round(trained, 1),
         "last": history.read(run_folder / history.FILE_NAME)[-1],
     }
-    shutil.rmtree(run_folder)
     return figures
 
 
