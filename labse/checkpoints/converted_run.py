@@ -16,6 +16,7 @@ from labse.checkpoints import run_folder
 from labse.checkpoints.stored_model import StoredModel
 from labse.checkpoints.vocabulary.vocab_txt import write_vocabulary
 from labse.configs import loading
+from labse.configs.loading import Config
 from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import (
     EncoderConfig,
@@ -33,7 +34,7 @@ _CHECKPOINT = "step-0"
 
 def write_run(
     out: str,
-    config: ExperimentConfig | PretrainingConfig,
+    config: Config,
     vocabulary: Vocabulary,
     weights: Mapping,
     records: dict[str, dict],
@@ -95,7 +96,7 @@ def _trained_by(folder: pathlib.Path) -> dict[str, str] | None:
 
 def _write_checkpoint(
     folder: pathlib.Path,
-    config: ExperimentConfig | PretrainingConfig,
+    config: Config,
     weights: Mapping,
 ) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -116,9 +117,7 @@ def _write_checkpoint(
     )
 
 
-def _template(
-    config: ExperimentConfig | PretrainingConfig, folder: str
-) -> str:
+def _template(config: Config, folder: str) -> str:
     """A checkpoint of a tiny model with the same number of blocks.
 
     Nothing else decides the names of the tensors and the graph of objects.

@@ -13,6 +13,7 @@ import numpy as np
 from labse.checkpoints.weights import Weight, WeightName
 from labse.formats.stored_tensor import Tensor
 
+HEAD_NAMES = r"cls/predictions/.*"  # A regular expression.
 OUTPUT_BIAS = "cls/predictions/output_bias/bias"
 _TRANSFORM = "cls/predictions/transform"
 # In `transformers`: the output layer has the table and the bias under names of
@@ -51,6 +52,9 @@ class FoundHead:
     problem: str = ""
 
 
+NO_HEAD = FoundHead()
+
+
 def find_head(
     found: dict[str, Tensor],
     naming: str,
@@ -76,7 +80,7 @@ def find_head(
     }
     names = frozenset(found.keys() & {*rows, _DECODER, _DECODER_BIAS})
     if not names:
-        return FoundHead()
+        return NO_HEAD
     tensors, problems = dict(found), []
     if naming == "hugging_face":
         problems += _decoder_problems(tensors, is_tied)

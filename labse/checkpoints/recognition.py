@@ -46,6 +46,9 @@ def holds_weights(path: str) -> bool:
 def open_model(path: str, options: ModelOptions | None = None) -> StoredModel:
     """Opens a model of any of the `KINDS`; reads no weights yet.
 
+    Except those of an output layer that is stored beside the table of word
+    embeddings, to which it may be tied.
+
     Raises:
       InputError: it is none of these, it is damaged, or it does not record
         something that the options do not say either.

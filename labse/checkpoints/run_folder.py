@@ -26,6 +26,7 @@ from labse.checkpoints import (
     stored_model,
     tensorflow_model,
 )
+from labse.checkpoints.head_weights import HEAD_NAMES
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.configs import loading
 from labse.configs.loading import Config
@@ -307,14 +308,16 @@ def open_run(
         for name, (key, tensor) in variables.items()
         if key.startswith(_WEIGHTS)
     }
+    expected = ()
     if isinstance(saved, PretrainingConfig):
         _check_stage(prefix, found, saved)
+        expected = (HEAD_NAMES,)
     return tensorflow_model.stored_tensors_model(
         "run folder",
         path,
         pathlib.Path(prefix),
         found,
-        ("name", ()),
+        ("name", expected),
         stored_model.config_values(saved),
         {},
         options or ModelOptions(),

@@ -4,11 +4,10 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-import tf_keras
-
-from labse.checkpoints.head_weights import FoundHead
+from labse.checkpoints.head_weights import NO_HEAD, FoundHead
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
 from labse.configs import loading
+from labse.configs.loading import Config
 from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import (
     MAX_BYTES_PER_WORD,
@@ -16,6 +15,7 @@ from labse.configs.schema import (
     ExperimentConfig,
 )
 from labse.errors import InputError
+from labse.modeling.masked_lm import MaskedLMHead
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.preprocessing.packing import checked_max_length
 from labse.preprocessing.vocabulary import Vocabulary
@@ -46,7 +46,7 @@ class ModelOptions:
     max_length: int | None = None
     lower_case: bool | None = None
     ids: str | None = None
-    fallback: ExperimentConfig | PretrainingConfig | None = None
+    fallback: Config | None = None
 
     def __str__(self) -> str:
         """The options that are set, for a message."""
@@ -81,7 +81,7 @@ class StoredModel:
 
     kind: str
     path: str
-    config: ExperimentConfig | PretrainingConfig
+    config: Config
     recorded: dict[str, object]
     vocabulary: Vocabulary
     weights: dict[str, Weight]
@@ -112,9 +112,9 @@ def resolve_config(
     options: ModelOptions,
     assumed: dict[str, object],
     origin: str,
-    base: ExperimentConfig | PretrainingConfig | None = None,
-    head: FoundHead = FoundHead(),
-) -> tuple[ExperimentConfig | PretrainingConfig, tuple[str, ...]]:
+    base: Config | None = None,
+    head: FoundHead = NO_HEAD,
+) -> tuple[Config, tuple[str, ...]]:
     """The configuration of a model on disk.
 
     Args:
@@ -132,23 +132,13 @@ def resolve_config(
         the files contradict.
     """
     values, notes = _with_choices(recorded, options, origin)
-    configured = {}
-    pretrains = isinstance(options.fallback, PretrainingConfig)
-    if options.fallback is not None:
-        configured = config_values(options.fallback)
-        configured = {
-            key: configured[key] for key in _HINTS if key in configured
-        }
-    for defaults, reason in (
-        (assumed, "as nothing records another"),
-        (configured, "as configured"),
-    ):
-        for key, value in defaults.items():
-            if key not in values:
-                values[key] = value
-                notes.append(f"{key}: {value}, {reason}")
-    missing = [key for key in _option_values(options) if key not in values]
-    is_pretrainer = _POOLING in missing and bool(head.weights or pretrains)
+    _add_defaults(values, notes, assumed, "as nothing records another")
+    _add_defaults(values, notes, _configured(options), "as configured")
+    missing = [key for key in _HINTS if key not in values]
+    is_pretrainer = _POOLING in missing and (
+        head.weights is not None
+        or isinstance(options.fallback, PretrainingConfig)
+    )
     if is_pretrainer:
         missing.remove(_POOLING)
     if missing:
@@ -167,11 +157,28 @@ def resolve_config(
     return _with_base(config, base, is_pretrainer), tuple(notes)
 
 
+def _configured(options: ModelOptions) -> dict[str, object]:
+    """What the fallback says of what a user can state."""
+    if options.fallback is None:
+        return {}
+    values = config_values(options.fallback)
+    return {key: values[key] for key in _HINTS if key in values}
+
+
+def _add_defaults(
+    values: dict, notes: list[str], defaults: dict, reason: str
+) -> None:
+    for key, value in defaults.items():
+        if key not in values:
+            values[key] = value
+            notes.append(f"{key}: {value}, {reason}")
+
+
 def _with_base(
     config: ExperimentConfig,
-    base: ExperimentConfig | PretrainingConfig | None,
+    base: Config | None,
     is_pretrainer: bool,
-) -> ExperimentConfig | PretrainingConfig:
+) -> Config:
     """The encoder and the tokenizer, with the other sections of `base`."""
     if not is_pretrainer:
         if not isinstance(base, ExperimentConfig):
@@ -241,9 +248,7 @@ def _sections(values: dict[str, object]) -> dict[str, dict]:
     return sections
 
 
-def config_values(
-    config: ExperimentConfig | PretrainingConfig,
-) -> dict[str, object]:
+def config_values(config: Config) -> dict[str, object]:
     """A whole configuration's encoder and tokenizer as `section.key`.
 
     Without the pooling of a pre-trainer, which means nothing.
@@ -272,9 +277,7 @@ def stored_type_notes(weights: dict[str, Weight | Zeros]) -> list[str]:
     ]
 
 
-def head_notes(
-    head: FoundHead, config: ExperimentConfig | PretrainingConfig
-) -> tuple[str, ...]:
+def head_notes(head: FoundHead, config: Config) -> tuple[str, ...]:
     """A note if a model's head cannot be used, or is of no use to it."""
     if head.problem:
         return (head.problem,)
@@ -324,7 +327,7 @@ def assign_weights(
             variable.assign(weight.read())
 
 
-def assign_head(head: tf_keras.layers.Layer, model: StoredModel) -> None:
+def assign_head(head: MaskedLMHead, model: StoredModel) -> None:
     """Gives a built masked-LM head the weights of the model's, `model.head`.
 
     The table of word embeddings, which the head shares, is the encoder's and
@@ -335,17 +338,13 @@ def assign_head(head: tf_keras.layers.Layer, model: StoredModel) -> None:
             variable.assign(_find_weight(variable, model.head)[1].read())
 
 
-def _find_weight(
-    variable, weights: Mapping[str, Weight]
-) -> tuple[str, Weight]:
+def _find_weight(variable, weights: Mapping[str, Weight]) -> tuple[str, Weight]:
     """A variable's name, and its weight."""
     name = variable.name.removesuffix(":0")
     parts = name.split("/")
     # Inside another model the name has that model's as a prefix.
     suffixes = ("/".join(parts[start:]) for start in range(len(parts)))
-    weight = next(
-        (weights[each] for each in suffixes if each in weights), None
-    )
+    weight = next((weights[each] for each in suffixes if each in weights), None)
     if weight is None or tuple(variable.shape) != weight.shape:
         raise ValueError(f"{name} {variable.shape} has no weight.")
     return name, weight

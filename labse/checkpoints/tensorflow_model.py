@@ -22,8 +22,7 @@ from labse.checkpoints.vocabulary import table_fit
 from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
 from labse.checkpoints.weights import WORD_EMBEDDINGS, match_weights
 from labse.configs import loading
-from labse.configs.pretraining import PretrainingConfig
-from labse.configs.schema import ExperimentConfig
+from labse.configs.loading import Config
 from labse.errors import InputError
 from labse.formats import (
     json_file,
@@ -274,7 +273,7 @@ def stored_tensors_model(
     assumed: dict[str, object],
     options: ModelOptions,
     vocabularies: list[pathlib.Path],
-    base: ExperimentConfig | PretrainingConfig | None = None,
+    base: Config | None = None,
     notes: tuple[str, ...] = (),
     files: tuple[pathlib.Path, ...] = (),
 ) -> StoredModel:

@@ -136,6 +136,7 @@ def _reload(path: str, arguments: dict, expected: str) -> SentenceModel:
 
 
 def _load_source(source: StoredModel, compute_dtype: str) -> EncoderModel:
+    stored_model.check_pooling(source)
     tokenizer = source.config.tokenizer
     source.weights[WORD_EMBEDDINGS].check()
     model = EncoderModel(

@@ -2,8 +2,8 @@
 
 BERT's head: a dense layer with activation, layer normalisation, and the product
 with the table of word embeddings (tied) plus a bias. It is computed for masked
-tokens only. The variables and their names are those of Model Garden's
-`official.nlp.modeling.layers.MaskedLM`.
+tokens only; so is the last block, beside its keys and values. The variables and
+their names are those of Model Garden's `official.nlp.modeling.layers.MaskedLM`.
 """
 
 import dataclasses
@@ -170,6 +170,15 @@ class MaskedLanguageModel(TrainableModel):
         model.build()
         return model
 
+    @property
+    def checkpoint_items(self) -> dict:
+        """What a checkpoint holds: Model Garden's encoder and its head.
+
+        The names and the objects are those of `BertPretrainerV2`'s
+        `checkpoint_items`, so that either model restores the other's.
+        """
+        return {"encoder": self.encoder.transformer, "masked_lm": self.head}
+
     def build(self, input_shape=None):
         """Creates every variable."""
         self.encoder.build()
@@ -187,11 +196,14 @@ class MaskedLanguageModel(TrainableModel):
         words, table = tied_lookup(
             transformer.word_table, inputs["input_word_ids"]
         )
-        outputs = transformer(
-            {**inputs, WORD_EMBEDDINGS: words}, training=training, seed=seed
-        )
-        positions = inputs[MASKED_POSITIONS]
-        hidden = rows_at(outputs["sequence_output"], positions)
+        positions = tf.convert_to_tensor(inputs[MASKED_POSITIONS])
+        hidden = transformer(
+            {**inputs, WORD_EMBEDDINGS: words},
+            training=training,
+            seed=seed,
+            output_range=positions,
+        )["sequence_output"]  # [batch, most masked, D]
+        hidden = tf.reshape(hidden, [-1, hidden.shape[-1]])
         labels = tf.reshape(inputs[MASKED_IDS], [-1])
         results = self.head(hidden, table, labels)
         shape = tf.shape(positions)
@@ -256,18 +268,3 @@ def tied_lookup(
         return (tf.gather(table, ids), tf.identity(table)), gradient
 
     return both(table)
-
-
-def rows_at(x: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-    """The rows of each sequence at some positions, one below the other.
-
-    Args:
-      x: float32 [batch, length, D].
-      positions: int32 [batch, n].
-
-    Returns:
-      float32 [batch * n, D].
-    """
-    batch, length = tf.shape(x)[0], tf.shape(x)[1]
-    places = positions + tf.range(batch)[:, None] * length
-    return tf.gather(tf.reshape(x, [-1, x.shape[-1]]), tf.reshape(places, [-1]))

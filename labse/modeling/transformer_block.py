@@ -13,6 +13,9 @@ import tensorflow as tf
 from labse.modeling.rematerialization import rematerialize
 
 LAYER_NORM_EPSILON = 1e-12  # BERT.
+# The tokens of each row that a block computes: so many first ones, those at
+# positions int32 [B, n], or all.
+Tokens = int | tf.Tensor | None
 # Added to the scores of masked keys: exp(-1e9) is 0 in float32.
 _MASKED_SCORE = -1e9
 
@@ -104,43 +107,39 @@ class TransformerBlocks:
         self._score_bias = (1.0 - tf.cast(keys, tf.float32)) * _MASKED_SCORE
 
     def __call__(
-        self, x: tf.Tensor, weights: BlockWeights, num_tokens: int | None = None
+        self, x: tf.Tensor, weights: BlockWeights, tokens: Tokens = None
     ) -> tf.Tensor:
         """Attention and feed-forward layers, each with a residual and norm.
 
         Args:
           x: float32 [B * L, D].
           weights: of the block.
-          num_tokens: how many of each row's first tokens are computed; the
-            others are keys and values only. None: all.
+          tokens: those that are computed; the others are keys and values only.
 
         Returns:
-          float32 [B * (num_tokens or L), D].
+          float32 [B * n, D], n the number of `tokens`.
         """
         if not self._rematerialize:
-            return self._compute(x, weights, num_tokens)
+            return self._compute(x, weights, tokens)
         num_calls = self._dropout.num_calls
 
         def compute(seed, x, *weights):
             # Each time from the same mask on.
             self._dropout = Dropout(seed, num_calls)
-            return self._compute(x, BlockWeights(*weights), num_tokens)
+            return self._compute(x, BlockWeights(*weights), tokens)
 
         return rematerialize(compute, self._dropout.seed, [x, *weights])
 
     def _compute(
-        self, x: tf.Tensor, weights: BlockWeights, num_tokens: int | None
+        self, x: tf.Tensor, weights: BlockWeights, tokens: Tokens
     ) -> tf.Tensor:
-        attended = self._attend(x, weights, num_tokens)
-        if num_tokens:
-            size = x.shape[-1]
-            x = tf.reshape(x, [self._shape[0], self._shape[1], size])
-            x = tf.reshape(x[:, :num_tokens], [-1, size])
+        rows = self._rows(x, tokens)
+        attended = self._attend(x, rows, weights, tokens)
         attended = dense(
             attended, weights.attention_output, weights.attention_output_bias
         )
         x = self._add_and_norm(
-            x,
+            rows,
             attended,
             weights.attention_norm_gamma,
             weights.attention_norm_beta,
@@ -163,40 +162,77 @@ class TransformerBlocks:
         )
         return layer_norm(x + change, gamma, beta)
 
-    def _attend(
-        self, x: tf.Tensor, weights: BlockWeights, num_tokens: int | None
-    ) -> tf.Tensor:
-        """Self-attention before its output layer: [B * L, D]."""
-        dtype = weights.query_key_value.dtype
+    def _rows(self, x: tf.Tensor, tokens: Tokens) -> tf.Tensor:
+        """[B * L, D] to [B * n, D]."""
+        if tokens is None:
+            return x
         size = x.shape[-1]
-        head_size = size // self._num_heads
-        projected = dense(
-            tf.cast(x, dtype),
-            weights.query_key_value,
-            weights.query_key_value_bias,
-        )
-        projected = tf.reshape(
-            projected,
-            [self._shape[0], self._shape[1], 3, self._num_heads, head_size],
-        )
-        # [3, B, H, L, D / H]
-        query, key, value = tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4]))
-        query = query[:, :, :num_tokens]
-        query *= tf.cast(head_size**-0.5, dtype)
-        scores = tf.matmul(query, key, transpose_b=True)  # [B, H, L, L]
-        attention = tf.nn.softmax(
-            tf.cast(scores, tf.float32) + self._score_bias
-        )
-        attention = self._dropout(attention, self._attention_dropout)
-        attended = tf.matmul(tf.cast(attention, dtype), value)
-        return tf.reshape(tf.transpose(attended, [0, 2, 1, 3]), [-1, size])
+        if isinstance(tokens, int):
+            x = tf.reshape(x, [self._shape[0], self._shape[1], size])
+            return tf.reshape(x[:, :tokens], [-1, size])
+        starts = tf.range(self._shape[0])[:, None] * self._shape[1]
+        return tf.gather(x, tf.reshape(starts + tokens, [-1]))
 
-    def unflatten(self, x: tf.Tensor, num_tokens: int | None) -> tf.Tensor:
-        """[B * (num_tokens or L), D] to [B, num_tokens or L, D]."""
-        batch, length = self._shape[0], num_tokens or self._shape[1]
-        x = tf.reshape(x, [batch, length, x.shape[-1]])
-        static_batch, static_length = self._mask.shape
-        x.set_shape([static_batch, num_tokens or static_length, None])
+    def _attend(
+        self,
+        x: tf.Tensor,
+        rows: tf.Tensor,
+        weights: BlockWeights,
+        tokens: Tokens,
+    ) -> tf.Tensor:
+        """Self-attention before its output layer: [B * n, D]."""
+        query, key, value = self._project(x, rows, weights, tokens)
+        query *= tf.cast(query.shape[-1] ** -0.5, query.dtype)
+        scores = tf.matmul(query, key, transpose_b=True)  # [B, H, n, L]
+        bias = self._score_bias
+        if isinstance(tokens, tf.Tensor) and bias.shape[2] != 1:
+            bias = tf.gather(bias[:, 0], tokens, batch_dims=1)[:, None]
+        attention = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
+        attention = self._dropout(attention, self._attention_dropout)
+        attended = tf.matmul(tf.cast(attention, value.dtype), value)
+        return tf.reshape(
+            tf.transpose(attended, [0, 2, 1, 3]), [-1, x.shape[-1]]
+        )
+
+    def _project(
+        self, x: tf.Tensor, rows: tf.Tensor, weights, tokens: Tokens
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Queries of the rows; keys and values: [B, H, n or L, D / H]."""
+        kernel, bias = weights.query_key_value, weights.query_key_value_bias
+        size = x.shape[-1]
+        x = tf.cast(x, kernel.dtype)
+        if not isinstance(tokens, tf.Tensor):
+            query, key, value = self._heads(dense(x, kernel, bias), 3)
+            return query[:, :, :tokens], key, value
+        query = dense(
+            tf.cast(rows, kernel.dtype), kernel[:, :size], bias[:size]
+        )
+        query = self._heads(query, 1, tf.shape(tokens)[1])
+        others = dense(x, kernel[:, size:], bias[size:])
+        return *query, *self._heads(others, 2)
+
+    def _heads(
+        self, projected: tf.Tensor, parts: int, length: tf.Tensor | None = None
+    ) -> list[tf.Tensor]:
+        """[B * L, parts * D] to parts of [B, H, L, D / H]."""
+        if length is None:
+            length = self._shape[1]
+        head_size = projected.shape[-1] // (parts * self._num_heads)
+        shape = [self._shape[0], length, parts, self._num_heads, head_size]
+        projected = tf.reshape(projected, shape)
+        return tf.unstack(tf.transpose(projected, [2, 0, 3, 1, 4]))
+
+    def unflatten(self, x: tf.Tensor, tokens: Tokens) -> tf.Tensor:
+        """[B * n, D] to [B, n, D]."""
+        static_batch, length = self._mask.shape
+        if tokens is None:
+            number = self._shape[1]
+        elif isinstance(tokens, int):
+            length = number = tokens
+        else:
+            length, number = tokens.shape[1], tf.shape(tokens)[1]
+        x = tf.reshape(x, [self._shape[0], number, x.shape[-1]])
+        x.set_shape([static_batch, length, None])
         return x
 
 
@@ -231,7 +267,7 @@ def block_weights(layer, dtype) -> BlockWeights:
         tf.reshape(output.kernel, [size, size]),
         output.bias,
     )
-    dense = (
+    feed_forward = (
         layer._intermediate_dense.kernel,
         layer._intermediate_dense.bias,
         layer._output_dense.kernel,
@@ -242,7 +278,7 @@ def block_weights(layer, dtype) -> BlockWeights:
         *(tf.cast(matrix, dtype) for matrix in matrices),
         tf.convert_to_tensor(norm.gamma),
         tf.convert_to_tensor(norm.beta),
-        *(tf.cast(matrix, dtype) for matrix in dense),
+        *(tf.cast(matrix, dtype) for matrix in feed_forward),
         tf.convert_to_tensor(output_norm.gamma),
         tf.convert_to_tensor(output_norm.beta),
     )

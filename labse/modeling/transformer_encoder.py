@@ -105,14 +105,16 @@ class TransformerEncoder(networks.BertEncoderV2):
           seed: int32 [2], determines dropout's masks; random if None.
           blocks: `block_weights()`, if computed before.
           output_range: the number of first tokens for which the last block is
-            computed; None: all. The other tokens are keys and values only. For
+            computed, or the positions of tokens, int32 [batch, n] (needs
+            blocks); None: all. The other tokens are keys and values only. For
             [CLS] alone this saves most of the block.
 
         Returns:
-          `sequence_output` float32 [batch, length, D] (the first
-          `output_range` of length; without blocks, the embeddings),
-          `pooled_output` float32 [batch, D] (dense and tanh of [CLS]) and
-          `encoder_outputs`, each block's output.
+          `sequence_output` float32 [batch, length, D] (those of
+          `output_range` in place of length; without blocks, the embeddings),
+          `pooled_output` float32 [batch, D] (dense and tanh of [CLS], or of
+          the first of the positions) and `encoder_outputs`, each block's
+          output.
 
         Raises:
           InputError: the inputs are longer than the table of positions
@@ -136,9 +138,9 @@ class TransformerEncoder(networks.BertEncoderV2):
         x = dropout(self._embed(inputs), self._config["output_dropout"])
         outputs = []
         for number, weights in enumerate(blocks, start=1):
-            num_tokens = output_range if number == len(blocks) else None
-            x = apply_block(x, weights, num_tokens)
-            outputs.append(apply_block.unflatten(x, num_tokens))
+            tokens = output_range if number == len(blocks) else None
+            x = apply_block(x, weights, tokens)
+            outputs.append(apply_block.unflatten(x, tokens))
         if outputs:
             last = outputs[-1]
         else:

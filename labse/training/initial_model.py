@@ -4,7 +4,8 @@ from absl import logging
 
 from labse.checkpoints import recognition, stored_model
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
-from labse.configs.schema import ExperimentConfig
+from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
 from labse.errors import InputError
 
 # An encoder's vectors depend on these; a run may choose all other keys itself.
@@ -26,14 +27,13 @@ _MUST_EQUAL_WITH_BLOCKS = (
 )
 
 
-def open_init(
-    path: str, config: ExperimentConfig, vocabulary_path: str
-) -> StoredModel:
+def open_init(path: str, config: Config, vocabulary_path: str) -> StoredModel:
     """Opens the model that a run starts from.
 
     Args:
       path: a model of any kind that `labse convert` takes.
-      config: the run's; it also supplies what the model does not record.
+      config: the run's; it also supplies what the model does not record, such
+        as the pooling of a pre-trainer. For pre-training pooling is nothing.
       vocabulary_path: the run's, also for a model that comes without one.
 
     Raises:
@@ -52,6 +52,8 @@ def open_init(
     keys = _MUST_EQUAL
     if config.encoder.num_layers or model.config.encoder.num_layers:
         keys += _MUST_EQUAL_WITH_BLOCKS
+    if isinstance(config, PretrainingConfig):
+        keys = tuple(key for key in keys if key != "encoder.pooling")
     differences = [
         f"{key}={theirs[key]}" for key in keys if theirs[key] != ours[key]
     ]

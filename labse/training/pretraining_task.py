@@ -31,6 +31,7 @@ class PretrainingTask(Task):
 
     unit = "sequences"
     counts = ("tokens",)
+    opened_by = "labse train --init={run}"
 
     def __init__(
         self,
@@ -80,12 +81,14 @@ class PretrainingTask(Task):
         return self._reader.batches(steps, batch_size, replicas)
 
     def checkpointed(self, model):
-        """The encoder, and the head as Model Garden calls it."""
-        return {"encoder": model.encoder, "masked_lm": model.head}
+        """The encoder and the head, as Model Garden's pre-trainer."""
+        return model.checkpoint_items
 
     def initialize(self, model, previous):
         """Grows the model of the stage before, or takes over `init`."""
         if previous is not None:
+            if self._validation is not None:
+                self._validation.release()
             self._grow(previous, model)
         elif self._init is not None:
             stored_model.assign_weights(model.encoder, self._init)
@@ -101,9 +104,12 @@ class PretrainingTask(Task):
     def _grow(self, small, large) -> None:
         progressive_stacking.grow(small, large)
         if self._config.stacking.copy_moments:
+            # The pooler is not trained and has none.
+            trained = {each.name for each in large.trainable_variables}
             pairs = progressive_stacking.paired_variables(small, large)
             large.optimizer.copy_moments(
-                small.optimizer, [pair for pair in pairs if pair[0].trainable]
+                small.optimizer,
+                [pair for pair in pairs if pair[0].name in trained],
             )
         logging.info(
             "Step %d: the model grows from %d to %d blocks.",

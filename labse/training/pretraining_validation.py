@@ -127,6 +127,10 @@ class MaskedLMValidation:
         figures = sums[:, :2] / sums[:, 2:]
         return self._report(figures)
 
+    def release(self) -> None:
+        """Lets go of the last model, so that its memory is free."""
+        self._predict = None, None
+
     def _report(self, figures: np.ndarray) -> dict:
         """From the loss and the accuracy of each group: float [groups, 2]."""
         report = _named(figures.mean(axis=0))

@@ -6,6 +6,7 @@ dropout follow from seed and step alone. So a run that is killed and started
 again ends with the same bits as one that was not.
 """
 
+import gc
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -107,6 +108,9 @@ class Run:
                 continue
             is_final = steps.stop == sum(each.num_steps for each in tasks)
             stage = self._make_stage(task, steps, previous, is_final)
+            # Its weights and moments would take the device's memory.
+            previous = None
+            gc.collect()  # Keras' models refer to themselves.
             stop = self._fit(stage, progress)
             if any(stop):
                 break
@@ -183,20 +187,30 @@ class Run:
 
     def _log_what_is_loaded(self, stage: Stage) -> None:
         best = best_figures(self._folder)
+        opens = stage.task.opened_by.format(run=self._folder)
+        step, score = stage.current_step(), stage.task.score
         if best is None:
             logging.info(
-                "Finished at step %d. labse.load(%r) opens this checkpoint; "
-                "with validation data it would open the best one.",
-                stage.current_step(),
-                str(self._folder),
+                "Finished at step %d. %s opens this checkpoint; with "
+                "validation data it would open the best one.",
+                step,
+                opens,
             )
-            return
-        logging.info(
-            "Finished at step %d. labse.load(%r) opens the checkpoint with the "
-            "best validation %s, that of step %d: %.4f.",
-            stage.current_step(),
-            str(self._folder),
-            stage.task.score,
-            best["step"],
-            best[stage.task.score],
-        )
+        elif score is None:
+            logging.info(
+                "Finished at step %d. %s opens the checkpoint of step %d, the "
+                "best one of earlier validations.",
+                step,
+                opens,
+                best["step"],
+            )
+        else:
+            logging.info(
+                "Finished at step %d. %s opens the checkpoint with the best "
+                "validation %s, that of step %d: %.4f.",
+                step,
+                opens,
+                score,
+                best["step"],
+                best[score],
+            )

@@ -48,6 +48,7 @@ class Task(abc.ABC):
         whose rates are logged too: "tokens_per_second".
       step_cost: how long a step takes, relative to those of other stages; for
         the time left.
+      opened_by: what opens the trained model, `run` being the run folder.
       score: which of `validate`'s figures chooses the best checkpoint (higher
         is better); None where there is no validation.
     """
@@ -57,6 +58,7 @@ class Task(abc.ABC):
     shown_metrics: Mapping[str, str] = {"loss": ".4f"}
     counts: Sequence[str] = ()
     step_cost: float = 1.0
+    opened_by: str = "labse.load('{run}')"
     score: str | None = None
 
     @abc.abstractmethod

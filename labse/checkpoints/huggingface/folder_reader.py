@@ -21,7 +21,7 @@ from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.vocabulary import table_fit
 from labse.checkpoints.weights import POOLER, Zeros, match_weights
-from labse.configs.pretraining import PretrainingConfig
+from labse.configs.loading import Config
 from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
 from labse.formats import json_file, model_file
@@ -137,7 +137,7 @@ def open_folder(path: str, options: ModelOptions) -> StoredModel:
 def _check_resolved(
     path: str,
     bert: pathlib.Path,
-    config: ExperimentConfig | PretrainingConfig,
+    config: Config,
     modules: Modules | None,
     found: dict[str, Tensor],
 ) -> None:
@@ -288,7 +288,7 @@ def _weight_notes(
     found: dict[str, Tensor],
     weights: dict,
     head: FoundHead,
-    config: ExperimentConfig | PretrainingConfig,
+    config: Config,
 ) -> tuple[str, ...]:
     notes = []
     heads = [name for name in found if re.fullmatch(_HEADS, name)]

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from labse.checkpoints.bert_config import PROBABILITIES, SIZES
+from labse.checkpoints.head_weights import head_names
 from labse.checkpoints.huggingface import (
     folder_reader,
     model_cards,
@@ -23,7 +24,6 @@ from labse.checkpoints.huggingface import (
     tokenizer_writer,
 )
 from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING
-from labse.checkpoints.head_weights import head_names
 from labse.checkpoints.stored_model import StoredModel
 from labse.checkpoints.weights import (
     POOLER,

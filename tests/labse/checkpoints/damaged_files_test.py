@@ -15,9 +15,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from labse.checkpoints import recognition, stored_model, weights
+from labse.checkpoints import (
+    converted_run,
+    head_weights,
+    recognition,
+    stored_model,
+    weights,
+)
 from labse.checkpoints.huggingface import folder_writer
 from labse.checkpoints.stored_model import ModelOptions
+from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import (
     EncoderConfig,
     ExperimentConfig,
@@ -26,6 +33,7 @@ from labse.configs.schema import (
 from labse.errors import InputError
 from labse.features import MODEL_INPUTS
 from labse.formats import safetensors_file
+from labse.formats.stored_tensor import MappedTensor
 
 CLS = ModelOptions(pooling="cls")
 TANH = ModelOptions(pooling="cls_tanh")
@@ -52,6 +60,24 @@ def write_vocabulary(folder, source):
 
 def run(folder, source, small_run):
     shutil.copytree(small_run, folder)
+
+
+def pretraining(folder, source, small_run):
+    config = source.config.encoder
+    generator = np.random.default_rng(0)
+    head = {
+        row.name: MappedTensor(None, generator.normal(size=row.shape))
+        for row in head_weights.head_names(
+            config.vocab_size, config.hidden_size
+        )
+    }
+    converted_run.write_run(
+        str(folder),
+        PretrainingConfig(config, source.config.tokenizer),
+        source.vocabulary,
+        source.weights | head,
+        {},
+    )
 
 
 def sentence_transformers(folder, source, small_run):
@@ -167,7 +193,14 @@ def export(folder, source, small_run):
 
 
 KINDS = (
-    *(run, sentence_transformers, static_embedding, hugging_face, pytorch),
+    *(
+        run,
+        pretraining,
+        sentence_transformers,
+        static_embedding,
+        hugging_face,
+        pytorch,
+    ),
     *(sharded, tensorflow_1, model_garden, saved_model, export),
 )
 
@@ -196,7 +229,8 @@ def content(folder, kind):
         str(folder), STATED.get(kind.__name__, ModelOptions())
     )
     numbers = {
-        name: weight.read().tobytes() for name, weight in source.weights.items()
+        name: weight.read().tobytes()
+        for name, weight in source.all_weights.items()
     }
     config = source.config
     return numbers, source.vocabulary.pieces, config.encoder, config.tokenizer

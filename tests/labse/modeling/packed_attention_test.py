@@ -1,5 +1,6 @@
 """Sentences that share a sequence against the same ones by themselves."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -18,8 +19,6 @@ CONFIG = EncoderConfig(
     hidden_size=8,
     intermediate_size=16,
     max_positions=16,
-    dropout=0.5,
-    attention_dropout=0.5,
     # Weights large enough for attention that is far from even.
     initializer_range=0.5,
 )
@@ -70,9 +69,12 @@ def unpacked():
 
 
 @functools.lru_cache
-def make_encoder(rematerialize=False, dtype="float32"):
+def make_encoder(rematerialize=False, dtype="float32", dropout=0.5):
     tf_keras.utils.set_random_seed(1)
-    encoder = build_transformer_encoder(CONFIG, dtype, rematerialize)
+    config = dataclasses.replace(
+        CONFIG, dropout=dropout, attention_dropout=dropout
+    )
+    encoder = build_transformer_encoder(config, dtype, rematerialize)
     encoder.build()
     return encoder
 
@@ -181,3 +183,31 @@ def test_as_many_sentences_as_one_token_each_attend_to_themselves():
     inputs[SENTENCE_NUMBERS] = tf.constant([[1, 1, 3]])
     together = encoder(inputs)["sequence_output"]
     assert np.abs(together - expected)[0, :2].max() > 1e-3
+
+
+@pytest.mark.parametrize("of_packed", [True, False])
+@pytest.mark.parametrize("rematerialize", [True, False])
+def test_the_last_block_at_some_positions_only(of_packed, rematerialize):
+    """The same outputs and gradients as of all tokens."""
+    inputs = packed()
+    if not of_packed:
+        inputs = {name: inputs[name] for name in MODEL_INPUTS}
+    encoder = make_encoder(rematerialize, dropout=0.0)
+    positions = tf.constant([[5, 0, 5], [7, 2, 10]])  # One twice, and padding.
+    weights = np.random.default_rng(3).normal(size=[2, 3, 8])
+    results = []
+    for output_range in (None, positions):
+        with tf.GradientTape() as tape:
+            # A seed turns rematerialisation on.
+            output = encoder(
+                inputs, training=True, seed=[1, 2], output_range=output_range
+            )["sequence_output"]
+            if output_range is None:
+                output = tf.gather(output, positions, batch_dims=1)
+            loss = tf.reduce_sum(output * weights.astype(np.float32))
+        gradients = tape.gradient(loss, encoder.trainable_variables[:-2])
+        results.append([output, *map(tf.convert_to_tensor, gradients)])
+    assert results[1][0].shape == [2, 3, 8]
+    for expected, found in zip(*results, strict=True):
+        scale = max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * scale)

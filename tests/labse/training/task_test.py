@@ -7,6 +7,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -97,6 +98,8 @@ class ParabolaTask(LineTask):
         model.slope.assign(previous.slope)
         self.started_with.append(float(previous.slope))
 
+        self.smaller = weakref.ref(previous)
+
     def validate(self, model):
         return {"fit": -abs(float(model.curvature) - 2)}
 
@@ -181,6 +184,14 @@ def grown(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grown")
     assert train(folder, stages())
     return folder
+
+
+def test_the_first_stages_memory_is_free_in_the_second(tmp_path):
+    tasks = stages()
+    alive = []
+    tasks[1].check_metrics = lambda *_: alive.append(tasks[1].smaller())
+    assert train(tmp_path, tasks)
+    assert alive == [None] * 10
 
 
 def test_the_second_stage_starts_from_the_first(grown, tmp_path):

@@ -736,9 +736,15 @@ def test_what_is_left_out_is_noted(bert):
     )
     safetensors_file.write_tensors(bert / "model.safetensors", with_prefix)
     notes = opened(bert).notes
-    assert notes[-1] == (
+    assert notes[-2] == (
         "left out: cls.predictions.bias, the heads of pre-training"
     )
+    # The masked-LM head has five weights; four are missing.
+    assert notes[-1].startswith(
+        "left out: the masked-LM head, which cannot be used: cls.predictions."
+        "transform.dense.weight is missing; "
+    )
+    assert notes[-1].count(" is missing") == 4
 
 
 def test_a_bert_without_a_pooler(bert):

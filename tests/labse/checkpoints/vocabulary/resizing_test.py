@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import labse
 from labse.checkpoints import run_folder
+from labse.checkpoints.head_weights import OUTPUT_BIAS
 from labse.checkpoints.vocabulary import resizing
 from labse.checkpoints.vocabulary.resizing import (
     AppendedRows,
@@ -104,6 +105,17 @@ def test_appended_rows_are_means_in_which_a_row_may_count_twice(size):
     np.testing.assert_array_equal(
         found[10:], [[27, 28, 29], [4.5, 5.5, 6.5], [9, 10, 11]]
     )
+
+
+def test_rows_may_be_numbers():
+    biases = Rows(np.arange(10, dtype=np.float32), 4)
+    selected = SelectedRows(biases, np.array([0, 3, 9]))
+    appended = AppendedRows(biases, ((9,), (0, 3), (1, 1, 7)))
+    assert selected.shape == (3,) and appended.shape == (13,)
+    found = np.concatenate(list(selected.row_blocks()))
+    np.testing.assert_array_equal(found, [0, 3, 9])
+    found = np.concatenate(list(appended.row_blocks()))
+    np.testing.assert_array_equal(found, [*range(10), 9, 1.5, 3])
 
 
 # Which pieces are kept.
@@ -227,7 +239,7 @@ def test_pruned_vectors_are_the_same_to_the_last_bit(
     resizing._write(
         source,
         source.vocabulary,
-        source.weights[WORD_EMBEDDINGS],
+        lambda table: table,
         str(tmp_path / "same"),
         "report.json",
         {},
@@ -422,3 +434,47 @@ def test_a_piece_that_cannot_come_up_leaves_nothing_behind(source, tmp_path):
     message = refusal(grow_vocabulary, source, path, str(tmp_path / "large"))
     assert "new.txt:2: the model's tokenizer (cased" in message
     assert [entry.name for entry in tmp_path.iterdir()] == ["new.txt"]
+
+
+# Pre-trainers.
+
+
+def assert_only_tables_differ(old, new):
+    assert new.is_pretrainer
+    for name, weight in old.all_weights.items():
+        if name not in (WORD_EMBEDDINGS, OUTPUT_BIAS):
+            found = new.all_weights[name].read()
+            np.testing.assert_array_equal(found, weight.read(), name)
+
+
+def test_a_pretrainer_is_pruned_with_its_head(pretraining_run, tmp_path):
+    old = run_folder.open_run(str(pretraining_run))
+    path = tmp_path / "text.txt"
+    path.write_text("ac A\n")
+    texts = Texts([str(path)], ReadOptions(language="xx"))
+    report = prune_vocabulary(old, texts, str(tmp_path / "small"))
+    new = run_folder.open_run(str(tmp_path / "small"))
+    # Special pieces, a, ##c; c and ##a, the same letters; A.
+    rows = [0, 2, 3, 4, 5, 6, 8, 9, 11, 12]
+    for name in (WORD_EMBEDDINGS, OUTPUT_BIAS):
+        np.testing.assert_array_equal(
+            new.all_weights[name].read(), old.all_weights[name].read()[rows]
+        )
+    assert_only_tables_differ(old, new)
+    change = report["parameters"]  # Three rows of eight, and their biases.
+    assert change["before"] - change["after"] == 3 * (8 + 1)
+
+
+def test_a_pretrainer_grows_with_its_head(pretraining_run, tmp_path):
+    old = run_folder.open_run(str(pretraining_run))
+    path = write_pieces(tmp_path, "acc", "Q")
+    grow_vocabulary(old, path, str(tmp_path / "large"))
+    new = run_folder.open_run(str(tmp_path / "large"))
+    for name in (WORD_EMBEDDINGS, OUTPUT_BIAS):
+        before = old.all_weights[name].read()
+        after = new.all_weights[name].read()
+        np.testing.assert_array_equal(after[:13], before)
+        # a ##c ##c; [UNK].
+        expected = [(before[6] + 2 * before[11]) / 3, before[2]]
+        np.testing.assert_allclose(after[13:], expected, atol=1e-6)
+    assert_only_tables_differ(old, new)

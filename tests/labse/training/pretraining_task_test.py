@@ -1,0 +1,355 @@
+"""Pre-training in stages, interrupted, on several devices, and from files."""
+
+import json
+import logging
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labse.configs import loading
+from labse.configs.pretraining import PretrainingConfig
+from labse.data.pretraining_reader import PretrainingReader
+from labse.data.records.writer import write_records
+from labse.errors import InputError
+from labse.modeling import progressive_stacking
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import Vocabulary
+from labse.training.pretraining_task import (
+    PretrainingFiles,
+    PretrainingTask,
+    pretrain,
+    step_operations,
+)
+from labse.training.pretraining_validation import MaskedLMValidation
+from labse.training.run import Run
+
+SMALL = {
+    "encoder.num_layers": 2,
+    "encoder.num_heads": 2,
+    "encoder.hidden_size": 8,
+    "encoder.intermediate_size": 12,
+    "encoder.max_positions": 32,
+    "tokenizer.max_length": 32,
+    "masking.max_masked": 7,
+    "training.global_batch_size": 16,
+    "training.num_steps": 12,
+    "training.warmup_steps": 2,
+    "training.learning_rate": 0.01,
+    "training.log_every": 1,
+    "training.checkpoint_every": 2,
+    "training.validate_every": 12,
+    # It would hold for the whole process, and so for all later tests.
+    "training.deterministic": "false",
+    "stacking.num_layers": "[1]",
+    "stacking.num_steps": "[6]",
+    "stacking.warmup_steps": 1,
+}
+
+
+def make_config(**overrides):
+    values = {**SMALL, **overrides}
+    return loading.load(
+        "pretrain_tiny",
+        [f"{key}={value}" for key, value in values.items()],
+        PretrainingConfig,
+    )
+
+
+class Data:
+    """Records of both kinds, read by many runs of these tests."""
+
+    def __init__(self, files):
+        vocabulary = Vocabulary.read(files / "vocab.txt")
+        self.size = len(vocabulary)
+        self.tokenizer = WordPieceTokenizer(vocabulary)
+        self.records = []
+        for kind, name in (("text", "texts.jsonl"), ("pairs", "pairs.tsv")):
+            out = files / f"records-{kind}"
+            manifest = write_records([files / name], out, kind=kind)
+            self.records.append((str(out), manifest))
+
+    def tasks(self, config, **options):
+        config = config.with_vocab_size(self.size)
+        reader = PretrainingReader(*self.records, self.tokenizer, config)
+        return [
+            PretrainingTask(config, stage, reader, **options)
+            for stage in range(len(config.stages))
+        ]
+
+
+@pytest.fixture(scope="module")
+def data(pretraining_files):
+    return Data(pretraining_files)
+
+
+def train(folder, config, tasks, strategy=None):
+    strategy = strategy or tf.distribute.get_strategy()
+    return Run(folder, config.training, strategy).train(tasks)
+
+
+def last_step(folder):
+    latest = tf.train.latest_checkpoint(folder / "checkpoints" / "last")
+    return int(latest.rpartition("-")[2])
+
+
+def last_weights(folder):
+    prefix = tf.train.latest_checkpoint(folder / "checkpoints" / "last")
+    reader = tf.train.load_checkpoint(prefix)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
+    }
+
+
+def assert_same_weights(one, other, **tolerance):
+    expected, found = last_weights(one), last_weights(other)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(
+            found[name], value, err_msg=name, rtol=0, **tolerance
+        )
+
+
+def history(folder):
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    clocks = ("_per_second", "seconds_left")
+    return [
+        {key: x for key, x in record.items() if not key.endswith(clocks)}
+        for record in records
+    ]
+
+
+class Interrupted(Exception):
+    """What ends a run in these tests, as a kill or SIGTERM would."""
+
+
+def stopping(tasks, step, stop):
+    """The tasks; `stop` is called when this step of the run is logged."""
+
+    def check_metrics(logged_step, metrics):
+        if logged_step == step:
+            stop()
+
+    for task in tasks:
+        task.check_metrics = check_metrics
+    return tasks
+
+
+def kill():
+    raise Interrupted
+
+
+def held_out(files):
+    return PretrainingFiles(
+        [str(files / "texts.jsonl")], [str(files / "pairs.tsv")]
+    )
+
+
+def pretrain_from_files(files, out, **options):
+    return pretrain(
+        make_config(),
+        held_out(files),
+        str(files / "vocab.txt"),
+        str(out),
+        distribution="none",
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(pretraining_files, tmp_path_factory):
+    """A run of two stages, from files, that nothing interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert pretrain_from_files(
+        pretraining_files, out, validation=held_out(pretraining_files)
+    )
+    return out
+
+
+def test_a_run_grows_and_its_learning_rate_goes_on(whole):
+    """Up to 0.01 in two steps, then down to 0 at step 12, ten steps later."""
+    rates = [
+        record["learning_rate"]
+        for record in history(whole)
+        if "learning_rate" in record
+    ]
+    expected = [0.005, 0.01, *(0.001 * (12 - step) for step in range(2, 12))]
+    expected[6] /= 2  # The one step of warm-up after the growth.
+    assert rates == pytest.approx(expected)
+    weights = last_weights(whole)
+    names = " ".join(weights)
+    assert "encoder/" in names and "masked_lm/" in names
+
+
+def test_a_run_that_is_interrupted_everywhere_ends_with_the_same_bits(
+    data, pretraining_files, whole, tmp_path, monkeypatch
+):
+    config = make_config()
+    validation = MaskedLMValidation(
+        *held_out(pretraining_files),
+        data.tokenizer,
+        config.with_vocab_size(data.size),
+    )
+
+    def run(step=None, stop=kill):
+        tasks = data.tasks(config, validation=validation)
+        return train(tmp_path, config, stopping(tasks, step, stop))
+
+    with pytest.raises(Interrupted):
+        run(3)  # In the first stage.
+    assert last_step(tmp_path) == 2
+    with monkeypatch.context() as patch:
+        copied = []
+
+        def grow_half(small, large):
+            pairs = progressive_stacking.paired_variables(small, large)
+            for target, source in pairs[: len(pairs) // 2]:
+                target.assign(source)
+                copied.append(target.name)
+            raise Interrupted
+
+        patch.setattr(progressive_stacking, "grow", grow_half)
+        with pytest.raises(Interrupted):
+            run()  # While it grows.
+    assert copied
+    assert last_step(tmp_path) == 6
+    with pytest.raises(Interrupted):
+        run(7)  # Between that and the first checkpoint after it.
+    assert last_step(tmp_path) == 6
+    previous = signal.signal(signal.SIGTERM, lambda *_: kill())
+    try:
+        with pytest.raises(Interrupted):
+            run(9, lambda: signal.raise_signal(signal.SIGTERM))
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert last_step(tmp_path) == 9
+    assert run()
+    assert_same_weights(whole, tmp_path, atol=0)
+    assert history(whole) == history(tmp_path)
+
+
+def test_another_seed_gives_another_run(data, whole, tmp_path):
+    """The negative control."""
+    config = make_config(**{"training.seed": 1})
+    with pytest.raises(Interrupted):
+        train(tmp_path, config, stopping(data.tasks(config), 2, kill))
+    one, other = history(whole)[0], history(tmp_path)[0]
+    assert one.keys() == other.keys()
+    assert (one["step"], other["step"]) == (1, 1)
+    assert one["loss"] != other["loss"]
+
+
+def test_copied_moments(data):
+    config = make_config(**{"stacking.copy_moments": "true"})
+    first, second = data.tasks(config)
+    models = []
+    for task in (first, second):
+        model, optimizer = task.make_model(), task.make_optimizer()
+        optimizer.build(model.trainable_variables)
+        model.compile(optimizer=optimizer)
+        models.append(model)
+    small, large = models
+    random = np.random.default_rng(0)
+    for moment in small.optimizer._momentums + small.optimizer._velocities:
+        moment.assign(random.normal(size=moment.shape))
+    second.initialize(large, small)
+    of_small = {
+        variable.name: number
+        for number, variable in enumerate(small.trainable_variables)
+    }
+    for number, variable in enumerate(large.trainable_variables):
+        # Both of the two blocks are from the only one of the small model.
+        source = of_small[variable.name.replace("/layer_1/", "/layer_0/")]
+        for name in ("_momentums", "_velocities"):
+            one, other = (
+                getattr(large.optimizer, name)[number],
+                getattr(small.optimizer, name)[source],
+            )
+            np.testing.assert_array_equal(one, other, err_msg=variable.name)
+    assert (small.optimizer.moments_age, large.optimizer.moments_age) == (0, 6)
+    assert data.tasks(make_config())[1].make_optimizer().moments_age == 0
+
+
+def test_two_replicas_end_as_one(data, tmp_path):
+    config = make_config(
+        **{
+            "encoder.dropout": 0,
+            "encoder.attention_dropout": 0,
+            "training.num_steps": 2,
+            "training.warmup_steps": 0,
+            "training.learning_rate": 0.001,
+            "stacking.num_steps": "[1]",
+            # Adam would make steps of gradients that are 0 but for rounding,
+            # such as those of the keys' biases.
+            "training.adam_epsilon": 0.001,
+        }
+    )
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert train(one, config, data.tasks(config))
+    strategy = tf.distribute.MirroredStrategy(["CPU:1", "CPU:2"])
+    assert train(two, config, data.tasks(config), strategy)
+    assert_same_weights(one, two, atol=1e-6)
+
+
+def test_the_cost_of_a_step_by_hand():
+    """Hidden 8, intermediate 12, length 32, 6.4 masked of 25 pieces."""
+    config = make_config().with_vocab_size(25)
+    # 32 tokens: 4 * 8^2 + 2 * 8 * 12 of weights, 2 * 32 * 8 of attention.
+    block = 32 * (256 + 192 + 512)
+    head = 6.4 * 8 * (8 + 25)
+    assert step_operations(config, 2) == pytest.approx(2 * block + head)
+
+
+def test_a_run_folder_of_pretraining(whole):
+    saved, _ = loading.load_saved(str(whole / "config.yaml"))
+    assert saved == make_config().with_vocab_size(25)
+    for kind in ("monolingual", "bilingual"):
+        assert (whole / "records" / kind / "manifest.json").is_file()
+        assert (whole / f"{kind}.sha256").is_file()
+    validations = {
+        record["step"]: record["validation"]
+        for record in history(whole)
+        if "validation" in record
+    }
+    assert list(validations) == [6, 12]
+    figures = validations[12]
+    assert figures["mlm"]["languages"].keys() == {"de", "de-UPPER"}
+    assert figures["tlm"]["languages"].keys() == {"de-de-UPPER"}
+    # That of the last stage.
+    best = json.loads((whole / "checkpoints" / "best.json").read_text())
+    assert (best["step"], best["accuracy"]) == (12, figures["accuracy"])
+
+
+def test_a_run_is_resumed_with_the_same_texts_only(
+    whole, pretraining_files, tmp_path
+):
+    for name in ("texts.jsonl", "pairs.tsv", "vocab.txt"):
+        (tmp_path / name).write_bytes((pretraining_files / name).read_bytes())
+    text = (tmp_path / "texts.jsonl").read_text("utf-8")
+    more = text + text.splitlines()[0] + "\n"
+    (tmp_path / "texts.jsonl").write_text(more, "utf-8")
+    with pytest.raises(InputError) as error:
+        pretrain_from_files(tmp_path, whole)
+    assert str(error.value).startswith(
+        f"The monolingual texts are not those that {whole} started with (files "
+    )
+
+
+def test_a_finished_run_with_its_files_elsewhere_stays(
+    whole, pretraining_files, tmp_path, caplog
+):
+    for name in ("texts.jsonl", "pairs.tsv", "vocab.txt"):
+        (tmp_path / name).write_bytes((pretraining_files / name).read_bytes())
+    caplog.set_level(logging.INFO, logger="absl")
+    assert pretrain_from_files(tmp_path, whole)
+    assert "The files of monolingual texts have the names and" in caplog.text
+    assert "The files of translation pairs have the names and" in caplog.text
+    assert "Resuming from step 12." in caplog.text
+    assert (
+        f"Finished at step 12. labse train --init={whole} opens the checkpoint "
+        "of step 12, the best one of earlier validations."
+    ) in caplog.text
