@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from benchmarks.ablations.units import Unit
 
 ROOT = pathlib.Path(__file__).parents[2]
-# One thread in each of two processes trains more than two in one.
+# Each of two units at a time has a core of its own.
 _ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",

@@ -210,3 +210,49 @@ def test_the_page_gets_means_verdicts_and_a_chart(ablations, tmp_path):
 def test_a_page_without_markers_is_an_error(ablations):
     with pytest.raises(ValueError, match="no <!-- margin -->"):
         ablations("page").between("text", "margin", "table")
+
+
+def write_test_sets(folder, codes):
+    """Tatoeba's files: two pairs of each language, its code in all texts."""
+    for code in codes:
+        for name, word in ((code, "text"), ("eng", "english")):
+            lines = "".join(f"{code} {word} {line}\n" for line in range(2))
+            path = folder / f"tatoeba.{code}-eng.{name}"
+            path.write_text(lines)
+
+
+def test_the_pool_holds_english_of_other_languages_too(
+    ablations, tmp_path, monkeypatch
+):
+    retrieval, settings = ablations("retrieval"), ablations("settings")
+    write_test_sets(tmp_path, [*settings.TEST_CODE.values(), "xho", "yid"])
+    monkeypatch.setattr(retrieval, "POOL", 31)  # All but one of 16 languages.
+
+    def encode(texts):
+        """Finds all but one of the French lines, and both of Georgian.
+
+        The rival of "fra text 0" is an English sentence of Xhosa's, which only
+        the large pool has; that of "kat text" the other line's.
+        """
+        places = {}
+        vectors = np.zeros([len(texts), 40], np.float32)
+        for row, text in enumerate(texts):
+            code, _, line = text.split()
+            if text == "fra text 0":
+                code, line = "xho", "0"
+            elif text.startswith("kat text"):
+                line = str(1 - int(line))
+            place = places.setdefault((code, line), len(places))
+            vectors[row, place] = 1
+        return vectors
+
+    figures = retrieval.evaluate(encode, tmp_path)
+
+    assert len(retrieval.read_test(tmp_path)[1]) == 31
+    # 6 of 7 large languages are found whole, French half.
+    assert figures["pool_p1"] == pytest.approx(100 * 6.5 / 7)
+    # Among its own, "fra text 0" is equally far from both; the first is its.
+    assert figures["own_p1"] == pytest.approx(100)
+    assert figures["small_p1"] == pytest.approx(100 * 6 / 7)
+    assert figures["languages"]["pool"]["fr"] == 50
+    assert figures["languages"]["own"]["ka"] == 0
