@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from benchmarks.ablations import verdicts
 from benchmarks.ablations.experiments import (
+    CPU,
     EXPERIMENTS,
     LM_LOSS,
     OWN_P1,
@@ -24,6 +25,7 @@ TITLES = {
     SMALL_P1: "P@1, small languages",
     UNK: "[UNK], small languages",
     LM_LOSS: "masked-LM loss",
+    CPU: "CPU seconds",
 }
 _DASHES = ("", "6 3")
 _MISSING = "not run yet"

@@ -10,6 +10,7 @@ from benchmarks.ablations import settings
 from benchmarks.ablations.experiments import (
     EXPERIMENTS,
     PRETRAINED,
+    PRETRAINING_STEPS,
     SEEDS,
     Arm,
     Dual,
@@ -44,25 +45,23 @@ class Unit:
         return f"{self.name}-{digest[:8]}"
 
 
-# CPU seconds, measured with `--plan`'s units on one thread of an AMD EPYC with
-# AVX-512 and bfloat16, the other core at work too.
-_START = 40  # Import, graph, checkpoints, evaluation.
-_PAIR = 1 / 230
-_PAIR_OF_MBERT = 1 / 180
-_PAIR_WITH_HARD_NEGATIVES = 1 / 95
-_SEQUENCE = 1 / 40
-_PREPARE, _NEGATIVES = 200, 150
+# CPU seconds on one thread of an AMD EPYC with AVX-512 and bfloat16, whose two
+# cores ten processes shared; measured with units of fewer steps.
+_START = 35  # Import, graph, checkpoints, evaluation.
+_PAIR = 1 / 240
+_PAIR_OF_MBERT = 1 / 180  # Not measured: a table of four times the size.
+_HARD_PAIR = 1 / 96  # Not measured: five texts for two.
+_SEQUENCE = 1 / 59
+_PREPARE, _NEGATIVES = 60, 90
 
 
 def _cost(arm: Arm) -> float:
     if isinstance(arm, Pretrained):
-        # Stages that cost less have more steps.
-        return _START + 1500 * arm.batch_size * _SEQUENCE
-    pair = _PAIR
-    if arm.vocabulary == "mbert":
-        pair = _PAIR_OF_MBERT
+        # Stages of fewer blocks have more steps, which cost as much in all.
+        return _START + PRETRAINING_STEPS * arm.batch_size * _SEQUENCE
+    pair = _PAIR_OF_MBERT if arm.vocabulary == "mbert" else _PAIR
     if arm.hard_negatives:
-        pair = _PAIR_WITH_HARD_NEGATIVES
+        pair = _HARD_PAIR
     return _START + arm.steps * arm.batch_size * pair
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from labse.configs.schema import EncoderConfig, ExperimentConfig, TrainingConfig
 from labse.modeling.dual_encoder import DualEncoder
+from labse.training.pretraining_task import step_operations
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -145,6 +146,22 @@ def test_every_unit_follows_what_it_needs(ablations):
     # are done before the first one with it.
     first = names.index("mlm_tlm.0")
     assert {"margin_0.4.2", "hard_negatives.2"} <= set(names[:first])
+
+
+def test_stages_cost_as_much_as_one_stage(ablations):
+    experiments, settings = ablations("experiments"), ablations("settings")
+    costs = []
+    for arm in (experiments.BOTH, experiments.STACKED):
+        config = settings.pretraining_config(arm, 0)
+        config = config.with_vocab_size(settings.VOCAB_SIZE)
+        costs.append(
+            sum(
+                len(steps) * step_operations(config, num_layers)
+                for num_layers, steps in config.stages
+            )
+        )
+
+    np.testing.assert_allclose(costs[1], costs[0], rtol=1e-3)
 
 
 def test_the_key_of_a_result_changes_with_the_settings(ablations):
