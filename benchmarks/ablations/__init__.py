@@ -8,7 +8,7 @@ DATA holds the training data of `examples/small_open.sh`, tatoeba_v1, vocabs
 figure is computed, what the paper reports and by which rule a claim "agrees".
 The command writes the results between that page's markers, and its charts.
 
-`--plan` prints the units of work with their CPU time, as it was measured.
+`--plan` prints the units of work with the CPU time that measured rates lead to.
 Each is trained and evaluated in a process of its own, with one thread, two at
 a time. A command that was killed resumes when it is run again: finished units
 have a result in OUT/results, the one in progress has a run folder. Seeds are

@@ -14,6 +14,7 @@ from labse.files.atomic_write import atomic_file
 ROOT = pathlib.Path(__file__).parents[2]
 PAIRS, HELD_OUT, TEXTS = "train.tsv", "validation.tsv", "texts.tsv"
 PAIR_RECORDS, TEXT_RECORDS = "pair_records", "text_records"
+LINGUA = "lingua_sentences"
 HARD_PAIRS, HARD_RECORDS = "hard_negatives.tsv", "hard_negative_records"
 # Small shards, so that an order of examples mixes many of them.
 _SHARD_RECORDS = 4096
@@ -92,16 +93,16 @@ def _write_texts(data: pathlib.Path, folder: pathlib.Path) -> int:
     """The different texts of the pairs, and lingua's sentences."""
     texts = {}
     for row in list(_rows(folder / PAIRS))[1:]:
-        texts.update({row[0]: row[2], row[1]: row[3]})
+        texts.update({row[0]: (row[2], row[4]), row[1]: (row[3], row[4])})
     for language in ("en", *settings.TEST_CODE):
-        path = data / "lingua_sentences" / f"{language}.txt"
+        path = data / LINGUA / f"{language}.txt"
         if path.exists():  # Not for km and am.
             for (text,) in _rows(path):
-                texts[text] = language
-    with atomic_file(folder / TEXTS, "w") as file:
-        file.write("text\tlanguage\n")
-        for text, language in texts.items():
-            file.write(f"{text}\t{language}\n")
+                texts[text] = (language, LINGUA)
+    with atomic_file(folder / TEXTS) as file:
+        file.write("text\tlanguage\tcorpus\n")
+        for text, columns in texts.items():
+            file.write("\t".join((text, *columns)) + "\n")
     return len(texts)
 
 
