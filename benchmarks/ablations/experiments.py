@@ -1,0 +1,329 @@
+"""Which models are trained for which claim; stated before any result.
+
+An arm is a model, trained once for each seed. Experiments share arms: `BASE` is
+the baseline of most.
+"""
+
+import dataclasses
+
+SEEDS = (0, 1, 2)
+# Steps of a dual encoder: about an epoch of the large languages' pairs.
+STEPS = 240
+_SHORT, _MIDDLE = STEPS // 4, STEPS // 2
+PRETRAINING_STEPS = 2000
+
+# The figures of a unit; see `retrieval`, `pieces` and `run_unit`.
+POOL_P1 = "pool_p1"  # Large languages to English among settings.POOL.
+OWN_P1 = "own_p1"  # The same among the English of the language's own test set.
+SMALL_P1 = "small_p1"  # Small languages, among their own.
+UNK = "unk"  # Share of the small languages' pieces that are [UNK].
+CPU = "cpu_seconds"  # Of the unit, validation or evaluation included.
+LM_LOSS = "lm_loss"  # Of masked tokens of held-out text and pairs.
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """A pre-trained encoder.
+
+    Attributes:
+      bilingual_share: of its sequences; the others are monolingual.
+      stage_layers, stage_steps: of the stages before the last one.
+    """
+
+    name: str
+    bilingual_share: float = 0.5
+    steps: int = PRETRAINING_STEPS
+    stage_layers: tuple[int, ...] = ()
+    stage_steps: tuple[int, ...] = ()
+    batch_size: int = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Dual:
+    """A dual encoder.
+
+    Attributes:
+      vocabulary: one of `VOCABULARIES`.
+      pretrained: the name of a `Pretrained` to start from; empty: random.
+      local_batches: the batch's pairs are negatives of each other only within
+        so many equal parts of it; 1: all are.
+    """
+
+    name: str
+    margin: float = 0.3
+    steps: int = STEPS
+    batch_size: int = 256
+    vocabulary: str = "smoothed"
+    pretrained: str = ""
+    local_batches: int = 1
+    hard_negatives: int = 0
+
+
+Arm = Pretrained | Dual
+
+# Learned by `labse build-vocab` with these exponents; None: mBERT's.
+VOCABULARIES = {"smoothed": 0.3, "unsmoothed": 1.0, "mbert": None}
+
+BASE = Dual("base")
+MARGINS = {
+    0.0: Dual("margin_0.0", margin=0.0),
+    0.1: Dual("margin_0.1", margin=0.1),
+    0.2: Dual("margin_0.2", margin=0.2),
+    0.3: BASE,
+    0.4: Dual("margin_0.4", margin=0.4),
+}
+BOTH = Pretrained("mlm_tlm")
+MLM = Pretrained("mlm", bilingual_share=0.0)
+# 2 : 4 : 9, as the paper's 400k, 800k and 1.8M steps. Stages of fewer blocks
+# cost less: with 2,315 steps as many multiplications as `BOTH`
+# (`labse.training.pretraining_task.step_operations`).
+STACKED = Pretrained(
+    "stacked", steps=2315, stage_layers=(1, 2), stage_steps=(309, 617)
+)
+PRETRAINED = {arm.name: arm for arm in (BOTH, MLM, STACKED)}
+SCRATCH_STEPS = {
+    _SHORT: Dual(f"scratch_{_SHORT}", steps=_SHORT),
+    _MIDDLE: Dual(f"scratch_{_MIDDLE}", steps=_MIDDLE),
+    STEPS: BASE,
+}
+PRETRAINED_STEPS = {
+    _SHORT: Dual(f"pretrained_{_SHORT}", steps=_SHORT, pretrained=BOTH.name),
+    _MIDDLE: Dual(f"pretrained_{_MIDDLE}", steps=_MIDDLE, pretrained=BOTH.name),
+    STEPS: Dual(f"pretrained_{STEPS}", pretrained=BOTH.name),
+}
+MBERT = Dual("mbert_vocabulary", vocabulary="mbert")
+UNSMOOTHED = Dual("unsmoothed_vocabulary", vocabulary="unsmoothed")
+LOCAL = Dual("local_negatives", local_batches=8)
+# With a quarter of the pairs, three hard negatives each give as many candidates
+# as `BASE` has.
+HARD = Dual("hard_negatives", batch_size=64, hard_negatives=3)
+QUARTER = Dual("quarter_batch", batch_size=64)
+AFTER_MLM = Dual(f"after_mlm_{_SHORT}", steps=_SHORT, pretrained=MLM.name)
+AFTER_STACKED = Dual(
+    f"after_stacked_{_SHORT}", steps=_SHORT, pretrained=STACKED.name
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """`more` has a higher figure than `less`, in the mean over the seeds.
+
+    With `more_than`, a pair of arms too, the difference of the first two is
+    larger than that of these.
+    """
+
+    text: str
+    paper: str  # what the paper reports
+    figure: str
+    more: Arm
+    less: Arm
+    more_than: tuple[Arm, Arm] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """One of the paper's claims.
+
+    Attributes:
+      name: of its markers in the page, and of its chart.
+      figures: columns of its table.
+      lines: of its chart: by name, the figure and the arms by their place on
+        the horizontal axis.
+    """
+
+    name: str
+    arms: tuple[Arm, ...]
+    figures: tuple[str, ...]
+    claims: tuple[Claim, ...]
+    lines: dict[str, tuple[str, dict[float, Arm]]] = dataclasses.field(
+        default_factory=dict
+    )
+    axis: str = ""
+
+
+# Figure 4's means over four languages, for three variations of the model.
+_FIGURE_4 = {
+    0.0: "about 60",
+    0.1: "mid 70s to mid 80s",
+    0.2: "higher",
+    0.3: "highest",
+}
+_FIGURE_5 = "Figure 5: at 50k steps excellent against poor"
+
+
+def _margin_claims() -> tuple[Claim, ...]:
+    margins = list(_FIGURE_4)
+    rises = [
+        Claim(
+            f"margin {high} is better than {low}",
+            f"Figure 4: {_FIGURE_4[high]} against {_FIGURE_4[low]}",
+            POOL_P1,
+            MARGINS[high],
+            MARGINS[low],
+        )
+        for low, high in zip(margins, margins[1:], strict=False)
+    ]
+    least, best = margins[0], margins[-1]
+    overall = Claim(
+        f"margin {best} is better than none",
+        f"Figure 4: {_FIGURE_4[best]} against {_FIGURE_4[least]}",
+        POOL_P1,
+        MARGINS[best],
+        MARGINS[least],
+    )
+    return overall, *rises
+
+
+_SHORT_PAIR = PRETRAINED_STEPS[_SHORT], SCRATCH_STEPS[_SHORT]
+_LONG_PAIR = PRETRAINED_STEPS[STEPS], BASE
+
+# In the order in which they are run: those that need no pre-training first.
+EXPERIMENTS = (
+    Experiment(
+        "margin",
+        tuple(MARGINS.values()),
+        (POOL_P1, OWN_P1),
+        _margin_claims(),
+        {
+            "among the large pool": (POOL_P1, MARGINS),
+            "among the test set": (OWN_P1, MARGINS),
+        },
+        "margin",
+    ),
+    Experiment(
+        "negatives",
+        (BASE, LOCAL),
+        (POOL_P1, OWN_P1),
+        (
+            Claim(
+                "negatives of the global batch are better than local ones",
+                "section 3.3 uses them; no figure",
+                POOL_P1,
+                BASE,
+                LOCAL,
+            ),
+        ),
+    ),
+    Experiment(
+        "vocabulary",
+        (BASE, UNSMOOTHED, MBERT),
+        (POOL_P1, SMALL_P1, UNK),
+        (
+            Claim(
+                "the customized vocabulary is better than mBERT's",
+                "Table 2, + AMS: 88.4 against 86.9",
+                POOL_P1,
+                BASE,
+                MBERT,
+            ),
+            Claim(
+                "... in the small languages too",
+                "Table 2, 112 languages, + AMS: 82.6 against 81.2",
+                SMALL_P1,
+                BASE,
+                MBERT,
+            ),
+            Claim(
+                "mBERT's has more [UNK] in the small languages",
+                "no figure",
+                UNK,
+                MBERT,
+                BASE,
+            ),
+            Claim(
+                "smoothing 0.3 is better than 1.0 in the small languages",
+                "section 3.2 uses 0.3; no figure",
+                SMALL_P1,
+                BASE,
+                UNSMOOTHED,
+            ),
+            Claim(
+                "1.0 has more [UNK] in the small languages",
+                "no figure",
+                UNK,
+                UNSMOOTHED,
+                BASE,
+            ),
+        ),
+    ),
+    Experiment(
+        "hard_negatives",
+        (BASE, HARD, QUARTER),
+        (POOL_P1, OWN_P1),
+        (
+            Claim(
+                "as many random negatives are better than hard ones",
+                "Table 9: 89.5 against 88.7",
+                POOL_P1,
+                BASE,
+                HARD,
+            ),
+        ),
+    ),
+    Experiment(
+        "pretraining",
+        (*SCRATCH_STEPS.values(), *PRETRAINED_STEPS.values()),
+        (POOL_P1, OWN_P1),
+        (
+            Claim(
+                "after the fewest steps pre-training is better than none",
+                _FIGURE_5,
+                POOL_P1,
+                *_SHORT_PAIR,
+            ),
+            Claim(
+                "the lead is larger after the fewest steps than after the most",
+                "Figure 5: small at 500k",
+                POOL_P1,
+                *_SHORT_PAIR,
+                more_than=_LONG_PAIR,
+            ),
+            Claim(
+                "after the most steps pre-training is still better",
+                "Figure 5: slightly, at 500k",
+                POOL_P1,
+                *_LONG_PAIR,
+            ),
+        ),
+        {
+            "pre-trained": (POOL_P1, PRETRAINED_STEPS),
+            "from scratch": (POOL_P1, SCRATCH_STEPS),
+        },
+        "dual-encoder steps",
+    ),
+    Experiment(
+        "translation_language_modelling",
+        (BOTH, MLM, PRETRAINED_STEPS[_SHORT], AFTER_MLM),
+        (POOL_P1, OWN_P1, LM_LOSS),
+        (
+            Claim(
+                "a dual encoder is better after MLM and TLM than after MLM",
+                "section 3.4 uses both; no figure",
+                POOL_P1,
+                PRETRAINED_STEPS[_SHORT],
+                AFTER_MLM,
+            ),
+        ),
+    ),
+    Experiment(
+        "stacking",
+        (BOTH, STACKED, PRETRAINED_STEPS[_SHORT], AFTER_STACKED),
+        (POOL_P1, OWN_P1, LM_LOSS, CPU),
+        (
+            Claim(
+                "the masked-LM loss is lower with stages than with one",
+                "section 3.4 uses stages; no figure",
+                LM_LOSS,
+                BOTH,
+                STACKED,
+            ),
+            Claim(
+                "a dual encoder is better after stages than after one",
+                "no figure",
+                POOL_P1,
+                AFTER_STACKED,
+                PRETRAINED_STEPS[_SHORT],
+            ),
+        ),
+    ),
+)

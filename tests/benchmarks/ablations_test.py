@@ -1,0 +1,275 @@
+"""The ablations: local negatives, verdicts, the order of work and the page."""
+
+import importlib
+import pathlib
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from labse.configs.schema import EncoderConfig, ExperimentConfig, TrainingConfig
+from labse.modeling.dual_encoder import DualEncoder
+from labse.training.pretraining_task import step_operations
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def ablations(monkeypatch):
+    """A module of benchmarks/ablations, which is no package of the project."""
+    monkeypatch.syspath_prepend(ROOT)
+    return lambda name: importlib.import_module(f"benchmarks.ablations.{name}")
+
+
+def random_batch(rows: int) -> dict:
+    """A batch of pairs whose texts are all different."""
+    random = np.random.default_rng(0)
+    ids = random.permutation(np.arange(5, 5 + 8 * rows)).reshape(2, rows, 4)
+    return {
+        side: {
+            "input_word_ids": tf.constant(ids[number], tf.int32),
+            "input_mask": tf.ones([rows, 4], tf.int32),
+            "input_type_ids": tf.zeros([rows, 4], tf.int32),
+        }
+        for number, side in enumerate(("source", "target"))
+    }
+
+
+def cut(batch: dict, rows: slice) -> dict:
+    """Some rows of a batch."""
+    return tf.nest.map_structure(lambda values: values[rows], batch)
+
+
+def loss_and_gradients(model, batch):
+    """As in training, without dropout."""
+    with tf.GradientTape() as tape:
+        loss = model.replica_loss(batch, training=False)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    return loss, [tf.convert_to_tensor(each) for each in gradients]
+
+
+def test_local_negatives_are_those_of_replicas_that_gather_nothing(ablations):
+    config = ExperimentConfig(
+        encoder=EncoderConfig(
+            vocab_size=60,
+            num_layers=0,
+            num_heads=1,
+            hidden_size=8,
+            pooling="mean",
+            initializer_range=0.5,
+        ),
+        training=TrainingConfig(num_steps=2, warmup_steps=0),
+    )
+    whole = DualEncoder.of_experiment(config)
+    local = ablations("local_negatives").LocalNegatives.of_experiment(config)
+    local.set_weights(whole.get_weights())
+    local.parts = 2
+    batch = random_batch(6)
+    replicas = [
+        loss_and_gradients(whole, cut(batch, rows))
+        for rows in (slice(0, 3), slice(3, 6))
+    ]
+
+    loss, gradients = loss_and_gradients(local, batch)
+
+    (one, of_one), (other, of_other) = replicas
+    np.testing.assert_allclose(loss, (one + other) / 2, rtol=1e-6)
+    for gradient, left, right in zip(gradients, of_one, of_other, strict=True):
+        np.testing.assert_allclose(gradient, (left + right) / 2, atol=1e-6)
+    assert abs(loss - loss_and_gradients(whole, batch)[0]) > 0.1
+    local.parts = 1
+    again = loss_and_gradients(local, batch)[0]
+    np.testing.assert_allclose(
+        again, loss_and_gradients(whole, batch)[0], rtol=1e-6
+    )
+
+
+def results_of(figure, **arms):
+    """Results by arm, as the units write them."""
+    return {
+        name: [{figure: value} for value in seeds]
+        for name, seeds in arms.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("less", "difference", "word"),
+    [
+        # Both arms have variance 1, so the standard error of the difference
+        # is sqrt(2 / 3) = 0.8165, and E = 2.7764 * 0.8165 = 2.267 (4 degrees).
+        ([1, 2, 3], 2.0, "within the spread"),
+        ([0, 1, 2], 3.0, "agrees"),
+        ([7, 8, 9], -4.0, "does not agree"),
+    ],
+)
+def test_a_claim_is_compared_with_the_spread(ablations, less, difference, word):
+    experiments, verdicts = ablations("experiments"), ablations("verdicts")
+    more, fewer = experiments.Dual("more"), experiments.Dual("fewer")
+    claim = experiments.Claim("is better", "", "figure", more, fewer)
+    results = results_of("figure", more=[3, 4, 5], fewer=less)
+
+    found = verdicts.verdict(claim, results, seeds=3)
+
+    assert found.difference == pytest.approx(difference)
+    assert found.error == pytest.approx(2.267, abs=1e-3)
+    assert found.word == word
+    results["fewer"].pop()
+    assert verdicts.verdict(claim, results, seeds=3) is None
+
+
+def test_a_lead_is_compared_with_another(ablations):
+    experiments, verdicts = ablations("experiments"), ablations("verdicts")
+    arms = [experiments.Dual(name) for name in "abcd"]
+    claim = experiments.Claim("", "", "figure", *arms[:2], tuple(arms[2:]))
+    # Leads 6 and 1; four variances of 1: sqrt(4 / 3) = 1.1547, times the
+    # quantile of 8 degrees, 2.3060.
+    results = results_of(
+        "figure", a=[7, 8, 9], b=[1, 2, 3], c=[4, 5, 6], d=[3, 4, 5]
+    )
+
+    found = verdicts.verdict(claim, results, seeds=3)
+
+    assert found.difference == pytest.approx(5)
+    assert found.error == pytest.approx(2.6627, abs=1e-3)
+    assert found.word == "agrees"
+
+
+def test_every_unit_follows_what_it_needs(ablations):
+    units = ablations("units").units_of()
+    names = [unit.name for unit in units]
+
+    assert len(set(names)) == len(names)
+    for number, unit in enumerate(units):
+        assert set(unit.needs) <= set(names[:number])
+    # A stop half-way leaves whole experiments: those without pre-training
+    # are done before the first one with it.
+    first = names.index("mlm_tlm.0")
+    assert {"margin_0.4.2", "hard_negatives.2"} <= set(names[:first])
+
+
+def test_stages_cost_as_much_as_one_stage(ablations):
+    experiments, settings = ablations("experiments"), ablations("settings")
+    costs = []
+    for arm in (experiments.BOTH, experiments.STACKED):
+        config = settings.pretraining_config(arm, 0)
+        config = config.with_vocab_size(settings.VOCAB_SIZE)
+        costs.append(
+            sum(
+                len(steps) * step_operations(config, num_layers)
+                for num_layers, steps in config.stages
+            )
+        )
+
+    np.testing.assert_allclose(costs[1], costs[0], rtol=1e-3)
+
+
+def test_the_key_of_a_result_changes_with_the_settings(ablations):
+    units, settings = ablations("units"), ablations("settings")
+    unit = units.units_of()[1]
+    assert unit.key() != units.units_of()[2].key()
+    before = unit.key()
+    assert before == units.units_of()[1].key()
+    old, settings.POOL = settings.POOL, 7
+    try:
+        assert unit.key() != before
+    finally:
+        settings.POOL = old
+
+
+def test_the_next_unit_is_the_first_that_can_start(ablations):
+    units, schedule = ablations("units"), ablations("schedule")
+    first, second, third = (
+        units.Unit(name, needs, None, 0, 1)
+        for name, needs in (("a", ()), ("b", ("a",)), ("c", ()))
+    )
+    plan = [first, second, third]
+
+    assert schedule.next_unit(plan, set(), set()) is first
+    assert schedule.next_unit(plan, set(), {"a"}) is third
+    assert schedule.next_unit(plan, {"a"}, {"c"}) is second
+    assert schedule.next_unit(plan, {"a", "b", "c"}, set()) is None
+
+
+def test_the_page_gets_means_verdicts_and_a_chart(ablations, tmp_path):
+    page, experiments = ablations("page"), ablations("experiments")
+    path = tmp_path / "ablations.md"
+    path.write_bytes((ROOT / "docs/ablations.md").read_bytes())
+    results = {
+        arm.name: [
+            {
+                "pool_p1": 10 * margin + seed,
+                **dict.fromkeys(("own_p1", "small_p1", "unk"), 50.0),
+            }
+            for seed in (1.0, 2.0, 3.0)
+        ]
+        for margin, arm in experiments.MARGINS.items()
+    }
+
+    page.write(path, results, "Two cores.")
+    once = path.read_text()
+    page.write(path, results, "Two cores.")
+
+    assert path.read_text() == once
+    assert "<!-- about -->\nTwo cores.\n<!-- /about -->" in once
+    assert "| margin 0.4 | **6.00** ± 1.00 (5.00, 6.00, 7.00) |" in once
+    # 3 above no margin, E = 2.27 as above; 1 above the one before.
+    assert "| +3.00 ± 2.27 | **agrees** |" in once
+    assert "| +1.00 ± 2.27 | **within the spread** |" in once
+    assert "![margin](ablations/margin.svg)" in once
+    chart = (tmp_path / "ablations/margin.svg").read_text()
+    assert chart.count("<circle") == 10
+    prose = re.compile(r"(?s)<!-- (\w+) -->.*?<!-- /\1 -->")
+    before = (ROOT / "docs/ablations.md").read_text()
+    assert prose.sub("", once) == prose.sub("", before)
+
+
+def test_a_page_without_markers_is_an_error(ablations):
+    with pytest.raises(ValueError, match="no <!-- margin -->"):
+        ablations("page").between("text", "margin", "table")
+
+
+def write_test_sets(folder, codes):
+    """Tatoeba's files: two pairs of each language, its code in all texts."""
+    for code in codes:
+        for name, word in ((code, "text"), ("eng", "english")):
+            lines = "".join(f"{code} {word} {line}\n" for line in range(2))
+            path = folder / f"tatoeba.{code}-eng.{name}"
+            path.write_text(lines)
+
+
+def test_the_pool_holds_english_of_other_languages_too(
+    ablations, tmp_path, monkeypatch
+):
+    retrieval, settings = ablations("retrieval"), ablations("settings")
+    write_test_sets(tmp_path, [*settings.TEST_CODE.values(), "xho", "yid"])
+    monkeypatch.setattr(retrieval, "POOL", 31)  # All but one of 16 languages.
+
+    def encode(texts):
+        """Finds all but one of the French lines, and both of Georgian.
+
+        The rival of "fra text 0" is an English sentence of Xhosa's, which only
+        the large pool has; that of "kat text" the other line's.
+        """
+        places = {}
+        vectors = np.zeros([len(texts), 40], np.float32)
+        for row, text in enumerate(texts):
+            code, _, line = text.split()
+            if text == "fra text 0":
+                code, line = "xho", "0"
+            elif text.startswith("kat text"):
+                line = str(1 - int(line))
+            place = places.setdefault((code, line), len(places))
+            vectors[row, place] = 1
+        return vectors
+
+    figures = retrieval.evaluate(encode, tmp_path)
+
+    assert len(retrieval.read_test(tmp_path)[1]) == 31
+    # 6 of 7 large languages are found whole, French half.
+    assert figures["pool_p1"] == pytest.approx(100 * 6.5 / 7)
+    # Among its own, "fra text 0" is equally far from both; the first is its.
+    assert figures["own_p1"] == pytest.approx(100)
+    assert figures["small_p1"] == pytest.approx(100 * 6 / 7)
+    assert figures["languages"]["pool"]["fr"] == 50
+    assert figures["languages"]["own"]["ka"] == 0
