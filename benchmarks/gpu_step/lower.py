@@ -56,7 +56,7 @@ def write(
         ],
     )
     model = make_model(config)
-    specs = batch_specs(configuration.pairs, config.training_length, 0)
+    specs = batch_specs(config, configuration.pairs)
     concrete = trace_step(model, specs, compiled=True)
     replayed = ReplayedStep(concrete)
     module = lower(replayed, "CPU")

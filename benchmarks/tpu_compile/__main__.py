@@ -42,7 +42,7 @@ def lowered(name: str, code: str, folder: pathlib.Path) -> pathlib.Path:
             ".venv-tpu-lower",
             "lower",
             f"--preset={configuration.preset}",
-            f"--pairs={configuration.pairs}",
+            f"--rows={configuration.rows}",
             f"--hard_negatives={configuration.hard_negatives}",
             f"--replicas={REPLICAS}",
             f"--out={path}",

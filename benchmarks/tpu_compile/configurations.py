@@ -19,7 +19,7 @@ class Configuration:
 
     title: str
     preset: str
-    pairs: int  # On each core.
+    rows: int  # Pairs or sequences, on each core.
     overrides: tuple[str, ...] = ()
     hard_negatives: int = 0
 
@@ -68,6 +68,21 @@ CONFIGURATIONS = {
         1024,
         ("data.length_buckets=[]",),
     ),
+    "pretrain": Configuration(
+        "`pretrain_base`, 16 sequences of 512", "pretrain_base", 16
+    ),
+    "pretrain_rematerialized": Configuration(
+        "... 64 sequences, rematerialised",
+        "pretrain_base",
+        64,
+        (_REMATERIALIZE,),
+    ),
+    "pretrain_large": Configuration(
+        "`pretrain_large`, 16 sequences, rematerialised",
+        "pretrain_large",
+        16,
+        (_REMATERIALIZE,),
+    ),
 }
 # The rows of the table that say most come first.
 ORDER = [
@@ -79,6 +94,7 @@ ORDER = [
     ("base_rematerialized", "v3"),
     ("hard_negatives_rematerialized", "v3"),
     ("large_rematerialized", "v3"),
+    ("pretrain", "v3"),
     ("base_buckets", "v3"),
     ("base_gradient_cache", "v3"),
     ("base", "v4"),

@@ -16,43 +16,77 @@ from tensorflow.compiler.xla.service import hlo_pb2
 
 from benchmarks.tpu_compile.one_replica import OneReplicaStrategy
 from benchmarks.tpu_compile.replayed_step import ReplayedStep
+from labse import features
 from labse.configs import loading
+from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import ExperimentConfig
-from labse.features import MODEL_INPUTS
 from labse.modeling.dual_encoder import DualEncoder
+from labse.modeling.masked_lm import MaskedLanguageModel
+from labse.modeling.trainable_model import TrainableModel
 from labse.training.optimizer import make_optimizer
 
 
-def make_model(config: ExperimentConfig) -> DualEncoder:
-    """The model as `labse train` makes it."""
-    model = DualEncoder.of_experiment(config)
+def load(preset: str, overrides: list[str]) -> Config:
+    """A preset, of either kind."""
+    of_pretraining = preset in loading.preset_names(PretrainingConfig)
+    kind = PretrainingConfig if of_pretraining else ExperimentConfig
+    return loading.load(preset, overrides, kind)
+
+
+def make_model(config: Config) -> TrainableModel:
+    """The model as `labse train` makes it, or `labse pretrain`."""
+    if isinstance(config, PretrainingConfig):
+        model = MaskedLanguageModel.of_experiment(config)
+    else:
+        model = DualEncoder.of_experiment(config)
     optimizer = make_optimizer(config.training)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer)
     return model
 
 
-def batch_specs(pairs: int, length: int, hard_negatives: int) -> dict:
-    """A replica's batch."""
-
-    def side(*shape):
-        return {
-            name: tf.TensorSpec([*shape, length], tf.int32)
-            for name in MODEL_INPUTS
-        }
-
+def batch_specs(config: Config, rows: int, hard_negatives: int = 0) -> dict:
+    """A replica's batch, of so many pairs or sequences."""
+    if isinstance(config, PretrainingConfig):
+        return _masked_specs(config, rows)
+    length = config.training_length
     batch = {
-        "source": side(pairs),
-        "target": side(pairs),
-        "truncated": tf.TensorSpec([pairs], tf.int32),
+        features.SOURCE: _model_inputs(rows, length),
+        features.TARGET: _model_inputs(rows, length),
+        features.TRUNCATED: tf.TensorSpec([rows], tf.int32),
     }
     if hard_negatives:
-        batch["hard_negatives"] = side(pairs, hard_negatives)
+        batch[features.HARD_NEGATIVES] = _model_inputs(
+            rows, hard_negatives, length
+        )
     return batch
 
 
+def _masked_specs(config: PretrainingConfig, rows: int) -> dict:
+    tokens = [rows, config.tokenizer.max_length]
+    masked = [rows, config.masking.max_masked]
+    batch = {
+        **_model_inputs(*tokens),
+        features.MASKED_POSITIONS: tf.TensorSpec(masked, tf.int32),
+        features.MASKED_IDS: tf.TensorSpec(masked, tf.int32),
+        features.MASKED_WEIGHTS: tf.TensorSpec(masked),
+        features.BILINGUAL: tf.TensorSpec([rows], tf.int32),
+    }
+    if config.data.packed:
+        for name in (features.SENTENCE_NUMBERS, features.INPUT_POSITIONS):
+            batch[name] = tf.TensorSpec(tokens, tf.int32)
+    return batch
+
+
+def _model_inputs(*shape: int) -> dict:
+    return {
+        name: tf.TensorSpec(shape, tf.int32) for name in features.MODEL_INPUTS
+    }
+
+
 def trace_step(
-    config: ExperimentConfig, batch: dict, replicas: int
+    config: Config, batch: dict, replicas: int
 ) -> tf.types.experimental.ConcreteFunction:
     """One replica's `train_step`."""
     strategy = OneReplicaStrategy(replicas)
@@ -119,23 +153,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--preset", required=True)
     parser.add_argument("--override", action="append", default=[])
-    parser.add_argument("--pairs", type=int, default=16)
+    parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--hard_negatives", type=int, default=0)
     parser.add_argument("--replicas", type=int, default=32)
     parser.add_argument("--out", required=True, type=pathlib.Path)
     options = parser.parse_args()
-    config = loading.load(options.preset, options.override)
-    batch = batch_specs(
-        options.pairs, config.training_length, options.hard_negatives
-    )
+    config = load(options.preset, options.override)
+    batch = batch_specs(config, options.rows, options.hard_negatives)
     started = time.monotonic()
     concrete = trace_step(config, batch, options.replicas)
     traced = time.monotonic()
     module = lower(ReplayedStep(concrete))
     options.out.write_bytes(module.SerializeToString())
     facts = {
-        "pairs": options.pairs,
-        "length": config.training_length,
+        "rows": options.rows,
         "replicas": options.replicas,
         "float32_products": float32_products(module),
         "tensorflow": tf.__version__,

@@ -93,7 +93,7 @@ def test_the_replayed_step_gives_the_weights_of_the_step(
     tf_keras.utils.set_random_seed(0)
     training = dataclasses.replace(CONFIG.training, gradient_cache_chunk=chunk)
     model = lower.make_model(dataclasses.replace(CONFIG, training=training))
-    specs = lower.batch_specs(4, 8, hard_negatives=2)
+    specs = lower.batch_specs(CONFIG, 4, hard_negatives=2)
     batch = {
         name: values(side) if name != "truncated" else tf.zeros(4, tf.int32)
         for name, side in specs.items()
@@ -248,7 +248,7 @@ def test_what_is_said_about_code_has_no_fingerprint(code, tmp_path, benchmark):
     assert code() == before
     base = benchmark("tpu_compile.configurations").CONFIGURATIONS["base"]
     assert code(dataclasses.replace(base, title="Other")) == before
-    assert code(dataclasses.replace(base, pairs=64)) != before
+    assert code(dataclasses.replace(base, rows=64)) != before
 
 
 def test_results_of_other_code_are_kept_apart(benchmark):
@@ -260,26 +260,42 @@ def test_results_of_other_code_are_kept_apart(benchmark):
     assert set().union(*found.values()) == {"v3"}
 
 
+# With everything that a step may contain.
+STEPS = {
+    "direct": ("labse_tiny", 1000, "--hard_negatives=1"),
+    "gradient_cache": (
+        "labse_tiny",
+        1000,
+        "--hard_negatives=1",
+        "--override=training.gradient_cache_chunk=8",
+    ),
+    # Logits in chunks of the pieces.
+    "pretraining": ("pretrain_tiny", 300_000),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", [0, 8], ids=["direct", "gradient_cache"])
-def test_every_operation_of_the_step_has_a_kernel_for_tpu(tmp_path, chunk):
-    """`labse_tiny` with everything that a step may contain, lowered."""
+@pytest.mark.parametrize(
+    "arguments", [pytest.param(STEPS[name], id=name) for name in STEPS]
+)
+def test_every_operation_of_the_step_has_a_kernel_for_tpu(tmp_path, arguments):
     if not LOWERING.exists():
         pytest.skip(
             "TensorFlow's build for TPU is not there: "
             "make tpu-compile-environments"
         )
     out = tmp_path / "step.hlo"
+    preset, pieces, *flags = arguments
     subprocess.run(
         [
             LOWERING,
             *("-m", "benchmarks.tpu_compile.lower"),
-            *("--preset=labse_tiny", "--hard_negatives=1", f"--out={out}"),
+            *(f"--preset={preset}", f"--out={out}"),
             "--override=training.rematerialize=true",
-            f"--override=training.gradient_cache_chunk={chunk}",
             "--override=training.compute_dtype=mixed_bfloat16",
             "--override=encoder.pooling=cls_tanh",
-            "--override=encoder.vocab_size=1000",
+            f"--override=encoder.vocab_size={pieces}",
+            *flags,
         ],
         cwd=ROOT,
         check=True,
