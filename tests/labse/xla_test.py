@@ -1,10 +1,18 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.python.eager import context
 
 from labse.modeling.rematerialization import rematerialize
-from labse.xla import again_after, float32_matmul, is_compiled
+from labse.xla import (
+    again_after,
+    empty_rows,
+    float32_matmul,
+    is_compiled,
+    with_rows,
+)
 
 COMPILED = pytest.mark.parametrize("compiled", [False, True])
 
@@ -163,3 +171,25 @@ def test_xla_gets_a_barrier():
     text = function.experimental_get_compiler_ir(x)(stage="hlo")
     assert text.count(" opt-barrier(") == 1
     assert text.count(" sine(") == 2
+
+
+@COMPILED
+@pytest.mark.parametrize("shape", [[6], [6, 3]])
+def test_rows_are_put_into_a_tensor_one_part_after_another(shape, compiled):
+    """The parts overlap: the later one stays."""
+
+    @functools.partial(tf.function, jit_compile=compiled)
+    def fill(last):
+        x = empty_rows(shape)
+        for start, value in ((2, 1.0), (4, last), (0, 3.0), (1, 4.0)):
+            rows = tf.fill([2, *shape[1:]], value)
+            x = with_rows(x, tf.constant(start), rows)
+            assert x.shape == shape
+        return x
+
+    for last in (5.0, 6.0):
+        # Row by row: 0-1 are 3, then 1-2 are 4, so row 3 alone is left of 2-3.
+        column = np.array([3, 4, 4, 1, last, last], np.float32)
+        expected = np.broadcast_to(column[:, None], [6, 3])
+        expected = expected if len(shape) == 2 else column
+        np.testing.assert_array_equal(fill(tf.constant(last)), expected)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from labse.modeling.cross_replica import (
     cross_replica_concat,
+    cross_replica_sum,
     num_replicas,
     replica_id,
 )
@@ -130,3 +131,20 @@ def test_outside_of_any_strategy_there_is_one_replica():
     assert num_replicas() == 1
     x = tf.ones([2, 2])
     assert cross_replica_concat(x) is x
+
+
+@pytest.mark.parametrize("replicas", REPLICAS)
+def test_all_replicas_have_the_sum(replicas):
+    """Of 1, 2, 3 and 4, and of scalars; a count has no gradient."""
+    values = tf.range(1.0, replicas + 1)
+    total = {1: 1, 2: 3, 4: 10}[replicas]
+
+    def sums(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            result = cross_replica_sum(x) * x
+        return result / x, tape.gradient(result, x)
+
+    for result, gradient in run(replicas, sums, values):
+        assert result == total
+        assert gradient == total

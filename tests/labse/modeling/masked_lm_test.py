@@ -435,8 +435,11 @@ def test_of_an_experiment():
     assert 0.4 < np.abs(kernel).max() <= 0.6
 
 
-def test_plain_keras_fit_learns():
+def test_plain_keras_fit_learns(monkeypatch):
+    """In chunks, and several steps in one call of the graph."""
+    monkeypatch.setattr(loss_module, "chunk_size", lambda rows, pieces: 7)
     model = make_model(optimizer=lambda: tf_keras.optimizers.Adam(0.02))
+    model.compile(optimizer=model.optimizer, steps_per_execution=5)
     dataset = tf.data.Dataset.from_tensors(batch()).repeat()
     history = model.fit(dataset, steps_per_epoch=20, epochs=2, verbose=0)
     first, last = history.history["loss"]
