@@ -133,12 +133,12 @@ class RecordReader:
         lane = self.batch_size // self._order.lanes
         if rows.start % lane or rows.stop % lane:
             raise InputError(
-                "Each host reads whole lanes of the global batch. Received "
-                f"training.global_batch_size={self.batch_size}, which has "
-                f"{self._order.lanes} lanes of {lane} rows, and a host with "
-                f"the rows {rows.start} to {rows.stop - 1}. Make the global "
-                "batch a multiple of 64, and the number of hosts a power of "
-                "two."
+                "Each host reads whole lanes of the global batch. Received a "
+                f"global batch of {self.batch_size} records, which has "
+                f"{self._order.lanes} lanes of {lane}, and a host with the "
+                f"records {rows.start} to {rows.stop - 1}. Make "
+                "training.global_batch_size a multiple of 64, and the number "
+                "of hosts a power of two."
             )
         return rows
 

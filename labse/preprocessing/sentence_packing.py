@@ -22,7 +22,7 @@ from labse.preprocessing.vocabulary import Vocabulary
 
 # Sequences of a unit. With more of them less is padded, but the batch of a
 # replica is whole units; a core of a v3-512 has 8 of either kind (section 3.4).
-# Of 512 tokens, monolingual sentences fill 76 % in units of 1, 91 of 4, 95 of 8
+# Of 512 tokens, monolingual sentences fill 76 % in units of 1, 94 of 4, 96 of 8
 # and 98 of 16 (docs/experiments.md).
 UNIT_ROWS = 8
 # Of the tokens, at most this share is left out in an epoch.

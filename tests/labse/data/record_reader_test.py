@@ -428,10 +428,10 @@ def test_hosts_that_do_not_have_whole_lanes_are_refused(folder):
         with pytest.raises(InputError) as error:
             reader.records(range(2), size, replicas)
         assert str(error.value) == (
-            "Each host reads whole lanes of the global batch. Received "
-            "training.global_batch_size=48, which has 16 lanes of 3 rows, and "
-            f"a host with the rows {rows}. Make the global batch a multiple of "
-            "64, and the number of hosts a power of two."
+            "Each host reads whole lanes of the global batch. Received a "
+            "global batch of 48 records, which has 16 lanes of 3, and a host "
+            f"with the records {rows}. Make training.global_batch_size a "
+            "multiple of 64, and the number of hosts a power of two."
         )
     reader.records(range(2), 6, range(3, 5))
 
