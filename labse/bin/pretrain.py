@@ -20,9 +20,9 @@ gs://bucket/run.
 
 With --validation_monolingual or --validation_bilingual, loss and accuracy of
 masked tokens are computed every training.validate_every steps, of each kind and
-language, of at most 256 texts, always the same ones with the same masks. The
-checkpoint of the last stage with the best accuracy, the mean over the
-languages, is kept beside the last one.
+language. Of a kind, up to 4,096 texts are used, and up to 256 of a language,
+always the same ones with the same masks. The checkpoint of the last stage with
+the best accuracy, the mean over the languages, is kept beside the last one.
 """
 
 import signal

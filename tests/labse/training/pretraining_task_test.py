@@ -275,6 +275,7 @@ def test_two_replicas_end_as_one(data, tmp_path):
             "encoder.attention_dropout": 0,
             "stacking.num_layers": "[]",
             "stacking.num_steps": "[]",
+            "training.global_batch_size": 32,  # Two units of each kind.
             "training.num_steps": 3,
             "training.learning_rate": 0.001,
             # Adam would make steps of gradients that are 0 but for rounding,

@@ -144,6 +144,11 @@ def test_a_sample_of_each_language_is_evaluated(monkeypatch):
     # It does not depend on other languages, nor on chance.
     mixed = [row for each in rows for row in (each, ("bb", 0))]
     assert pretraining_validation._sample(mixed)["aa"] == found
+    # 30 in all are 15 of each.
+    monkeypatch.setattr(pretraining_validation, "TOTAL", 30)
+    samples = pretraining_validation._sample(mixed)
+    assert [len(each) for each in samples.values()] == [15, 15]
+    assert set(samples["aa"]) < set(found)
 
 
 def test_a_language_that_the_vocabulary_lacks(tmp_path):
