@@ -14,7 +14,8 @@ a time. A command that was killed resumes when it is run again: finished units
 have a result in OUT/results, the one in progress has a run folder. Seeds are
 fixed, so that a machine gives the same figures each time.
 
-    experiments.py   which models are trained, and the claims about them
+    arms.py          the models that are trained
+    experiments.py   the claims about them
     settings.py      languages, sizes, configurations
     units.py         the units of work, their order and CPU time
     schedule.py      runs them

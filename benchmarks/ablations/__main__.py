@@ -6,12 +6,13 @@ import pathlib
 import sys
 import time
 
-from benchmarks.ablations import page, schedule, verdicts
+from benchmarks.ablations import page, verdicts
 from benchmarks.ablations.experiments import EXPERIMENTS
+from benchmarks.ablations.schedule import ROOT, Schedule
 from benchmarks.ablations.units import Unit, result_path, units_of
 from benchmarks.machine import machine
 
-PAGE = schedule.ROOT / "docs/ablations.md"
+PAGE = ROOT / "docs/ablations.md"
 
 
 def collect(
@@ -54,30 +55,33 @@ def _about(units: list[Unit], seconds: dict[str, float]) -> str:
     )
 
 
-def main() -> int:
-    """Runs the experiments that are chosen, all by default."""
+def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ablations")
     parser.add_argument("--data", type=pathlib.Path)
     parser.add_argument(
         "--out", type=pathlib.Path, default=pathlib.Path("runs/ablations")
     )
     names = [experiment.name for experiment in EXPERIMENTS]
-    parser.add_argument("--experiments", nargs="+", choices=names)
+    parser.add_argument(
+        "--experiments", nargs="+", choices=names, default=names
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--page", type=pathlib.Path, default=PAGE)
     parser.add_argument("--plan", action="store_true", help="Run nothing.")
     parser.add_argument(
         "--page_only", action="store_true", help="Run nothing; write the page."
     )
+    return parser
+
+
+def main() -> int:
+    """Runs the experiments that are chosen, all by default."""
+    parser = _arguments()
     options = parser.parse_args()
     out = options.out.resolve()
     every = units_of()
     units = units_of(
-        [
-            each
-            for each in EXPERIMENTS
-            if each.name in (options.experiments or names)
-        ]
+        [each for each in EXPERIMENTS if each.name in options.experiments]
     )
     if options.plan:
         print(plan(units, collect(units, out)[1]))
@@ -87,20 +91,20 @@ def main() -> int:
         results, seconds = collect(every, out)
         page.write(options.page, results, _about(every, seconds))
 
-    finished = True
     if not options.page_only:
         if options.data is None:
             parser.error("--data is required.")
-        finished = schedule.run_all(
+        finished = Schedule(
             units,
             lambda unit: result_path(out, unit).exists(),
             [f"--data={options.data.resolve()}", f"--out={out}"],
             out / "logs",
             options.processes,
-            write_page,
-        )
+        ).run(write_page)
+        if not finished:
+            return 143
     write_page()
-    return 0 if finished else 143
+    return 0
 
 
 if __name__ == "__main__":

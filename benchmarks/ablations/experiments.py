@@ -1,106 +1,31 @@
-"""Which models are trained for which claim; stated before any result.
-
-An arm is a model, trained once for each seed. Experiments share arms: `BASE` is
-the baseline of most.
-"""
+"""Which claims are tested with which arms; stated before any result."""
 
 import dataclasses
 
-SEEDS = (0, 1, 2)
-# Steps of a dual encoder: about an epoch of the large languages' pairs.
-STEPS = 240
-_SHORT, _MIDDLE = STEPS // 4, STEPS // 2
-PRETRAINING_STEPS = 2000
-
-# The figures of a unit; see `retrieval`, `pieces` and `run_unit`.
-POOL_P1 = "pool_p1"  # Large languages to English among settings.POOL.
-OWN_P1 = "own_p1"  # The same among the English of the language's own test set.
-SMALL_P1 = "small_p1"  # Small languages, among their own.
-UNK = "unk"  # Share of the small languages' pieces that are [UNK].
-CPU = "cpu_seconds"  # Of the unit, validation or evaluation included.
-LM_LOSS = "lm_loss"  # Of masked tokens of held-out text and pairs.
-
-
-@dataclasses.dataclass(frozen=True)
-class Pretrained:
-    """A pre-trained encoder.
-
-    Attributes:
-      bilingual_share: of its sequences; the others are monolingual.
-      stage_layers, stage_steps: of the stages before the last one.
-    """
-
-    name: str
-    bilingual_share: float = 0.5
-    steps: int = PRETRAINING_STEPS
-    stage_layers: tuple[int, ...] = ()
-    stage_steps: tuple[int, ...] = ()
-    batch_size: int = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Dual:
-    """A dual encoder.
-
-    Attributes:
-      vocabulary: one of `VOCABULARIES`.
-      pretrained: the name of a `Pretrained` to start from; empty: random.
-      local_batches: the batch's pairs are negatives of each other only within
-        so many equal parts of it; 1: all are.
-    """
-
-    name: str
-    margin: float = 0.3
-    steps: int = STEPS
-    batch_size: int = 256
-    vocabulary: str = "smoothed"
-    pretrained: str = ""
-    local_batches: int = 1
-    hard_negatives: int = 0
-
-
-Arm = Pretrained | Dual
-
-# Learned by `labse build-vocab` with these exponents; None: mBERT's.
-VOCABULARIES = {"smoothed": 0.3, "unsmoothed": 1.0, "mbert": None}
-
-BASE = Dual("base")
-MARGINS = {
-    0.0: Dual("margin_0.0", margin=0.0),
-    0.1: Dual("margin_0.1", margin=0.1),
-    0.2: Dual("margin_0.2", margin=0.2),
-    0.3: BASE,
-    0.4: Dual("margin_0.4", margin=0.4),
-}
-BOTH = Pretrained("mlm_tlm")
-MLM = Pretrained("mlm", bilingual_share=0.0)
-# 2 : 4 : 9, as the paper's 400k, 800k and 1.8M steps. Stages of fewer blocks
-# cost less: with 2,315 steps as many multiplications as `BOTH`
-# (`labse.training.pretraining_task.step_operations`).
-STACKED = Pretrained(
-    "stacked", steps=2315, stage_layers=(1, 2), stage_steps=(309, 617)
-)
-PRETRAINED = {arm.name: arm for arm in (BOTH, MLM, STACKED)}
-SCRATCH_STEPS = {
-    _SHORT: Dual(f"scratch_{_SHORT}", steps=_SHORT),
-    _MIDDLE: Dual(f"scratch_{_MIDDLE}", steps=_MIDDLE),
-    STEPS: BASE,
-}
-PRETRAINED_STEPS = {
-    _SHORT: Dual(f"pretrained_{_SHORT}", steps=_SHORT, pretrained=BOTH.name),
-    _MIDDLE: Dual(f"pretrained_{_MIDDLE}", steps=_MIDDLE, pretrained=BOTH.name),
-    STEPS: Dual(f"pretrained_{STEPS}", pretrained=BOTH.name),
-}
-MBERT = Dual("mbert_vocabulary", vocabulary="mbert")
-UNSMOOTHED = Dual("unsmoothed_vocabulary", vocabulary="unsmoothed")
-LOCAL = Dual("local_negatives", local_batches=8)
-# With a quarter of the pairs, three hard negatives each give as many candidates
-# as `BASE` has.
-HARD = Dual("hard_negatives", batch_size=64, hard_negatives=3)
-QUARTER = Dual("quarter_batch", batch_size=64)
-AFTER_MLM = Dual(f"after_mlm_{_SHORT}", steps=_SHORT, pretrained=MLM.name)
-AFTER_STACKED = Dual(
-    f"after_stacked_{_SHORT}", steps=_SHORT, pretrained=STACKED.name
+from benchmarks.ablations.arms import (
+    AFTER_MLM,
+    AFTER_STACKED,
+    BASE,
+    BOTH,
+    CPU,
+    HARD,
+    LM_LOSS,
+    LOCAL,
+    MARGINS,
+    MBERT,
+    MLM,
+    OWN_P1,
+    POOL_P1,
+    PRETRAINED_STEPS,
+    QUARTER,
+    SCRATCH_STEPS,
+    SHORT,
+    SMALL_P1,
+    STACKED,
+    STEPS,
+    UNK,
+    UNSMOOTHED,
+    Arm,
 )
 
 
@@ -174,7 +99,7 @@ def _margin_claims() -> tuple[Claim, ...]:
     return overall, *rises
 
 
-_SHORT_PAIR = PRETRAINED_STEPS[_SHORT], SCRATCH_STEPS[_SHORT]
+_SHORT_PAIR = PRETRAINED_STEPS[SHORT], SCRATCH_STEPS[SHORT]
 _LONG_PAIR = PRETRAINED_STEPS[STEPS], BASE
 
 # In the order in which they are run: those that need no pre-training first.
@@ -293,21 +218,21 @@ EXPERIMENTS = (
     ),
     Experiment(
         "translation_language_modelling",
-        (BOTH, MLM, PRETRAINED_STEPS[_SHORT], AFTER_MLM),
+        (BOTH, MLM, PRETRAINED_STEPS[SHORT], AFTER_MLM),
         (POOL_P1, OWN_P1, LM_LOSS),
         (
             Claim(
                 "a dual encoder is better after MLM and TLM than after MLM",
                 "section 3.4 uses both; no figure",
                 POOL_P1,
-                PRETRAINED_STEPS[_SHORT],
+                PRETRAINED_STEPS[SHORT],
                 AFTER_MLM,
             ),
         ),
     ),
     Experiment(
         "stacking",
-        (BOTH, STACKED, PRETRAINED_STEPS[_SHORT], AFTER_STACKED),
+        (BOTH, STACKED, PRETRAINED_STEPS[SHORT], AFTER_STACKED),
         (POOL_P1, OWN_P1, LM_LOSS, CPU),
         (
             Claim(
@@ -322,7 +247,7 @@ EXPERIMENTS = (
                 "no figure",
                 POOL_P1,
                 AFTER_STACKED,
-                PRETRAINED_STEPS[_SHORT],
+                PRETRAINED_STEPS[SHORT],
             ),
         ),
     ),

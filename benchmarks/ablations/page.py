@@ -4,9 +4,8 @@ import pathlib
 from collections.abc import Sequence
 
 from benchmarks.ablations import verdicts
-from benchmarks.ablations.experiments import (
+from benchmarks.ablations.arms import (
     CPU,
-    EXPERIMENTS,
     LM_LOSS,
     OWN_P1,
     POOL_P1,
@@ -14,6 +13,9 @@ from benchmarks.ablations.experiments import (
     SMALL_P1,
     UNK,
     Arm,
+)
+from benchmarks.ablations.experiments import (
+    EXPERIMENTS,
     Experiment,
 )
 from labse.charts import COLORS, Line, line_chart, svg_file

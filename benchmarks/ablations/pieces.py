@@ -4,7 +4,9 @@ import pathlib
 
 import numpy as np
 
-from benchmarks.ablations.experiments import UNK
+from benchmarks.ablations.arms import (
+    UNK,
+)
 from benchmarks.ablations.settings import SMALL, TEST_CODE
 from labse.configs.schema import TokenizerConfig
 from labse.evaluation.tasks import tatoeba

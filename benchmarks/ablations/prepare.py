@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 from benchmarks.ablations import settings
-from benchmarks.ablations.experiments import VOCABULARIES
+from benchmarks.ablations.arms import (
+    VOCABULARIES,
+)
 from labse.data.records.groups import TEXT
 from labse.data.records.writer import write_records
 from labse.files.atomic_write import atomic_file
@@ -62,8 +64,11 @@ def prepare(data: pathlib.Path, folder: pathlib.Path) -> dict:
 
 def _write_pairs(data: pathlib.Path, folder: pathlib.Path) -> None:
     """The open pairs of the languages, without 0.5 % that are held out."""
-    if (folder / PAIRS).exists():
+    outputs = folder / PAIRS, folder / HELD_OUT
+    if all(path.exists() for path in outputs):
         return
+    for path in outputs:
+        path.unlink(missing_ok=True)
     every, chosen = folder / "all_pairs.tsv", folder / "pairs.tsv"
     script = ROOT / "examples/open_pairs.py"
     subprocess.run([sys.executable, script, data, every], check=True)
@@ -79,8 +84,8 @@ def _write_pairs(data: pathlib.Path, folder: pathlib.Path) -> None:
         "split-pairs",
         f"--input={chosen}",
         f"--share={settings.HELD_OUT_SHARE}",
-        f"--train_out={folder / PAIRS}",
-        f"--heldout_out={folder / HELD_OUT}",
+        f"--train_out={outputs[0]}",
+        f"--heldout_out={outputs[1]}",
     )
 
 

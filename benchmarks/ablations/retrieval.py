@@ -4,7 +4,11 @@ import pathlib
 
 import numpy as np
 
-from benchmarks.ablations.experiments import OWN_P1, POOL_P1, SMALL_P1
+from benchmarks.ablations.arms import (
+    OWN_P1,
+    POOL_P1,
+    SMALL_P1,
+)
 from benchmarks.ablations.settings import LARGE, POOL, SMALL, TEST_CODE
 from labse.evaluation.retrieval import EncodeFn, TextEmbeddings, match
 from labse.evaluation.tasks import tatoeba

@@ -27,7 +27,11 @@ from benchmarks.ablations import (
     settings,
     units,
 )
-from benchmarks.ablations.experiments import LM_LOSS, Dual, Pretrained
+from benchmarks.ablations.arms import (
+    LM_LOSS,
+    Dual,
+    Pretrained,
+)
 from labse.files.atomic_write import write_text
 from labse.training import history
 from labse.training.dual_encoder_task import train_dual_encoder
@@ -104,8 +108,10 @@ def _train(
     """The figures of a dual encoder."""
     arm, seed = unit.arm, unit.seed
     config = settings.dual_encoder_config(arm, seed)
-    hard = prepare.HARD_RECORDS if arm.hard_negatives else prepare.PAIR_RECORDS
-    records = str(folder / hard)
+    records = prepare.PAIR_RECORDS
+    if arm.hard_negatives:
+        records = prepare.HARD_RECORDS
+    records = str(folder / records)
     vocabulary = prepare.vocabulary_path(folder, arm.vocabulary)
     started = time.process_time()
     arguments = (records, str(vocabulary), str(run_folder))
@@ -119,13 +125,12 @@ def _train(
         return None
     trained = time.process_time() - started
     model = labse.load(str(run_folder))
-    figures = {
+    return {
         **retrieval.evaluate(model.encode, data / "tatoeba_v1"),
         **pieces.count(vocabulary, data / "tatoeba_v1"),
         "training_seconds": round(trained, 1),
         "last": history.read(run_folder / history.FILE_NAME)[-1],
     }
-    return figures
 
 
 def main() -> int:

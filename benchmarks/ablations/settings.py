@@ -2,7 +2,11 @@
 
 import dataclasses
 
-from benchmarks.ablations.experiments import Dual, Pretrained
+from benchmarks.ablations.arms import (
+    PRETRAINED,
+    Dual,
+    Pretrained,
+)
 from labse.configs.pretraining import (
     MaskingConfig,
     PretrainingConfig,
@@ -124,6 +128,9 @@ def description(arm: Dual | Pretrained | None, seed: int) -> object:
     shared = (_CODES, POOL, VOCAB_SIZE, HELD_OUT_SHARE, MINER_STEPS)
     if arm is None:
         return shared
-    if isinstance(arm, Dual):
-        return arm, dual_encoder_config(arm, seed), shared
-    return arm, pretraining_config(arm, seed), shared
+    if isinstance(arm, Pretrained):
+        return arm, pretraining_config(arm, seed), shared
+    before = None
+    if arm.pretrained:
+        before = description(PRETRAINED[arm.pretrained], seed)
+    return arm, dual_encoder_config(arm, seed), before, shared

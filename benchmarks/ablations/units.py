@@ -7,15 +7,17 @@ import pathlib
 from collections.abc import Sequence
 
 from benchmarks.ablations import settings
-from benchmarks.ablations.experiments import (
-    EXPERIMENTS,
+from benchmarks.ablations.arms import (
     PRETRAINED,
     PRETRAINING_STEPS,
     SEEDS,
     Arm,
     Dual,
-    Experiment,
     Pretrained,
+)
+from benchmarks.ablations.experiments import (
+    EXPERIMENTS,
+    Experiment,
 )
 
 PREPARE, NEGATIVES = "prepare", "hard_negatives_file"

@@ -13,7 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from benchmarks.ablations.experiments import Arm, Claim
+from benchmarks.ablations.arms import (
+    Arm,
+)
+from benchmarks.ablations.experiments import (
+    Claim,
+)
 
 AGREES, DISAGREES, WITHIN = "agrees", "does not agree", "within the spread"
 _CONFIDENCE = 0.95

@@ -3,6 +3,7 @@
 import importlib
 import pathlib
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -105,7 +106,8 @@ def results_of(figure, **arms):
 )
 def test_a_claim_is_compared_with_the_spread(ablations, less, difference, word):
     experiments, verdicts = ablations("experiments"), ablations("verdicts")
-    more, fewer = experiments.Dual("more"), experiments.Dual("fewer")
+    arms = ablations("arms")
+    more, fewer = arms.Dual("more"), arms.Dual("fewer")
     claim = experiments.Claim("is better", "", "figure", more, fewer)
     results = results_of("figure", more=[3, 4, 5], fewer=less)
 
@@ -120,7 +122,7 @@ def test_a_claim_is_compared_with_the_spread(ablations, less, difference, word):
 
 def test_a_lead_is_compared_with_another(ablations):
     experiments, verdicts = ablations("experiments"), ablations("verdicts")
-    arms = [experiments.Dual(name) for name in "abcd"]
+    arms = [ablations("arms").Dual(name) for name in "abcd"]
     claim = experiments.Claim("", "", "figure", *arms[:2], tuple(arms[2:]))
     # Leads 6 and 1; four variances of 1: sqrt(4 / 3) = 1.1547, times the
     # quantile of 8 degrees, 2.3060.
@@ -149,9 +151,9 @@ def test_every_unit_follows_what_it_needs(ablations):
 
 
 def test_stages_cost_as_much_as_one_stage(ablations):
-    experiments, settings = ablations("experiments"), ablations("settings")
+    arms, settings = ablations("arms"), ablations("settings")
     costs = []
-    for arm in (experiments.BOTH, experiments.STACKED):
+    for arm in (arms.BOTH, arms.STACKED):
         config = settings.pretraining_config(arm, 0)
         config = config.with_vocab_size(settings.VOCAB_SIZE)
         costs.append(
@@ -191,8 +193,34 @@ def test_the_next_unit_is_the_first_that_can_start(ablations):
     assert schedule.next_unit(plan, {"a", "b", "c"}, set()) is None
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_units_run_until_one_fails(ablations, tmp_path, code):
+    units, schedule = ablations("units"), ablations("schedule")
+    plan = [
+        units.Unit(name, needs, None, 0, 1)
+        for name, needs in (("a", ()), ("b", ("a",)), ("c", ("b",)))
+    ]
+    started, calls = [], []
+
+    class Stub(schedule.Schedule):
+        def _process(self, unit):
+            started.append(unit.name)
+            fails = code and unit.name == "b"
+            return subprocess.Popen(["false" if fails else "true"])
+
+    stub = Stub(plan, lambda unit: False, [], tmp_path / "logs", 2)
+    if code:
+        with pytest.raises(RuntimeError, match="Failed: b"):
+            stub.run(lambda: calls.append(1))
+    else:
+        assert stub.run(lambda: calls.append(1))
+
+    assert started == ["a", "b"] + ["c"] * (not code)
+    assert len(calls) == 3 - 2 * code
+
+
 def test_the_page_gets_means_verdicts_and_a_chart(ablations, tmp_path):
-    page, experiments = ablations("page"), ablations("experiments")
+    page, arms = ablations("page"), ablations("arms")
     path = tmp_path / "ablations.md"
     path.write_bytes((ROOT / "docs/ablations.md").read_bytes())
     results = {
@@ -203,7 +231,7 @@ def test_the_page_gets_means_verdicts_and_a_chart(ablations, tmp_path):
             }
             for seed in (1.0, 2.0, 3.0)
         ]
-        for margin, arm in experiments.MARGINS.items()
+        for margin, arm in arms.MARGINS.items()
     }
 
     page.write(path, results, "Two cores.")
