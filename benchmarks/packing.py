@@ -221,7 +221,7 @@ def validation_loss(setup: Setup, model) -> float:
             tf.constant(setup.held_out[start : start + 64]),
             setup.tokenizer,
             128,
-            setup.config("padded 128", 1, 0).masking,
+            MaskingConfig(max_masked=26),
             0,
             tf.range(start, start + 64),
         )
