@@ -95,7 +95,7 @@ def open_saved_model(path: str, options: ModelOptions) -> StoredModel:
             _HUB_MAX_LENGTH, recorded["encoder.max_positions"]
         ),
     }
-    if graph.is_keras_model:
+    if graph.is_keras_model and not graph.is_pretrainer:
         # As Model Garden exports it: "default" is the pooler's output.
         assumed["encoder.pooling"] = "cls_tanh"
     assets = sorted((pathlib.Path(path) / "assets").glob("*vocab*.txt"))

@@ -518,6 +518,21 @@ def test_model_gardens_pretrainers(source, pretraining_run, saved_as, tmp_path):
                 )
 
 
+def test_a_saved_model_of_a_pretrainer(source, pretraining_run, tmp_path):
+    model = model_gardens(source)
+    model.save(tmp_path)
+    (tmp_path / "assets").mkdir(exist_ok=True)
+    shutil.copy(pretraining_run / "vocab.txt", tmp_path / "assets")
+    found = recognition.open_model(str(tmp_path))
+    # Its first output is no sentence's vector.
+    assert found.kind == "SavedModel of an encoder" and found.is_pretrainer
+    assert_same(logits(found), model_gardens_logits(model))
+    with pytest.raises(InputError, match="does not record its pooling"):
+        stored_model.check_pooling(found)
+    with pytest.raises(InputError, match="masked_lm_positions"):
+        labse.load(tmp_path)
+
+
 @pytest.mark.parametrize("is_converted", [False, True])
 def test_model_garden_restores_our_checkpoints(
     source, pretraining_run, is_converted, tmp_path
