@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
+from labse.checkpoints import pooler
 from labse.checkpoints.head_weights import NO_HEAD, FoundHead
 from labse.checkpoints.weights import WORD_EMBEDDINGS, Weight, Zeros
 from labse.configs import loading
@@ -36,8 +37,10 @@ class ModelOptions:
       max_length: maximum tokens of a sentence, with [CLS] and [SEP].
       lower_case: whether the vocabulary is uncased.
       ids: whose tokenizer's ids: "hugging_face" or "tensorflow_hub".
-      fallback: used where neither the files nor their format say anything.
-        With that of pre-training, the model need not say how it pools.
+      fallback: of a run that starts from the model; used where neither the
+        files nor their format say anything. With that of pre-training, the
+        model need not say how it pools; with any other it may lack the pooler,
+        of which the run makes a new one.
     """
 
     vocabulary: str | None = None
@@ -72,7 +75,8 @@ class StoredModel:
         a `PretrainingConfig`, whose `encoder.pooling` means nothing.
       recorded: what its files say, as `section.key` of the configuration.
       vocabulary: a piece for each row of the table of word embeddings.
-      weights: every weight of the encoder by the names of `weights.py`.
+      weights: every weight of the encoder by the names of `weights.py`; what
+        it lacks is `Zeros`.
       files: it was read from.
       notes: for the user: what was left out, chosen or differs.
       head: every weight of its masked-LM head by the names of
@@ -114,6 +118,7 @@ def resolve_config(
     origin: str,
     base: Config | None = None,
     head: FoundHead = NO_HEAD,
+    has_pooler: bool = True,
 ) -> tuple[Config, tuple[str, ...]]:
     """The configuration of a model on disk.
 
@@ -122,6 +127,7 @@ def resolve_config(
       assumed: defaults of the format, for what neither says.
       base: has the sections that are not about the model; the defaults.
       head: with it, the model need not say how it pools.
+      has_pooler: whether the model has a trained one.
 
     Returns:
       the configuration, a pre-trainer's where nobody says how it pools, and a
@@ -129,7 +135,7 @@ def resolve_config(
 
     Raises:
       InputError: nobody says something that is needed, or the user says what
-        the files contradict.
+        the files contradict, or a pooling for which the model has no pooler.
     """
     values, notes = _with_choices(recorded, options, origin)
     _add_defaults(values, notes, assumed, "as nothing records another")
@@ -142,7 +148,7 @@ def resolve_config(
     if is_pretrainer:
         missing.remove(_POOLING)
     if missing:
-        raise _not_recorded(origin, missing, head.problem)
+        raise _not_recorded(origin, missing, has_pooler, head.problem)
     if values["tokenizer.ids"] != recorded.get("tokenizer.ids"):
         # The limit of a word's length belongs to the tokenizer of the ids.
         values["tokenizer.max_bytes_per_word"] = MAX_BYTES_PER_WORD[
@@ -154,6 +160,12 @@ def resolve_config(
             values.get("encoder.max_positions", EncoderConfig.max_positions),
         )
     config = loading.from_dict(_sections(values))
+    if (
+        config.encoder.uses_pooler
+        and not (has_pooler or is_pretrainer)
+        and options.fallback is None
+    ):
+        raise pooler.missing(config.encoder.pooling, origin, base)
     return _with_base(config, base, is_pretrainer), tuple(notes)
 
 
@@ -192,13 +204,16 @@ def _with_base(
 
 
 def _not_recorded(
-    origin: str, missing: list[str], problem: str = ""
+    origin: str, missing: list[str], has_pooler: bool, problem: str = ""
 ) -> InputError:
     names = [key.partition(".")[2] for key in missing]
+    hint = _HINTS[missing[0]]
+    if missing[0] == _POOLING and not has_pooler:
+        hint = _HINT_WITHOUT_POOLER
     message = (
         f"{origin} does not record its {' and '.join(names)}. State it, "
         f"as in labse.load(path, {names[0]}=...) or labse convert "
-        f"--{names[0]}=... ({_HINTS[missing[0]]})."
+        f"--{names[0]}=... ({hint})."
     )
     if problem and _POOLING in missing:
         message += f" As a pre-trainer it needs no pooling, but {problem}."
@@ -225,9 +240,10 @@ def _with_choices(
     return values, notes
 
 
+_HINT_WITHOUT_POOLER = "cls: [CLS] itself; mean: the mean over the pieces"
 _HINTS = {
     _POOLING: "cls_tanh: BERT's pooler over [CLS], as the published "
-    "LaBSE has it; cls: [CLS] itself; mean: the mean over the pieces",
+    f"LaBSE has it; {_HINT_WITHOUT_POOLER}",
     "encoder.activation": "gelu: the exact one of Hugging Face; gelu_tanh: "
     "Google's approximation",
     "tokenizer.max_length": "maximum tokens of a sentence",
@@ -289,7 +305,8 @@ def head_notes(head: FoundHead, config: Config) -> tuple[str, ...]:
 def check_pooling(model: StoredModel) -> None:
     """Raises `InputError` where nobody says how the model pools."""
     if model.is_pretrainer:
-        raise _not_recorded(model.path, [_POOLING])
+        has_pooler = not pooler.is_absent(model.weights)
+        raise _not_recorded(model.path, [_POOLING], has_pooler)
 
 
 def load_encoder(
@@ -315,12 +332,17 @@ def assign_weights(
 ) -> None:
     """Gives a built encoder the model's weights.
 
+    What the model lacks, such as a pooler, stays as it is: random, where it is
+    to be trained.
+
     `in_blocks` copies the table a block of rows at a time. That is not possible
     under a strategy, where TensorFlow assigns a part of a variable on the first
     replica only.
     """
     for variable in encoder.variables:
         name, weight = _find_weight(variable, model.weights)
+        if isinstance(weight, Zeros):
+            continue
         if in_blocks and name.endswith(WORD_EMBEDDINGS):
             _assign_rows(variable, weight)
         else:

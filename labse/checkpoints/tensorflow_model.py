@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from labse.checkpoints import (
     bert_config,
     head_weights,
+    pooler,
     stored_model,
     wrapped_names,
 )
@@ -23,6 +24,7 @@ from labse.checkpoints.vocabulary.vocab_txt import read_vocabulary
 from labse.checkpoints.weights import WORD_EMBEDDINGS, match_weights
 from labse.configs import loading
 from labse.configs.loading import Config
+from labse.configs.pretraining import PretrainingConfig
 from labse.errors import InputError
 from labse.formats import (
     json_file,
@@ -93,7 +95,7 @@ def open_saved_model(path: str, options: ModelOptions) -> StoredModel:
             _HUB_MAX_LENGTH, recorded["encoder.max_positions"]
         ),
     }
-    if graph.is_keras_model:
+    if graph.is_keras_model and not graph.is_pretrainer:
         # As Model Garden exports it: "default" is the pooler's output.
         assumed["encoder.pooling"] = "cls_tanh"
     assets = sorted((pathlib.Path(path) / "assets").glob("*vocab*.txt"))
@@ -305,7 +307,8 @@ def stored_tensors_model(
     )
     assumed = assumed | {"tokenizer.ids": "hugging_face"}
     config, choices = stored_model.resolve_config(
-        recorded, options, assumed, path, base, head
+        *(recorded, options, assumed, path, base, head),
+        has_pooler=base is None or pooler.is_trained(base),
     )
     notes += choices + stored_model.head_notes(head, config)
     weights = match_weights(
@@ -314,6 +317,10 @@ def stored_tensors_model(
     left_out = len(found) - len(weights) - len(head.names)
     if left_out:
         notes += (f"left out: {left_out} variables beside the encoder",)
+    if isinstance(base, PretrainingConfig):
+        weights |= pooler.zeros(config.encoder)
+    if base is None or config.encoder.uses_pooler:
+        notes += pooler.notes(weights, config)
     return StoredModel(
         kind=kind,
         path=path,

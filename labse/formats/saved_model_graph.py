@@ -24,11 +24,14 @@ class Graph(NamedTuple):
     Attributes:
       takes_model_inputs: whether it is called with ids, not with strings.
       is_keras_model: whether its root is a Keras model.
+      is_pretrainer: whether it gives the logits of masked tokens, as Model
+        Garden's `BertPretrainerV2` does.
       activation: "gelu"; None if the graph does not show it.
     """
 
     takes_model_inputs: bool
     is_keras_model: bool
+    is_pretrainer: bool
     activation: str | None
 
 
@@ -62,15 +65,24 @@ def read_graph(folder: pathlib.Path) -> Graph:
     return Graph(
         takes_model_inputs,
         any(map(_is_keras_model, model.meta_graphs)),
+        any(map(_is_pretrainer, model.meta_graphs)),
         "gelu" if "Erf" in operations else None,
     )
 
 
+_SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+
+
 def _takes_model_inputs(graph) -> bool:
-    key = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
-    if key not in graph.signature_def:
+    if _SIGNATURE not in graph.signature_def:
         return False
-    return set(graph.signature_def[key].inputs) == set(MODEL_INPUTS)
+    return set(graph.signature_def[_SIGNATURE].inputs) == set(MODEL_INPUTS)
+
+
+def _is_pretrainer(graph) -> bool:
+    if _SIGNATURE not in graph.signature_def:
+        return False
+    return "mlm_logits" in graph.signature_def[_SIGNATURE].outputs
 
 
 def _is_keras_model(graph) -> bool:

@@ -8,7 +8,12 @@ https://huggingface.co/docs/transformers/model_doc/bert
 import pathlib
 import re
 
-from labse.checkpoints import head_weights, stored_model, wrapped_names
+from labse.checkpoints import (
+    head_weights,
+    pooler,
+    stored_model,
+    wrapped_names,
+)
 from labse.checkpoints.bert_config import PROBABILITIES, SIZES
 from labse.checkpoints.head_weights import FoundHead
 from labse.checkpoints.huggingface import (
@@ -20,9 +25,8 @@ from labse.checkpoints.huggingface.modules_json import STATIC_EMBEDDING, Modules
 from labse.checkpoints.huggingface.tokenizer_reader import Tokenizer
 from labse.checkpoints.stored_model import ModelOptions, StoredModel
 from labse.checkpoints.vocabulary import table_fit
-from labse.checkpoints.weights import POOLER, Zeros, match_weights
+from labse.checkpoints.weights import POOLER, match_weights
 from labse.configs.loading import Config
-from labse.configs.schema import ExperimentConfig
 from labse.errors import InputError
 from labse.formats import json_file, model_file
 from labse.formats.json_file import JsonObject
@@ -105,16 +109,18 @@ def open_folder(path: str, options: ModelOptions) -> StoredModel:
         is_tied=config.flag("tie_word_embeddings") is not False,
     )
     resolved, choices = stored_model.resolve_config(
-        recorded, options, {}, path, head=head
+        *(recorded, options, {}, path),
+        head=head,
+        has_pooler=bool(set(_DENSE.values()) & found.keys()),
     )
-    _check_resolved(path, bert, resolved, modules, found)
+    _check_casing(bert, resolved, modules)
     weights = match_weights(
         found,
         resolved.encoder,
         "hugging_face",
         (re.escape(_POSITION_IDS), _HEADS),
         path,
-        optional=() if resolved.encoder.uses_pooler else POOLER,
+        optional=POOLER,
         table_rows=rows,
     )
     notes += _weight_notes(found, weights, head, resolved)
@@ -134,12 +140,8 @@ def open_folder(path: str, options: ModelOptions) -> StoredModel:
     )
 
 
-def _check_resolved(
-    path: str,
-    bert: pathlib.Path,
-    config: Config,
-    modules: Modules | None,
-    found: dict[str, Tensor],
+def _check_casing(
+    bert: pathlib.Path, config: Config, modules: Modules | None
 ) -> None:
     """Raises `InputError` where the folder cannot give what is configured."""
     if modules and modules.lower_case and not config.tokenizer.lower_case:
@@ -147,11 +149,6 @@ def _check_resolved(
             f"{bert} has a cased tokenizer and do_lower_case in "
             f"{modules_json.TRANSFORMER_SETTINGS}: lower case with accents "
             "kept, which is not supported."
-        )
-    if config.encoder.uses_pooler and not set(_DENSE.values()) & found.keys():
-        raise InputError(
-            f"The pooling {config.encoder.pooling} is BERT's pooler, which "
-            f"{path} does not hold. State another pooling."
         )
 
 
@@ -297,12 +294,4 @@ def _weight_notes(
         notes.append(f"left out: {', '.join(heads)}, the heads of pre-training")
     notes += stored_model.head_notes(head, config)
     notes += stored_model.stored_type_notes(weights)
-    if isinstance(weights[POOLER[0]], Zeros):
-        reason = "pre-training"
-        if isinstance(config, ExperimentConfig):
-            reason = f"the pooling {config.encoder.pooling}"
-        notes.append(
-            f"the model has no pooler; ours is zeros, which {reason} does not "
-            "use"
-        )
-    return tuple(notes)
+    return (*notes, *pooler.notes(weights, config))

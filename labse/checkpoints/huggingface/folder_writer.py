@@ -113,6 +113,8 @@ def _write_bert(model: StoredModel, folder: pathlib.Path) -> None:
         for row in weight_names(encoder)
         # What the model did not have is not written.
         if not isinstance(model.weights[row.name], Zeros)
+        # A BertForMaskedLM has no pooler.
+        and not (model.is_pretrainer and row.name in POOLER)
     } | {
         row.hugging_face: _TorchWeight(model.head[row.name], row)
         for row in rows

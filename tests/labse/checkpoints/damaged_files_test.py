@@ -36,7 +36,6 @@ from labse.formats import safetensors_file
 from labse.formats.stored_tensor import MappedTensor
 
 CLS = ModelOptions(pooling="cls")
-TANH = ModelOptions(pooling="cls_tanh")
 STATED = {
     "hugging_face": CLS,
     "pytorch": CLS,
@@ -81,8 +80,11 @@ def pretraining(folder, source, small_run):
 
 
 def sentence_transformers(folder, source, small_run):
-    tanh = recognition.open_model(str(small_run), TANH)
-    folder_writer.write_folder(tanh, str(folder))
+    encoder = dataclasses.replace(source.config.encoder, pooling="cls_tanh")
+    config = dataclasses.replace(source.config, encoder=encoder)
+    folder_writer.write_folder(
+        dataclasses.replace(source, config=config), str(folder)
+    )
 
 
 def static_embedding(folder, source, small_run):

@@ -369,10 +369,8 @@ def test_written_it_is_their_masked_lm(
         folder, output_loading_info=True
     )
     assert type(model).__name__ == "BertForMaskedLM"
-    assert not report["missing_keys"] and not report["mismatched_keys"]
-    assert {name.split(".")[1] for name in report["unexpected_keys"]} <= {
-        "pooler"
-    }
+    for kind in ("missing_keys", "mismatched_keys", "unexpected_keys"):
+        assert not report[kind]
     assert_same(logits(source), their_logits(peers, model))
     tokenizer = peers.transformers.AutoTokenizer.from_pretrained(folder)
     assert tokenizer.mask_token_id == 5
@@ -518,6 +516,21 @@ def test_model_gardens_pretrainers(source, pretraining_run, saved_as, tmp_path):
                 np.testing.assert_array_equal(
                     variable, found.all_weights[name].read(), name
                 )
+
+
+def test_a_saved_model_of_a_pretrainer(source, pretraining_run, tmp_path):
+    model = model_gardens(source)
+    model.save(tmp_path)
+    (tmp_path / "assets").mkdir(exist_ok=True)
+    shutil.copy(pretraining_run / "vocab.txt", tmp_path / "assets")
+    found = recognition.open_model(str(tmp_path))
+    # Its first output is no sentence's vector.
+    assert found.kind == "SavedModel of an encoder" and found.is_pretrainer
+    assert_same(logits(found), model_gardens_logits(model))
+    with pytest.raises(InputError, match="does not record its pooling"):
+        stored_model.check_pooling(found)
+    with pytest.raises(InputError, match="masked_lm_positions"):
+        labse.load(tmp_path)
 
 
 @pytest.mark.parametrize("is_converted", [False, True])
