@@ -148,6 +148,15 @@ class PretrainingConfig:
                 f"{list(self.stacking.num_steps)} and "
                 f"{self.training.num_steps}."
             )
+        # Logs, checkpoints and validations are at steps of the run, which a
+        # later stage would never be at.
+        at_once = self.training.steps_per_execution
+        if any(steps % at_once for steps in self.stacking.num_steps):
+            raise InputError(
+                "stacking.num_steps must be multiples of "
+                "training.steps_per_execution. Received: "
+                f"{list(self.stacking.num_steps)} and {at_once}."
+            )
 
     def with_vocab_size(self, size: int) -> "PretrainingConfig":
         """The experiment with a vocabulary of so many pieces."""

@@ -7,8 +7,9 @@ import tf_keras
 
 from labse.configs.schema import TrainingConfig
 
-# Variables without weight decay, by parts of their names, as in BERT.
-NOT_DECAYED = ("layer_norm", "bias")
+# Variables without weight decay, by parts of their names, as in BERT. The norm
+# of the masked-LM head has Model Garden's name.
+NOT_DECAYED = ("layer_norm", "LayerNorm", "bias")
 
 
 @tf_keras.utils.register_keras_serializable(package="labse")

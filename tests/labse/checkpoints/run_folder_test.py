@@ -89,6 +89,7 @@ def test_the_same_run_is_gone_on_with(begun, vocabulary):
 def test_a_run_without_a_checkpoint_may_begin_differently(run, vocabulary):
     """As after a mistake that was found before the first step."""
     (run / "vocab.txt.tmp").write_text("of a process that was killed")
+    history.append(run, {"step": 10})
     run_folder.create(str(run), replaced(dropout=0.25), vocabulary)
     assert "dropout: 0.25" in (run / "config.yaml").read_text()
 
