@@ -132,6 +132,7 @@ class Run:
             tf.config.experimental.enable_op_determinism()
         with self._strategy.scope():
             model = task.make_model()
+            model.first_step = steps.start
             optimizer = task.make_optimizer()
             optimizer.build(model.trainable_variables)
             model.compile(
