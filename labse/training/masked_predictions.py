@@ -30,8 +30,8 @@ class MaskedPredictions:
         @tf.function(autograph=False)
         def predict(batch):
             if self._replicas == 1:
-                return model.predict(batch)
-            return strategy.run(model.predict, (batch,))
+                return model.predict_masked(batch)
+            return strategy.run(model.predict_masked, (batch,))
 
         self._graph = predict
 

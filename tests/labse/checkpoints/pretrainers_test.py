@@ -76,7 +76,7 @@ def logits(source):
     hidden = model.head.transform(tf.reshape(hidden, [4, 8]))[:3]
     table = transformer.get_embedding_table()
     found = tf.matmul(hidden, table, transpose_b=True) + model.head.bias
-    losses = tf.reshape(model.predict(BATCH)["loss"], [-1])[:3]
+    losses = tf.reshape(model.predict_masked(BATCH)["loss"], [-1])[:3]
     return found.numpy(), losses.numpy()
 
 
