@@ -16,6 +16,7 @@ from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
 from labse.files.remote_path import as_path
 from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.training import history
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
 ENCODER = EncoderConfig(
