@@ -85,7 +85,7 @@ class Setup:
         self.lengths = sample.row_lengths().numpy() + 2
 
     def config(self, name: str, steps: int, seed: int) -> PretrainingConfig:
-        """That of a contender: so many tokens a batch as it can."""
+        """That of a contender: as many tokens a batch as it can."""
         length, packed = CONTENDERS[name]
         options = self.options
         fill = np.mean(np.minimum(self.lengths, length))

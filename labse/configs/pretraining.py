@@ -80,11 +80,11 @@ class StackingConfig:
     # Steps of each of these stages; the last one has the rest of
     # training.num_steps.
     num_steps: tuple[int, ...] = ()
-    # So many steps after a growth have a lower learning rate, which rises
-    # linearly to that of the run's schedule.
+    # Steps after a growth with a lower learning rate, which rises linearly to
+    # that of the run's schedule.
     warmup_steps: int = 1
     # A new stage takes over AdamW's moments, block by block as the weights, and
-    # goes on with its bias correction; it begins them anew otherwise.
+    # continues its bias correction; it begins them anew otherwise.
     copy_moments: bool = False
 
     def __post_init__(self):
@@ -178,7 +178,7 @@ class PretrainingConfig:
             )
 
     def with_vocab_size(self, size: int) -> "PretrainingConfig":
-        """The experiment with a vocabulary of so many pieces."""
+        """The experiment with a vocabulary of another size."""
         encoder = dataclasses.replace(self.encoder, vocab_size=size)
         return dataclasses.replace(self, encoder=encoder)
 

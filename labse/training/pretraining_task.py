@@ -72,7 +72,7 @@ class PretrainingTask(Task):
         return MaskedLanguageModel.of_experiment(self._config, self._num_layers)
 
     def make_optimizer(self):
-        """AdamW whose learning rate goes on where the stage before ended."""
+        """AdamW whose learning rate continues that of the stage before."""
         stacking = self._config.stacking
         start = self._steps.start
         return make_optimizer(
@@ -177,8 +177,8 @@ def pretrain(
 
     Args:
       config: the experiment.
-      files: to train on, of which records are written into the run folder
-        first; or folders of records.
+      files: to train on, written into the run folder as records first; or
+        folders of records.
       vocabulary_path: a vocab.txt.
       out: the run folder; a run that it holds is resumed.
       init: a new run starts from the encoder of this model, and its head if it

@@ -508,7 +508,7 @@ def test_model_gardens_pretrainers(source, pretraining_run, saved_as, tmp_path):
     found = recognition.open_model(prefix)
     assert found.kind == "Model Garden checkpoint" and found.is_pretrainer
     assert_same(logits(found), model_gardens_logits(model))
-    if saved_as == "items":  # Our model restores it without being told.
+    if saved_as == "items":  # Our model restores it as it is.
         ours = MaskedLanguageModel.of_experiment(found.config)
         checkpoint = tf.train.Checkpoint(**ours.checkpoint_items)
         checkpoint.restore(prefix).assert_existing_objects_matched()

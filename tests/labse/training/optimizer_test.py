@@ -70,7 +70,7 @@ def test_schedule_round_trip():
         (8, 0.0),
     ],
 )
-def test_a_later_stage_goes_on_with_the_learning_rate(step, rate):
+def test_a_later_stage_continues_the_learning_rate(step, rate):
     schedule = WarmupLinearDecay(0.8, 4, 20, 12, stage_warmup_steps=3)
     assert float(schedule(step)) == pytest.approx(rate, rel=1e-6, abs=1e-9)
     again = WarmupLinearDecay.from_config(schedule.get_config())

@@ -14,7 +14,7 @@ from labse.training.estimate.hardware import GIB, Hardware, parse
 
 
 def small(packed=True, **training):
-    """16 sequences of 32 tokens, of which 4 are masked; 2 blocks of 8."""
+    """16 sequences of 32 tokens, 4 of them masked; 2 blocks of 8."""
     return from_dict(
         {
             "encoder": {
