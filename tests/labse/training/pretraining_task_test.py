@@ -269,6 +269,29 @@ def test_copied_moments():
     assert fresh.moments_age == 0
 
 
+def test_copied_moments_survive_a_kill_while_it_grows(
+    data, tmp_path, monkeypatch, assert_same_weights
+):
+    short = {"training.num_steps": 4, "stacking.num_steps": "[2]"}
+    config = make_config(**short, **{"stacking.copy_moments": "true"})
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    assert train(whole, config, data.tasks(config))
+    with monkeypatch.context() as patch:
+        patch.setattr(progressive_stacking, "grow", lambda *_: kill())
+        with pytest.raises(Interrupted):
+            train(out, config, data.tasks(config))
+    assert last_step(out) == 2
+    # The negative control: moments that begin anew.
+    other = tmp_path / "other"
+    shutil.copytree(out, other)
+    anew = make_config(**short)
+    assert train(other, anew, data.tasks(anew))
+    with pytest.raises(AssertionError):
+        assert_same_weights(whole, other, atol=0)
+    assert train(out, config, data.tasks(config))
+    assert_same_weights(whole, out, atol=0)
+
+
 def test_two_replicas_end_as_one(data, tmp_path, assert_same_weights):
     config = make_config(
         **{
