@@ -204,6 +204,28 @@ def test_random_numbers_are_those_of_the_runs_step(tmp_path):
     assert len(set(found)) == 40
 
 
+def test_a_run_is_resumed_at_whole_executions(tmp_path):
+    """From step 5 in threes it would never be at a step to log, or to save."""
+
+    def every(steps, **options):
+        names = ("log_every", "checkpoint_every", "validate_every")
+        options |= dict.fromkeys(names, steps)
+        return dataclasses.replace(CONFIG, **options)
+
+    with pytest.raises(Killed):
+        train(tmp_path, [stopping_at(LineTask(), 10, killed)], every(5))
+    threes = every(3, steps_per_execution=3)
+    with pytest.raises(InputError) as error:
+        train(tmp_path, [LineTask()], threes)
+    assert str(error.value) == (
+        "A run is resumed at a multiple of training.steps_per_execution. "
+        f"Received: 3, and {tmp_path} is at step 5. Take the value with which "
+        "it was stopped, or 1."
+    )
+    assert train(tmp_path, [LineTask()], every(5))
+    assert train(tmp_path, [LineTask()], threes)  # It is finished.
+
+
 def test_the_first_stages_memory_is_free_in_the_second(tmp_path):
     tasks = stages()
     alive = []
