@@ -3,7 +3,8 @@
 import pytest
 
 from labse.configs import loading
-from labse.configs.pretraining import PretrainingConfig
+from labse.configs.pretraining import PretrainingConfig, PretrainingDataConfig
+from labse.configs.schema import TrainingConfig
 from labse.errors import InputError
 
 
@@ -11,11 +12,10 @@ def load(*overrides):
     return loading.load("pretrain_tiny", overrides, PretrainingConfig)
 
 
-def with_batch(size, share=0.5, packed="true"):
-    return load(
-        f"training.global_batch_size={size}",
-        f"data.bilingual_share={share}",
-        f"data.packed={packed}",
+def with_batch(size, share=0.5, packed=True):
+    return PretrainingConfig(
+        training=TrainingConfig(global_batch_size=size),
+        data=PretrainingDataConfig(bilingual_share=share, packed=packed),
     )
 
 
@@ -39,14 +39,14 @@ def test_units_that_do_not_divide_are_refused():
     )
     with_batch(128).check_replicas(8)
     with_batch(64, share=1).check_replicas(8)
-    with_batch(64, packed="false").check_replicas(8)
+    with_batch(64, packed=False).check_replicas(8)
     with pytest.raises(InputError, match="and 1 replica. Make"):
         with_batch(60).check_replicas(1)
 
 
 def test_rows_that_do_not_divide_are_refused():
     with pytest.raises(InputError) as error:
-        with_batch(48, 0.25, "false").check_replicas(8)
+        with_batch(48, 0.25, False).check_replicas(8)
     assert str(error.value) == (
         "Each replica has the same number of sequences of each kind. Received "
         "training.global_batch_size=48, with 12 sequences of translation pairs "
@@ -76,7 +76,7 @@ def test_the_smaller_batches_by_hand():
 
 
 @pytest.mark.parametrize("share", [0, 0.1, 0.25, 0.3, 0.5, 1])
-@pytest.mark.parametrize("packed", ["true", "false"])
+@pytest.mark.parametrize("packed", [True, False])
 def test_the_smaller_batches_are_those_that_are_accepted(share, packed):
     accepted = []
     for size in range(1, 500):
