@@ -248,12 +248,9 @@ def check_damage(
 def check_sample_damage(
     reader: RecordReader, count: int, error: tf.errors.OpError
 ) -> None:
-    """Raises `InputError` where damaged records cannot be looked at.
+    """As `check_damage`, of `count` records that are read before training.
 
-    Args:
-      reader: of the records, a record a step.
-      count: of its records are read before training.
-      error: that reading them ended with.
+    `reader` reads one of them a step.
     """
     what = _find_damage(reader, [0, count - 1], error)
     if what:
