@@ -34,6 +34,7 @@ from absl import logging
 from machine import machine
 
 from labse.configs.pretraining import (
+    UNIT_ROWS,
     MaskingConfig,
     PretrainingConfig,
     PretrainingDataConfig,
@@ -84,18 +85,18 @@ class Setup:
         self.lengths = sample.row_lengths().numpy() + 2
 
     def config(self, name: str, steps: int, seed: int) -> PretrainingConfig:
-        """That of a contender: so many tokens a batch as it can."""
+        """That of a contender: as many tokens a batch as it can."""
         length, packed = CONTENDERS[name]
         options = self.options
         fill = np.mean(np.minimum(self.lengths, length))
         if packed:
             choice = packing.sentences_per_unit(
-                np.minimum(self.lengths, length), packing.UNIT_ROWS, length
+                np.minimum(self.lengths, length), UNIT_ROWS, length
             )
             fill = (1 - choice.padding) * length
         rows = options.tokens / fill
         if packed:
-            rows = packing.UNIT_ROWS * round(rows / packing.UNIT_ROWS)
+            rows = UNIT_ROWS * round(rows / UNIT_ROWS)
         return PretrainingConfig(
             encoder=EncoderConfig(
                 vocab_size=len(self.tokenizer.vocabulary),
@@ -241,7 +242,8 @@ def loss(setup: Setup) -> None:
             model = make_model(config)
             function = tf.function(model.train_step, autograph=False)
             setup.predict = tf.function(
-                lambda model, batch: model.predict(batch), autograph=False
+                lambda model, batch: model.predict_masked(batch),
+                autograph=False,
             )
             dataset = setup.reader(config).batches(
                 range(steps), config.training.global_batch_size
