@@ -59,12 +59,12 @@ def test_parameters():
 
 
 def test_flops_of_a_step():
-    """The last block has queries for all tokens, but the rest for masked ones.
+    """The last block has keys and values for all tokens, the rest for masked.
 
     The head's 64 x 100 logits are computed at once, so thrice like the rest.
     """
     block = TOKENS * (3 * 8 * 8 + 2 * 32 * 8 + 8 * 8 + 2 * 8 * 16)
-    last = TOKENS * 3 * 8 * 8 + ROWS * (2 * 32 * 8 + 8 * 8 + 2 * 8 * 16)
+    last = TOKENS * 2 * 8 * 8 + ROWS * (2 * 32 * 8 + 2 * 8 * 8 + 2 * 8 * 16)
     head = ROWS * (8 * 8 + 8 * 100)
     found = masked_lm_step.step_flops(small(), 1)
     assert found == 2 * 3 * (block + last + head)
@@ -82,7 +82,7 @@ def test_logits_in_chunks_are_computed_once_more():
     logits = 2 * rows * 768 * 501_153
     found = masked_lm_step.step_flops(config, 512)
     token = 3 * 768**2 + 2 * 512 * 768 + 768**2 + 2 * 768 * 3072
-    last = rows * (token - 3 * 768**2) + 16 * 512 * 3 * 768**2
+    last = rows * (token - 2 * 768**2) + 16 * 512 * 2 * 768**2
     blocks = 2 * (11 * 16 * 512 * token + last)
     dense = 2 * rows * 768**2
     assert found == 3 * blocks + 3 * dense + 4 * logits
