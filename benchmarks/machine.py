@@ -19,6 +19,18 @@ def machine() -> str:
     )
 
 
+def limit_threads(number: int) -> None:
+    """TensorFlow's threads; 0: as many as cores. Before its first operation.
+
+    Both pools: one thread within operations still leaves as many operations at
+    the same time as there are cores.
+    """
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(number)
+    tf.config.threading.set_inter_op_parallelism_threads(number)
+
+
 def peak_memory() -> int:
     """The peak of this process' resident memory in bytes (Linux)."""
     # Not getrusage: its peak starts from that of the parent process.

@@ -20,7 +20,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from machine import machine
+from machine import limit_threads, machine
 
 
 def make_step(options, chunk: str):
@@ -29,7 +29,7 @@ def make_step(options, chunk: str):
 
     from labse.losses.masked_lm_loss import chunk_size, masked_lm_loss
 
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    limit_threads(options.threads)
     rows, pieces, size = options.rows, options.pieces, options.size
     number = {"all": pieces, "default": chunk_size(rows, pieces)}.get(chunk)
     number = number or int(chunk)

@@ -23,7 +23,8 @@ ROUNDS = 20
 def keras_optimizer() -> tf_keras.optimizers.Optimizer:
     """Keras' AdamW with our settings."""
     ours = make_optimizer(TrainingConfig()).get_config()
-    ours.pop("is_legacy_optimizer")
+    for ours_alone in ("is_legacy_optimizer", "moments_age"):
+        ours.pop(ours_alone)
     optimizer = tf_keras.optimizers.AdamW.from_config(ours)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     return optimizer

@@ -25,7 +25,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from machine import machine, peak_memory
+from machine import limit_threads, machine, peak_memory
 
 FLAGS = ("batch", "length", "masked", "layers", "steps", "threads")
 PEER = pathlib.Path(__file__).with_name("pretrain_step_peer.py")
@@ -47,7 +47,7 @@ def make_step(arguments):
     from labse.modeling.sentence_encoder import SentenceEncoder
     from labse.training.optimizer import make_optimizer
 
-    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
+    limit_threads(arguments.threads)
     config = EncoderConfig(
         vocab_size=arguments.vocab_size, num_layers=arguments.layers
     )

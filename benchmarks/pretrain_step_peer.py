@@ -22,6 +22,7 @@ def make_step(arguments):
             vocab_size=arguments.vocab_size,
             num_hidden_layers=arguments.layers,
             max_position_embeddings=512,
+            hidden_act="gelu_pytorch_tanh",  # EncoderConfig's gelu_tanh.
         )
     )
     model.train()

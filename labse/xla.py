@@ -8,6 +8,7 @@ And it merges equal computations, so what is computed twice to save memory has
 to be kept apart.
 """
 
+import functools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -47,28 +48,65 @@ def float32_matmul(
     """
     if not is_compiled():
         return tf.matmul(a, b, transpose_b=transpose_b)
+    return _float32_sums(a, b, transpose_b, tf.float32)
+
+
+def rounded_matmul(
+    a: tf.Tensor, b: tf.Tensor, dtype: str, transpose_b: bool = False
+) -> tf.Tensor:
+    """A matrix product of rounded inputs, and so its gradients.
+
+    XLA adds up and returns float32. TensorFlow has no such operation for
+    bfloat16 on CPU: outside of XLA the product and its gradients are rounded to
+    `dtype` as well.
+
+    Args:
+      a: float32 [m, k].
+      b: float32 [k, n]; [n, k] if `transpose_b`.
+      dtype: that the inputs are rounded to, "bfloat16".
+
+    Returns:
+      float32 [m, n].
+    """
+    if is_compiled():
+        return _float32_sums(a, b, transpose_b, dtype)
+    a, b = (tf.cast(x, dtype) for x in (a, b))
+    return tf.cast(tf.matmul(a, b, transpose_b=transpose_b), tf.float32)
+
+
+def _float32_sums(a, b, transpose_b: bool, dtype) -> tf.Tensor:
+    """The product of float32 matrices that are rounded to `dtype`."""
     common = 1 if transpose_b else 0  # The axis of `b` that is summed over.
+    dot = functools.partial(_dot, dtype=dtype)
 
     @tf.custom_gradient
     def product(a, b):
         def gradient(upstream):  # [m, n]
-            of_a = _dot(upstream, 1, b, 1 - common)
+            of_a = dot(upstream, 1, b, 1 - common)
             if transpose_b:
-                return of_a, _dot(upstream, 0, a, 0)
-            return of_a, _dot(a, 0, upstream, 0)
+                return of_a, dot(upstream, 0, a, 0)
+            return of_a, dot(a, 0, upstream, 0)
 
-        return _dot(a, 1, b, common), gradient
+        return dot(a, 1, b, common), gradient
 
     return product(a, b)
 
 
-def _dot(a: tf.Tensor, axis_a: int, b: tf.Tensor, axis_b: int) -> tf.Tensor:
+def _dot(
+    a: tf.Tensor, axis_a: int, b: tf.Tensor, axis_b: int, dtype
+) -> tf.Tensor:
     """The sum over one axis of each matrix, in float32."""
     axes = xla_data_pb2.DotDimensionNumbers(
         lhs_contracting_dimensions=[axis_a],
         rhs_contracting_dimensions=[axis_b],
     )
-    product = xla.dot_general(a, b, axes, _HIGHEST)
+    product = xla.dot_general(
+        tf.cast(a, dtype),
+        tf.cast(b, dtype),
+        axes,
+        _HIGHEST if dtype == tf.float32 else None,
+        preferred_element_type=tf.float32,
+    )
     # The operation does not know its shape. What depends on it would have to
     # ask for it, and XLA would have to find the answers.
     product.set_shape([a.shape[1 - axis_a], b.shape[1 - axis_b]])

@@ -18,7 +18,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from labse.losses.block_size import chunk_size
-from labse.xla import empty_rows, float32_matmul, with_rows
+from labse.xla import (
+    empty_rows,
+    float32_matmul,
+    rounded_matmul,
+    with_rows,
+)
 
 # The bias of a column that does not count: exp(-1e9) is 0 in float32.
 _MASKED = -1e9
@@ -40,16 +45,18 @@ def masked_lm_loss(
       table: float32 [V, D], the word embeddings.
       bias: float32 [V].
       labels: int32 [n], the pieces to be predicted.
-      compute_dtype: of the products, "float32" or "bfloat16"; softmax, sums
-        and gradients are float32.
+      compute_dtype: of the products' inputs, "float32" or "bfloat16". With
+        the latter, outside of XLA, the products are rounded to it as well:
+        each logit, and each number in the gradient of the table and in a
+        chunk's gradient of hidden has 8 bits. All else is float32.
       chunk: the number of pieces whose logits are computed at once. None:
         what `MASKED_LM_BLOCK_LOGITS` allows; all at once, by plain automatic
         differentiation, where there are few logits or n is not static.
 
     Returns:
       float32 [n], differentiable by hidden, table and bias; and float32 [n], 1
-      where the label is the piece with the largest logit (the first of equal
-      ones).
+      where the label is the piece with the largest logit. Of equal ones, not
+      rare where logits have 8 bits, that is the first.
     """
     if chunk is None:
         chunk = chunk_size(hidden.shape[0], table.shape[0])
@@ -73,8 +80,7 @@ def _product(hidden, table, compute_dtype) -> tf.Tensor:
     """Of float32 [n, D] and [c, D]: float32 [n, c]."""
     if compute_dtype == "float32":
         return float32_matmul(hidden, table, transpose_b=True)
-    hidden, table = (tf.cast(x, compute_dtype) for x in (hidden, table))
-    return tf.cast(tf.matmul(hidden, table, transpose_b=True), tf.float32)
+    return rounded_matmul(hidden, table, compute_dtype, transpose_b=True)
 
 
 class _Columns(NamedTuple):

@@ -110,9 +110,17 @@ class AdamW(tf_keras.optimizers.AdamW):
         # cache. Keras would take the norm of the rows.
         return super()._clip_gradients([tf.convert_to_tensor(g) for g in grads])
 
+    def _apply_weight_decay(self, variables):
+        """Each variable's is in its `update_step`."""
+
     def update_step(self, gradient, variable):
         """Keras' formula, by TensorFlow's fused kernel."""
         dtype = variable.dtype
+        if self.weight_decay and self._use_weight_decay(variable):
+            rate = tf.cast(self.learning_rate * self.weight_decay, dtype)
+            # As in PyTorch. Keras multiplies by both factors, one after the
+            # other, and subtracts the product: three passes more.
+            variable.assign(variable * (1.0 - rate))
         step = tf.cast(self.iterations + self.moments_age + 1, dtype)
         beta_1, beta_2 = (
             tf.cast(self.beta_1, dtype),

@@ -11,6 +11,7 @@ from labse.xla import (
     empty_rows,
     float32_matmul,
     is_compiled,
+    rounded_matmul,
     with_rows,
 )
 
@@ -85,6 +86,35 @@ def test_xla_is_asked_for_float32_in_all_three_products(transpose_b):
     assert ours.count(" dot(") == plain.count(" dot(") == 3
     assert ours.count("operand_precision={highest,highest}") == 3
     assert "highest" not in plain
+
+
+@COMPILED
+@pytest.mark.parametrize("transpose_b", [False, True])
+def test_a_product_of_rounded_inputs(transpose_b, compiled):
+    """Its sums are float32 where XLA compiles, and rounded elsewhere."""
+    arguments = [tf.constant(x) for x in matrices(transpose_b)]
+    rounded = [in_bfloat16(x) for x in arguments]
+    multiply = functools.partial(rounded_matmul, dtype="bfloat16")
+    function = tf.function(
+        product_and_gradients(multiply, transpose_b), jit_compile=compiled
+    )
+    exact = product_and_gradients(tf.matmul, transpose_b)
+    for found, expected, unrounded in zip(
+        function(*arguments), exact(*rounded), exact(*arguments), strict=True
+    ):
+        assert found.dtype == tf.float32
+        assert np.abs(expected - unrounded).max() > 1e-3
+        if not compiled:
+            # Sums that differ in the last bits may be rounded apart: 2^-8.
+            assert np.array_equal(found, in_bfloat16(found))
+            np.testing.assert_allclose(found, expected, rtol=2**-8, atol=1e-6)
+            continue
+        assert np.mean(found == in_bfloat16(found)) < 0.5
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def in_bfloat16(x):
+    return tf.cast(tf.cast(x, tf.bfloat16), tf.float32)
 
 
 def layer(seed, x, kernel):

@@ -16,6 +16,9 @@ in the compute dtype, m 1 with dropout and 0 without. A token of a block keeps
     masks of two dropouts                                      2 m D
     gelu, 5 tensors (exact gelu: 4)                            5 c I
 
+The last block of pre-training has queries of masked tokens only: 3 c D are kept
+of all tokens, and of these the input of the query, c D.
+
 `tests/labse/training/estimate/activations_test.py` reads the same bytes from
 the graph of a training step.
 """
@@ -49,6 +52,7 @@ class Activations:
         self._texts = texts
         self._tokens = texts * self._length
         self._has_masks = bool(self._config.dropout)
+        self._has_own_queries = last_rows is not None
         self._last_rows = last_rows or self._tokens
         if last_rows is None and self._config.pooling.startswith("cls"):
             self._last_rows = texts
@@ -94,7 +98,8 @@ class Activations:
         if not self._config.num_layers:
             return 2 * FLOAT_BYTES * self._tokens * size
         if self._last_rows < self._tokens:
-            return self._tokens * (3 * number + FLOAT_BYTES) * size
+            gradients = self._tokens * (2 * number + FLOAT_BYTES)
+            return (gradients + self._queries(self._last_rows) * number) * size
         norm = 2 * FLOAT_BYTES * size
         dense = number * (self._config.intermediate_size + size)
         dense += FLOAT_BYTES * size - norm - self._has_masks * size
@@ -115,4 +120,12 @@ class Activations:
             + 2 * self._has_masks * size
             + gelu * number * config.intermediate_size
         )
-        return self._tokens * 4 * number * size + rows * row
+        projections = 3 * self._tokens + self._queries(rows)
+        return number * size * projections + rows * row
+
+    def _queries(self, rows: int) -> int:
+        """Of a block that is computed for `rows` of the tokens.
+
+        Those of [CLS] are one product with keys and values, for all tokens.
+        """
+        return rows if self._has_own_queries else self._tokens

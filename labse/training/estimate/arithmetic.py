@@ -18,19 +18,21 @@ def forward_flops(
 ) -> float:
     """Of embedding `texts` padded to `length`, without gradients.
 
-    `last_rows`: see `Activations`.
+    `last_rows`: see `Activations`. Its queries are for these tokens only; for
+    [CLS] alone they are one product with keys and values, for all tokens.
     """
     encoder = config.encoder
     size, inner = encoder.hidden_size, encoder.intermediate_size
     tokens = texts * length
-    queries = [tokens] * encoder.num_layers
+    rows_of_blocks = [tokens] * encoder.num_layers
     if last_rows is not None:
-        queries[-1] = last_rows
+        rows_of_blocks[-1] = last_rows
     elif encoder.num_layers and encoder.pooling.startswith("cls"):
-        queries[-1] = texts  # The last block is computed for [CLS] alone.
+        rows_of_blocks[-1] = texts  # The last block is for [CLS] alone.
     total = 0
-    for rows in queries:
-        total += 3 * tokens * size * size  # query, key, value
+    for rows in rows_of_blocks:
+        queries = tokens if last_rows is None else rows
+        total += (2 * tokens + queries) * size * size  # key, value, query
         total += 2 * rows * length * size  # scores and their product
         total += rows * (size * size + 2 * size * inner)
     if encoder.uses_pooler:

@@ -79,12 +79,13 @@ class CompiledActivations(Activations):
     def working(self) -> int:
         """Two tensors of an averaging network; or gradients of the last block.
 
-        For [CLS]: those of query, key and value, and of the input.
+        Those of query, key and value, and of the input.
         """
-        numbers = 2 * FLOAT_BYTES
-        if self._config.num_layers:
-            numbers = 3 * self._bytes + FLOAT_BYTES
-        return self._tokens * numbers * self._size
+        if not self._config.num_layers:
+            return self._tokens * 2 * FLOAT_BYTES * self._size
+        numbers = self._tokens * (2 * self._bytes + FLOAT_BYTES)
+        numbers += self._queries(self._last_rows) * self._bytes
+        return numbers * self._size
 
     def _block(self, rows: int) -> int:
         config, size, number = self._config, self._size, self._bytes
@@ -95,4 +96,5 @@ class CompiledActivations(Activations):
             if config.attention_dropout and number < FLOAT_BYTES:
                 scores += FLOAT_BYTES + 1
             row += config.num_heads * self._length * scores
-        return self._tokens * 3 * number * size + rows * row
+        projections = 2 * self._tokens + self._queries(rows)
+        return number * size * projections + rows * row

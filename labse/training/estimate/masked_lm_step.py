@@ -24,7 +24,8 @@ from labse.training.estimate.step_memory import CompiledStep, Step
 # Tensors of the size of a chunk of logits in the gradient: the logits, their
 # softmax, and the labels as one-hot vectors.
 _LOGIT_TENSORS = 3
-_GELU_TENSORS = 5
+# The input of the head's dense layer, and four tensors of its gelu.
+_HEAD_TENSORS = 5
 
 
 def as_experiment(
@@ -121,24 +122,29 @@ class _MaskedLM:
         """With the head's activations, and which tokens see each other.
 
         The latter are float32 numbers for each two tokens of a sequence, for
-        all blocks the same; without packing there is a row a sequence.
+        all blocks the same; without packing there is a row a sequence. No
+        gradient reads them, but blocks that are computed again do.
         """
         parts = super()._of_encoder()
-        parts["activations of the head"] = self._rows * self._head_row()
-        if self._is_packed:
+        parts["activations of the head"] = self.head_activations()
+        if self._is_packed and self._config.training.rematerialize:
             length = self._config.training_length
             parts["sentence mask"] = FLOAT_BYTES * self._texts * length**2
         return parts
 
-    def _head_row(self) -> int:
-        """Of a masked token: as in a block (`activations`).
+    def head_activations(self) -> int:
+        """Of the masked tokens, but for logits: as in a block (`activations`).
 
-        The hidden state and its copy in the compute dtype, gelu's tensors, the
-        centred values, the scales and the result of the layer normalisation.
+        Beside gelu's tensors the centred values and scales of the layer
+        normalisation; and its result, float32 where a chunk of logits is
+        computed from it again.
         """
-        number = compute_bytes(self._config)
-        size = self._config.encoder.hidden_size
-        return size * ((1 + _GELU_TENSORS) * number + 4 * FLOAT_BYTES)
+        encoder, number = self._config.encoder, compute_bytes(self._config)
+        pieces = encoder.vocab_size
+        is_chunked = chunk_size(self._rows, pieces) < pieces
+        row = _HEAD_TENSORS * number + 2 * FLOAT_BYTES
+        row += FLOAT_BYTES if is_chunked else number
+        return self._rows * encoder.hidden_size * row
 
     def _logits(self) -> int:
         pieces = self._config.encoder.vocab_size

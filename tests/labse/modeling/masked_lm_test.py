@@ -13,10 +13,12 @@ from labse.configs.pretraining import PretrainingConfig
 from labse.configs.schema import EncoderConfig, TokenizerConfig, TrainingConfig
 from labse.features import (
     BILINGUAL,
+    INPUT_POSITIONS,
     MASKED_IDS,
     MASKED_POSITIONS,
     MASKED_WEIGHTS,
     MODEL_INPUTS,
+    SENTENCE_NUMBERS,
 )
 from labse.losses import masked_lm_loss as loss_module
 from labse.modeling import masked_lm as module
@@ -56,6 +58,41 @@ def batch(seed=0):
         * weights,
         MASKED_WEIGHTS: weights.astype(np.float32),
         BILINGUAL: np.int32(np.arange(ROWS) % 2),
+    }
+
+
+def packed_batch():
+    """The sequences of `batch` two by two, MLM with MLM and TLM with TLM."""
+    data, rows = batch(), []
+    for pair in ((0, 2), (1, 3), (4, 6), (5, 7)):
+        ones = [data["input_mask"][number] for number in pair]
+        lengths = [one.sum() for one in ones]
+        parts = {
+            "input_word_ids": [
+                data["input_word_ids"][number][:length]
+                for number, length in zip(pair, lengths, strict=True)
+            ],
+            "input_mask": [one[one > 0] for one in ones],
+            SENTENCE_NUMBERS: [np.repeat([1, 2], lengths)],
+            INPUT_POSITIONS: [np.arange(length) for length in lengths],
+        }
+        row = {
+            name: np.concatenate([*each, np.zeros(2 * LENGTH - sum(lengths))])
+            for name, each in parts.items()
+        }
+        row["input_type_ids"] = np.zeros(2 * LENGTH)
+        first, second = (data[MASKED_POSITIONS][number] for number in pair)
+        row[MASKED_POSITIONS] = np.concatenate([first, second + lengths[0]])
+        row[MASKED_IDS] = data[MASKED_IDS][list(pair)].reshape(-1)
+        row[MASKED_WEIGHTS] = data[MASKED_WEIGHTS][list(pair)].reshape(-1)
+        row[BILINGUAL] = data[BILINGUAL][pair[0]]
+        rows.append(row)
+    return {
+        name: np.array(
+            [row[name] for row in rows],
+            np.float32 if name == MASKED_WEIGHTS else np.int32,
+        )
+        for name in rows[0]
     }
 
 
@@ -335,12 +372,30 @@ def test_replicas_drop_out_by_themselves():
     assert losses[0].numpy() != losses[1].numpy()
 
 
-def test_rematerialised_blocks_have_the_same_gradients():
-    options = {"dropout": 0.3, "attention_dropout": 0.3}
-    metrics, gradients = step(1, batch(), **options)
-    again_metrics, again = step(1, batch(), rematerialize=True, **options)
+@pytest.mark.parametrize("make_batch", [batch, packed_batch])
+def test_rematerialised_blocks_have_the_same_gradients(make_batch):
+    options = {"dropout": 0.3, "attention_dropout": 0.3, "num_layers": 2}
+    data = make_batch()
+    metrics, gradients = step(1, data, **options)
+    again_metrics, again = step(1, data, rematerialize=True, **options)
     assert again_metrics == pytest.approx(metrics, rel=1e-6)
     assert largest_difference(again, gradients) < 1e-6
+
+
+def test_packed_sequences_have_the_loss_and_gradients_of_unpacked_ones():
+    metrics, gradients = cached_step()
+    data = packed_batch()
+    found, packed = step(1, data)
+    # Twice the tokens in each sequence.
+    assert found.pop("tokens") == pytest.approx(2 * metrics["tokens"])
+    for name, value in found.items():
+        assert value == pytest.approx(metrics[name], rel=1e-6), name
+    assert largest_difference(packed, gradients) < 1e-6
+    # The control: sentences see each other.
+    del data[SENTENCE_NUMBERS]
+    found, packed = step(1, data)
+    assert found["loss"] != pytest.approx(metrics["loss"], rel=1e-3)
+    assert largest_difference(packed, gradients) > 0.01
 
 
 def test_mixed_bfloat16_is_close_and_nothing_falls_back(monkeypatch):

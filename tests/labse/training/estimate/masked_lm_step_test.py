@@ -60,12 +60,12 @@ def test_parameters():
 
 
 def test_flops_of_a_step():
-    """The last block has queries for all tokens, but the rest for masked ones.
+    """The last block has keys and values for all tokens, the rest for masked.
 
     The head's 64 x 100 logits are computed at once, so thrice like the rest.
     """
     block = TOKENS * (3 * 8 * 8 + 2 * 32 * 8 + 8 * 8 + 2 * 8 * 16)
-    last = TOKENS * 3 * 8 * 8 + ROWS * (2 * 32 * 8 + 8 * 8 + 2 * 8 * 16)
+    last = TOKENS * 2 * 8 * 8 + ROWS * (2 * 32 * 8 + 2 * 8 * 8 + 2 * 8 * 16)
     head = ROWS * (8 * 8 + 8 * 100)
     found = masked_lm_step.step_flops(small(), 1)
     assert found == 2 * 3 * (block + last + head)
@@ -83,7 +83,7 @@ def test_logits_in_chunks_are_computed_once_more():
     logits = 2 * rows * 768 * 501_153
     found = masked_lm_step.step_flops(config, 512)
     token = 3 * 768**2 + 2 * 512 * 768 + 768**2 + 2 * 768 * 3072
-    last = rows * (token - 3 * 768**2) + 16 * 512 * 3 * 768**2
+    last = rows * (token - 2 * 768**2) + 16 * 512 * 2 * 768**2
     blocks = 2 * (11 * 16 * 512 * token + last)
     dense = 2 * rows * 768**2
     assert found == 3 * blocks + 3 * dense + 4 * logits
@@ -107,16 +107,17 @@ def test_memory_of_a_step():
     parts = masked_lm_step.MaskedLMStep(
         small(), Hardware("", 1, 0)
     ).in_gradients()
-    # See `activations`: 4 c D for all tokens, the rest for those computed.
+    # See `activations`: 4 c D for all tokens, of the last block 3 c D, and the
+    # rest for those computed.
     row = 3 * 4 * 8 + 2 * 32 * (4 + 1 + 4) + 16 * 8 + 2 * 8 + 5 * 4 * 16
-    block = TOKENS * 4 * 4 * 8
+    blocks = (TOKENS * (4 + 3) + ROWS) * 4 * 8
     embeddings = TOKENS * (8 + 8 * 8 + 4 * 2)
-    assert parts["activations"] == (
-        embeddings + 2 * block + (TOKENS + ROWS) * row
-    )
-    # Hidden state, its copy, five of gelu; the norm's three tensors.
-    assert parts["activations of the head"] == ROWS * 8 * 4 * (1 + 5 + 4)
-    assert parts["sentence mask"] == 4 * 16 * 32 * 32
+    assert parts["activations"] == (embeddings + blocks + (TOKENS + ROWS) * row)
+    # Hidden state, four of gelu; two of the norm, and its result.
+    assert parts["activations of the head"] == ROWS * 8 * 4 * (1 + 4 + 2 + 1)
+    # Gradients of keys and values, of the queries, and of the input.
+    assert parts["working memory"] == 4 * 8 * (3 * TOKENS + ROWS)
+    assert "sentence mask" not in parts
     # Pieces, mask, types, sentences and positions; the masked tokens'.
     assert parts["input"] == 4 * (5 * TOKENS + 3 * ROWS)
     head = 8 * 8 + 8 + 2 * 8 + 100
@@ -129,9 +130,23 @@ def test_memory_of_a_step():
     assert parts["unused"] == int(0.15 * temporary)
 
 
-def test_without_packing_the_mask_is_small():
+def test_blocks_that_are_computed_again_need_the_sentence_mask():
+    def parts(**options):
+        config = small(rematerialize=True, **options)
+        step = masked_lm_step.MaskedLMStep(config, Hardware("", 1, 0))
+        return step.in_gradients()
+
+    found = parts()
+    assert found["sentence mask"] == 4 * 16 * 32 * 32
+    # Each block's input; the embeddings' norm, types and mask.
+    kept = TOKENS * (2 * 4 * 8 + 2 * 4 * 8 + 4 * 2 + 8)
+    assert found["activations"] == kept
+    # Without packing there is a row a sequence.
+    assert "sentence mask" not in parts(packed=False)
+
+
+def test_without_packing_there_are_three_inputs():
     found = memory.peak(small(packed=False), Hardware("", 1, 0))
-    assert "sentence mask" not in found.parts
     assert found.parts["input"] == 4 * (3 * TOKENS + 3 * ROWS)
 
 
