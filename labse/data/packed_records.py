@@ -25,8 +25,9 @@ from labse.features import (
     TEXT_IDS,
 )
 from labse.preprocessing import sentence_packing as packing
+from labse.preprocessing import sentence_tokens
 from labse.preprocessing.masking import can_be_masked
-from labse.preprocessing.sentence_packing import Sentences
+from labse.preprocessing.sentence_tokens import Sentences
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 # Records that are looked at before training. Of a large folder they come from
@@ -133,7 +134,11 @@ class PackedRecords:
             pieces = [tf.cast(each, tf.int32) for each in pieces]
         else:
             pieces = list(map(self._tokenizer.tokenize, pieces))
-        make = packing.of_pairs if self.is_bilingual else packing.of_texts
+        make = (
+            sentence_tokens.of_pairs
+            if self.is_bilingual
+            else sentence_tokens.of_texts
+        )
         return make(*pieces, self._tokenizer.vocabulary, self._length)
 
     def _check_sample(self, folder, manifest, order) -> np.ndarray:

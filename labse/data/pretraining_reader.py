@@ -17,6 +17,7 @@ from labse.features import (
     SENTENCE_NUMBERS,
 )
 from labse.preprocessing import sentence_packing as packing
+from labse.preprocessing import sentence_tokens
 from labse.preprocessing.masking import mask_tokens
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
@@ -211,10 +212,10 @@ def unpacked_batch(
     is_pairs = isinstance(texts, tuple)
     if is_pairs:
         pieces = [tokenizer.tokenize(side) for side in texts]
-        sentences = packing.of_pairs(*pieces, vocabulary, max_length)
+        sentences = sentence_tokens.of_pairs(*pieces, vocabulary, max_length)
     else:
         pieces = tokenizer.tokenize(texts)
-        sentences = packing.of_texts(pieces, vocabulary, max_length)
+        sentences = sentence_tokens.of_texts(pieces, vocabulary, max_length)
     numbers = tf.convert_to_tensor(numbers)
     lengths = tf.cast(sentences.ids.row_lengths(), tf.int32)
     lengths = tf.ensure_shape(lengths, numbers.shape)

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from labse.errors import InputError
 from labse.features import INPUT_POSITIONS, MODEL_INPUTS, SENTENCE_NUMBERS
+from labse.preprocessing.sentence_tokens import Sentences
 from labse.preprocessing.vocabulary import Vocabulary
 
 # Sequences of a unit. With more of them less is padded, but the batch of a
@@ -27,19 +28,6 @@ from labse.preprocessing.vocabulary import Vocabulary
 UNIT_ROWS = 8
 # Of the tokens, at most this share is left out in an epoch.
 MAX_LEFT_OUT = 0.01
-# [CLS], a piece, [SEP], a piece, [SEP].
-MIN_PAIR_LENGTH = 5
-
-
-class Sentences(NamedTuple):
-    """Sentences, or pairs, with their special pieces.
-
-    `ids`: int32 [n, (length)]. `first_length`: int32 [n], the tokens of type 0;
-    those that follow are of type 1.
-    """
-
-    ids: tf.RaggedTensor
-    first_length: tf.Tensor
 
 
 class Places(NamedTuple):
@@ -52,57 +40,6 @@ class Places(NamedTuple):
     row: tf.Tensor
     offset: tf.Tensor
     number: tf.Tensor
-
-
-def of_texts(
-    pieces: tf.RaggedTensor, vocabulary: Vocabulary, max_length: int
-) -> Sentences:
-    """[CLS] text [SEP], truncated at the end.
-
-    Args:
-      pieces: int32 [n, (pieces)], without special pieces.
-      vocabulary: has the ids of the special pieces.
-      max_length: most tokens, [CLS] and [SEP] included.
-    """
-    ids = _join(
-        [vocabulary.cls_id, pieces[:, : max_length - 2], vocabulary.sep_id]
-    )
-    return Sentences(ids, tf.cast(ids.row_lengths(), tf.int32))
-
-
-def of_pairs(
-    source: tf.RaggedTensor,
-    target: tf.RaggedTensor,
-    vocabulary: Vocabulary,
-    max_length: int,
-) -> Sentences:
-    """[CLS] source [SEP] target [SEP], of type 0 up to the first [SEP], then 1.
-
-    A pair that is too long loses tokens at the end of its longer side (at equal
-    length, of the target), one by one, as by BERT's `truncate_seq_pair`:
-    https://github.com/google-research/bert/blob/master/create_pretraining_data.py
-
-    Args:
-      source: int32 [n, (pieces)], without special pieces.
-      target: the same.
-      vocabulary: has the ids of the special pieces.
-      max_length: most tokens, [CLS] and both [SEP] included.
-    """
-    room = max_length - 3
-    lengths = source.row_lengths(), target.row_lengths()
-    shorter = room // 2, room - room // 2
-    kept_source = tf.minimum(
-        lengths[0], tf.maximum(room - lengths[1], shorter[1])
-    )
-    kept_target = tf.minimum(lengths[1], room - kept_source)
-    ids = _join(
-        [
-            *(vocabulary.cls_id, _first(source, kept_source)),
-            *(vocabulary.sep_id, _first(target, kept_target)),
-            vocabulary.sep_id,
-        ]
-    )
-    return Sentences(ids, tf.cast(kept_source, tf.int32) + 2)
 
 
 def find_places(lengths: tf.Tensor, rows: int, capacity: int) -> Places:
@@ -130,15 +67,11 @@ def find_places(lengths: tf.Tensor, rows: int, capacity: int) -> Places:
     ]
 
     def place(step, room, numbers, found):
-        length = ordered[:, step]  # [units]
-        fits = room >= length[:, None]  # [units, rows]
-        row = tf.argmax(fits, axis=1, output_type=tf.int32)
-        fits_any = tf.reduce_any(fits, axis=1)
-        own = tf.one_hot(row, rows, dtype=tf.int32)
-        own *= tf.cast(fits_any, tf.int32)[:, None]
+        length = ordered[:, step, None]  # [units, 1]
+        row, own = _first_with_room(room, length)
         numbers += own
         values = (
-            tf.where(fits_any, row, -1),
+            row,
             capacity - tf.reduce_sum(room * own, axis=1),
             tf.reduce_sum(numbers * own, axis=1),
         )
@@ -146,7 +79,7 @@ def find_places(lengths: tf.Tensor, rows: int, capacity: int) -> Places:
             array.write(step, value)
             for array, value in zip(found, values, strict=True)
         ]
-        return step + 1, room - own * length[:, None], numbers, found
+        return step + 1, room - own * length, numbers, found
 
     *_, found = tf.while_loop(
         lambda step, *_: step < sentences,
@@ -160,6 +93,23 @@ def find_places(lengths: tf.Tensor, rows: int, capacity: int) -> Places:
             for array in found
         )
     )
+
+
+def _first_with_room(room, length) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first row of each unit with room for a length, or -1.
+
+    Args:
+      room: int32 [units, rows].
+      length: int32 [units, 1].
+
+    Returns:
+      int32 [units]; and 1 for that row, int32 [units, rows].
+    """
+    fits = room >= length
+    row = tf.argmax(fits, axis=1, output_type=tf.int32)
+    row = tf.where(tf.reduce_any(fits, axis=1), row, -1)
+    # Of -1, all are 0.
+    return row, tf.one_hot(row, tf.shape(room)[1], dtype=tf.int32)
 
 
 def pack_sentences(
@@ -282,23 +232,3 @@ def sentences_per_unit(
         else:
             high = middle
     return best
-
-
-def _first(pieces: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
-    """The first pieces of each row, so many: [n, (lengths)]."""
-    position = tf.ragged.range(pieces.row_lengths())
-    kept = position.flat_values < tf.gather(lengths, pieces.value_rowids())
-    return tf.ragged.boolean_mask(pieces, pieces.with_values(kept))
-
-
-def _join(parts: list) -> tf.RaggedTensor:
-    """Ragged rows and single ids, one after the other: int32 [n, (length)]."""
-    rows = next(part for part in parts if isinstance(part, tf.RaggedTensor))
-    column = tf.zeros([rows.nrows(), 1], tf.int32)
-    return tf.concat(
-        [
-            part if isinstance(part, tf.RaggedTensor) else column + part
-            for part in parts
-        ],
-        axis=1,
-    )

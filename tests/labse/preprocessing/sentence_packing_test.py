@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from labse.preprocessing import sentence_packing as packing
+from labse.preprocessing import sentence_tokens
 from labse.preprocessing.vocabulary import Vocabulary
 
 #          0        1        2        3        4
@@ -12,56 +13,6 @@ VOCABULARY = Vocabulary(PIECES)
 
 def ragged(rows):
     return tf.ragged.constant(rows, tf.int32, ragged_rank=1)
-
-
-def test_texts_by_hand():
-    """[CLS] pieces [SEP], at most five tokens."""
-    found = packing.of_texts(
-        ragged([[5], [5, 6, 7], [5, 6, 7, 8], []]), VOCABULARY, 5
-    )
-    assert found.ids.to_list() == [
-        [2, 5, 3],
-        [2, 5, 6, 7, 3],
-        [2, 5, 6, 7, 3],
-        [2, 3],
-    ]
-    assert found.first_length.numpy().tolist() == [3, 5, 5, 2]
-
-
-def test_pairs_by_hand():
-    found = packing.of_pairs(
-        ragged([[5, 6], [5], []]), ragged([[7], [8, 9, 10], [7]]), VOCABULARY, 9
-    )
-    assert found.ids.to_list() == [
-        [2, 5, 6, 3, 7, 3],
-        [2, 5, 3, 8, 9, 10, 3],
-        [2, 3, 7, 3],
-    ]
-    assert found.first_length.numpy().tolist() == [4, 3, 2]
-
-
-def truncate_seq_pair(source, target, most):
-    """As in BERT's create_pretraining_data.py, at the end only."""
-    source, target = list(source), list(target)
-    while len(source) + len(target) > most:
-        longer = source if len(source) > len(target) else target
-        longer.pop()
-    return source, target
-
-
-@pytest.mark.parametrize("max_length", [5, 6, 12, 13])
-def test_long_pairs_lose_tokens_of_the_longer_side(max_length):
-    sides = [(n, m) for n in range(14) for m in range(14)]
-    source = [[5] * n for n, _ in sides]
-    target = [[6] * m for _, m in sides]
-    found = packing.of_pairs(
-        ragged(source), ragged(target), VOCABULARY, max_length
-    )
-    expected = [
-        truncate_seq_pair(*pair, max_length - 3)
-        for pair in zip(source, target, strict=True)
-    ]
-    assert found.ids.to_list() == [[2, *s, 3, *t, 3] for s, t in expected]
 
 
 def slow_places(lengths, rows, capacity):
@@ -112,7 +63,7 @@ def test_a_unit_does_not_depend_on_those_beside_it():
 
 
 def pack(texts, places, rows, length):
-    sentences = packing.of_texts(ragged(texts), VOCABULARY, length)
+    sentences = sentence_tokens.of_texts(ragged(texts), VOCABULARY, length)
     places = packing.Places(*(tf.constant(each, tf.int32) for each in places))
     found = packing.pack_sentences(sentences, places, rows, length, VOCABULARY)
     return {name: values.numpy().tolist() for name, values in found.items()}
@@ -160,7 +111,7 @@ def test_packed_inputs_by_hand():
 
 
 def test_types_of_packed_pairs():
-    sentences = packing.of_pairs(
+    sentences = sentence_tokens.of_pairs(
         ragged([[5], [6, 6]]), ragged([[7, 7], [8]]), VOCABULARY, 12
     )
     places = packing.find_places(tf.constant([[6, 6]]), 1, 12)
@@ -176,7 +127,7 @@ def test_types_of_packed_pairs():
 def test_all_tokens_are_packed_or_left_out():
     random = np.random.default_rng(2)
     texts = [[5] * n for n in random.integers(0, 30, 160)]
-    sentences = packing.of_texts(ragged(texts), VOCABULARY, 32)
+    sentences = sentence_tokens.of_texts(ragged(texts), VOCABULARY, 32)
     lengths = tf.cast(sentences.ids.row_lengths(), tf.int32)
     lengths = tf.reshape(lengths, [8, 20])
     places = packing.find_places(lengths, 4, 32)

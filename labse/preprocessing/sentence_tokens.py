@@ -1,0 +1,89 @@
+"""Sentences and pairs with the special pieces of pre-training."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from labse.preprocessing.vocabulary import Vocabulary
+
+
+class Sentences(NamedTuple):
+    """Sentences, or pairs, with their special pieces.
+
+    `ids`: int32 [n, (length)]. `first_length`: int32 [n], the tokens of type 0;
+    those that follow are of type 1.
+    """
+
+    ids: tf.RaggedTensor
+    first_length: tf.Tensor
+
+
+def of_texts(
+    pieces: tf.RaggedTensor, vocabulary: Vocabulary, max_length: int
+) -> Sentences:
+    """[CLS] text [SEP], truncated at the end.
+
+    Args:
+      pieces: int32 [n, (pieces)], without special pieces.
+      vocabulary: has the ids of the special pieces.
+      max_length: most tokens, [CLS] and [SEP] included.
+    """
+    ids = _join(
+        [vocabulary.cls_id, pieces[:, : max_length - 2], vocabulary.sep_id]
+    )
+    return Sentences(ids, tf.cast(ids.row_lengths(), tf.int32))
+
+
+def of_pairs(
+    source: tf.RaggedTensor,
+    target: tf.RaggedTensor,
+    vocabulary: Vocabulary,
+    max_length: int,
+) -> Sentences:
+    """[CLS] source [SEP] target [SEP], of type 0 up to the first [SEP], then 1.
+
+    A pair that is too long loses tokens at the end of its longer side (at equal
+    length, of the target), one by one, as by BERT's `truncate_seq_pair`:
+    https://github.com/google-research/bert/blob/master/create_pretraining_data.py
+
+    Args:
+      source: int32 [n, (pieces)], without special pieces.
+      target: the same.
+      vocabulary: has the ids of the special pieces.
+      max_length: most tokens, [CLS] and both [SEP] included.
+    """
+    room = max_length - 3
+    lengths = source.row_lengths(), target.row_lengths()
+    shorter = room // 2, room - room // 2
+    kept_source = tf.minimum(
+        lengths[0], tf.maximum(room - lengths[1], shorter[1])
+    )
+    kept_target = tf.minimum(lengths[1], room - kept_source)
+    ids = _join(
+        [
+            *(vocabulary.cls_id, _first(source, kept_source)),
+            *(vocabulary.sep_id, _first(target, kept_target)),
+            vocabulary.sep_id,
+        ]
+    )
+    return Sentences(ids, tf.cast(kept_source, tf.int32) + 2)
+
+
+def _first(pieces: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+    """The first pieces of each row, so many: [n, (lengths)]."""
+    position = tf.ragged.range(pieces.row_lengths())
+    kept = position.flat_values < tf.gather(lengths, pieces.value_rowids())
+    return tf.ragged.boolean_mask(pieces, pieces.with_values(kept))
+
+
+def _join(parts: list) -> tf.RaggedTensor:
+    """Ragged rows and single ids, one after the other: int32 [n, (length)]."""
+    rows = next(part for part in parts if isinstance(part, tf.RaggedTensor))
+    column = tf.zeros([rows.nrows(), 1], tf.int32)
+    return tf.concat(
+        [
+            part if isinstance(part, tf.RaggedTensor) else column + part
+            for part in parts
+        ],
+        axis=1,
+    )
