@@ -10,7 +10,8 @@ Tokens are real ones, without padding; every contender's batch has about
 predicted, at most 80 tokens; the head is computed for as many in any case.
 
 `units`: for sequences of 512 and 128 tokens and several sizes of a unit, the
-sentences a sequence, and the shares of padding and of tokens left out.
+sentences a sequence, and the shares of padding and of sentences left out: of
+all, of the shortest tenth and of the longest.
 
 `speed`: a training step (a transformer of `--layers` of `--hidden`, batches
 from memory), and the input pipeline by itself. They take turns; the best step
@@ -150,11 +151,27 @@ def units(setup: Setup) -> None:
         print(f"{length} tokens; unpacked: {100 * padding:.1f} % padding")
         for rows in (1, 2, 4, 8, 16):
             found = packing.sentences_per_unit(lengths, rows, length)
+            shares = left_out(lengths, found.sentences, rows, length)
             print(
                 f"  units of {rows:2}: {found.sentences / rows:5.2f} sentences "
-                f"a sequence, {100 * found.padding:4.1f} % padding, "
-                f"{100 * found.left_out:.2f} % of the tokens left out"
+                f"a sequence, {100 * found.padding:4.1f} % padding; left out: "
+                + ", ".join(f"{100 * each:.2f} %" for each in shares)
             )
+
+
+def left_out(
+    lengths: np.ndarray, sentences: int, rows: int, length: int
+) -> list[float]:
+    """The shares left out: of all, the shortest tenth and the longest."""
+    count = len(lengths) // sentences
+    units = np.reshape(lengths[: count * sentences], [count, sentences])
+    units = units.astype(np.int32)
+    is_out = packing.find_places(units, rows, length).row.numpy() < 0
+    low, high = np.percentile(units, [10, 90])
+    return [
+        float(is_out[chosen].mean())
+        for chosen in (units > 0, units <= low, units >= high)
+    ]
 
 
 def measure_pipeline(dataset, batches: int) -> dict[str, float]:
