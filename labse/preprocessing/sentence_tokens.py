@@ -53,12 +53,12 @@ def of_pairs(
       max_length: most tokens, [CLS] and both [SEP] included.
     """
     room = max_length - 3
-    lengths = source.row_lengths(), target.row_lengths()
-    shorter = room // 2, room - room // 2
+    source_length, target_length = source.row_lengths(), target.row_lengths()
+    half = room - room // 2  # Of an odd number, the source has one more.
     kept_source = tf.minimum(
-        lengths[0], tf.maximum(room - lengths[1], shorter[1])
+        source_length, tf.maximum(room - target_length, half)
     )
-    kept_target = tf.minimum(lengths[1], room - kept_source)
+    kept_target = tf.minimum(target_length, room - kept_source)
     ids = _join(
         [
             *(vocabulary.cls_id, _first(source, kept_source)),
