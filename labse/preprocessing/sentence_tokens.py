@@ -77,13 +77,26 @@ def _first(pieces: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
 
 
 def _join(parts: list) -> tf.RaggedTensor:
-    """Ragged rows and single ids, one after the other: int32 [n, (length)]."""
+    """Ragged rows and single ids, one after the other: int32 [n, (length)].
+
+    Not `tf.concat` along axis 1: of its assertions TensorFlow's optimizer warns
+    on standard error, whatever the level of its log.
+    """
     rows = next(part for part in parts if isinstance(part, tf.RaggedTensor))
     column = tf.zeros([rows.nrows(), 1], tf.int32)
-    return tf.concat(
-        [
-            part if isinstance(part, tf.RaggedTensor) else column + part
-            for part in parts
-        ],
-        axis=1,
+    parts = [
+        part
+        if isinstance(part, tf.RaggedTensor)
+        else tf.RaggedTensor.from_tensor(
+            column + part, row_splits_dtype=rows.row_splits.dtype
+        )
+        for part in parts
+    ]
+    stacked = tf.concat(parts, axis=0)  # [parts * n, (length)]
+    shape = [len(parts), rows.nrows()]
+    places = tf.reshape(tf.range(stacked.nrows()), shape)
+    row_by_row = tf.gather(stacked, tf.reshape(tf.transpose(places), [-1]))
+    lengths = tf.reduce_sum(tf.reshape(stacked.row_lengths(), shape), axis=0)
+    return tf.RaggedTensor.from_row_lengths(
+        row_by_row.flat_values, lengths, validate=False
     )
