@@ -6,8 +6,8 @@
     python benchmarks/packing.py loss --texts ... --vocab=vocab.txt
 
 Tokens are real ones, without padding; every contender's batch has about
-`--tokens` of them, or `--most_rows` sequences. A fifth of a sequence is
-predicted, at most 80 tokens; the head is computed for as many in any case.
+`--tokens` of them, but at most `--most_rows` sequences. A fifth of a sequence
+is predicted, at most 80 tokens; the head is computed for as many in any case.
 
 `units`: for sequences of 512 and 128 tokens and several sizes of a unit, the
 sentences a sequence, and the shares of padding and of sentences left out: of
@@ -17,9 +17,11 @@ all, of the shortest tenth and of the longest.
 from memory), and the input pipeline by itself. They take turns; the best step
 counts. CPU time is that of all threads: on a busy machine the steadier figure.
 
-`loss`: the same model trained on as many tokens, and its loss on held-out texts
-at some points, with the same masks. (Padding to 512 gives what padding to 128
-does, but for the few texts that are longer.)
+`loss`: the same model trained on `--train_tokens` in all, and its loss on
+held-out texts at each quarter of them, with the same masks. A contender whose
+batches have fewer tokens takes more steps; with a large `--most_rows` all take
+about as many. (Padding to 512 gives what padding to 128 does, but for the few
+texts that are longer.)
 """
 
 import argparse
@@ -84,8 +86,8 @@ class Setup:
         sample = self.tokenizer.tokenize(self.texts[:SAMPLE_RECORDS])
         self.lengths = sample.row_lengths().numpy() + 2
 
-    def config(self, name: str, steps: int, seed: int) -> PretrainingConfig:
-        """That of a contender: so many tokens a batch as it can."""
+    def config(self, name: str, seed: int = 0) -> PretrainingConfig:
+        """That of a contender, with steps for `--train_tokens`."""
         length, packed = CONTENDERS[name]
         options = self.options
         fill = np.mean(np.minimum(self.lengths, length))
@@ -97,6 +99,8 @@ class Setup:
         rows = options.tokens / fill
         if packed:
             rows = packing.UNIT_ROWS * round(rows / packing.UNIT_ROWS)
+        rows = min(round(rows), options.most_rows)
+        steps = max(round(options.train_tokens / (rows * fill)), 1)
         return PretrainingConfig(
             encoder=EncoderConfig(
                 vocab_size=len(self.tokenizer.vocabulary),
@@ -109,7 +113,7 @@ class Setup:
             masking=MaskingConfig(max_masked=min(80, length // 5 + 1)),
             data=PretrainingDataConfig(bilingual_share=0.0, packed=packed),
             training=TrainingConfig(
-                global_batch_size=min(round(rows), self.options.most_rows),
+                global_batch_size=rows,
                 num_steps=steps,
                 warmup_steps=max(steps // 10, 1),
                 learning_rate=1e-3,
@@ -191,7 +195,7 @@ def speed(setup: Setup) -> None:
     """Prints tokens/s of step and pipeline for each contender."""
     steps, found = {}, {}
     for name in setup.options.contenders:
-        config = setup.config(name, 1000, 0)
+        config = setup.config(name)
         dataset = setup.reader(config).batches(
             range(1000), config.training.global_batch_size
         )
@@ -251,30 +255,36 @@ def validation_loss(setup: Setup, model) -> float:
 
 def loss(setup: Setup) -> None:
     """Prints the loss on held-out texts after equal tokens."""
-    steps = setup.options.steps
     for name in setup.options.contenders:
         for seed in range(setup.options.seeds):
-            config = setup.config(name, steps, seed)
-            model = make_model(config)
-            function = tf.function(model.train_step, autograph=False)
-            setup.predict = tf.function(
-                lambda model, batch: model.predict(batch), autograph=False
+            train(setup, name, seed)
+
+
+def train(setup: Setup, name: str, seed: int) -> None:
+    """Trains a contender, and prints its loss at each quarter of the steps."""
+    config = setup.config(name, seed)
+    steps = config.training.num_steps
+    model = make_model(config)
+    function = tf.function(model.train_step, autograph=False)
+    setup.predict = tf.function(
+        lambda model, batch: model.predict(batch), autograph=False
+    )
+    dataset = setup.reader(config).batches(
+        range(steps), config.training.global_batch_size
+    )
+    quarters = {-(-steps * quarter // 4) for quarter in range(1, 5)}
+    tokens = masked = 0
+    for step, batch in enumerate(dataset, 1):
+        function((batch,))
+        tokens += real_tokens(batch)
+        masked += int(tf.reduce_sum(batch["masked_lm_weights"]))
+        if step in quarters:
+            print(
+                f"{name}, seed {seed}, step {step} of {steps}: {tokens:,} "
+                f"tokens, {masked:,} of them predicted; held-out loss "
+                f"{validation_loss(setup, model):.4f}",
+                flush=True,
             )
-            dataset = setup.reader(config).batches(
-                range(steps), config.training.global_batch_size
-            )
-            tokens = masked = 0
-            for step, batch in enumerate(dataset, 1):
-                function((batch,))
-                tokens += real_tokens(batch)
-                masked += int(tf.reduce_sum(batch["masked_lm_weights"]))
-                if step % (steps // 4) == 0:
-                    print(
-                        f"{name}, seed {seed}, step {step}: {tokens:,} tokens, "
-                        f"{masked:,} of them predicted; held-out loss "
-                        f"{validation_loss(setup, model):.4f}",
-                        flush=True,
-                    )
 
 
 def main() -> None:
@@ -294,7 +304,7 @@ def main() -> None:
     parser.add_argument(
         "--used_pieces", action="store_true", help="only pieces of the texts"
     )
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--train_tokens", type=int, default=1_600_000)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
