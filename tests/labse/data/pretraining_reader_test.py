@@ -219,6 +219,21 @@ def test_another_seed_gives_other_batches(make):
         assert sorted(ids[0].tolist()) != sorted(ids[1].tolist())
 
 
+@pytest.mark.parametrize("seed", [3, 2**7 + 3])
+def test_the_kinds_have_orders_of_shards_of_their_own(make, seed):
+    """Their own seeds, in 1,024 shards: of a lane, 16."""
+    counts = np.full([1024, 1], 1000, np.int32)
+    rates = np.array([2**20])
+    orders = [
+        lane_order.LaneOrder(counts, rates, 64, reader._order.seed)
+        for reader in make(experiment(seed=seed)).readers
+    ]
+    for epoch in range(2):
+        one, other = (each.part_order(0, epoch) for each in orders)
+        assert sorted(one) == sorted(other) == list(range(16))
+        assert one.tolist() != other.tolist()
+
+
 @CASES
 def test_all_numbers_of_hosts_see_the_same_sequences(make, mode, packed):
     """Up to eight, each with one unit of each kind; without packing, a row."""
