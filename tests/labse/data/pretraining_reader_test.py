@@ -285,6 +285,50 @@ def test_the_graph_has_no_state(make, mode, ids):
     assert b"PyFunc" not in graph.numpy()
 
 
+CLIENT = """
+import sys
+import tensorflow as tf
+from labse.configs.pretraining import PretrainingConfig, PretrainingDataConfig
+from labse.configs.schema import TokenizerConfig, TrainingConfig
+from labse.data.pretraining_reader import PretrainingReader
+from labse.data.records.manifest import Manifest
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import Vocabulary
+address, vocab, text, pairs = sys.argv[1:]
+tf.config.experimental_connect_to_host(address)
+config = PretrainingConfig(
+    tokenizer=TokenizerConfig(max_length=32),
+    training=TrainingConfig(global_batch_size=16, seed=3),
+    data=PretrainingDataConfig(),
+)
+tokenizer = WordPieceTokenizer(Vocabulary.read(vocab))
+reader = PretrainingReader(
+    (text, Manifest.open(text, "text", tokenizer, 32)),
+    (pairs, Manifest.open(pairs, "pairs", tokenizer, 32)),
+    tokenizer,
+    config,
+)
+local = list(reader.batches(range(2, 5), 16).as_numpy_iterator())
+with tf.device("/job:worker/replica:0/task:0/device:CPU:0"):
+    batches = iter(reader.batches(range(2, 5), 16))
+    assert "/job:worker" in batches._iterator_resource.device
+    for expected in local:
+        batch = next(batches)
+        with tf.device("/job:localhost/device:CPU:0"):
+            for name, values in batch.items():
+                assert (tf.identity(values).numpy() == expected[name]).all()
+print("equal:", len(local))
+"""
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_batches(records, tmp_path, run_client):
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text("".join(f"{piece}\n" for piece in PIECES))
+    folders = [records[kind, True][0] for kind in (TEXT, PAIRS)]
+    assert run_client(CLIENT, vocab, *folders) == "equal: 3"
+
+
 def test_only_what_is_used_is_needed(records, tokenizer):
     for share, kinds in ((0.0, {0}), (1.0, {1})):
         reader = PretrainingReader(
