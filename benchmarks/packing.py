@@ -6,19 +6,22 @@
     python benchmarks/packing.py loss --texts ... --vocab=vocab.txt
 
 Tokens are real ones, without padding; every contender's batch has about
-`--tokens` of them, or `--most_rows` sequences. A fifth of a sequence is
-predicted, at most 80 tokens; the head is computed for as many in any case.
+`--tokens` of them, but at most `--most_rows` sequences. A fifth of a sequence
+is predicted, at most 80 tokens; the head is computed for as many in any case.
 
 `units`: for sequences of 512 and 128 tokens and several sizes of a unit, the
-sentences a sequence, and the shares of padding and of tokens left out.
+sentences a sequence, and the shares of padding and of sentences left out: of
+all, of the shortest tenth and of the longest.
 
 `speed`: a training step (a transformer of `--layers` of `--hidden`, batches
 from memory), and the input pipeline by itself. They take turns; the best step
 counts. CPU time is that of all threads: on a busy machine the steadier figure.
 
-`loss`: the same model trained on as many tokens, and its loss on held-out texts
-at some points, with the same masks. (Padding to 512 gives what padding to 128
-does, but for the few texts that are longer.)
+`loss`: the same model trained on `--train_tokens` in all, and its loss on
+held-out texts at each quarter of them, with the same masks. A contender whose
+batches have fewer tokens takes more steps; with a large `--most_rows` all take
+about as many. (Padding to 512 gives what padding to 128 does, but for the few
+texts that are longer.)
 """
 
 import argparse
@@ -84,8 +87,8 @@ class Setup:
         sample = self.tokenizer.tokenize(self.texts[:SAMPLE_RECORDS])
         self.lengths = sample.row_lengths().numpy() + 2
 
-    def config(self, name: str, steps: int, seed: int) -> PretrainingConfig:
-        """That of a contender: as many tokens a batch as it can."""
+    def config(self, name: str, seed: int = 0) -> PretrainingConfig:
+        """That of a contender, with steps for `--train_tokens`."""
         length, packed = CONTENDERS[name]
         options = self.options
         fill = np.mean(np.minimum(self.lengths, length))
@@ -97,6 +100,8 @@ class Setup:
         rows = options.tokens / fill
         if packed:
             rows = UNIT_ROWS * round(rows / UNIT_ROWS)
+        rows = min(round(rows), options.most_rows)
+        steps = max(round(options.train_tokens / (rows * fill)), 1)
         return PretrainingConfig(
             encoder=EncoderConfig(
                 vocab_size=len(self.tokenizer.vocabulary),
@@ -109,7 +114,7 @@ class Setup:
             masking=MaskingConfig(max_masked=min(80, length // 5 + 1)),
             data=PretrainingDataConfig(bilingual_share=0.0, packed=packed),
             training=TrainingConfig(
-                global_batch_size=min(round(rows), self.options.most_rows),
+                global_batch_size=rows,
                 num_steps=steps,
                 warmup_steps=max(steps // 10, 1),
                 learning_rate=1e-3,
@@ -151,11 +156,27 @@ def units(setup: Setup) -> None:
         print(f"{length} tokens; unpacked: {100 * padding:.1f} % padding")
         for rows in (1, 2, 4, 8, 16):
             found = packing.sentences_per_unit(lengths, rows, length)
+            shares = left_out(lengths, found.sentences, rows, length)
             print(
                 f"  units of {rows:2}: {found.sentences / rows:5.2f} sentences "
-                f"a sequence, {100 * found.padding:4.1f} % padding, "
-                f"{100 * found.left_out:.2f} % of the tokens left out"
+                f"a sequence, {100 * found.padding:4.1f} % padding; left out: "
+                + ", ".join(f"{100 * each:.2f} %" for each in shares)
             )
+
+
+def left_out(
+    lengths: np.ndarray, sentences: int, rows: int, length: int
+) -> list[float]:
+    """The shares left out: of all, the shortest tenth and the longest."""
+    count = len(lengths) // sentences
+    units = np.reshape(lengths[: count * sentences], [count, sentences])
+    units = units.astype(np.int32)
+    is_out = packing.find_places(units, rows, length).row.numpy() < 0
+    low, high = np.percentile(units, [10, 90])
+    return [
+        float(is_out[chosen].mean())
+        for chosen in (units > 0, units <= low, units >= high)
+    ]
 
 
 def measure_pipeline(dataset, batches: int) -> dict[str, float]:
@@ -175,7 +196,7 @@ def speed(setup: Setup) -> None:
     """Prints tokens/s of step and pipeline for each contender."""
     steps, found = {}, {}
     for name in setup.options.contenders:
-        config = setup.config(name, 1000, 0)
+        config = setup.config(name)
         dataset = setup.reader(config).batches(
             range(1000), config.training.global_batch_size
         )
@@ -235,31 +256,36 @@ def validation_loss(setup: Setup, model) -> float:
 
 def loss(setup: Setup) -> None:
     """Prints the loss on held-out texts after equal tokens."""
-    steps = setup.options.steps
     for name in setup.options.contenders:
         for seed in range(setup.options.seeds):
-            config = setup.config(name, steps, seed)
-            model = make_model(config)
-            function = tf.function(model.train_step, autograph=False)
-            setup.predict = tf.function(
-                lambda model, batch: model.predict_masked(batch),
-                autograph=False,
+            train(setup, name, seed)
+
+
+def train(setup: Setup, name: str, seed: int) -> None:
+    """Trains a contender, and prints its loss at each quarter of the steps."""
+    config = setup.config(name, seed)
+    steps = config.training.num_steps
+    model = make_model(config)
+    function = tf.function(model.train_step, autograph=False)
+    setup.predict = tf.function(
+        lambda model, batch: model.predict_masked(batch), autograph=False
+    )
+    dataset = setup.reader(config).batches(
+        range(steps), config.training.global_batch_size
+    )
+    quarters = {-(-steps * quarter // 4) for quarter in range(1, 5)}
+    tokens = masked = 0
+    for step, batch in enumerate(dataset, 1):
+        function((batch,))
+        tokens += real_tokens(batch)
+        masked += int(tf.reduce_sum(batch["masked_lm_weights"]))
+        if step in quarters:
+            print(
+                f"{name}, seed {seed}, step {step} of {steps}: {tokens:,} "
+                f"tokens, {masked:,} of them predicted; held-out loss "
+                f"{validation_loss(setup, model):.4f}",
+                flush=True,
             )
-            dataset = setup.reader(config).batches(
-                range(steps), config.training.global_batch_size
-            )
-            tokens = masked = 0
-            for step, batch in enumerate(dataset, 1):
-                function((batch,))
-                tokens += real_tokens(batch)
-                masked += int(tf.reduce_sum(batch["masked_lm_weights"]))
-                if step % (steps // 4) == 0:
-                    print(
-                        f"{name}, seed {seed}, step {step}: {tokens:,} tokens, "
-                        f"{masked:,} of them predicted; held-out loss "
-                        f"{validation_loss(setup, model):.4f}",
-                        flush=True,
-                    )
 
 
 def main() -> None:
@@ -279,7 +305,7 @@ def main() -> None:
     parser.add_argument(
         "--used_pieces", action="store_true", help="only pieces of the texts"
     )
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--train_tokens", type=int, default=1_600_000)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()

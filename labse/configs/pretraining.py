@@ -13,7 +13,7 @@ from labse.errors import InputError
 # Sequences that are packed together: a unit. With more of them less is padded,
 # but the batch of a replica is whole units of each kind: of section 3.4's 8,192
 # sequences, half of them pairs, each of 512 replicas has eight of either. Of
-# 512 tokens, sentences fill 76 % in units of 1, 94 of 4, 96 of 8 and 98 of 16
+# 512 tokens, sentences fill 76 % in units of 1, 92 of 4, 95 of 8 and 97 of 16
 # (docs/experiments.md).
 UNIT_ROWS = 8
 # [CLS], a piece, [SEP], a piece, [SEP].

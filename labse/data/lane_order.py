@@ -196,7 +196,7 @@ def shuffle_index(index, seed, size) -> tf.Tensor:
 
     Args:
       index: int64 [] or [n].
-      seed: three integers.
+      seed: three integers; of each, no more than the last 8 bits count.
       size: integer.
     """
     # The public index_shuffle takes two of the three seeds.

@@ -167,8 +167,8 @@ class PackedRecords:
         )
         logging.info(
             "%s: %d records for each %d sequences of %d tokens, %.1f a "
-            "sequence. %.1f %% of the tokens find no room in an epoch, %.1f %% "
-            "of the sequences is padding (in a sample).",
+            "sequence. %.1f %% of the records find no room in an epoch, %.1f "
+            "%% of the sequences is padding (in a sample).",
             folder,
             choice.sentences,
             self.unit_rows,

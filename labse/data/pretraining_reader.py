@@ -22,9 +22,9 @@ from labse.preprocessing.masking import mask_tokens
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 _STEPS_AHEAD = 2
-# Far from the seeds that users choose: the orders of the two kinds of records
-# are not to be related.
-_BILINGUAL_SEED = 2**32
+# The orders of the two kinds of records are not to be related: far from the
+# seeds that users choose, and other in the last 8 bits, for `shuffle_index`.
+_BILINGUAL_SEED = 2**32 + 2**7
 # A folder of records and its manifest.
 Records = tuple[str | os.PathLike, Manifest]
 

@@ -115,13 +115,24 @@ class Files:
         raise NotImplementedError
 
     def read(self) -> Iterator:
-        """Yields what all hold; `InputError` if too much is malformed."""
+        """Yields what all hold.
+
+        Raises:
+          InputError: a file is empty beside others, or too much is malformed.
+        """
         self.tally = Tally()
         self._read_bytes = 0
         for path in self.files:
             self._current = path, self.open(path)
+            found = self.tally.num_found
             yield from self._current[1]
             self._current = None
+            # Of one alone, those who read it say that there is nothing.
+            if found == self.tally.num_found and len(self.files) > 1:
+                raise InputError(
+                    f"{path}: the file has no rows. Make or fetch it again, or "
+                    "leave it out."
+                )
             self._read_bytes += self._sizes[path]
         self.tally.check(self.options.max_malformed_share)
         if self._is_first:

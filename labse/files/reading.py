@@ -91,6 +91,11 @@ class Tally:
         """Malformed rows, of all reasons."""
         return sum(self.reasons.values())
 
+    @property
+    def num_found(self) -> int:
+        """Rows of any kind, but not blank lines."""
+        return self.num_rows + self.num_malformed + self.num_without_language
+
     def add_malformed(self, path: str, number: int, row: MalformedRow) -> None:
         """Counts a malformed row at `path:number`."""
         self.reasons[row.reason] += 1

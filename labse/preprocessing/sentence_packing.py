@@ -2,10 +2,16 @@
 
 Most sentences are far shorter than the 512 tokens of section 3.4, so that
 padding would be most of a batch. A unit of a few sequences gets a fixed number
-of sentences instead: the longest ones a sequence each, then the others, one
-after the other from the longest on, the first sequence with room (first fit
-decreasing). What finds no room is left out. All of it is a function of the
-unit's sentences alone, so that it is the same wherever the unit is computed.
+of sentences instead. Where these have more tokens than the unit, the last ones
+are left out: by chance, since sentences come in random order. Of the others the
+longest ones get a sequence each, then the rest, one after the other from the
+longest on, the first sequence with room (first fit decreasing).
+
+What finds no room then is left out, too. These are short ones, but few: without
+the first rule they would be all that is left out, and in each epoch many of the
+short sentences would be, and of the languages that have them. All of it is a
+function of the unit's sentences alone, so that it is the same wherever the unit
+is computed.
 
 How many sentences a unit gets is chosen once, by packing a sample:
 `sentences_per_unit`.
@@ -21,7 +27,7 @@ from labse.features import INPUT_POSITIONS, MODEL_INPUTS, SENTENCE_NUMBERS
 from labse.preprocessing.sentence_tokens import Sentences
 from labse.preprocessing.vocabulary import Vocabulary
 
-# Of the tokens, at most this share is left out in an epoch.
+# Of the sentences, at most this share is left out in an epoch.
 MAX_LEFT_OUT = 0.01
 
 
@@ -44,11 +50,17 @@ def find_places(lengths: tf.Tensor, rows: int, capacity: int) -> Places:
 
     Args:
       lengths: int32 [units, sentences], each at most `capacity`; as many
-        sentences as rows, or more.
+        sentences as rows, or more. In random order.
       rows: of a unit.
       capacity: tokens of a row.
     """
-    order = tf.argsort(lengths, direction="DESCENDING", stable=True)
+    lengths = _without_overflow(lengths, rows, capacity)
+    # What is left out comes last.
+    order = tf.argsort(
+        tf.where(lengths > capacity, -1, lengths),
+        direction="DESCENDING",
+        stable=True,
+    )
     ordered = tf.gather(lengths, order, batch_dims=1)
     sentences = tf.shape(ordered)[1]
     longest = ordered[:, :rows]  # A row each.
@@ -88,6 +100,14 @@ def find_places(lengths: tf.Tensor, rows: int, capacity: int) -> Places:
             for array in found
         )
     )
+
+
+def _without_overflow(lengths, rows: int, capacity: int) -> tf.Tensor:
+    """The lengths; of sentences after the unit is full, more than a row has."""
+    fits = tf.cumsum(lengths, axis=1) <= rows * capacity
+    # So many have a row each in any case.
+    fits |= tf.range(tf.shape(lengths)[1]) < rows
+    return tf.where(fits, lengths, capacity + 1)
 
 
 def _first_with_room(room, length) -> tuple[tf.Tensor, tf.Tensor]:
@@ -169,8 +189,8 @@ def pack_sentences(
 class PackingChoice(NamedTuple):
     """How many sentences a unit gets, and what that gives on the sample.
 
-    `left_out`: share of the tokens that find no room. `padding`: share of the
-    packed tokens.
+    `left_out`: share of the sentences that find no room. `padding`: share of
+    the packed tokens.
     """
 
     sentences: int
@@ -181,7 +201,7 @@ class PackingChoice(NamedTuple):
 def sentences_per_unit(
     lengths: np.ndarray, rows: int, capacity: int
 ) -> PackingChoice:
-    """The most sentences with which few enough tokens are left out.
+    """The most sentences of which few enough are left out.
 
     Args:
       lengths: int [n], tokens of a sample of sentences, in random order.
@@ -201,18 +221,19 @@ def sentences_per_unit(
         input_signature=[tf.TensorSpec([None, None], tf.int32)],
         autograph=False,
     )
-    def kept_tokens(units):
+    def count_kept(units):
         kept = find_places(units, rows, capacity).row >= 0
-        return tf.reduce_sum(tf.where(kept, units, 0))
+        tokens = tf.reduce_sum(tf.where(kept, units, 0))
+        return tf.math.count_nonzero(kept), tokens
 
     def pack(sentences: int) -> PackingChoice:
         units = len(lengths) // sentences
         sample = np.reshape(lengths[: units * sentences], [units, sentences])
-        kept = int(kept_tokens(sample.astype(np.int32)))
+        kept, tokens = map(int, count_kept(sample.astype(np.int32)))
         return PackingChoice(
             sentences,
-            1 - kept / max(int(sample.sum()), 1),
-            1 - kept / (units * rows * capacity),
+            1 - kept / sample.size,
+            1 - tokens / (units * rows * capacity),
         )
 
     low, best = rows, pack(rows)

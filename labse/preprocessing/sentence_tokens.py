@@ -53,12 +53,12 @@ def of_pairs(
       max_length: most tokens, [CLS] and both [SEP] included.
     """
     room = max_length - 3
-    lengths = source.row_lengths(), target.row_lengths()
-    shorter = room // 2, room - room // 2
+    source_length, target_length = source.row_lengths(), target.row_lengths()
+    half = room - room // 2  # Of an odd number, the source has one more.
     kept_source = tf.minimum(
-        lengths[0], tf.maximum(room - lengths[1], shorter[1])
+        source_length, tf.maximum(room - target_length, half)
     )
-    kept_target = tf.minimum(lengths[1], room - kept_source)
+    kept_target = tf.minimum(target_length, room - kept_source)
     ids = _join(
         [
             *(vocabulary.cls_id, _first(source, kept_source)),
@@ -77,13 +77,26 @@ def _first(pieces: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
 
 
 def _join(parts: list) -> tf.RaggedTensor:
-    """Ragged rows and single ids, one after the other: int32 [n, (length)]."""
+    """Ragged rows and single ids, one after the other: int32 [n, (length)].
+
+    Not `tf.concat` along axis 1: of its assertions TensorFlow's optimizer warns
+    on standard error, whatever the level of its log.
+    """
     rows = next(part for part in parts if isinstance(part, tf.RaggedTensor))
     column = tf.zeros([rows.nrows(), 1], tf.int32)
-    return tf.concat(
-        [
-            part if isinstance(part, tf.RaggedTensor) else column + part
-            for part in parts
-        ],
-        axis=1,
+    parts = [
+        part
+        if isinstance(part, tf.RaggedTensor)
+        else tf.RaggedTensor.from_tensor(
+            column + part, row_splits_dtype=rows.row_splits.dtype
+        )
+        for part in parts
+    ]
+    stacked = tf.concat(parts, axis=0)  # [parts * n, (length)]
+    shape = [len(parts), rows.nrows()]
+    places = tf.reshape(tf.range(stacked.nrows()), shape)
+    row_by_row = tf.gather(stacked, tf.reshape(tf.transpose(places), [-1]))
+    lengths = tf.reduce_sum(tf.reshape(stacked.row_lengths(), shape), axis=0)
+    return tf.RaggedTensor.from_row_lengths(
+        row_by_row.flat_values, lengths, validate=False
     )

@@ -219,6 +219,21 @@ def test_another_seed_gives_other_batches(make):
         assert sorted(ids[0].tolist()) != sorted(ids[1].tolist())
 
 
+@pytest.mark.parametrize("seed", [3, 2**7 + 3])
+def test_the_kinds_have_orders_of_shards_of_their_own(make, seed):
+    """Their own seeds, in 1,024 shards: of a lane, 16."""
+    counts = np.full([1024, 1], 1000, np.int32)
+    rates = np.array([2**20])
+    orders = [
+        lane_order.LaneOrder(counts, rates, 64, reader._order.seed)
+        for reader in make(experiment(seed=seed)).readers
+    ]
+    for epoch in range(2):
+        one, other = (each.part_order(0, epoch) for each in orders)
+        assert sorted(one) == sorted(other) == list(range(16))
+        assert one.tolist() != other.tolist()
+
+
 @CASES
 def test_all_numbers_of_hosts_see_the_same_sequences(make, mode, packed):
     """Up to eight, each with one unit of each kind; without packing, a row."""
@@ -268,6 +283,50 @@ def test_the_graph_has_no_state(make, mode, ids):
     dataset = make(experiment(batch=16), ids).batches(range(3, 9), 16)
     graph = dataset._as_serialized_graph(external_state_policy=FAIL)
     assert b"PyFunc" not in graph.numpy()
+
+
+CLIENT = """
+import sys
+import tensorflow as tf
+from labse.configs.pretraining import PretrainingConfig, PretrainingDataConfig
+from labse.configs.schema import TokenizerConfig, TrainingConfig
+from labse.data.pretraining_reader import PretrainingReader
+from labse.data.records.manifest import Manifest
+from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import Vocabulary
+address, vocab, text, pairs = sys.argv[1:]
+tf.config.experimental_connect_to_host(address)
+config = PretrainingConfig(
+    tokenizer=TokenizerConfig(max_length=32),
+    training=TrainingConfig(global_batch_size=16, seed=3),
+    data=PretrainingDataConfig(),
+)
+tokenizer = WordPieceTokenizer(Vocabulary.read(vocab))
+reader = PretrainingReader(
+    (text, Manifest.open(text, "text", tokenizer, 32)),
+    (pairs, Manifest.open(pairs, "pairs", tokenizer, 32)),
+    tokenizer,
+    config,
+)
+local = list(reader.batches(range(2, 5), 16).as_numpy_iterator())
+with tf.device("/job:worker/replica:0/task:0/device:CPU:0"):
+    batches = iter(reader.batches(range(2, 5), 16))
+    assert "/job:worker" in batches._iterator_resource.device
+    for expected in local:
+        batch = next(batches)
+        with tf.device("/job:localhost/device:CPU:0"):
+            for name, values in batch.items():
+                assert (tf.identity(values).numpy() == expected[name]).all()
+print("equal:", len(local))
+"""
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_batches(records, tmp_path, run_client):
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text("".join(f"{piece}\n" for piece in PIECES))
+    folders = [records[kind, True][0] for kind in (TEXT, PAIRS)]
+    assert run_client(CLIENT, vocab, *folders) == "equal: 3"
 
 
 def test_only_what_is_used_is_needed(records, tokenizer):

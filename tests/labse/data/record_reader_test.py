@@ -2,9 +2,6 @@ import collections
 import pathlib
 import re
 import shutil
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -371,12 +368,6 @@ def test_no_file_of_the_folder_reads_by_python():
         assert not re.search(calls, path.read_text(encoding="utf-8")), path
 
 
-SERVER = """
-import sys
-import tensorflow as tf
-cluster = tf.train.ClusterSpec({"worker": [sys.argv[1]]})
-tf.distribute.Server(cluster, job_name="worker", task_index=0).join()
-"""
 CLIENT = """
 import sys
 import tensorflow as tf
@@ -403,28 +394,8 @@ print("equal:", count)
 """
 
 
-def test_another_process_gives_the_same_batches(folder):
-    """A host that has nothing but TensorFlow and the files."""
-    address = f"localhost:{free_port()}"
-    server = subprocess.Popen([sys.executable, "-c", SERVER, address])
-    try:
-        client = subprocess.run(
-            [sys.executable, "-c", CLIENT, address, str(folder)],
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert client.returncode == 0, client.stderr
-        assert client.stdout.strip() == "equal: 14"
-    finally:
-        server.kill()
-        server.wait()
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        return found.getsockname()[1]
+def test_another_process_gives_the_same_batches(folder, run_client):
+    assert run_client(CLIENT, folder) == "equal: 14"
 
 
 def test_fewer_records_than_a_batch_are_refused(folder):

@@ -613,6 +613,57 @@ def test_what_is_refused(case, program_name, tmp_path, monkeypatch, capfd):
     assert "Traceback" not in shown
 
 
+EMPTY_PAIRS = {
+    "a-2.tsv": b"source\ttarget\n\n",
+    "a-2.jsonl": b"\n \n",
+    "a-2.tsv.gz": gzip.compress(tsv(None)[:0]),
+}
+EMPTY_TEXTS = {
+    "a-2.tsv": b"text\tlanguage\n",
+    "a-2.txt": b"\n \n",
+    "a-2.txt.gz": gzip.compress(b""),
+    "a-2.jsonl.zst": zst(b"\n"),
+}
+
+
+def check_empty(programs, name, content, program_name, request):
+    tmp_path, monkeypatch, capfd = map(
+        request.getfixturevalue, ("tmp_path", "monkeypatch", "capfd")
+    )
+    good = tsv(None, MONO if programs is TEXT_PROGRAMS else NAMES)
+    make(tmp_path, "a-1.tsv", good)
+    path = make(tmp_path, name, content)
+    execute, _ = programs[program_name]
+    code, _ = execute(tmp_path / "a-*", tmp_path, monkeypatch)
+    assert code == 2
+    shown = capfd.readouterr().err.replace("\n", " ")
+    assert f"{path}: the file has no rows." in shown or (
+        f"{path}:1: the columns are named in a header" in shown
+    )
+    assert "Traceback" not in shown
+
+
+# `evaluate` reads each file by itself.
+@pytest.mark.parametrize(
+    "program_name", [name for name in PAIR_PROGRAMS if name != "evaluate"]
+)
+@pytest.mark.parametrize("name", EMPTY_PAIRS)
+def test_a_file_without_pairs_beside_others_is_named(
+    name, program_name, request
+):
+    check_empty(PAIR_PROGRAMS, name, EMPTY_PAIRS[name], program_name, request)
+
+
+@pytest.mark.parametrize(
+    "program_name", [name for name in TEXT_PROGRAMS if name != "mine"]
+)
+@pytest.mark.parametrize("name", EMPTY_TEXTS)
+def test_a_file_without_texts_beside_others_is_named(
+    name, program_name, request
+):
+    check_empty(TEXT_PROGRAMS, name, EMPTY_TEXTS[name], program_name, request)
+
+
 REFUSED_TEXTS = {
     "zstd cut off": ("a.txt.zst", zst(b"a b\n" * 9)[:-2], "damaged or trunc"),
     "a column twice": ("a.tsv", b"text\ttext\na\tb\n", "a.tsv:1: .*twice"),

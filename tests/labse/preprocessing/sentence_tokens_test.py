@@ -61,3 +61,18 @@ def test_long_pairs_lose_tokens_of_the_longer_side(max_length):
         for pair in zip(source, target, strict=True)
     ]
     assert found.ids.to_list() == [[2, *s, 3, *t, 3] for s, t in expected]
+
+
+def test_the_graph_asserts_nothing():
+    """Grappler warns of assertions on standard error: see `_join`."""
+    spec = tf.RaggedTensorSpec([None, None], tf.int32, ragged_rank=1)
+
+    @tf.function(input_signature=[spec, spec], autograph=False)
+    def make(source, target):
+        text = sentence_tokens.of_texts(source, VOCABULARY, 5)
+        pair = sentence_tokens.of_pairs(source, target, VOCABULARY, 9)
+        return text.ids, pair.ids
+
+    assert "Assert" not in str(
+        make.get_concrete_function().graph.as_graph_def()
+    )
