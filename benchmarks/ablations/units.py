@@ -41,7 +41,7 @@ class Unit:
     cpu_seconds: float
 
     def key(self) -> str:
-        """The name with a hash of the settings, so that no result is stale."""
+        """The name with a hash of the settings: others, another result."""
         values = [self.name, str(settings.description(self.arm, self.seed))]
         digest = hashlib.sha256(json.dumps(values).encode()).hexdigest()
         return f"{self.name}-{digest[:8]}"
