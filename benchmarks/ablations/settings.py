@@ -69,7 +69,7 @@ _CORPUS_WEIGHTS = {"wikimedia_ui": 0.25}  # As in examples/small_open.sh.
 # Of dual encoders, in training and in evaluation; 2.3 % of the training pairs
 # have a longer text (a sample of 20,000, vocabulary "smoothed").
 _LENGTH = 40
-# In three parts a batch costs as much as one that is padded to 24.
+# Three parts a batch, each padded to its own length, instead of all to 40.
 _LENGTH_BUCKETS, _LENGTH_CHUNKS = (12, 20, _LENGTH), 3
 _SEQUENCE = 96  # Of pre-training; several texts are packed into one.
 _ENCODER = EncoderConfig(
