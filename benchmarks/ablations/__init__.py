@@ -21,6 +21,7 @@ fixed, so that a machine gives the same figures each time.
     schedule.py      runs them
     run_unit.py      one unit, a program of its own
     prepare.py       the data, vocabularies and hard negatives
+    cpu_time.py      CPU seconds of a unit that was stopped and resumed
     local_negatives.py, retrieval.py, pieces.py    training and evaluation
     verdicts.py, page.py    results to means, verdicts, tables and charts
 """

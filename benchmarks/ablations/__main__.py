@@ -4,54 +4,70 @@ import argparse
 import json
 import pathlib
 import sys
-import time
 
 from benchmarks.ablations import page, verdicts
+from benchmarks.ablations.arms import CPU
 from benchmarks.ablations.experiments import EXPERIMENTS
 from benchmarks.ablations.schedule import ROOT, Schedule
 from benchmarks.ablations.units import Unit, result_path, units_of
-from benchmarks.machine import machine
 
 PAGE = ROOT / "docs/ablations.md"
 
 
-def collect(
+def read_results(
     units: list[Unit], out: pathlib.Path
-) -> tuple[verdicts.Results, dict[str, float]]:
-    """The results of the arms, seed by seed; CPU seconds of every unit."""
-    results, seconds = {}, {}
+) -> dict[str, dict[str, object]]:
+    """What the finished units found, by their names."""
+    found = {}
     for unit in units:
         path = result_path(out, unit)
-        if not path.exists():
-            continue
-        result = json.loads(path.read_text(encoding="utf-8"))
-        seconds[unit.name] = result["cpu_seconds"]
-        if unit.arm is not None:
-            results.setdefault(unit.arm.name, []).append(result)
-    return results, seconds
+        if path.exists():
+            found[unit.name] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
-def plan(units: list[Unit], seconds: dict[str, float]) -> str:
+def of_arms(units: list[Unit], found: dict[str, dict]) -> verdicts.Results:
+    """The results of the arms, seed by seed."""
+    results = {}
+    for unit in units:
+        if unit.arm is not None and unit.name in found:
+            results.setdefault(unit.arm.name, []).append(found[unit.name])
+    return results
+
+
+def _seconds(found: dict[str, dict]) -> float:
+    """CPU seconds of the units whose time is known."""
+    return sum(result[CPU] or 0 for result in found.values())
+
+
+def plan(units: list[Unit], results: dict[str, dict]) -> str:
     """A table of the units with their CPU minutes, expected and found."""
     lines = [f"{'unit':32} expected    found   (CPU minutes)"]
     for unit in units:
-        found = seconds.get(unit.name)
+        found = results.get(unit.name, {}).get(CPU)
         found = "" if found is None else f"{found / 60:8.1f}"
         lines.append(f"{unit.name:32} {unit.cpu_seconds / 60:8.1f} {found}")
     total = sum(unit.cpu_seconds for unit in units) / 60
     lines.append(
-        f"{f'{len(units)} units':32} {total:8.1f} "
-        f"{sum(seconds.values()) / 60:8.1f}"
+        f"{f'{len(units)} units':32} {total:8.1f} {_seconds(results) / 60:8.1f}"
     )
     lines.append(f"On two cores {total / 120:.2f} hours are expected.")
     return "\n".join(lines)
 
 
-def _about(units: list[Unit], seconds: dict[str, float]) -> str:
+def about(units: list[Unit], found: dict[str, dict]) -> str:
+    """When and where the results were computed, by what they say."""
+    if not found:
+        return "Nothing has been run yet."
+    dates = sorted({result["date"] for result in found.values()})
+    machines = sorted({result["machine"] for result in found.values()})
+    unknown = sum(result[CPU] is None for result in found.values())
+    without = f" (not known of {unknown})" if unknown else ""
     return (
-        f"{len(seconds)} of {len(units)} units are done, in "
-        f"{sum(seconds.values()) / 3600:.1f} CPU hours. Last one: "
-        f"{time.strftime('%Y-%m-%d')}, {machine().partition(';')[0]}."
+        f"{len(found)} of {len(units)} units are done, in "
+        f"{_seconds(found) / 3600:.1f} CPU hours{without}, "
+        f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, on "
+        f"{' and '.join(machines)}."
     )
 
 
@@ -84,12 +100,12 @@ def main() -> int:
         [each for each in EXPERIMENTS if each.name in options.experiments]
     )
     if options.plan:
-        print(plan(units, collect(units, out)[1]))
+        print(plan(units, read_results(units, out)))
         return 0
 
     def write_page() -> None:
-        results, seconds = collect(every, out)
-        page.write(options.page, results, _about(every, seconds))
+        found = read_results(every, out)
+        page.write(options.page, of_arms(every, found), about(every, found))
 
     if not options.page_only:
         if options.data is None:

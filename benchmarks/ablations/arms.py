@@ -45,8 +45,9 @@ class Dual:
     Attributes:
       vocabulary: one of `VOCABULARIES`.
       pretrained: the name of a `Pretrained` to start from; empty: random.
-      local_batches: the batch's pairs are negatives of each other only within
-        so many equal parts of it; 1: all are.
+      local_batches: the number of equal parts of a batch; only pairs of the
+        same part are negatives of each other.
+      hard_negatives: of each pair: English, as all targets are.
     """
 
     name: str
@@ -94,8 +95,8 @@ PRETRAINED_STEPS = {
 MBERT = Dual("mbert_vocabulary", vocabulary="mbert")
 UNSMOOTHED = Dual("unsmoothed_vocabulary", vocabulary="unsmoothed")
 LOCAL = Dual("local_negatives", local_batches=8)
-# With a quarter of the pairs, three hard negatives each give as many candidates
-# as `BASE` has.
+# 64 targets and their 192 hard negatives: as many English candidates for a
+# source as `BASE` has.
 HARD = Dual("hard_negatives", batch_size=64, hard_negatives=3)
 QUARTER = Dual("quarter_batch", batch_size=64)
 AFTER_MLM = Dual(f"after_mlm_{SHORT}", steps=SHORT, pretrained=MLM.name)

@@ -51,9 +51,9 @@ class Experiment:
 
     Attributes:
       name: of its markers in the page, and of its chart.
-      figures: columns of its table.
-      lines: of its chart: by name, the figure and the arms by their place on
-        the horizontal axis.
+      figures: the columns of its table.
+      lines: the lines of its chart, by their names: the figure, and the arms
+        by their positions on the horizontal axis.
     """
 
     name: str

@@ -56,7 +56,7 @@ def train(
     vocabulary_path: str,
     out: str,
 ) -> bool:
-    """`train_dual_encoder` on one device, with so many parts of the batch."""
+    """`train_dual_encoder` on one device; the batch is ranked in parts."""
     setup = run_setup.set_up(
         config, vocabulary_path, out, run_setup.Devices("none"), "", open_init
     )

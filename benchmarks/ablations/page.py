@@ -87,7 +87,7 @@ def _cell(results: verdicts.Results, arm: Arm, figure: str) -> str:
         return ""  # A pre-training has no P@1, a dual encoder no such loss.
     found = verdicts.values(results, arm, figure)
     if not len(found):
-        return _MISSING
+        return "" if finished else _MISSING
     each = ", ".join(f"{value:.2f}" for value in found)
     if len(found) < len(SEEDS):
         return f"{found.mean():.2f} ({each})"

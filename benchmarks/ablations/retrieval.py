@@ -1,6 +1,7 @@
 """Tatoeba, each language to English, among its test set and a large pool."""
 
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 
@@ -54,6 +55,16 @@ def evaluate(encode_fn: EncodeFn, folder: pathlib.Path) -> dict:
         OWN_P1: float(np.mean([own[language] for language in LARGE])),
         SMALL_P1: float(np.mean([own[language] for language in SMALL])),
         "languages": {"own": own, "pool": large},
+    }
+
+
+def truncated(
+    is_truncated: Callable[[list[str]], np.ndarray], folder: pathlib.Path
+) -> dict[str, float]:
+    """The share of each language's test sentences that are, in per cent."""
+    return {
+        language: 100 * float(np.mean(is_truncated([text for _, text in rows])))
+        for language, rows in read_test(folder)[0].items()
     }
 
 

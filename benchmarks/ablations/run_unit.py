@@ -15,11 +15,13 @@ import pathlib
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import labse
 from benchmarks.ablations import (
+    cpu_time,
     local_negatives,
     pieces,
     prepare,
@@ -28,10 +30,12 @@ from benchmarks.ablations import (
     units,
 )
 from benchmarks.ablations.arms import (
+    CPU,
     LM_LOSS,
     Dual,
     Pretrained,
 )
+from benchmarks.machine import machine
 from labse.files.atomic_write import write_text
 from labse.training import history
 from labse.training.dual_encoder_task import train_dual_encoder
@@ -40,37 +44,61 @@ from labse.training.pretraining_task import PretrainingFiles, pretrain
 
 def run(
     unit: units.Unit,
-    by_name: dict[str, units.Unit],
+    folders: Mapping[str, pathlib.Path],
     data: pathlib.Path,
     out: pathlib.Path,
 ) -> bool:
     """Runs a unit and writes its result; False where a signal stopped it.
 
     The run folder of a dual encoder is removed; no other unit needs it.
+
+    Args:
+      unit: to run.
+      folders: of all units, by their names.
+      data: the training and evaluation data.
+      out: for results.
     """
-    folder = out / "data"
-    if unit.name == units.PREPARE:
-        figures = prepare.prepare(data, folder)
-    elif unit.name == units.NEGATIVES:
-        figures = prepare.mine_hard_negatives(folder)
-    elif isinstance(unit.arm, Pretrained):
-        figures = _pretrain(unit, folder, units.run_path(out, unit))
-    else:
-        init = ""
-        if unit.arm.pretrained:
-            name = units.unit_name(unit.arm.pretrained, unit.seed)
-            init = str(units.run_path(out, by_name[name]))
-        figures = _train(unit, init, data, folder, units.run_path(out, unit))
+    cpu = cpu_time.CpuTime(out / "cpu_seconds" / f"{unit.key()}.json")
+    try:
+        figures = _figures(unit, folders, data)
+    finally:
+        cpu.save()
     if figures is None:
         return False
-    times = os.times()
-    figures["cpu_seconds"] = round(sum(times[:4]), 1)  # With child processes.
+    figures |= {
+        CPU: cpu.seconds(),
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": machine().partition(";")[0],
+    }
     write_text(
         units.result_path(out, unit), json.dumps(figures, indent=1) + "\n"
     )
     if isinstance(unit.arm, Dual):
-        shutil.rmtree(units.run_path(out, unit))
+        shutil.rmtree(folders[unit.name])
     return True
+
+
+def _figures(
+    unit: units.Unit, folders: Mapping[str, pathlib.Path], data: pathlib.Path
+) -> dict | None:
+    """What a unit found; None where a signal stopped it."""
+    prepared, folder = folders[units.PREPARE], folders[unit.name]
+    if unit.name == units.PREPARE:
+        return prepare.prepare(data, folder)
+    if unit.name == units.NEGATIVES:
+        return prepare.mine_hard_negatives(prepared, folder)
+    if isinstance(unit.arm, Pretrained):
+        return _pretrain(unit, prepared, folder)
+    init = ""
+    if unit.arm.pretrained:
+        init = str(folders[units.unit_name(unit.arm.pretrained, unit.seed)])
+    records = prepared / prepare.PAIR_RECORDS
+    if unit.arm.hard_negatives:
+        records = folders[units.NEGATIVES] / prepare.HARD_RECORDS
+    vocabulary = prepare.vocabulary_path(prepared, unit.arm.vocabulary)
+    if not _train(unit, init, str(records), str(vocabulary), str(folder)):
+        return None
+    return _evaluate(folder, vocabulary, data / "tatoeba_v1")
 
 
 def _pretrain(
@@ -99,37 +127,27 @@ def _pretrain(
 
 
 def _train(
-    unit: units.Unit,
-    init: str,
-    data: pathlib.Path,
-    folder: pathlib.Path,
-    run_folder: pathlib.Path,
-) -> dict | None:
-    """The figures of a dual encoder."""
-    arm, seed = unit.arm, unit.seed
-    config = settings.dual_encoder_config(arm, seed)
-    records = prepare.PAIR_RECORDS
-    if arm.hard_negatives:
-        records = prepare.HARD_RECORDS
-    records = str(folder / records)
-    vocabulary = prepare.vocabulary_path(folder, arm.vocabulary)
-    started = time.process_time()
-    arguments = (records, str(vocabulary), str(run_folder))
-    if arm.local_batches > 1:
-        finished = local_negatives.train(config, arm.local_batches, *arguments)
-    else:
-        finished = train_dual_encoder(
-            config, [records], *arguments[1:], init=init
+    unit: units.Unit, init: str, records: str, vocabulary: str, folder: str
+) -> bool:
+    """Trains a dual encoder; False where a signal stopped it."""
+    config = settings.dual_encoder_config(unit.arm, unit.seed)
+    if unit.arm.local_batches > 1:
+        return local_negatives.train(
+            config, unit.arm.local_batches, records, vocabulary, folder
         )
-    if not finished:
-        return None
-    trained = time.process_time() - started
-    model = labse.load(str(run_folder))
+    return train_dual_encoder(config, [records], vocabulary, folder, init=init)
+
+
+def _evaluate(
+    folder: pathlib.Path, vocabulary: pathlib.Path, test: pathlib.Path
+) -> dict:
+    """The figures of a dual encoder, which truncates as in training."""
+    model = labse.load(str(folder))
     return {
-        **retrieval.evaluate(model.encode, data / "tatoeba_v1"),
-        **pieces.count(vocabulary, data / "tatoeba_v1"),
-        "training_seconds": round(trained, 1),
-        "last": history.read(run_folder / history.FILE_NAME)[-1],
+        **retrieval.evaluate(model.encode, test),
+        **pieces.count(vocabulary, test),
+        "truncated": retrieval.truncated(model.truncated, test),
+        "last": history.read(folder / history.FILE_NAME)[-1],
     }
 
 
@@ -141,6 +159,10 @@ def main() -> int:
     parser.add_argument("--unit", required=True)
     options = parser.parse_args()
     by_name = {unit.name: unit for unit in units.units_of()}
+    folders = {
+        name: units.run_path(options.out, each)
+        for name, each in by_name.items()
+    }
     unit = by_name[options.unit]
     result = units.result_path(options.out, unit)
     result.parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +171,7 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if result.exists():
             return 0
-        finished = run(unit, by_name, options.data, options.out)
+        finished = run(unit, folders, options.data, options.out)
     return 0 if finished else 143
 
 

@@ -41,8 +41,9 @@ class Verdict(NamedTuple):
 
 
 def values(results: Results, arm: Arm, figure: str) -> np.ndarray:
-    """The figure of each finished seed: float64 [seeds]."""
-    return np.array([result[figure] for result in results.get(arm.name, ())])
+    """The figure of each finished seed that has it: float64 [seeds]."""
+    found = (result[figure] for result in results.get(arm.name, ()))
+    return np.array([value for value in found if value is not None])
 
 
 def verdict(claim: Claim, results: Results, seeds: int) -> Verdict | None:

@@ -1,6 +1,5 @@
 """The ablations: local negatives, verdicts, the order of work and the page."""
 
-import importlib
 import pathlib
 import re
 import subprocess
@@ -11,16 +10,8 @@ import tensorflow as tf
 
 from labse.configs.schema import EncoderConfig, ExperimentConfig, TrainingConfig
 from labse.modeling.dual_encoder import DualEncoder
-from labse.training.pretraining_task import step_operations
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-@pytest.fixture
-def ablations(monkeypatch):
-    """A module of benchmarks/ablations, which is no package of the project."""
-    monkeypatch.syspath_prepend(ROOT)
-    return lambda name: importlib.import_module(f"benchmarks.ablations.{name}")
 
 
 def random_batch(rows: int) -> dict:
@@ -150,35 +141,6 @@ def test_every_unit_follows_what_it_needs(ablations):
     assert {"margin_0.4.2", "hard_negatives.2"} <= set(names[:first])
 
 
-def test_stages_cost_as_much_as_one_stage(ablations):
-    arms, settings = ablations("arms"), ablations("settings")
-    costs = []
-    for arm in (arms.BOTH, arms.STACKED):
-        config = settings.pretraining_config(arm, 0)
-        config = config.with_vocab_size(settings.VOCAB_SIZE)
-        costs.append(
-            sum(
-                len(steps) * step_operations(config, num_layers)
-                for num_layers, steps in config.stages
-            )
-        )
-
-    np.testing.assert_allclose(costs[1], costs[0], rtol=1e-3)
-
-
-def test_the_key_of_a_result_changes_with_the_settings(ablations):
-    units, settings = ablations("units"), ablations("settings")
-    unit = units.units_of()[1]
-    assert unit.key() != units.units_of()[2].key()
-    before = unit.key()
-    assert before == units.units_of()[1].key()
-    old, settings.POOL = settings.POOL, 7
-    try:
-        assert unit.key() != before
-    finally:
-        settings.POOL = old
-
-
 def test_the_next_unit_is_the_first_that_can_start(ablations):
     units, schedule = ablations("units"), ablations("schedule")
     first, second, third = (
@@ -252,6 +214,50 @@ def test_the_page_gets_means_verdicts_and_a_chart(ablations, tmp_path):
     assert prose.sub("", once) == prose.sub("", before)
 
 
+def test_the_page_says_when_and_where_by_the_results(ablations):
+    main, units = ablations("__main__"), ablations("units").units_of()
+    assert main.about(units, {}) == "Nothing has been run yet."
+    found = {
+        "prepare": {"cpu_seconds": 1800, "date": "2031-05-06", "machine": "A"},
+        "base.0": {"cpu_seconds": 5400, "date": "2031-05-04", "machine": "A"},
+        "base.1": {"cpu_seconds": None, "date": "2031-05-05", "machine": "B"},
+    }
+
+    text = main.about(units, found)
+
+    assert text == (
+        f"3 of {len(units)} units are done, in 2.0 CPU hours (not known of 1),"
+        " 2031-05-04 to 2031-05-06, on A and B."
+    )
+    assert main.of_arms(units, found) == {
+        "base": [found["base.0"], found["base.1"]]
+    }
+
+
+def test_a_unit_without_cpu_seconds_leaves_its_cell_empty(ablations, tmp_path):
+    page, arms = ablations("page"), ablations("arms")
+    path = tmp_path / "ablations.md"
+    path.write_bytes((ROOT / "docs/ablations.md").read_bytes())
+
+    page.write(
+        path,
+        {
+            arms.STACKED.name: [
+                {"lm_loss": 2.0, "cpu_seconds": None},
+                {"lm_loss": 4.0, "cpu_seconds": None},
+            ],
+            arms.BOTH.name: [
+                {"lm_loss": 3.0, "cpu_seconds": None},
+                {"lm_loss": 3.0, "cpu_seconds": 7},
+            ],
+        },
+    )
+
+    text = path.read_text()
+    assert "| stacked |  |  | 3.00 (2.00, 4.00) |  |" in text
+    assert "| mlm tlm |  |  | 3.00 (3.00, 3.00) | 7.00 (7.00) |" in text
+
+
 def test_a_page_without_markers_is_an_error(ablations):
     with pytest.raises(ValueError, match="no <!-- margin -->"):
         ablations("page").between("text", "margin", "table")
@@ -301,3 +307,9 @@ def test_the_pool_holds_english_of_other_languages_too(
     assert figures["small_p1"] == pytest.approx(100 * 6 / 7)
     assert figures["languages"]["pool"]["fr"] == 50
     assert figures["languages"]["own"]["ka"] == 0
+    shares = retrieval.truncated(
+        lambda texts: np.array([text == "fra text 0" for text in texts]),
+        tmp_path,
+    )
+    assert shares["fr"] == 50
+    assert sum(shares.values()) == 50
