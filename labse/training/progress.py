@@ -145,7 +145,9 @@ class TrainingProgress:
         task.check_metrics(step, record)
         styles = {**task.shown_metrics, **dict.fromkeys(rates, ".0f")}
         shown = {
-            name: f"{record[name]:{style}}" for name, style in styles.items()
+            name: f"{record[name]:{style}}"
+            for name, style in styles.items()
+            if name in record
         }
         self._bar.set_postfix(shown)
         self._write(step, record)
