@@ -37,6 +37,7 @@ from absl import logging
 from machine import machine
 
 from labse.configs.pretraining import (
+    UNIT_ROWS,
     MaskingConfig,
     PretrainingConfig,
     PretrainingDataConfig,
@@ -93,12 +94,12 @@ class Setup:
         fill = np.mean(np.minimum(self.lengths, length))
         if packed:
             choice = packing.sentences_per_unit(
-                np.minimum(self.lengths, length), packing.UNIT_ROWS, length
+                np.minimum(self.lengths, length), UNIT_ROWS, length
             )
             fill = (1 - choice.padding) * length
         rows = options.tokens / fill
         if packed:
-            rows = packing.UNIT_ROWS * round(rows / packing.UNIT_ROWS)
+            rows = UNIT_ROWS * round(rows / UNIT_ROWS)
         rows = min(round(rows), options.most_rows)
         steps = max(round(options.train_tokens / (rows * fill)), 1)
         return PretrainingConfig(
@@ -267,7 +268,7 @@ def train(setup: Setup, name: str, seed: int) -> None:
     model = make_model(config)
     function = tf.function(model.train_step, autograph=False)
     setup.predict = tf.function(
-        lambda model, batch: model.predict(batch), autograph=False
+        lambda model, batch: model.predict_masked(batch), autograph=False
     )
     dataset = setup.reader(config).batches(
         range(steps), config.training.global_batch_size

@@ -44,7 +44,7 @@ class FoundHead:
     Attributes:
       weights: by our names; None where there is no head that can be used.
       names: of the tensors that it consists of, as they are stored.
-      problem: why a head, of which there are tensors, cannot be used.
+      problem: why a head that has tensors cannot be used.
     """
 
     weights: dict[str, Weight] | None = None

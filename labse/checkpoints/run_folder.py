@@ -48,9 +48,10 @@ BILINGUAL_HASH = "bilingual.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
+HISTORY = "history.jsonl"  # Of `labse.training.history`.
 # What a run has before its first checkpoint.
 _OURS = {
-    *(VOCABULARY, CONFIG, RECORDS, "checkpoints", "logs"),
+    *(VOCABULARY, CONFIG, RECORDS, HISTORY, "checkpoints", "logs"),
     *(PAIRS_HASH, MONOLINGUAL_HASH, BILINGUAL_HASH),
 }
 # Objects of a checkpoint that have the weights. What encoder and head share,

@@ -10,6 +10,15 @@ from labse.configs.schema import (
 )
 from labse.errors import InputError
 
+# Sequences that are packed together: a unit. With more of them less is padded,
+# but the batch of a replica is whole units of each kind: of section 3.4's 8,192
+# sequences, half of them pairs, each of 512 replicas has eight of either. Of
+# 512 tokens, sentences fill 76 % in units of 1, 92 of 4, 95 of 8 and 97 of 16
+# (docs/experiments.md).
+UNIT_ROWS = 8
+# [CLS], a piece, [SEP], a piece, [SEP].
+_SHORTEST_PAIR = 5
+
 
 @dataclasses.dataclass(frozen=True)
 class MaskingConfig:
@@ -71,11 +80,11 @@ class StackingConfig:
     # Steps of each of these stages; the last one has the rest of
     # training.num_steps.
     num_steps: tuple[int, ...] = ()
-    # So many steps after a growth have a lower learning rate, which rises
-    # linearly to that of the run's schedule.
+    # Steps after a growth with a lower learning rate, which rises linearly to
+    # that of the run's schedule.
     warmup_steps: int = 1
     # A new stage takes over AdamW's moments, block by block as the weights, and
-    # goes on with its bias correction; it begins them anew otherwise.
+    # continues its bias correction; it begins them anew otherwise.
     copy_moments: bool = False
 
     def __post_init__(self):
@@ -129,6 +138,16 @@ class PretrainingConfig:
                 f"Received: {self.tokenizer.max_length} and "
                 f"{self.encoder.max_positions}."
             )
+        if self.data.bilingual_share and (
+            self.tokenizer.max_length < _SHORTEST_PAIR
+        ):
+            raise InputError(
+                "A sequence with a translation pair has at least "
+                f"{_SHORTEST_PAIR} tokens, three of them [CLS] and [SEP]. "
+                f"Received tokenizer.max_length={self.tokenizer.max_length} "
+                f"and data.bilingual_share={self.data.bilingual_share}. Raise "
+                "the length, or set data.bilingual_share=0."
+            )
         self._check_stages()
 
     def _check_stages(self) -> None:
@@ -148,18 +167,88 @@ class PretrainingConfig:
                 f"{list(self.stacking.num_steps)} and "
                 f"{self.training.num_steps}."
             )
+        # Logs, checkpoints and validations are at steps of the run, which a
+        # later stage would never be at.
+        at_once = self.training.steps_per_execution
+        if any(steps % at_once for steps in self.stacking.num_steps):
+            raise InputError(
+                "stacking.num_steps must be multiples of "
+                "training.steps_per_execution. Received: "
+                f"{list(self.stacking.num_steps)} and {at_once}."
+            )
 
     def with_vocab_size(self, size: int) -> "PretrainingConfig":
-        """The experiment with a vocabulary of so many pieces."""
+        """The experiment with a vocabulary of another size."""
         encoder = dataclasses.replace(self.encoder, vocab_size=size)
         return dataclasses.replace(self, encoder=encoder)
 
     @property
     def bilingual_rows(self) -> int:
         """Sequences of a global batch that are translation pairs."""
-        return round(
-            self.training.global_batch_size * self.data.bilingual_share
+        return self._rows(self.training.global_batch_size)[1]
+
+    @property
+    def unit_rows(self) -> int:
+        """A replica's sequences of each kind are a multiple of this number."""
+        return UNIT_ROWS if self.data.packed else 1
+
+    def _rows(self, batch_size: int) -> tuple[int, int]:
+        """The texts and the pairs among the sequences of a global batch."""
+        pairs = round(batch_size * self.data.bilingual_share)
+        return batch_size - pairs, pairs
+
+    def _missing_kind(self, batch_size: int) -> str:
+        """The kind with a share that has no sequence; empty: each has."""
+        share = self.data.bilingual_share
+        texts, pairs = self._rows(batch_size)
+        if share < 1 and not texts:
+            return "monolingual"
+        return "bilingual" if share and not pairs else ""
+
+    def _divides(self, batch_size: int, replicas: int) -> bool:
+        units = self.unit_rows * replicas
+        return not any(count % units for count in self._rows(batch_size))
+
+    def check_replicas(self, replicas: int) -> None:
+        """Checks that a number of replicas can share the global batch.
+
+        Raises:
+          InputError: a replica would have another number of sequences of a
+            kind than another one, parts of units, or a kind none at all.
+        """
+        size, share = self.training.global_batch_size, self.data.bilingual_share
+        missing = self._missing_kind(size)
+        if missing:
+            raise InputError(
+                "A kind of records with a share has at least one sequence of a "
+                f"global batch. Received data.bilingual_share={share} and "
+                f"training.global_batch_size={size}, which leave none for "
+                f"{missing} records. Raise training.global_batch_size, or make "
+                "the share 0 or 1."
+            )
+        if self._divides(size, replicas):
+            return
+        units, remedy = "", ""
+        if self.data.packed:
+            units = f", in units of {UNIT_ROWS} that are packed together"
+            remedy = ", or set data.packed=false"
+        raise InputError(
+            "Each replica has the same number of sequences of each kind"
+            f"{units}. Received training.global_batch_size={size}, with "
+            f"{self.bilingual_rows} sequences of translation pairs "
+            f"(data.bilingual_share={share}), and {replicas} "
+            f"replica{'s' * (replicas > 1)}. Make both numbers multiples of "
+            f"{self.unit_rows * replicas}{remedy}."
         )
+
+    def batch_sizes(self, replicas: int, below: int) -> list[int]:
+        """The smaller global batches that `check_replicas` would accept."""
+        step = self.unit_rows * replicas
+        return [
+            size
+            for size in range(step, below, step)
+            if self._divides(size, replicas) and not self._missing_kind(size)
+        ]
 
     @property
     def stages(self) -> list[tuple[int, range]]:

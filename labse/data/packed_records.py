@@ -72,22 +72,16 @@ class PackedRecords:
         self.is_bilingual = manifest.kind == PAIRS
         self._has_ids = manifest.tokens is not None
         self.rows = rows
-        order = {
-            "seed": seed,
-            "language_exponent": config.data.language_exponent,
-            "corpus_weights": config.data.corpus_weights,
-        }
         _check_languages(folder, manifest)
         _check_enough(folder, manifest, rows, rows)
-        lengths = self._check_sample(folder, manifest, order)
-        self.unit_rows = self.unit_records = 1
+        sample = sample_reader(folder, manifest, config, seed)
+        lengths = self._check_sample(folder, sample)
+        self.unit_rows, self.unit_records = config.unit_rows, 1
         if config.data.packed:
-            self.unit_rows = packing.UNIT_ROWS
-            _check_units(rows, self.unit_rows, manifest.kind)
             self.unit_records = self._choose(folder, lengths)
         needed = rows // self.unit_rows * self.unit_records
         _check_enough(folder, manifest, rows, needed)
-        self.reader = RecordReader(folder, manifest, needed, **order)
+        self.reader = _reader(folder, manifest, needed, config, seed)
 
     def records(
         self, steps: range, replica_rows: int, replicas: range
@@ -141,10 +135,9 @@ class PackedRecords:
         )
         return make(*pieces, self._tokenizer.vocabulary, self._length)
 
-    def _check_sample(self, folder, manifest, order) -> np.ndarray:
+    def _check_sample(self, folder, reader: RecordReader) -> np.ndarray:
         """The lengths of a sample of records, which is checked: int64 [n]."""
-        # A batch of one record has one lane.
-        reader = RecordReader(folder, manifest, 1, **order)
+        manifest = reader.manifest
         count = min(SAMPLE_RECORDS, manifest.num_records)
         records = reader.records(range(count), 1).unbatch()
         vocabulary = self._tokenizer.vocabulary
@@ -187,22 +180,34 @@ class PackedRecords:
         return choice.sentences
 
 
+def sample_reader(
+    folder: str | os.PathLike,
+    manifest: Manifest,
+    config: PretrainingConfig,
+    seed: int,
+) -> RecordReader:
+    """Reads the records that `PackedRecords` looks at first, one a step."""
+    # A batch of one record has one lane.
+    return _reader(folder, manifest, 1, config, seed)
+
+
+def _reader(folder, manifest, batch_size, config, seed) -> RecordReader:
+    return RecordReader(
+        folder,
+        manifest,
+        batch_size,
+        seed,
+        config.data.language_exponent,
+        config.data.corpus_weights,
+    )
+
+
 def _check_enough(folder, manifest: Manifest, rows: int, needed: int) -> None:
     if manifest.num_records < needed:
         raise InputError(
             f"A global batch of {rows} sequences takes {needed} records here. "
             f"Received {manifest.num_records} records in {folder}. Lower "
             "training.global_batch_size, or give more records."
-        )
-
-
-def _check_units(rows: int, unit_rows: int, kind: str) -> None:
-    if rows % unit_rows:
-        raise InputError(
-            f"Packed sequences come in units of {unit_rows}. Received {rows} "
-            f"sequences of {kind} in a global batch. Change training."
-            "global_batch_size or data.bilingual_share, or set "
-            "data.packed=false."
         )
 
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 from absl import logging
 
 from labse.configs.pretraining import MaskingConfig, PretrainingConfig
-from labse.data.packed_records import PackedRecords
+from labse.data.packed_records import PackedRecords, sample_reader
 from labse.data.record_reader import RecordReader
 from labse.data.records.manifest import Manifest
 from labse.errors import InputError
@@ -68,22 +68,18 @@ class PretrainingReader:
         """
         self._config = config
         self._vocabulary = tokenizer.vocabulary
-        seed = config.training.seed
-        rows = config.bilingual_rows
-        self._kinds: list[PackedRecords] = []
-        for name, records, count, own_seed in (
-            (
-                "monolingual",
-                monolingual,
-                config.training.global_batch_size - rows,
-                seed,
-            ),
-            ("bilingual", bilingual, rows, seed + _BILINGUAL_SEED),
-        ):
-            if _is_used(name, records, count, config):
-                self._kinds.append(
-                    PackedRecords(*records, tokenizer, config, count, own_seed)
-                )
+        config.check_replicas(1)
+        seed, pairs = config.training.seed, config.bilingual_rows
+        self._kinds = [
+            PackedRecords(*records, tokenizer, config, count, own_seed)
+            for records, count, own_seed in zip(
+                used_kinds(config, monolingual, bilingual, "records"),
+                (config.training.global_batch_size - pairs, pairs),
+                (seed, seed + _BILINGUAL_SEED),
+                strict=True,
+            )
+            if records
+        ]
 
     @property
     def readers(self) -> list[RecordReader]:
@@ -139,27 +135,13 @@ class PretrainingReader:
         """The sequences of each kind in a replica's batch."""
         size = self._config.training.global_batch_size
         replicas, rest = divmod(size, replica_batch_size)
-        rows = [kind.rows for kind in self._kinds]
-        if rest or any(count % replicas for count in rows):
+        if rest:
             raise InputError(
-                "Each replica has the same number of sequences of each kind. "
-                f"Received training.global_batch_size={size}, with "
-                f"{self._config.bilingual_rows} sequences of translation pairs "
-                f"(data.bilingual_share={self._config.data.bilingual_share}), "
-                f"for {size / replica_batch_size:g} replicas. Make both "
-                "multiples of the number of replicas."
+                "replica_batch_size must divide training.global_batch_size. "
+                f"Received: {replica_batch_size} and {size}."
             )
-        unit = self._kinds[0].unit_rows
-        if any(count // replicas % unit for count in rows):
-            raise InputError(
-                f"Packed sequences come in units of {unit}, and each replica "
-                "has whole units of each kind. Received training."
-                f"global_batch_size={size}, with {self._config.bilingual_rows} "
-                f"sequences of translation pairs, for {replicas} replicas. "
-                f"Make both multiples of {unit * replicas}, or set "
-                "data.packed=false."
-            )
-        return [count // replicas for count in rows]
+        self._config.check_replicas(replicas)
+        return [kind.rows // replicas for kind in self._kinds]
 
     def _batch(self, records, rows, step, replica) -> dict[str, tf.Tensor]:
         """The batch of a replica; see `batches`."""
@@ -185,6 +167,61 @@ class PretrainingReader:
             self._config.masking,
             (self._config.training.seed, step, tf.concat(numbers, axis=0)),
         )
+
+
+def used_kinds(
+    config: PretrainingConfig, monolingual, bilingual, what: str
+) -> list:
+    """What is given of each kind; None for a kind without a share.
+
+    Args:
+      config: its share of pairs counts.
+      monolingual: whatever there is of texts; empty or None: nothing.
+      bilingual: the same of pairs.
+      what: is given, in a word.
+
+    Raises:
+      InputError: nothing is given of a kind with a share.
+    """
+    share = config.data.bilingual_share
+    used = []
+    for name, given, own_share in (
+        ("monolingual", monolingual, 1 - share),
+        ("bilingual", bilingual, share),
+    ):
+        if own_share and not given:
+            raise InputError(
+                f"data.bilingual_share={share} needs {name} {what}. Received "
+                "none. Give some, or set data.bilingual_share="
+                f"{int(name == 'monolingual')}."
+            )
+        if given and not own_share:
+            logging.warning(
+                "The %s %s are not used: data.bilingual_share is %g.",
+                *(name, what, share),
+            )
+        used.append(given if own_share else None)
+    return used
+
+
+def sample_readers(
+    monolingual: Records | None,
+    bilingual: Records | None,
+    config: PretrainingConfig,
+) -> list[RecordReader]:
+    """Those that a `PretrainingReader` reads its samples with, once more.
+
+    For messages on damage that it finds: there is no `PretrainingReader` then.
+    """
+    seed = config.training.seed
+    return [
+        sample_reader(*records, config, own_seed)
+        for records, own_seed in (
+            (monolingual, seed),
+            (bilingual, seed + _BILINGUAL_SEED),
+        )
+        if records
+    ]
 
 
 def unpacked_batch(
@@ -244,38 +281,3 @@ def _masked(inputs, bilingual, vocabulary, masking, keys):
     word_ids = MODEL_INPUTS[0]
     ids, targets = mask_tokens(inputs[word_ids], vocabulary, masking, *keys)
     return {**inputs, word_ids: ids, **targets, BILINGUAL: bilingual}
-
-
-def _is_used(
-    name: str,
-    records: Records | None,
-    rows: int,
-    config: PretrainingConfig,
-) -> bool:
-    """Whether a global batch has sequences of this kind of records."""
-    share = config.data.bilingual_share
-    if name == "monolingual":
-        share = 1 - share
-    if share and not rows:
-        raise InputError(
-            "A kind of records with a share has at least one sequence of a "
-            f"global batch. Received data.bilingual_share="
-            f"{config.data.bilingual_share} and training.global_batch_size="
-            f"{config.training.global_batch_size}, which leave none for "
-            f"{name} records. Raise training.global_batch_size, or make the "
-            "share 0 or 1."
-        )
-    if rows and records is None:
-        raise InputError(
-            f"data.bilingual_share={config.data.bilingual_share} needs {name} "
-            "records. Received none. Give some, or set data.bilingual_share="
-            f"{int(name == 'monolingual')}."
-        )
-    if records is not None and not rows:
-        logging.warning(
-            "The %s records in %s are not used: data.bilingual_share is %g.",
-            name,
-            records[0],
-            config.data.bilingual_share,
-        )
-    return bool(rows)

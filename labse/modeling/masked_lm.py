@@ -212,7 +212,7 @@ class MaskedLanguageModel(TrainableModel):
             for name, result in zip(("loss", "correct"), results, strict=True)
         }
 
-    def predict(self, batch) -> dict[str, tf.Tensor]:
+    def predict_masked(self, batch) -> dict[str, tf.Tensor]:
         """`call` without dropout, for validation."""
         return self(batch, training=False)
 

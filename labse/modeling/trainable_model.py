@@ -16,6 +16,9 @@ class TrainableModel(tf_keras.Model):
     since they were last reset, and `non_finite_step`.
 
     Attributes:
+      first_step: the run's step at which the optimizer has counted 0; not 0
+        in a later stage of a run, whose dropout would repeat that of the first
+        one. Set before the model is trained.
       means: the metrics by name; the first should be the loss.
       non_finite_step: int64 variable, the first step (from 0, counted by the
         optimizer) whose loss or gradients were not finite, or -1.
@@ -23,6 +26,7 @@ class TrainableModel(tf_keras.Model):
 
     def __init__(self, metric_names: Sequence[str] = ("loss",), **kwargs):
         super().__init__(**kwargs)
+        self.first_step = 0
         self._make_means(metric_names)
         self.non_finite_step = tf.Variable(
             -1,
@@ -53,8 +57,9 @@ class TrainableModel(tf_keras.Model):
         A restored run draws the masks that an uninterrupted one would have
         drawn.
         """
+        step = self.optimizer.iterations + self.first_step
         return tf.random.experimental.stateless_fold_in(
-            [seed, replica_id()], tf.cast(self.optimizer.iterations, tf.int32)
+            [seed, replica_id()], tf.cast(step, tf.int32)
         )
 
     def train_step(self, data):

@@ -13,8 +13,8 @@ import tensorflow as tf
 from labse.modeling.rematerialization import rematerialize
 
 LAYER_NORM_EPSILON = 1e-12  # BERT.
-# The tokens of each row that a block computes: so many first ones, those at
-# positions int32 [B, n], or all.
+# The tokens of each row that a block computes: the first ones, a number, those
+# at positions int32 [B, n], or all.
 Tokens = int | tf.Tensor | None
 # Added to the scores of masked keys: exp(-1e9) is 0 in float32.
 _MASKED_SCORE = -1e9

@@ -27,11 +27,6 @@ from labse.features import INPUT_POSITIONS, MODEL_INPUTS, SENTENCE_NUMBERS
 from labse.preprocessing.sentence_tokens import Sentences
 from labse.preprocessing.vocabulary import Vocabulary
 
-# Sequences of a unit. With more of them less is padded, but the batch of a
-# replica is whole units of each kind: of section 3.4's 8,192 sequences, half of
-# them pairs, each of 512 replicas has eight of either. Of 512 tokens, sentences
-# fill 76 % in units of 1, 92 of 4, 95 of 8 and 97 of 16 (docs/experiments.md).
-UNIT_ROWS = 8
 # Of the sentences, at most this share is left out in an epoch.
 MAX_LEFT_OUT = 0.01
 

@@ -12,8 +12,8 @@ _STEP_TOKENS = 2048
 class MaskedPredictions:
     """Predicts the masked tokens of batches, without dropout.
 
-    It reads the variables at each call, so it may be kept while training goes
-    on; a TPU then compiles each length once.
+    It reads the variables at each call, so it may be kept between validations;
+    a TPU then compiles each length once.
     """
 
     def __init__(self, model: MaskedLanguageModel):
@@ -30,8 +30,8 @@ class MaskedPredictions:
         @tf.function(autograph=False)
         def predict(batch):
             if self._replicas == 1:
-                return model.predict(batch)
-            return strategy.run(model.predict, (batch,))
+                return model.predict_masked(batch)
+            return strategy.run(model.predict_masked, (batch,))
 
         self._graph = predict
 

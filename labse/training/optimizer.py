@@ -7,8 +7,9 @@ import tf_keras
 
 from labse.configs.schema import TrainingConfig
 
-# Variables without weight decay, by parts of their names, as in BERT.
-NOT_DECAYED = ("layer_norm", "bias")
+# Variables without weight decay, by parts of their names, as in BERT. The norm
+# of the masked-LM head has Model Garden's name.
+NOT_DECAYED = ("layer_norm", "LayerNorm", "bias")
 
 
 @tf_keras.utils.register_keras_serializable(package="labse")
@@ -19,7 +20,7 @@ class WarmupLinearDecay(tf_keras.optimizers.schedules.LearningRateSchedule):
     step after the last would have 0.
 
     Of a later stage of a run, whose optimizer counts from 0 again, `first_step`
-    is the run's step that it begins at: the learning rate goes on from there.
+    is the run's step that it begins at: the learning rate continues from there.
     Its first `stage_warmup_steps` steps, n of them, have 1, 2, ... n parts in
     n + 1 of that.
     """

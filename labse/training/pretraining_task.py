@@ -4,12 +4,18 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import tensorflow as tf
 from absl import logging
 
 from labse.checkpoints import stored_model
 from labse.checkpoints.stored_model import StoredModel
 from labse.configs.pretraining import PretrainingConfig
-from labse.data.pretraining_reader import PretrainingReader
+from labse.data.packed_records import SAMPLE_RECORDS
+from labse.data.pretraining_reader import (
+    PretrainingReader,
+    sample_readers,
+    used_kinds,
+)
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
 from labse.modeling import progressive_stacking
@@ -66,7 +72,7 @@ class PretrainingTask(Task):
         return MaskedLanguageModel.of_experiment(self._config, self._num_layers)
 
     def make_optimizer(self):
-        """AdamW whose learning rate goes on where the stage before ended."""
+        """AdamW whose learning rate continues that of the stage before."""
         stacking = self._config.stacking
         start = self._steps.start
         return make_optimizer(
@@ -171,8 +177,8 @@ def pretrain(
 
     Args:
       config: the experiment.
-      files: to train on, of which records are written into the run folder
-        first; or folders of records.
+      files: to train on, written into the run folder as records first; or
+        folders of records.
       vocabulary_path: a vocab.txt.
       out: the run folder; a run that it holds is resumed.
       init: a new run starts from the encoder of this model, and its head if it
@@ -190,7 +196,9 @@ def pretrain(
       LostWorkerError: another worker, a host of the TPU or the storage is
         gone, or not there yet.
     """
-    files = _files_in_use(config, files)
+    files = PretrainingFiles(
+        *(each or () for each in used_kinds(config, *files, "files"))
+    )
     if init and config.stacking.num_layers:
         raise InputError(
             "Progressive stacking begins with new models of few blocks. "
@@ -211,6 +219,7 @@ def pretrain(
         open_init,
     )
     config = setup.config
+    config.check_replicas(setup.strategy.num_replicas_in_sync)
     run = Run(setup.folder, config.training, setup.strategy)
     reading = dataclasses.replace(
         reading or ReadOptions(),
@@ -228,34 +237,6 @@ def pretrain(
             for stage in range(len(config.stages))
         ]
     )
-
-
-def _files_in_use(
-    config: PretrainingConfig, files: PretrainingFiles
-) -> PretrainingFiles:
-    """The files of the kinds that have a share.
-
-    Raises:
-      InputError: such a kind has none.
-    """
-    share = config.data.bilingual_share
-    used = []
-    for name, patterns, own_share, without in zip(
-        files._fields, files, (1 - share, share), (1, 0), strict=True
-    ):
-        if own_share and not patterns:
-            raise InputError(
-                f"data.bilingual_share={share} needs {name} files. Received "
-                f"none. Give some, or set data.bilingual_share={without}."
-            )
-        if patterns and not own_share:
-            logging.warning(
-                "The %s files are not used: data.bilingual_share is %g.",
-                name,
-                share,
-            )
-        used.append(patterns if own_share else ())
-    return PretrainingFiles(*used)
 
 
 def _open_reader(
@@ -281,4 +262,9 @@ def _open_reader(
         [manifest for _, manifest in filter(None, opened)],
         config.data.corpus_weights,
     )
-    return PretrainingReader(*opened, setup.tokenizer, config)
+    try:
+        return PretrainingReader(*opened, setup.tokenizer, config)
+    except tf.errors.OpError as error:
+        for reader in sample_readers(*opened, config):
+            run_records.check_sample_damage(reader, SAMPLE_RECORDS, error)
+        raise

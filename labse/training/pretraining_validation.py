@@ -203,13 +203,16 @@ def _masked_rows(
 
 
 def _check_masks(group: _Group) -> None:
+    """Raises `InputError` where no token of a language is masked."""
     if group.rows[MASKED_WEIGHTS].any():
         return
+    count = len(group.rows[BILINGUAL])
+    what = {MLM: "text", TLM: "pair"}[group.kind] + "s" * (count > 1)
     raise InputError(
         "Validation predicts masked tokens of each language. No token of "
-        f"{group.language} can be masked: its {len(group.rows[BILINGUAL])} "
-        "texts hold no piece of the vocabulary but [UNK]. Take the language "
-        "out, or use a vocabulary that has it."
+        f"{group.language} can be masked: {count} {what} of it, empty or "
+        "without a piece of the vocabulary but [UNK]. Give longer ones, take "
+        "the language out, or use a vocabulary that has it."
     )
 
 

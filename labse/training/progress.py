@@ -116,14 +116,20 @@ class TrainingProgress:
         return step <= self._last_log[0]
 
     def log_metrics(self, step: int, task: Task, model: TrainableModel) -> None:
-        """Logs the means since the last call, and resets them."""
+        """Logs the means since the last call, and resets them.
+
+        Without those of nothing.
+        """
         last_step, last_time = self._last_log
         now = time.monotonic()
         seconds_per_step = (now - last_time) / (step - last_step)
         self._last_log = (step, now)
         record = {}
         for metric in model.metrics:
-            record[metric.name] = float(metric.result())
+            # A mean of nothing, such as that of pairs where there are none,
+            # would be logged as 0.
+            if float(tf.convert_to_tensor(metric.count)):
+                record[metric.name] = float(metric.result())
             metric.reset_state()
         if not self._writes:
             return

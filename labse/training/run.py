@@ -77,11 +77,12 @@ class Run:
 
     def _train(self, tasks: Sequence[Task]) -> bool:
         step = last_step(self._folder)
+        last = sum(task.num_steps for task in tasks)
         if step is not None:
             logging.info("Resuming from step %d.", step)
+            self._check_resumed(step, last)
         if self._workers.is_chief:
             history.truncate(self._folder, step or 0)
-        last = sum(task.num_steps for task in tasks)
         with TrainingProgress(
             self._folder,
             tasks,
@@ -93,6 +94,17 @@ class Run:
         if finished and self._workers.is_chief:
             self._log_what_is_loaded(stage)
         return finished
+
+    def _check_resumed(self, step: int, last: int) -> None:
+        """Checks that steps are left at which to log, validate and save."""
+        at_once = self._config.steps_per_execution
+        if step < last and step % at_once:
+            raise InputError(
+                "A run is resumed at a multiple of "
+                f"training.steps_per_execution. Received: {at_once}, and "
+                f"{self._folder} is at step {step}. Take the value with which "
+                "it was stopped, or 1."
+            )
 
     def _train_stages(
         self, tasks: Sequence[Task], step: int, progress: TrainingProgress
@@ -132,6 +144,7 @@ class Run:
             tf.config.experimental.enable_op_determinism()
         with self._strategy.scope():
             model = task.make_model()
+            model.first_step = steps.start
             optimizer = task.make_optimizer()
             optimizer.build(model.trainable_variables)
             model.compile(

@@ -3,7 +3,7 @@
 import hashlib
 import pathlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -25,6 +25,10 @@ from labse.training.distribution import Workers
 from labse.training.same_records import TRAINING_PAIRS, RecordSet
 
 _IDENTITY_BYTES = 32  # SHA-256.
+_REPAIR = (
+    "Copy the folder of records again, or remove it and write it again; then "
+    "the same command"
+)
 
 
 class GivenRecords(NamedTuple):
@@ -233,23 +237,44 @@ def check_damage(
       step: the first one whose batch could not be read, from 0.
       error: that ended training.
     """
-    what = _find_damage(reader, step)
-    if MISFIT in error.message and not what:
-        what = next(
-            line for line in error.message.split("\n") if MISFIT in line
-        )
+    what = _find_damage(reader, [step], error)
     if what:
         raise InputError(
             f"The batch of step {step} could not be read: {what} The last good "
-            "checkpoint is kept. Copy the folder of records again, or remove "
-            "it and write it again; then the same command resumes."
+            f"checkpoint is kept. {_REPAIR} resumes."
         ) from error
 
 
-def _find_damage(reader: RecordReader, step: int) -> str:
-    """Says what is wrong with the shards in use, if anything is."""
+def check_sample_damage(
+    reader: RecordReader, count: int, error: tf.errors.OpError
+) -> None:
+    """As `check_damage`, of `count` records that are read before training.
+
+    `reader` reads one of them a step.
+    """
+    what = _find_damage(reader, [0, count - 1], error)
+    if what:
+        raise InputError(
+            f"The records could not be read: {what} {_REPAIR} trains."
+        ) from error
+
+
+def _find_damage(
+    reader: RecordReader, steps: Sequence[int], error: tf.errors.OpError
+) -> str:
+    """Says what is wrong with the records of some steps, if anything is."""
+    parts = [part for step in steps for part in reader.parts_in_use(step)]
+    what = _find_damaged_part(reader, dict.fromkeys(parts))
+    if MISFIT in error.message and not what:
+        return next(
+            line for line in error.message.split("\n") if MISFIT in line
+        )
+    return what
+
+
+def _find_damaged_part(reader: RecordReader, parts: Iterable[str]) -> str:
     shards = {shard.name: shard for shard in reader.manifest.shards}
-    for path in map(as_path, reader.parts_in_use(step)):
+    for path in map(as_path, parts):
         if not path.exists():
             return f"{path}: the file is missing."
         content = path.read_bytes()

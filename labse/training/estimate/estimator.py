@@ -236,6 +236,8 @@ def _check(
         )
     if pairs is not None and pairs < 1:
         raise InputError(f"pairs must be at least 1. Received: {pairs}.")
+    if isinstance(config, PretrainingConfig):
+        config.check_replicas(hardware.devices)
     batch = config.training.global_batch_size
     if batch % hardware.devices:
         raise InputError(

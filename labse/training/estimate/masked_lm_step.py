@@ -62,7 +62,7 @@ def masked_tokens(config: PretrainingConfig, devices: int) -> int:
 def step_flops(
     config: PretrainingConfig, devices: int, num_layers: int | None = None
 ) -> float:
-    """Of one device in one step of the stage with so many blocks.
+    """Of one device in one step of the stage with a number of blocks.
 
     See `arithmetic.step_flops`. A chunk of the head's logits is computed again
     for its gradients, and the head has no blocks to rematerialise.

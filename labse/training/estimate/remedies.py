@@ -52,20 +52,20 @@ def _switches(config: Config) -> list[dict]:
 
 def _largest_batch(config: Config, hardware: Hardware) -> str:
     """The largest batch that fits, as an override; "" if none does."""
-    pairs = config.training.global_batch_size // hardware.devices
+    size, devices = config.training.global_batch_size, hardware.devices
     if config.training.gradient_cache_chunk:
         return ""
+    if isinstance(config, PretrainingConfig):
+        sizes, examples = config.batch_sizes(devices, size), "sequences"
+    else:
+        sizes, examples = range(devices, size, devices), "pairs"
     found = _largest(
-        range(1, pairs),
-        lambda each: _with(config, global_batch_size=each * hardware.devices),
-        hardware,
+        sizes, lambda each: _with(config, global_batch_size=each), hardware
     )
     if not found:
         return ""
-    overrides = _overrides({"global_batch_size": found * hardware.devices})
-    is_pretraining = isinstance(config, PretrainingConfig)
-    examples = "sequences" if is_pretraining else "pairs"
-    return f"{overrides} ({found} {examples} a device)"
+    overrides = _overrides({"global_batch_size": found})
+    return f"{overrides} ({found // devices} {examples} a device)"
 
 
 def _largest_chunk(config: Config, hardware: Hardware) -> str:

@@ -45,8 +45,8 @@ _UNUSED_IN_SAVED_LAYOUT = 0.04
 # of 5, 12 and 24 blocks (docs/estimating.md).
 _UNUSED_BETWEEN_BITS = 0.29
 # Copies of all gradients in the update on several TPU devices: a program with
-# 2 blocks for 32 took 3, of which 2 lived at once: a device's own, and the sum.
-# That of an averaging network added them up in place.
+# 2 blocks for 32 took 3, and 2 of them lived at once: a device's own, and the
+# sum. That of an averaging network added them up in place.
 _SUMMED_COPIES, _LEAST_SUMMED_COPIES = 3, 2
 _INPUTS = 3  # int32: pieces, mask, types
 

@@ -76,7 +76,7 @@ def logits(source):
     hidden = model.head.transform(tf.reshape(hidden, [4, 8]))[:3]
     table = transformer.get_embedding_table()
     found = tf.matmul(hidden, table, transpose_b=True) + model.head.bias
-    losses = tf.reshape(model.predict(BATCH)["loss"], [-1])[:3]
+    losses = tf.reshape(model.predict_masked(BATCH)["loss"], [-1])[:3]
     return found.numpy(), losses.numpy()
 
 
@@ -508,7 +508,7 @@ def test_model_gardens_pretrainers(source, pretraining_run, saved_as, tmp_path):
     found = recognition.open_model(prefix)
     assert found.kind == "Model Garden checkpoint" and found.is_pretrainer
     assert_same(logits(found), model_gardens_logits(model))
-    if saved_as == "items":  # Our model restores it without being told.
+    if saved_as == "items":  # Our model restores it as it is.
         ours = MaskedLanguageModel.of_experiment(found.config)
         checkpoint = tf.train.Checkpoint(**ours.checkpoint_items)
         checkpoint.restore(prefix).assert_existing_objects_matched()

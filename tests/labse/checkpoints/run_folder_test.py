@@ -16,6 +16,7 @@ from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
 from labse.files.remote_path import as_path
 from labse.modeling.sentence_encoder import SentenceEncoder
+from labse.training import history
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
 ENCODER = EncoderConfig(
@@ -89,6 +90,7 @@ def test_the_same_run_is_gone_on_with(begun, vocabulary):
 def test_a_run_without_a_checkpoint_may_begin_differently(run, vocabulary):
     """As after a mistake that was found before the first step."""
     (run / "vocab.txt.tmp").write_text("of a process that was killed")
+    history.append(run, {"step": 10})
     run_folder.create(str(run), replaced(dropout=0.25), vocabulary)
     assert "dropout: 0.25" in (run / "config.yaml").read_text()
 

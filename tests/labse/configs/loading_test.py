@@ -122,6 +122,11 @@ def test_overrides_of_pretraining():
         (["stacking.num_layers=1"], "must be a list of int"),
         (["encoder.num_layers=3", "stacking.num_layers=[2]"], "a multiple of"),
         (["stacking.num_steps=[240]"], "The last stage must have steps left"),
+        (
+            ["stacking.num_steps=[125]", "training.steps_per_execution=10"],
+            r"stacking\.num_steps must be multiples of training\."
+            r"steps_per_execution\. Received: \[125\] and 10\.",
+        ),
         (["masking.share=0"], "share must be greater than 0"),
         (["data.bilingual_share=1.5"], "must lie between 0 and 1"),
     ],

@@ -355,38 +355,20 @@ def test_a_missing_kind_is_refused(records, tokenizer):
         PretrainingReader(None, records[PAIRS, False], tokenizer, experiment())
 
 
-def test_a_share_that_leaves_no_sequence_is_refused(make):
-    for share, name in ((0.001, "bilingual"), (0.999, "monolingual")):
-        with pytest.raises(InputError, match=f"leave none for {name} records"):
-            make(experiment(share=share))
-
-
-def test_unequal_replicas_are_refused(make):
-    with pytest.raises(InputError) as error:
-        make(experiment(share=0.25, batch=48, packed=False)).batches(
-            range(1), 6, range(8)
-        )
-    assert str(error.value) == (
-        "Each replica has the same number of sequences of each kind. Received "
-        "training.global_batch_size=48, with 12 sequences of translation pairs "
-        "(data.bilingual_share=0.25), for 8 replicas. Make both multiples of "
-        "the number of replicas."
-    )
-    with pytest.raises(InputError, match="for 2.13333 replicas"):
-        make().batches(range(1), 30, range(2))
-
-
-def test_parts_of_units_are_refused(make):
-    with pytest.raises(InputError) as error:
-        make().batches(range(1), 8, range(8))
-    assert str(error.value) == (
-        "Packed sequences come in units of 8, and each replica has whole units "
-        "of each kind. Received training.global_batch_size=64, with 32 "
-        "sequences of translation pairs, for 8 replicas. Make both multiples "
-        "of 64, or set data.packed=false."
-    )
-    with pytest.raises(InputError, match="units of 8. Received 30 sequences"):
+def test_a_batch_that_cannot_be_shared_is_refused(make):
+    """See also `PretrainingConfig.check_replicas`."""
+    with pytest.raises(InputError, match="Each replica .* and 1 replica. "):
         make(experiment(batch=60))
+    with pytest.raises(InputError, match="leave none for bilingual records"):
+        make(experiment(share=0.001))
+    with pytest.raises(InputError, match="Each replica .* and 8 replicas. "):
+        make().batches(range(1), 8, range(8))
+    with pytest.raises(InputError) as error:
+        make().batches(range(1), 30, range(2))
+    assert str(error.value) == (
+        "replica_batch_size must divide training.global_batch_size. Received: "
+        "30 and 64."
+    )
 
 
 def test_fewer_records_than_a_batch_are_refused(make, records):

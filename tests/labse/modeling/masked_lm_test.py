@@ -155,7 +155,7 @@ def test_the_loss_is_that_of_numpy():
             logits = table @ x + weights["output_bias/bias:0"]
             label = data[MASKED_IDS][row, place]
             expected[row, place] = np.log(np.exp(logits).sum()) - logits[label]
-    found = model.predict(data)
+    found = model.predict_masked(data)
     np.testing.assert_allclose(found["loss"], expected, rtol=1e-5, atol=1e-5)
 
 
@@ -243,7 +243,7 @@ def test_the_mean_of_the_replicas_means_is_another_loss(monkeypatch):
 
 def test_metrics_are_means_over_masked_tokens():
     model, data = make_model(), batch()
-    found = model.predict(data)
+    found = model.predict_masked(data)
     # Some pieces that the model would predict.
     best = np.argmin(found["loss"].numpy(), axis=1)
     for row in range(0, ROWS, 3):
@@ -251,10 +251,10 @@ def test_metrics_are_means_over_masked_tokens():
         for piece in range(50):
             changed = data[MASKED_IDS].copy()
             changed[row, best[row]] = piece
-            result = model.predict({**data, MASKED_IDS: changed})
+            result = model.predict_masked({**data, MASKED_IDS: changed})
             losses.append(result["loss"].numpy()[row, best[row]])
         data[MASKED_IDS][row, best[row]] = np.argmin(losses)
-    found = {name: x.numpy() for name, x in model.predict(data).items()}
+    found = {name: x.numpy() for name, x in model.predict_masked(data).items()}
     result = model.test_on_batch(data, return_dict=True)
     weights = data[MASKED_WEIGHTS]
     for kind, rows in {
@@ -311,6 +311,11 @@ def test_dropout_follows_from_seed_and_step():
         losses.append(model.replica_loss(batch(), training=True).numpy())
     assert losses[0] == pytest.approx(one[0]["loss"], rel=1e-6)
     assert len(set(losses)) == 3
+    # A later stage counts from 0 again.
+    model.seed, model.first_step = 0, 1
+    model.optimizer.iterations.assign(0)
+    again = model.replica_loss(batch(), training=True).numpy()
+    assert again == losses[2]
 
 
 def test_replicas_drop_out_by_themselves():

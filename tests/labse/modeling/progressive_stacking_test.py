@@ -64,8 +64,9 @@ def trained(model):
 @pytest.mark.parametrize(
     "fewer, more, sources",
     [
-        # The table of docs/pretraining.md.
+        # The tables of docs/pretraining.md.
         (3, 6, [0, 1, 2, 0, 1, 2]),
+        (6, 12, [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5]),
         (2, 6, [0, 1, 0, 1, 0, 1]),
         (1, 2, [0, 0]),
     ],

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 
 import numpy as np
@@ -6,6 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from labse.configs.schema import EncoderConfig, TrainingConfig
+from labse.modeling.masked_lm import MaskedLanguageModel
 from labse.modeling.sentence_encoder import SentenceEncoder
 from labse.training.optimizer import WarmupLinearDecay, make_optimizer
 
@@ -68,7 +70,7 @@ def test_schedule_round_trip():
         (8, 0.0),
     ],
 )
-def test_a_later_stage_goes_on_with_the_learning_rate(step, rate):
+def test_a_later_stage_continues_the_learning_rate(step, rate):
     schedule = WarmupLinearDecay(0.8, 4, 20, 12, stage_warmup_steps=3)
     assert float(schedule(step)) == pytest.approx(rate, rel=1e-6, abs=1e-9)
     again = WarmupLinearDecay.from_config(schedule.get_config())
@@ -264,8 +266,14 @@ def encoder():
     return result
 
 
-def test_of_the_encoder_only_matrices_decay():
+@pytest.mark.parametrize("with_head", [False, True])
+def test_only_matrices_decay(with_head):
     variables = encoder().trainable_variables
+    if with_head:
+        config = dataclasses.replace(encoder().config, pooling="cls")
+        model = MaskedLanguageModel(SentenceEncoder(config))
+        model.build()
+        variables = model.trainable_variables
     optimizer = make_optimizer(TrainingConfig(**CONFIG))
     optimizer.build(variables)
     for variable in variables:
@@ -288,5 +296,7 @@ def test_of_the_encoder_only_matrices_decay():
         f"{block}/self_attention/attention_output/kernel",
         f"{block}/intermediate/kernel",
         f"{block}/output/kernel",
-        "pooler_transform/kernel",
+        "cls/predictions/transform/dense/kernel"
+        if with_head
+        else "pooler_transform/kernel",
     }

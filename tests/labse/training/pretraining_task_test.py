@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import shutil
 import signal
 
 import numpy as np
@@ -94,23 +96,18 @@ def last_step(folder):
     return int(latest.rpartition("-")[2])
 
 
-def last_weights(folder):
-    prefix = tf.train.latest_checkpoint(folder / "checkpoints" / "last")
-    reader = tf.train.load_checkpoint(prefix)
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
-    }
+@pytest.fixture
+def assert_same_weights(run_reader):
+    def check(one, other, **tolerance):
+        expected = run_reader.last_weights(one)
+        found = run_reader.last_weights(other)
+        assert expected.keys() == found.keys()
+        for name, value in expected.items():
+            np.testing.assert_allclose(
+                found[name], value, err_msg=name, rtol=0, **tolerance
+            )
 
-
-def assert_same_weights(one, other, **tolerance):
-    expected, found = last_weights(one), last_weights(other)
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_allclose(
-            found[name], value, err_msg=name, rtol=0, **tolerance
-        )
+    return check
 
 
 def history(folder):
@@ -149,10 +146,10 @@ def held_out(files):
     )
 
 
-def pretrain_from_files(files, out, **options):
+def pretrain_from_files(files, out, config=None, records=None, **options):
     return pretrain(
-        make_config(),
-        held_out(files),
+        config or make_config(),
+        records or held_out(files),
         str(files / "vocab.txt"),
         str(out),
         distribution="none",
@@ -170,7 +167,7 @@ def whole(pretraining_files, tmp_path_factory):
     return out
 
 
-def test_a_run_grows_and_its_learning_rate_goes_on(whole):
+def test_a_run_grows_and_its_learning_rate_continues(whole, run_reader):
     """Up to 0.01 in two steps, then down to 0 at step 12, ten steps later."""
     rates = [
         record["learning_rate"]
@@ -180,13 +177,18 @@ def test_a_run_grows_and_its_learning_rate_goes_on(whole):
     expected = [0.005, 0.01, *(0.001 * (12 - step) for step in range(2, 12))]
     expected[6] /= 2  # The one step of warm-up after the growth.
     assert rates == pytest.approx(expected)
-    weights = last_weights(whole)
+    weights = run_reader.last_weights(whole)
     names = " ".join(weights)
     assert "encoder/" in names and "masked_lm/" in names
 
 
 def test_a_run_that_is_interrupted_everywhere_ends_with_the_same_bits(
-    data, pretraining_files, whole, tmp_path, monkeypatch
+    data,
+    pretraining_files,
+    whole,
+    tmp_path,
+    monkeypatch,
+    assert_same_weights,
 ):
     config = make_config()
     validation = MaskedLMValidation(
@@ -267,7 +269,30 @@ def test_copied_moments():
     assert fresh.moments_age == 0
 
 
-def test_two_replicas_end_as_one(data, tmp_path):
+def test_copied_moments_survive_a_kill_while_it_grows(
+    data, tmp_path, monkeypatch, assert_same_weights
+):
+    short = {"training.num_steps": 4, "stacking.num_steps": "[2]"}
+    config = make_config(**short, **{"stacking.copy_moments": "true"})
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    assert train(whole, config, data.tasks(config))
+    with monkeypatch.context() as patch:
+        patch.setattr(progressive_stacking, "grow", lambda *_: kill())
+        with pytest.raises(Interrupted):
+            train(out, config, data.tasks(config))
+    assert last_step(out) == 2
+    # The negative control: moments that begin anew.
+    other = tmp_path / "other"
+    shutil.copytree(out, other)
+    anew = make_config(**short)
+    assert train(other, anew, data.tasks(anew))
+    with pytest.raises(AssertionError):
+        assert_same_weights(whole, other, atol=0)
+    assert train(out, config, data.tasks(config))
+    assert_same_weights(whole, out, atol=0)
+
+
+def test_two_replicas_end_as_one(data, tmp_path, assert_same_weights):
     config = make_config(
         **{
             "encoder.num_layers": 1,
@@ -352,3 +377,61 @@ def test_a_finished_run_with_its_files_elsewhere_stays(
         f"Finished at step 12. labse train --init={whole} opens the checkpoint "
         "of step 12, the best one of earlier validations."
     ) in caplog.text
+
+
+ONE_STAGE = {
+    "stacking.num_layers": "[]",
+    "stacking.num_steps": "[]",
+    "encoder.num_layers": 1,
+    "training.num_steps": 3,
+}
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_begins_again(
+    pretraining_files, tmp_path, monkeypatch
+):
+    config = make_config(**ONE_STAGE)
+    with monkeypatch.context() as patch:
+        patch.setattr(PretrainingTask, "check_metrics", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            pretrain_from_files(pretraining_files, tmp_path, config)
+    (tmp_path / "history.jsonl").write_text('{"step": 1}\n{"st')
+    assert not list((tmp_path / "checkpoints").glob("last/*"))
+    assert pretrain_from_files(pretraining_files, tmp_path, config)
+    assert [each["step"] for each in history(tmp_path)] == [1, 2, 3]
+
+
+def test_a_damaged_shard_is_named_before_training(
+    data, pretraining_files, tmp_path
+):
+    """One byte of one record is another one."""
+    folder = tmp_path / "records"
+    shutil.copytree(data.records[0][0], folder)
+    shard = max(
+        folder.glob("*.tfrecord*"), key=lambda each: each.stat().st_size
+    )
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(InputError) as error:
+        pretrain_from_files(
+            pretraining_files,
+            tmp_path / "run",
+            make_config(**ONE_STAGE),
+            PretrainingFiles([str(folder)], [data.records[1][0]]),
+        )
+    assert re.fullmatch(
+        rf"The records could not be read: {shard}:\d+: .* Copy the folder of "
+        "records again, or remove it and write it again; then the same "
+        "command trains.",
+        str(error.value),
+    )
+
+
+def test_a_batch_that_replicas_cannot_share_is_refused_before_records(
+    pretraining_files, tmp_path
+):
+    config = make_config(**ONE_STAGE, **{"training.global_batch_size": 24})
+    with pytest.raises(InputError, match="24, with 12 sequences"):
+        pretrain_from_files(pretraining_files, tmp_path, config)
+    assert not (tmp_path / "records").exists()

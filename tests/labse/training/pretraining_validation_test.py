@@ -151,15 +151,24 @@ def test_a_sample_of_each_language_is_evaluated(monkeypatch):
     assert set(samples["aa"]) < set(found)
 
 
-def test_a_language_that_the_vocabulary_lacks(tmp_path):
-    texts = {"aa": ["a b"], "zz": ["z z z", "y"]}
+@pytest.mark.parametrize(
+    ("texts", "what"), [(["z z z", "y"], "2 texts"), (["z"], "1 text")]
+)
+def test_a_language_that_the_vocabulary_lacks(tmp_path, texts, what):
+    path = write_texts(tmp_path / "texts.tsv", {"aa": ["a b"], "zz": texts})
     with pytest.raises(InputError) as error:
-        MaskedLMValidation(
-            *(write_texts(tmp_path / "texts.tsv", texts), []),
-            *(TOKENIZER, CONFIG),
-        )
+        MaskedLMValidation(path, [], TOKENIZER, CONFIG)
     assert str(error.value) == (
         "Validation predicts masked tokens of each language. No token of zz "
-        "can be masked: its 2 texts hold no piece of the vocabulary but [UNK]. "
-        "Take the language out, or use a vocabulary that has it."
+        f"can be masked: {what} of it, empty or without a piece of the "
+        "vocabulary but [UNK]. Give longer ones, take the language out, or use "
+        "a vocabulary that has it."
     )
+
+
+def test_pairs_that_the_vocabulary_lacks(tmp_path):
+    path = tmp_path / "pairs.tsv"
+    columns = "source\ttarget\tsource_language\ttarget_language\n"
+    path.write_text(f"{columns}z\ty\taa\tzz\nz\tz\taa\tzz\n")
+    with pytest.raises(InputError, match="of aa-zz can be masked: 2 pairs of"):
+        MaskedLMValidation([], [str(path)], TOKENIZER, CONFIG)

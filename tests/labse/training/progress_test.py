@@ -19,7 +19,7 @@ class Stage(Task):
         self.step_cost = step_cost
 
     def make_model(self):
-        model = TrainableModel(("loss", "tokens"))
+        model = TrainableModel(("loss", "tokens", "tlm_loss"))
         optimizer = tf_keras.optimizers.SGD(0.5)
         model.compile(optimizer=optimizer)
         return model
@@ -72,12 +72,17 @@ def test_rates_of_what_is_counted(tmp_path, monkeypatch):
     stage = STAGES[0]
     model = stage.make_model()
     model.means["tokens"].update_state([30.0, 50.0])
+    model.means["loss"].update_state([0.0], [2.0])
+    # As of pairs, where no sequence is one.
+    model.means["tlm_loss"].update_state([5.0, 6.0], [0.0, 0.0])
     with progress.TrainingProgress(tmp_path, STAGES, 8, True) as logs:
         logs.start(0)
         logs.log_metrics(2, stage, model)
     [record] = map(
         json.loads, (tmp_path / "history.jsonl").read_text().splitlines()
     )
+    assert record["loss"] == 0.0
+    assert "tlm_loss" not in record
     # Two steps of 8 sequences of 40 tokens in 4 seconds.
     assert record["sequences_per_second"] == pytest.approx(4.0)
     assert record["tokens_per_second"] == pytest.approx(160.0)
@@ -90,3 +95,4 @@ def test_rates_of_what_is_counted(tmp_path, monkeypatch):
         for value in event.summary.value
     }
     assert {"loss", "tokens_per_second", "seconds_left"} <= tags
+    assert "tlm_loss" not in tags

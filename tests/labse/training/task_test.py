@@ -41,7 +41,7 @@ class Line(TrainableModel):
     """y = slope * x, by least squares."""
 
     def __init__(self):
-        super().__init__()
+        super().__init__(("loss", "dropout"))
         self.slope = tf.Variable(0.0)
 
     def predict_y(self, x):
@@ -50,6 +50,10 @@ class Line(TrainableModel):
     def replica_loss(self, inputs, training):
         errors = (self.predict_y(inputs["x"]) - inputs["y"]) ** 2
         self.means["loss"].update_state(errors)
+        if training:
+            # What dropout would be made of.
+            random = tf.random.stateless_uniform([], self.seed_of_step(5))
+            self.means["dropout"].update_state(random)
         return tf.reduce_mean(errors) / num_replicas()
 
 
@@ -184,6 +188,42 @@ def grown(tmp_path_factory):
     folder = tmp_path_factory.mktemp("grown")
     assert train(folder, stages())
     return folder
+
+
+def test_random_numbers_are_those_of_the_runs_step(tmp_path):
+    """They do not repeat in the second stage."""
+    config = dataclasses.replace(CONFIG, log_every=1)
+    assert train(tmp_path, stages(), config)
+    found = [each["dropout"] for each in records(tmp_path) if "loss" in each]
+    seeds = tf.random.experimental.stateless_fold_in
+    expected = [
+        float(tf.random.stateless_uniform([], seeds([5, 0], step)))
+        for step in range(40)
+    ]
+    assert found == pytest.approx(expected)
+    assert len(set(found)) == 40
+
+
+def test_a_run_is_resumed_at_whole_executions(tmp_path):
+    """From step 5 in threes it would never be at a step to log, or to save."""
+
+    def every(steps, **options):
+        names = ("log_every", "checkpoint_every", "validate_every")
+        options |= dict.fromkeys(names, steps)
+        return dataclasses.replace(CONFIG, **options)
+
+    with pytest.raises(Killed):
+        train(tmp_path, [stopping_at(LineTask(), 10, killed)], every(5))
+    threes = every(3, steps_per_execution=3)
+    with pytest.raises(InputError) as error:
+        train(tmp_path, [LineTask()], threes)
+    assert str(error.value) == (
+        "A run is resumed at a multiple of training.steps_per_execution. "
+        f"Received: 3, and {tmp_path} is at step 5. Take the value with which "
+        "it was stopped, or 1."
+    )
+    assert train(tmp_path, [LineTask()], every(5))
+    assert train(tmp_path, [LineTask()], threes)  # It is finished.
 
 
 def test_the_first_stages_memory_is_free_in_the_second(tmp_path):

@@ -1,6 +1,7 @@
 """Steps of pre-training, by hand arithmetic."""
 
 import json
+import re
 
 import pytest
 
@@ -13,7 +14,7 @@ from labse.training.estimate.hardware import GIB, Hardware, parse
 
 
 def small(packed=True, **training):
-    """16 sequences of 32 tokens, of which 4 are masked; 2 blocks of 8."""
+    """16 sequences of 32 tokens, 4 of them masked; 2 blocks of 8."""
     return from_dict(
         {
             "encoder": {
@@ -154,16 +155,43 @@ def test_what_does_not_fit_has_no_chunk_as_remedy():
     assert "gradient_cache_chunk" not in str(error.value)
 
 
+def test_what_would_fit_can_be_shared_by_the_devices():
+    """Eight devices have units of 8 of each kind: batches of 128."""
+    config, hardware = load("pretrain_base", kind=None), parse("h100-8")
+    found = estimate(config, hardware)
+    [size] = re.findall(r"global_batch_size=(\d+) ", found.remedies[0])
+    size = int(size)
+    assert found.remedies[0] == (
+        f"training.global_batch_size={size} ({size // 8} sequences a device)"
+    )
+
+    def with_batch(size):
+        override = f"training.global_batch_size={size}"
+        return load("pretrain_base", [override], kind=None)
+
+    assert size % 128 == 0
+    assert estimate(with_batch(size), hardware).fits
+    assert not estimate(with_batch(size + 128), hardware).fits
+
+
+def test_a_batch_that_pretraining_refuses_is_refused():
+    config = load(
+        "pretrain_base", ["training.global_batch_size=872"], kind=None
+    )
+    with pytest.raises(InputError, match="multiples of 64, or set data.packed"):
+        estimate(config, parse("h100-8"))
+
+
 def test_pairs_are_refused():
     with pytest.raises(InputError, match="Received: pairs=5 and a conf"):
         estimate(small(), Hardware("", 1, GIB), pairs=5)
 
 
 def test_the_report_speaks_of_sequences():
-    found = estimate(small(), Hardware("", 2, GIB))
+    found = estimate(small(global_batch_size=32), Hardware("", 2, GIB))
     lines = [
         " ".join(each.split()) for each in report.to_text(found).splitlines()
     ]
-    assert "sequences of a device 8" in lines
+    assert "sequences of a device 16" in lines
     assert not any("negatives" in line for line in lines)
     assert json.loads(json.dumps(report.to_json(found)))["fits"] is True
