@@ -128,7 +128,7 @@ def _template(config: Config, folder: str) -> str:
         num_heads=1,
         hidden_size=1,
         intermediate_size=1,
-        max_positions=3,
+        max_positions=5,  # The least that pre-training allows.
         type_vocab_size=1,
         pooling="mean",  # Allowed for any number of blocks.
     )
@@ -138,6 +138,6 @@ def _template(config: Config, folder: str) -> str:
         items = {"encoder": twin}
     else:
         items = MaskedLanguageModel.of_experiment(
-            PretrainingConfig(encoder, TokenizerConfig(max_length=3))
+            PretrainingConfig(encoder, TokenizerConfig(max_length=5))
         ).checkpoint_items
     return tf.train.Checkpoint(**items).save(f"{folder}/template")
