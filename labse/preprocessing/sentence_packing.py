@@ -27,7 +27,7 @@ from labse.features import INPUT_POSITIONS, MODEL_INPUTS, SENTENCE_NUMBERS
 from labse.preprocessing.sentence_tokens import Sentences
 from labse.preprocessing.vocabulary import Vocabulary
 
-# Of the sentences, at most this share is left out in an epoch.
+# Of the sentences, or pairs, at most this share is left out in an epoch.
 MAX_LEFT_OUT = 0.01
 
 
