@@ -3,6 +3,7 @@
 import json
 import pathlib
 import random
+import socket
 import types
 from typing import NamedTuple
 
@@ -163,6 +164,22 @@ def last_weights(out) -> dict:
         for name in reader.get_variable_to_shape_map()
         if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
     }
+
+
+@pytest.fixture(scope="session")
+def free_addresses():
+    """Finds addresses of this machine for a number of workers."""
+
+    def find(count):
+        sockets = [socket.socket() for _ in range(count)]
+        for each in sockets:
+            each.bind(("localhost", 0))
+        addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
+        for each in sockets:
+            each.close()
+        return addresses
+
+    return find
 
 
 @pytest.fixture(scope="session")

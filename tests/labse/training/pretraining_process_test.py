@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -81,16 +80,6 @@ def end(process):
     return process.returncode, errors
 
 
-def free_addresses(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
-
-
 def compare(run_reader, one, other, atol):
     expected = run_reader.last_weights(one)
     found = run_reader.last_weights(other)
@@ -122,7 +111,9 @@ def test_killed_at_the_last_step_of_a_stage(arguments, run_reader, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_end_as_one(arguments, run_reader, tmp_path):
+def test_two_workers_end_as_one(
+    arguments, run_reader, free_addresses, tmp_path
+):
     """They grow, and the chief validates while the other one waits."""
     settings = {
         # Each worker has its own masks of dropout.

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,18 +21,8 @@ SETTINGS = {
 }
 
 
-def free_addresses(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
-
-
 @pytest.fixture
-def start(toy):
+def start(toy, free_addresses):
     """Starts a number of processes of `labse train` for a run folder."""
 
     def call(out, workers):
@@ -161,7 +150,7 @@ def test_stopped_and_killed_two_and_four_end_as_one(
     ends_as_one(out)
 
 
-def test_sigterm_ends_a_worker_that_has_not_begun():
+def test_sigterm_ends_a_worker_that_has_not_begun(free_addresses):
     """TensorFlow puts a handler in place that would swallow it."""
     code = """
 import os, signal, time
