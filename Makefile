@@ -35,7 +35,7 @@ $(VENV)/.ready: setup.py $(CONSTRAINTS)
 # see "The parity extra" in BUILD_NOTES.md.
 $(VENV)/.test-ready: $(VENV)/.ready
 	$(PIP) torch==2.13.0
-	$(PIP) -e '.[quickstart,test,parity,mining,beam]'
+	$(PIP) -e '.[quickstart,test,parity,mining,corpora]'
 	$(BIN)/python -m pip uninstall --quiet --yes triton
 	touch $@
 

@@ -30,6 +30,18 @@ REQUIRED = [
 EXTRAS = {
     "beam": ["apache-beam>=2.77", "protobuf<7", "pyarrow<26"],
     "compression": ["zstandard>=0.22"],
+    "corpora": [
+        "apache-beam>=2.77",
+        "FastWARC>=2",
+        "mwparserfromhell>=0.7",
+        "protobuf<7",
+        "py3langid>=0.4",
+        "pyarrow<26",
+        "pycld2>=0.42",
+        "rensa>=0.5",
+        "resiliparse>=2",
+        "scikit-learn>=1.5",
+    ],
     "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
     "evaluation": ["scikit-learn>=1.5", "threadpoolctl>=3.2"],
     "mining": ["faiss-cpu>=1.9", "pyarrow<26"],

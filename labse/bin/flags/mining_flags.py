@@ -192,6 +192,7 @@ def _on_beam(flags: FlagSet):
     """Runs a step on Beam."""
     try:
         from data_pipeline import mining_on_beam
+        from data_pipeline.jobs.phases import check_runner
     except ModuleNotFoundError as error:
         raise InputError(
             f"--runner needs Apache Beam ({error}). Install labse[beam]."
@@ -199,7 +200,7 @@ def _on_beam(flags: FlagSet):
     from labse.mining.job.steps import phases, run_step
 
     arguments = [f"--runner={flags.runner}", *flags.beam]
-    mining_on_beam.check_runner(arguments)
+    check_runner(arguments)
 
     def run_on_beam(job, step: str) -> None:
         if step == "read":  # Workers need not see the input files.

@@ -26,6 +26,7 @@ from labse.errors import InputError
 from labse.features import CORPUS, HARD_NEGATIVES, PAIR_COLUMNS
 from labse.files import pair_writer
 from labse.files.reading import Fields, ReadOptions
+from labse.files.work_folder import WorkFolder
 from labse.mining import sentence_vectors
 from labse.mining.hard_negatives.negatives import (
     NONE,
@@ -33,7 +34,6 @@ from labse.mining.hard_negatives.negatives import (
     PairTexts,
     find_hard_negatives,
 )
-from labse.mining.work_folder import WorkFolder
 
 CHUNK = sentence_vectors.CHUNK
 _VECTORS = "vectors.npy"

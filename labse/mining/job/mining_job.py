@@ -21,6 +21,7 @@ import numpy as np
 
 from labse.errors import InputError
 from labse.files.vector_shards import VectorShards
+from labse.files.work_folder import Note, WorkFolder
 from labse.mining import sentence_vectors
 from labse.mining.job import neighbour_files
 from labse.mining.job.corpus import MinedCorpus, open_corpus
@@ -34,7 +35,6 @@ from labse.mining.job.settings import (
 )
 from labse.mining.margin import Neighbours
 from labse.mining.sentence_vectors import EncodeFn
-from labse.mining.work_folder import Note, WorkFolder
 
 # Returns an encode_fn and its fingerprint, which changes with the vectors.
 LoadEncoder = Callable[[], tuple[EncodeFn, str]]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from labse.errors import InputError
-from labse.mining.work_folder import WorkFolder
+from labse.files.work_folder import WorkFolder
 
 
 def write_text(text):
