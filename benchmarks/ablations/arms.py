@@ -16,7 +16,7 @@ PRETRAINING_STEPS = 2000
 POOL_P1 = "pool_p1"  # Large languages to English among settings.POOL.
 OWN_P1 = "own_p1"  # The same among the English of the language's own test set.
 SMALL_P1 = "small_p1"  # Small languages, among their own.
-UNK = "unk"  # Share of the small languages' pieces that are [UNK].
+UNK = "small_unk"  # Share of the small languages' pieces that are [UNK].
 CPU = "cpu_seconds"  # Of the unit, validation or evaluation included.
 LM_LOSS = "lm_loss"  # Of masked tokens of held-out text and pairs.
 

@@ -181,6 +181,25 @@ def test_units_run_until_one_fails(ablations, tmp_path, code):
     assert len(calls) == 3 - 2 * code
 
 
+def test_the_share_of_unknown_pieces_is_a_number_beside_those_of_languages(
+    ablations, tmp_path, monkeypatch
+):
+    pieces, arms = ablations("pieces"), ablations("arms")
+    small = ablations("settings").SMALL
+    path = tmp_path / "vocab.txt"
+    path.write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n", "utf-8")
+    texts = iter(["a a a b", *["a"] * (len(small) - 1)])
+    monkeypatch.setattr(
+        "labse.evaluation.tasks.tatoeba.read_pairs",
+        lambda folder, language: [("english", next(texts))],
+    )
+
+    found = pieces.count(path, tmp_path)
+
+    assert found["unk"] == dict.fromkeys(small, 0.0) | {small[0]: 25.0}
+    assert found[arms.UNK] == pytest.approx(25 / len(small))
+
+
 def test_the_page_gets_means_verdicts_and_a_chart(ablations, tmp_path):
     page, arms = ablations("page"), ablations("arms")
     path = tmp_path / "ablations.md"
@@ -189,7 +208,7 @@ def test_the_page_gets_means_verdicts_and_a_chart(ablations, tmp_path):
         arm.name: [
             {
                 "pool_p1": 10 * margin + seed,
-                **dict.fromkeys(("own_p1", "small_p1", "unk"), 50.0),
+                **dict.fromkeys(("own_p1", "small_p1", "small_unk"), 50.0),
             }
             for seed in (1.0, 2.0, 3.0)
         ]
