@@ -36,6 +36,7 @@ from benchmarks.ablations.arms import (
     Pretrained,
 )
 from benchmarks.machine import machine
+from labse.checkpoints.run_folder import HISTORY
 from labse.files.atomic_write import write_text
 from labse.training import history
 from labse.training.dual_encoder_task import train_dual_encoder
@@ -102,7 +103,7 @@ def _figures(
 
 
 def _pretrain(
-    unit: units.Unit, folder: pathlib.Path, run_folder: pathlib.Path
+    unit: units.Unit, folder: pathlib.Path, run: pathlib.Path
 ) -> dict | None:
     """The loss of masked tokens after a pre-training; its run is kept."""
     held_out = [str(folder / prepare.HELD_OUT)]
@@ -116,12 +117,12 @@ def _pretrain(
             else [],
         ),
         str(prepare.vocabulary_path(folder, "smoothed")),
-        str(run_folder),
+        str(run),
         validation=PretrainingFiles(held_out, held_out),
     )
     if not finished:
         return None
-    records = history.read(run_folder / history.FILE_NAME)
+    records = history.read(run / HISTORY)
     last = [record for record in records if "validation" in record][-1]
     return {LM_LOSS: last["validation"]["loss"], "history": last}
 
@@ -147,7 +148,7 @@ def _evaluate(
         **retrieval.evaluate(model.encode, test),
         **pieces.count(vocabulary, test),
         "truncated": retrieval.truncated(model.truncated, test),
-        "last": history.read(folder / history.FILE_NAME)[-1],
+        "last": history.read(folder / HISTORY)[-1],
     }
 
 

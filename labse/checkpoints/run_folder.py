@@ -48,7 +48,7 @@ BILINGUAL_HASH = "bilingual.sha256"
 SOURCE_RECORD = "source.json"  # Only where the weights were converted.
 LAST = pathlib.Path("checkpoints", "last")
 BEST = pathlib.Path("checkpoints", "best")
-HISTORY = "history.jsonl"  # Of `labse.training.history`.
+HISTORY = "history.jsonl"  # Metrics; see `labse.training.history`.
 # What a run has before its first checkpoint.
 _OURS = {
     *(VOCABULARY, CONFIG, RECORDS, HISTORY, "checkpoints", "logs"),

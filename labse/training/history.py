@@ -4,16 +4,15 @@ import io
 import json
 import os
 
+from labse.checkpoints import run_folder
 from labse.errors import InputError
 from labse.files.atomic_write import write_bytes
 from labse.files.remote_path import AnyPath, as_path
 
-FILE_NAME = "history.jsonl"
-
 
 def append(folder: AnyPath, record: dict) -> None:
     """Adds a record; each has at least `step`."""
-    with (folder / FILE_NAME).open("a") as file:
+    with (folder / run_folder.HISTORY).open("a") as file:
         file.write(json.dumps(record) + "\n")  # ASCII.
 
 
@@ -47,7 +46,7 @@ def read(path: str | os.PathLike) -> list[dict]:
 
 def validations_after(folder: AnyPath, step: int) -> int:
     """The number of validations logged after `step`."""
-    path = folder / FILE_NAME
+    path = folder / run_folder.HISTORY
     records = read(path) if path.exists() else []
     return sum(
         record["step"] > step and "validation" in record for record in records
@@ -56,7 +55,7 @@ def validations_after(folder: AnyPath, step: int) -> int:
 
 def has_validation(folder: AnyPath, step: int) -> bool:
     """Whether the validation of a step was logged."""
-    path = folder / FILE_NAME
+    path = folder / run_folder.HISTORY
     records = read(path) if path.exists() else []
     return any(
         record["step"] == step and "validation" in record for record in records
@@ -68,7 +67,7 @@ def truncate(folder: AnyPath, step: int) -> None:
 
     A resumed run logs those steps again.
     """
-    path = folder / FILE_NAME
+    path = folder / run_folder.HISTORY
     if not path.exists():
         return
     kept = []

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
+from labse.checkpoints import run_folder
 from labse.configs.schema import TrainingConfig
 from labse.errors import InputError
 from labse.training import history
@@ -16,7 +17,7 @@ def test_only_the_chief_reads_the_history(tmp_path, is_chief):
     """Another worker could read half of the line that is being appended."""
     (tmp_path / BEST_FIGURES).parent.mkdir()
     (tmp_path / BEST_FIGURES).write_text(json.dumps({"step": 1, "fit": 0.5}))
-    (tmp_path / history.FILE_NAME).write_text('{"step": 2')
+    (tmp_path / run_folder.HISTORY).write_text('{"step": 2')
     stage = Stage(
         SimpleNamespace(score="fit"),
         SimpleNamespace(optimizer=SimpleNamespace(iterations=tf.Variable(0))),
