@@ -7,7 +7,6 @@ import tensorflow as tf
 from labse.checkpoints import run_folder
 from labse.configs.schema import TrainingConfig
 from labse.errors import InputError
-from labse.training import history
 from labse.training.checkpoints import BEST_FIGURES
 from labse.training.step_loop import Stage, StepLoop
 
