@@ -366,7 +366,7 @@ def test_fits_of_several_classes_reach_the_minimum():
         wrong = exponents / exponents.sum(axis=1, keepdims=True)
         wrong[np.arange(600), labels] -= 1
         gradient = strength * wrong.T @ features + model.coef_
-        # Of the mean over the examples; in float32 it is up to 1e-6.
+        # Of the mean over the examples; in float32 it was 6e-6.
         assert np.abs(gradient).max() / (strength * 600) < 2e-8
 
 
