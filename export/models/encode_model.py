@@ -83,6 +83,22 @@ def _spec(dtype: tf.DType, name: str) -> tf.TensorSpec:
     return tf.TensorSpec([None, None], dtype, name)
 
 
+def _checked_length(word_ids: tf.Tensor, most: int) -> tf.Tensor:
+    """The ids, int32 [n, length]; their length is checked in the graph."""
+    length = tf.shape(word_ids)[1]
+    check = tf.debugging.Assert(
+        length <= most,
+        [
+            f"The encoder has {most} positions, so a row has at most {most} "
+            f"ids: give bert_pack_inputs a seq_length of at most {most}. "
+            "Received a length of",
+            length,
+        ],
+    )
+    with tf.control_dependencies([check]):
+        return tf.identity(word_ids)
+
+
 def _call_function(
     encoder: SentenceEncoder, vocabulary: Vocabulary
 ) -> tf.types.experimental.PolymorphicFunction:
@@ -91,6 +107,10 @@ def _call_function(
     # All traces share this graph, one with dropout and one without.
     @tf.function(autograph=False)
     def forward(input_word_ids, input_mask, input_type_ids, training):
+        if encoder.config.num_layers:  # Without blocks there are no positions.
+            input_word_ids = _checked_length(
+                input_word_ids, encoder.config.max_positions
+            )
         mask = mask_padding(input_word_ids, input_mask, vocabulary)
         values = (input_word_ids, mask, input_type_ids)
         inputs = dict(zip(MODEL_INPUTS, values, strict=True))

@@ -14,12 +14,13 @@ inputs; `labse train` reads the result as it is. The steps:
   index   approximate search only
   search  the k nearest neighbours of each sentence, in both directions
   score   cosine or margin of the neighbours, and the retrieval
-  select  best first, one pair for each sentence with --retrieval=max
+  select  best first, one pair for each sentence with --retrieval=max; with
+          --dedup without near copies
 
 --retrieval=all writes candidates, not translations: each source's k nearest
 targets, by source, with cosine, margin and `rank` (1: the highest score), with
-every scoring. Equal texts and near copies are kept. --min_score drops lower
-scores; by default there is no limit.
+every scoring. Equal texts are kept. --min_score drops lower scores; by default
+there is no limit.
 
 Each step keeps its results in --work: a command that was killed resumes, and
 another --min_score takes seconds. The pairs are the same to the last byte

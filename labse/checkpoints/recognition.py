@@ -25,7 +25,8 @@ _PARTS = (
         ("a Hugging Face folder", {name}, folder_reader.CONFIG)
         for name in (
             *("model.safetensors", "model.safetensors.index.json"),
-            *("pytorch_model.bin", "tokenizer.json", "tokenizer_config.json"),
+            *("pytorch_model.bin", "pytorch_model.bin.index.json"),
+            *("tokenizer.json", "tokenizer_config.json"),
         )
     ),
 )

@@ -301,9 +301,9 @@ def _raise_for_mismatch(
         f"{title}: {'; '.join(names[:5])}"
         + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         for title, names in (
-            ("missing", missing),
-            ("of another shape", wrong),
-            ("unexpected", unexpected),
+            ("These are missing", missing),
+            ("These are of another shape or type", wrong),
+            ("These are unexpected", unexpected),
         )
         if names
     ]

@@ -12,11 +12,11 @@ import pathlib
 import zipfile
 
 import numpy as np
-import tqdm
 
 from labse.errors import InputError
 from labse.files.atomic_write import atomic_file
 from labse.files.vector_file import disk_errors, scratch_array
+from labse.progress import ProgressBar
 from labse.search.unit_vectors import EncodeFn, check_one_each
 
 # Texts in a part; a kill loses at most as many.
@@ -49,7 +49,9 @@ def cached(
         for path in sorted(parts.glob("part-*.npz")):
             rows.fill(*_read(path))
         missing = rows.missing()
-        with tqdm.tqdm(total=len(missing), unit=" sentences", delay=10) as bar:
+        with ProgressBar(
+            total=len(missing), unit=" sentences", delay=10
+        ) as bar:
             for start in range(0, len(missing), PART_TEXTS):
                 some = missing[start : start + PART_TEXTS]
                 new = [texts[row] for row in some]

@@ -8,9 +8,9 @@ number nor with its square: they may be mapped from a file.
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tqdm
 
 from labse.evaluation import retrieval
+from labse.progress import ProgressBar
 from labse.search.exact_search import exact_search
 
 # Number of texts whose vectors are copied at a time.
@@ -51,7 +51,7 @@ def _nearest_of_block(
     queries: Sequence[str],
     candidates: Sequence[str],
     k: int,
-    bar: tqdm.tqdm,
+    bar: ProgressBar,
 ) -> tuple[np.ndarray, np.ndarray]:
     vectors = embeddings(queries)
     indices = np.empty((len(queries), 0), np.int64)

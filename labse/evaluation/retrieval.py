@@ -14,9 +14,9 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import tqdm
 
 from labse.errors import InputError
+from labse.progress import ProgressBar
 from labse.search.exact_search import exact_search
 from labse.search.unit_vectors import (
     EncodeFn,
@@ -26,9 +26,9 @@ from labse.search.unit_vectors import (
 )
 
 
-def progress_bar(total: int, unit: str) -> tqdm.tqdm:
+def progress_bar(total: int, unit: str) -> ProgressBar:
     """A progress bar, shown where the work takes more than ten seconds."""
-    return tqdm.tqdm(total=total, unit=f" {unit}", unit_scale=True, delay=10)
+    return ProgressBar(total=total, unit=f" {unit}", unit_scale=True, delay=10)
 
 
 class TextEmbeddings:

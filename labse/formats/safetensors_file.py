@@ -20,7 +20,7 @@ import safetensors
 
 from labse.errors import InputError
 from labse.files.atomic_write import atomic_file
-from labse.formats import json_file, model_file
+from labse.formats import model_file, shards
 from labse.formats.model_file import shown
 from labse.formats.stored_tensor import StoredTensor
 
@@ -39,7 +39,6 @@ DTYPES = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("?"),
 }
-_MAX_INDEX_BYTES = 100_000_000  # The library's limit of a header.
 _LENGTH_BYTES = 8
 _ALIGNMENT = 8
 _METADATA = "__metadata__"
@@ -135,43 +134,7 @@ def read_sharded_header(folder: str | os.PathLike) -> dict[str, StoredTensor]:
             f"{folder} has neither {SINGLE} nor {INDEX}. Give a folder that "
             "has the weights in safetensors format."
         )
-    shard_of = _read_index(index)
-    tensors = {}
-    for shard in sorted(set(shard_of.values())):
-        found = read_header(folder / shard)
-        named = {name for name, where in shard_of.items() if where == shard}
-        for name in sorted(named ^ found.keys()):
-            raise model_file.damaged(
-                index,
-                f"and {folder / shard} disagree: only "
-                f"{'the index' if name in named else 'the shard'} has the "
-                f"tensor {shown(name)}. Both must be of one model",
-            )
-        tensors.update(found)
-    return tensors
-
-
-def _read_index(path: pathlib.Path) -> dict[str, str]:
-    """Tensor -> shard."""
-    index = json_file.read_json(path, _MAX_INDEX_BYTES)
-    shard_of = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(shard_of, dict) or not shard_of:
-        raise model_file.damaged(
-            path, "must have a weight_map of tensors to files"
-        )
-    for name, shard in shard_of.items():
-        if not isinstance(shard, str) or not _is_plain_name(shard):
-            raise InputError(
-                f"{path}: the tensor {shown(name)} lies in "
-                f"{shown(shard)}. A shard must be a file of the same "
-                "folder, named without a path. Do not use this model."
-            )
-    return shard_of
-
-
-def _is_plain_name(name: str) -> bool:
-    """Whether the name stays in its folder, on every system."""
-    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+    return shards.read_shards(index, read_header)
 
 
 def write_tensors(

@@ -14,8 +14,6 @@ import os
 import pathlib
 import sys
 
-import tqdm
-
 from labse.errors import InputError
 from labse.files.atomic_write import write_text
 from labse.files.reading import ReadOptions
@@ -23,6 +21,7 @@ from labse.files.texts import STANDARD_INPUT, TextStream, open_texts
 from labse.files.vector_file import VectorFile
 from labse.inference.sentence_model import SentenceModel
 from labse.inference.truncation import TruncationCount
+from labse.progress import ProgressBar
 
 
 @dataclasses.dataclass
@@ -76,7 +75,7 @@ def encode_file(
     with VectorFile(part_path(output), dimension=model.dimension) as part:
         progress = _resume(part, output, model, texts)
         count = TruncationCount(progress.rows, progress.truncated)
-        with tqdm.tqdm(
+        with ProgressBar(
             total=total, initial=progress.rows, unit=" sentences"
         ) as bar:
             for chunk in texts.chunks():

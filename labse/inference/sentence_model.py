@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import tqdm
 
 from labse.errors import InputError
 from labse.inference import peer_arguments, process, truncation
 from labse.inference.scikit_learn import Transformer
 from labse.inference.sentences import chunks, count, one_text
 from labse.inference.truncation import OnTruncation, TruncationCount
+from labse.progress import ProgressBar
 
 # Tokens in a batch, padding included, unless the caller gives a batch size.
 TOKENS_PER_BATCH = 2048
@@ -160,7 +160,7 @@ class SentenceModel(Transformer, abc.ABC):
         process.check_usable()
         items, is_one = _texts(sentences)
         counted = TruncationCount()
-        with tqdm.tqdm(
+        with ProgressBar(
             total=_count(items, peer),
             unit=" sentences",
             disable=not show_progress_bar,

@@ -94,7 +94,8 @@ class DegeneratePairs:
 
 _ADVICE = (
     "Check them before using the pairs: clean the text (templates, "
-    "untranslated text), mine with a margin scoring, or use a better model."
+    "untranslated text), drop near copies (dedup), mine with a margin scoring, "
+    "or use a better model."
 )
 
 

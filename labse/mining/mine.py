@@ -25,6 +25,7 @@ from labse.mining.job.run_job import (
 )
 from labse.mining.job.selection import Selection
 from labse.mining.job.settings import SOURCE, TARGET, Settings, TextSource
+from labse.mining.select_pairs import NO_DEDUP
 
 # What `labse.load` returns or takes, another object with a method `encode`, or
 # a function from n sentences to float [n, dim].
@@ -81,6 +82,7 @@ def mine(
     gold: str | os.PathLike | None = None,
     gold_is_complete: bool = False,
     keep_identical: bool = False,
+    dedup: str = NO_DEDUP,
     index: str = "auto",
     max_hours: float | None = None,
     vector_type: str = "float32",
@@ -119,6 +121,9 @@ def mine(
       gold: a file of known translations between the two sides.
       gold_is_complete: whether it names every translation there is.
       keep_identical: keep pairs of two equal texts.
+      dedup: drop near copies, pairs that differ from a better one only in case,
+        punctuation, symbols and white space ("punctuation"), or in these and
+        digits ("digits"). "none" drops none.
       index: "exact", "sq8" or "pq" (approximate); "auto": exact if that takes
         less than four hours.
       max_hours: refuse to start what takes longer.
@@ -161,6 +166,7 @@ def mine(
         gold=os.fspath(gold) if gold else None,
         gold_is_complete=gold_is_complete,
         keep_identical=keep_identical,
+        dedup=dedup,
     )
     selection.check(settings)
     load_encoder = _encoder_loader(model, fingerprint, needs_name=bool(work))

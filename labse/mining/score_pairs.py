@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import tqdm
 
 from labse.errors import InputError
 from labse.features import SOURCE, SOURCE_LANGUAGE, TARGET, TARGET_LANGUAGE
@@ -28,6 +27,7 @@ from labse.files.reading import Fields, ReadOptions
 from labse.files.vector_file import scratch_array
 from labse.mining import margin
 from labse.mining.sentence_vectors import EncodeFn, encode_checked
+from labse.progress import ProgressBar
 from labse.search.exact_search import exact_search_both
 from labse.search.unit_vectors import UnitVectors
 
@@ -275,7 +275,7 @@ def _cosines(
     encode_fn: EncodeFn, pairs: PairFiles, survey: _Survey
 ) -> Iterator[Fields]:
     """The rows with their cosine; encodes a chunk's distinct texts once."""
-    with tqdm.tqdm(total=survey.num_pairs, unit=" pairs") as bar:
+    with ProgressBar(total=survey.num_pairs, unit=" pairs") as bar:
         for chunk in _chunks(pairs):
             texts = dict.fromkeys(
                 getattr(pair, side) for side in _SIDES for pair in chunk
@@ -303,7 +303,7 @@ def _margins(
 ) -> Iterator[Fields]:
     """The rows with their cosine and margin."""
     sources, targets = _vectors(encode_fn, pairs, survey, folder)
-    with tqdm.tqdm(total=len(sources) * len(targets), unit=" scores") as bar:
+    with ProgressBar(total=len(sources) * len(targets), unit=" scores") as bar:
         forward, backward = exact_search_both(
             *(sources, targets, k, k),
             lambda done, total: bar.update(done - bar.n),
@@ -340,7 +340,7 @@ def _vectors(
 ) -> list[np.ndarray]:
     """The vectors of each side's distinct texts, mapped: float32 [n, dim]."""
     found = []
-    with tqdm.tqdm(
+    with ProgressBar(
         total=sum(survey.num_texts.values()), unit=" sentences"
     ) as bar:
         for side in _SIDES:

@@ -3,8 +3,9 @@
 With the retrieval "all": every candidate of at least `min_score`, if given, by
 source and rank. With any other: the best first, without (counted in this order)
 pairs below `min_score`, pairs of two equal texts (a name, a number, text that
-was never translated), and pairs whose two texts differ from those of a better
-pair only in case, digits, punctuation and white space.
+was never translated) and, where `dedup` says so, near copies: pairs whose two
+texts differ from those of a better pair only in case, punctuation, symbols,
+white space and, with "digits", in digits.
 """
 
 import dataclasses
@@ -25,6 +26,9 @@ RANK = "rank"
 # Section 7 of the paper: cosine. CCMatrix (https://arxiv.org/abs/1911.04944):
 # ratio.
 DEFAULT_MIN_SCORES = {"absolute": 0.6, "ratio": 1.06}
+# By what near copies may differ.
+NO_DEDUP = "none"
+DEDUPS = (NO_DEDUP, "punctuation", "digits")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,18 @@ class SelectionCounts:
     near_duplicates: int
     written: int
 
+    def describe(self, min_score: float | None, dedup: str) -> str:
+        """A line for the user: the candidates, and why some were dropped."""
+        dropped = [f"{self.identical:,} of equal texts"]
+        if min_score is not None:
+            dropped.insert(0, f"{self.below_min_score:,} below {min_score:.4g}")
+        if dedup != NO_DEDUP:
+            dropped.append(
+                f"{self.near_duplicates:,} near copies of better ones (dedup: "
+                f"{dedup})"
+            )
+        return f"{self.candidates:,} candidates: {', '.join(dropped)}"
+
 
 def select(
     candidates: CandidatePairs,
@@ -44,6 +60,7 @@ def select(
     target: MinedCorpus,
     min_score: float,
     keep_identical: bool = False,
+    dedup: str = NO_DEDUP,
 ) -> tuple[CandidatePairs, SelectionCounts]:
     """The candidates to write; see the module's docstring.
 
@@ -52,18 +69,21 @@ def select(
       source, target: the texts.
       min_score: the lowest score that is kept.
       keep_identical: whether pairs of equal texts are kept.
+      dedup: one of DEDUPS.
     """
     good = candidates.taken(candidates.scores >= min_score)
-    is_identical = np.zeros(len(good), bool)
-    hashes = np.empty((len(good), 2), np.uint64)
-    for number, (one, other) in enumerate(_texts(good, source, target)):
-        is_identical[number] = one == other
-        hashes[number] = _key(one, other)
-    if keep_identical:
-        is_identical[:] = False
-    rest = np.flatnonzero(~is_identical)
-    _, first = np.unique(hashes[rest], axis=0, return_index=True)
-    kept = good.taken(np.sort(rest[first]))
+    rest = good
+    if not keep_identical:
+        texts = _texts(good, source, target)
+        differ = np.fromiter((a != b for a, b in texts), bool, len(good))
+        rest = good.taken(differ)
+    kept = rest
+    if dedup != NO_DEDUP:
+        keys = np.empty((len(rest), 2), np.uint64)
+        for number, texts in enumerate(_texts(rest, source, target)):
+            keys[number] = _key(*texts, ignores_digits=dedup == "digits")
+        _, first = np.unique(keys, axis=0, return_index=True)
+        kept = rest.taken(np.sort(first))
     counts = SelectionCounts(
         candidates=len(candidates),
         below_min_score=len(candidates) - len(good),
@@ -179,8 +199,10 @@ def _texts(
         yield source.text(int(one)), target.text(int(other))
 
 
-def _key(one: str, other: str) -> tuple[int, int]:
-    """128 bits of two texts without case, digits and punctuation."""
-    content = f"{fold(one)}\n{fold(other)}".encode()
+def _key(one: str, other: str, ignores_digits: bool) -> tuple[int, int]:
+    """128 bits of two texts without what near copies differ in."""
+    content = "\n".join(
+        fold(text, ignores_digits) for text in (one, other)
+    ).encode()
     digest = hashlib.blake2b(content, digest_size=16).digest()
     return int.from_bytes(digest[:8]), int.from_bytes(digest[8:])

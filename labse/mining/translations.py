@@ -1,7 +1,7 @@
 """Which sentences translate each other, according to a file of pairs.
 
 Texts count as equal if they differ only in case, white space, punctuation,
-symbols, the digits of numbers, or the Unicode form of a letter.
+symbols, the digits of numbers, or the Unicode form of a letter; see `fold`.
 """
 
 import re
@@ -11,10 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 _ZEROS = re.compile("0+")
+# What stands between two digits belongs to the number: 1.5 is not 15.
+_WITHIN_NUMBERS = re.compile(r"(?<=\d)[\W_]+(?=\d)")
 
 
 class _Folding(dict):
     """For `str.translate`; looks a character up on first use."""
+
+    def __init__(self, ignores_digits: bool):
+        super().__init__()
+        self._ignores_digits = ignores_digits
 
     def __missing__(self, code: int) -> str | None:
         category = unicodedata.category(chr(code))
@@ -22,22 +28,32 @@ class _Folding(dict):
         if category[0] in "PSZC":
             kept = None
         elif category == "Nd":
-            kept = "0"
+            kept = "0" if self._ignores_digits else str(unicodedata.digit(kept))
         self[code] = kept
         return kept
 
 
-_FOLDING = _Folding()
+_FOLDING = _Folding(ignores_digits=False)
+_FOLDING_DIGITS = _Folding(ignores_digits=True)
 
 
-def fold(text: str) -> str:
+def fold(text: str, ignores_digits: bool = True) -> str:
     """A form that is the same for texts that count as equal.
 
     A text that would be empty, such as "?!", is only stripped.
+
+    Args:
+      text: any.
+      ignores_digits: whether "Chapter 1" counts as equal to "Chapter 12".
     """
     whole = unicodedata.normalize("NFKC", text)
-    folded = whole.casefold().translate(_FOLDING)
-    return _ZEROS.sub("0", folded) or whole.strip()
+    folded = whole.casefold()
+    if ignores_digits:
+        folded = _ZEROS.sub("0", folded.translate(_FOLDING_DIGITS))
+    else:
+        parts = _WITHIN_NUMBERS.split(folded)
+        folded = ".".join(part.translate(_FOLDING) for part in parts)
+    return folded or whole.strip()
 
 
 def number_texts(texts: Sequence[str]) -> np.ndarray:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from labse.files.chunks import chunked
 from labse.preprocessing import normalizer
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import SUFFIX_PREFIX
+from labse.progress import ProgressBar
 
 _BATCH_TEXTS = 8192
 _BATCH_BYTES = 2**24
@@ -207,7 +207,7 @@ def count_pieces(
 
     A text comes with its language before it and is valid UTF-8.
     """
-    with tqdm.tqdm(desc=what, unit=" texts", unit_scale=True) as bar:
+    with ProgressBar(desc=what, unit=" texts", unit_scale=True) as bar:
         for chunk in chunked(
             texts, lambda item: len(item[1]), _BATCH_TEXTS, _BATCH_BYTES
         ):

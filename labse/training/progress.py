@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tqdm import tqdm
 
 from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
+from labse.progress import ProgressBar
 from labse.training import history
 from labse.training.task import Task
 
@@ -18,7 +18,7 @@ _BAR = (
 )
 
 
-class _StepBar(tqdm):
+class _StepBar(ProgressBar):
     """A progress bar of steps, some of which take longer than others."""
 
     def __init__(self, tasks: Sequence[Task], **kwargs):

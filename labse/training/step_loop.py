@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import tf_keras
 from absl import logging
-from tqdm import tqdm
 
 from labse.configs.schema import TrainingConfig
 from labse.errors import InputError
 from labse.files.remote_path import AnyPath
 from labse.modeling.trainable_model import TrainableModel
+from labse.progress import ProgressBar
 from labse.training import history
 from labse.training.checkpoints import RunCheckpoints, best_figures
 from labse.training.distribution import Workers
@@ -131,7 +131,7 @@ class StepLoop(tf_keras.callbacks.Callback):
 
     def _report(self, level: int, message: str, *values) -> None:
         """Logs a line above the progress bar, not at its end."""
-        with tqdm.external_write_mode():
+        with ProgressBar.external_write_mode():
             logging.log(level, message, *values)
 
     def _log(self, step: int) -> None:

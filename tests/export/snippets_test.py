@@ -49,7 +49,7 @@ def test_page(code, folders):
 
 def test_card(exported, folders):
     codes = snippets((exported / "README.md").read_text(encoding="utf-8"))
-    assert len(codes) == 5
+    assert len(codes) == 6
     for code in codes:
         exec(compile(code, "<snippet>", "exec"), {"__name__": "snippet"})
 

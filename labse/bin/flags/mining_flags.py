@@ -101,6 +101,14 @@ def define_output_flags(flags: FlagSet) -> None:
         "1.06 for ratio (CCMatrix), no limit for --retrieval=all.",
     )
     flags.boolean("keep_identical", False, "Keep pairs of two equal texts.")
+    flags.choice(
+        "dedup",
+        "none",
+        ["none", "punctuation", "digits"],
+        "Drop near copies, pairs that differ from a better one only in case, "
+        "punctuation, symbols and white space (punctuation), or in these and "
+        "digits (digits). none: drop none; numbers are content.",
+    )
     define_work_flags(flags)
     flags.comma_list(
         "steps", [], "Run only these steps, such as read,embed. Default: all."
@@ -178,6 +186,7 @@ def run(
         Selection(
             min_score=flags.min_score,
             keep_identical=flags.keep_identical,
+            dedup=flags.dedup,
             **selection,
         ),
         flags.out,

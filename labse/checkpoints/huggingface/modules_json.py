@@ -11,7 +11,13 @@ import pathlib
 import re
 
 from labse.errors import InputError
-from labse.formats import json_file, model_file, pytorch_file, safetensors_file
+from labse.formats import (
+    json_file,
+    model_file,
+    pytorch_file,
+    safetensors_file,
+    shards,
+)
 from labse.formats.json_file import JsonObject
 from labse.formats.model_file import shown
 from labse.formats.stored_tensor import Tensor
@@ -20,6 +26,7 @@ MODULES = "modules.json"
 SETTINGS = "config_sentence_transformers.json"
 TRANSFORMER_SETTINGS = "sentence_bert_config.json"
 PYTORCH_WEIGHTS = "pytorch_model.bin"
+PYTORCH_INDEX = "pytorch_model.bin.index.json"
 STATIC_EMBEDDING = "StaticEmbedding"
 _SUPPORTED = (
     "Supported are Transformer, Pooling (cls or mean), after cls a Dense of "
@@ -273,12 +280,17 @@ def find_weights(folder: pathlib.Path) -> dict[str, Tensor]:
         return safetensors_file.read_sharded_header(folder)
     if model_file.exists(folder / PYTORCH_WEIGHTS):
         return pytorch_file.load_state_dict(folder / PYTORCH_WEIGHTS)
+    if model_file.exists(folder / PYTORCH_INDEX):
+        return shards.read_shards(
+            folder / PYTORCH_INDEX, pytorch_file.load_state_dict
+        )
     entries = sorted(entry.name for entry in folder.iterdir())
     raise InputError(
-        f"{folder} has no weights: none of {', '.join(names)} and "
-        f"{PYTORCH_WEIGHTS}. It holds {shown(entries)}. Fetch what is missing. "
-        "Sharded pytorch_model.bin, TensorFlow's and Flax's weights are not "
-        "supported: save them with transformers as safetensors. "
+        f"{folder} has no weights: none of {', '.join(names)}, "
+        f"{PYTORCH_WEIGHTS} and {PYTORCH_INDEX}. Its files: "
+        f"{', '.join(map(repr, entries[:20]))}. Fetch what is missing. "
+        "TensorFlow's and Flax's weights are not supported: save them with "
+        "transformers as safetensors. "
         f"{model_file.refetch_hint(folder)}".rstrip()
     )
 

@@ -10,6 +10,7 @@ characters for them before a text.
 """
 
 import pathlib
+import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -114,6 +115,13 @@ def read_tokenizer(
     if lower_case is None and vocabulary.has_capitals:
         # Only the vocabulary exists, and it is a cased one.
         lower_case = False
+        note = (
+            "casing: kept, because the vocabulary has capitals. Without "
+            f"{CONFIG} transformers would lower-case, and its vectors would "
+            'differ: write {"do_lower_case": false} into that file'
+        )
+        warnings.warn(f"{folder}: {note}.", stacklevel=2)
+        notes += (note,)
     files = (config.path, tokenizer.path, special.path, added.path, origin)
     return Tokenizer(
         vocabulary=vocabulary,

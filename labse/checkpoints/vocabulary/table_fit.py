@@ -45,13 +45,26 @@ def check_vocabulary(
     vocabulary: Vocabulary, rows: int, path: str | pathlib.Path
 ) -> None:
     """Raises `InputError` where the table has another number of rows."""
-    if len(vocabulary) != rows:
-        raise InputError(
-            f"{path}: the vocabulary and the table of word embeddings must be "
-            f"equally long. Received {len(vocabulary):,} pieces and {rows:,} "
-            "rows. Is this the model's own vocabulary, and is the file whole? "
-            f"{model_file.refetch_hint(path)}".rstrip()
+    padding = rows - len(vocabulary)
+    if padding > 0:
+        remedy = (
+            "Is this the model's own vocabulary, and is the file whole? If the "
+            "table was padded to a multiple, add a line for each row that no "
+            "piece has, such as [unused1], to the end of the vocabulary."
         )
+    elif padding < 0:
+        remedy = (
+            "Is this the model's own vocabulary? If the vocabulary was padded "
+            f"to a multiple, remove its last {-padding:,} pieces: they have no "
+            "row."
+        )
+    else:
+        return
+    raise InputError(
+        f"{path}: the vocabulary and the table of word embeddings must be "
+        f"equally long. Received {len(vocabulary):,} pieces and {rows:,} "
+        f"rows. {remedy} {model_file.refetch_hint(path)}".rstrip()
+    )
 
 
 def fit_table(

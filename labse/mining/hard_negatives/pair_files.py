@@ -19,7 +19,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
-import tqdm
 
 from labse.data.records.pair_record import TrainingPair, TrainingPairs
 from labse.errors import InputError
@@ -34,6 +33,7 @@ from labse.mining.hard_negatives.negatives import (
     PairTexts,
     find_hard_negatives,
 )
+from labse.progress import ProgressBar
 
 CHUNK = sentence_vectors.CHUNK
 _VECTORS = "vectors.npy"
@@ -199,8 +199,8 @@ def _encode(
     return np.load(folder.path(_VECTORS), mmap_mode="r")
 
 
-def _bar(total: int, unit: str, what: str) -> tqdm.tqdm:
-    return tqdm.tqdm(total=total, unit=f" {unit}s", desc=what)
+def _bar(total: int, unit: str, what: str) -> ProgressBar:
+    return ProgressBar(total=total, unit=f" {unit}s", desc=what)
 
 
 def _summary(

@@ -112,7 +112,7 @@ def run_job(
     # The manifest comes first: by it a killed job knows the pairs as its own.
     _write_manifest(job, selection, kept.summary)
     select_pairs.write(out, *_parts_of_rows(job, kept))
-    _report_counts(job, kept.summary)
+    _report_counts(job, kept.summary, selection.dedup)
     return kept.summary
 
 
@@ -158,6 +158,7 @@ def keep_pairs(
             target,
             threshold.min_score,
             selection.keep_identical,
+            selection.dedup,
         )
         best = kept
     found = degenerate.find_degenerate(
@@ -249,7 +250,7 @@ def _side_summary(job: MiningJob, side: str) -> dict[str, int | None]:
     }
 
 
-def _report_counts(job: MiningJob, summary: MiningSummary) -> None:
+def _report_counts(job: MiningJob, summary: MiningSummary, dedup: str) -> None:
     for name, side in summary.sides.items():
         job.report(
             "{name}: {lines:,} lines, {blank:,} blank, {malformed:,} malformed,"
@@ -262,13 +263,8 @@ def _report_counts(job: MiningJob, summary: MiningSummary) -> None:
                 f"{name}: {side['truncated']:,} of {side['sentences']:,} "
                 f"sentences were truncated to {side['max_length']} tokens"
             )
-    counts, below = summary.counts, ""
-    if summary.min_score is not None:
-        below = f"{counts.below_min_score:,} below {summary.min_score:.4g}, "
     job.report(
-        f"{counts.candidates:,} candidates: {below}"
-        f"{counts.identical:,} of equal texts, "
-        f"{counts.near_duplicates:,} near copies of better ones\n"
+        f"{summary.counts.describe(summary.min_score, dedup)}\n"
         f"{summary.num_pairs:,} pairs in {summary.out}"
     )
 
@@ -284,6 +280,7 @@ def _write_manifest(
         "settings": dataclasses.asdict(job.settings),
         "min_score": summary.min_score,
         "keep_identical": selection.keep_identical,
+        "dedup": selection.dedup,
         "sides": {
             name: {
                 **dataclasses.asdict(job.sides[name]),

@@ -7,7 +7,7 @@ from labse.errors import InputError
 from labse.mining.candidates import CandidatePairs
 from labse.mining.job.mining_job import MiningJob
 from labse.mining.job.settings import SOURCE, TARGET, Settings
-from labse.mining.select_pairs import DEFAULT_MIN_SCORES
+from labse.mining.select_pairs import DEDUPS, DEFAULT_MIN_SCORES, NO_DEDUP
 from labse.mining.threshold import gold_pairs
 from labse.mining.threshold.precision import (
     Calibration,
@@ -26,11 +26,23 @@ class Selection:
     gold: str | None = None
     gold_is_complete: bool = False
     keep_identical: bool = False
+    dedup: str = NO_DEDUP
 
     def check(self, settings: Settings) -> None:
         """Raises InputError, before hours of work, for what cannot be kept."""
         if self.min_score is not None and math.isnan(self.min_score):
             raise InputError("min_score must be a number. Received: nan.")
+        if self.dedup not in DEDUPS:
+            raise InputError(
+                f"dedup must be one of {', '.join(DEDUPS)}. Received: "
+                f"{self.dedup!r}."
+            )
+        if self.dedup != NO_DEDUP and settings.retrieval == "all":
+            raise InputError(
+                "dedup drops near copies of better pairs, and the retrieval "
+                "'all' keeps every candidate. Received both: leave out dedup, "
+                "or give another retrieval."
+            )
         if self.min_precision is not None:
             self._check_precision(settings)
         elif self.gold:

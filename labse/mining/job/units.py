@@ -11,7 +11,6 @@ import json
 import pathlib
 
 import numpy as np
-import tqdm
 
 from labse.files.kinds import find_files
 from labse.mining import candidates, sentence_vectors
@@ -20,6 +19,7 @@ from labse.mining.job.corpus_writer import prepare_corpus
 from labse.mining.job.mining_job import MiningJob, digest
 from labse.mining.job.settings import EXACT, SOURCE, TARGET
 from labse.mining.margin import Neighbours
+from labse.progress import ProgressBar
 from labse.search import approximate_index, approximate_search
 from labse.search.exact_search import exact_search, exact_search_both
 
@@ -285,10 +285,10 @@ def _bar(
     unit: EmbedShard | SearchShard,
     shards: int,
     sentences: int | None = None,
-) -> tqdm.tqdm:
+) -> ProgressBar:
     """A progress bar, of sentences or, where None, of scores."""
     part = f" {unit.shard + 1}/{shards}" if shards > 1 else ""
-    return tqdm.tqdm(
+    return ProgressBar(
         total=sentences,
         unit=" sentences" if sentences else " scores",
         unit_scale=not sentences,

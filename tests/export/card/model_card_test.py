@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from export.card import model_card
+from labse.bin import evaluate
+from labse.bin.flags import program
 from labse.checkpoints import converted_run, run_folder
 
 
@@ -85,6 +87,48 @@ def test_card_quotes_what_the_run_measured(run, loaded, tmp_path):
     assert max(map(len, card.splitlines())) < 200
     # In full the file has 500 rows for each model.
     assert len(card) < 10_000
+
+
+@pytest.mark.parametrize("task", ["pairs", "tatoeba"])
+def test_card_of_an_evaluated_run_has_a_few_figures(
+    run, loaded, tmp_path, task
+):
+    """As `labse evaluate` writes them."""
+    copy = pathlib.Path(shutil.copytree(run, tmp_path / "evaluated"))
+    data = tmp_path / "data"
+    data.mkdir()
+    for code in ("deu", "fra"):
+        name = f"tatoeba.{code}-eng"
+        (data / f"{name}.{code}").write_text("a\nb\nc\nd\n")
+        (data / f"{name}.eng").write_text("a\nb\nd\nc\n")
+    (data / "pairs.tsv").write_text(
+        "source\ttarget\tsource_language\ttarget_language\n"
+        + "".join(
+            f"{a}\t{b}\t{code}\ten\n"
+            for code in ("de", "fr")
+            for a, b in ("aa", "bb", "cd", "dc")
+        )
+    )
+    arguments = [
+        *(f"--model={copy}", f"--task={task}", f"--out={copy}"),
+        f"--data={data / 'pairs.tsv' if task == 'pairs' else data}",
+        *["--min_pairs=1"] * (task == "pairs"),
+    ]
+    assert program.run(evaluate, arguments, "labse evaluate") == 0
+    metrics = json.loads((copy / "metrics.json").read_text())
+    [judged] = metrics["models"]
+    encoder, config = loaded
+    card = model_card.render_card(
+        copy, "checkpoints/best/ckpt-2", config, encoder
+    )
+    assert f"Averages of the task `{task}` on `{metrics['data']}`" in card
+    figure = judged["averages"]["all"]["target_to_source"]
+    assert (
+        f"| all (2) | target_to_source | {figure['value']:.4g} | "
+        f"{figure['low']:.4g} to {figure['high']:.4g} |"
+    ) in card
+    figures = card.partition("## Figures")[2].partition("## ")[0]
+    assert "{" not in figures and len(figures) < 3000
 
 
 def test_figures_of_other_models_alone_are_none(run, loaded, tmp_path):

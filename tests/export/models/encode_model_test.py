@@ -11,6 +11,7 @@ from export.models import encode_model
 from labse.checkpoints import run_folder
 
 INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
+POSITIONS = 128  # of the run
 ENGLISH = ["dog", "Puppies are nice.", "I enjoy taking long walks."]
 
 
@@ -159,6 +160,47 @@ def test_padding_of_a_server_changes_nothing(
         np.testing.assert_allclose(
             found, rows.embeddings[[short, long]], atol=1e-5
         )
+
+
+@pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
+def test_rows_longer_than_the_positions_are_refused(exported, dtype):
+    preprocess = tf.saved_model.load(str(exported / "preprocess"))
+    encode = tf.saved_model.load(str(exported / "encode"))
+    words = preprocess.tokenize(tf.constant(ENGLISH))
+    for length, fits in ((POSITIONS, True), (POSITIONS + 1, False)):
+        packed = preprocess.bert_pack_inputs(words, seq_length=length)
+        packed = {name: tf.cast(ids, dtype) for name, ids in packed.items()}
+        if fits:
+            assert encode(packed)["default"].shape == (3, 16)
+            continue
+        with pytest.raises(
+            tf.errors.InvalidArgumentError,
+            match=f"seq_length of at most {POSITIONS}",
+        ):
+            encode(packed)
+
+
+def test_keras_3_calls_the_object(exported):
+    """The signature takes keyword arguments, which TFSMLayer does not pass."""
+    import keras
+
+    packed = tf.saved_model.load(str(exported / "preprocess"))(
+        tf.constant(ENGLISH)
+    )
+    layer = keras.layers.TFSMLayer(
+        str(exported / "encode"), call_endpoint="__call__", trainable=False
+    )
+    outputs = layer(packed)
+    expected = tf.saved_model.load(str(exported / "encode"))(packed)
+    assert len(outputs["encoder_outputs"]) == 2
+    np.testing.assert_allclose(
+        outputs["default"], expected["default"], atol=1e-6
+    )
+    by_signature = keras.layers.TFSMLayer(
+        str(exported / "encode"), call_endpoint="serving_default"
+    )
+    with pytest.raises(TypeError):
+        by_signature(packed)
 
 
 def test_two_segments_count(encoder, preprocessor):

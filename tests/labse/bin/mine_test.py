@@ -113,6 +113,32 @@ def test_mines_and_tells(folder, capsys):
     assert "Search: exact" in told
 
 
+def test_near_copies_go_on_request(folder, capsys):
+    pathlib.Path("a.txt").write_text("Chapter 1\nChapter 2\nDelete\n")
+    pathlib.Path("b.txt").write_text("Chapter 1 n\nchapter 2 n\nDelete n\n")
+    flags = ("--scoring=absolute", "--k=2", "--min_score=-1")
+    assert run(*flags) == 0
+    assert len(rows()) == 3
+    assert "near copies" not in capsys.readouterr().err
+    again = ("--work=pairs.tsv.work", "--dedup=digits")
+    assert run(*flags, *again, out="few.tsv") == 0
+    assert [row["source_line"] for row in rows("few.tsv")] == ["1", "3"]
+    told = capsys.readouterr().err
+    assert "1 near copies of better ones (dedup: digits)" in told
+    manifest = json.loads(pathlib.Path("few.tsv.manifest.json").read_text())
+    assert manifest["dedup"] == "digits"
+    assert manifest["candidates"]["near_duplicates"] == 1
+
+
+def test_paraphrases_keep_near_copies_unless_told(folder):
+    pathlib.Path("a.txt").write_text("Point 1\nPoint 2\nPoint 3\n")
+    assert run("--k=2", "--min_score=-1", of=paraphrases) == 0
+    assert len(rows()) == 3  # of three sentences
+    flags = ("--k=2", "--min_score=-1", "--dedup=digits")
+    assert run(*flags, of=paraphrases, out="few.tsv") == 0
+    assert len(rows("few.tsv")) == 1
+
+
 def test_another_threshold_encodes_nothing_again(folder):
     assert run() == 0
     pathlib.Path("words_of_mine.py").write_text("encode = None")
@@ -397,8 +423,9 @@ def test_an_edited_function_is_another_model(folder, capsys):
 def test_vowel_signs_tell_texts_apart():
     from labse.mining.select_pairs import _key
 
-    assert _key("मेरा", "x") != _key("मेरी", "x")
-    assert _key("Mine: 12!", "x") == _key("mine 7", "X")
+    assert _key("मेरा", "x", False) != _key("मेरी", "x", False)
+    assert _key("मेरा", "x", True) != _key("मेरी", "x", True)
+    assert _key("Mine: 12!", "x", True) == _key("mine 7", "X", True)
 
 
 def test_a_changed_model_is_told_and_restart_goes_on(folder, capsys):

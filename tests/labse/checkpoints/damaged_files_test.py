@@ -39,6 +39,7 @@ CLS = ModelOptions(pooling="cls")
 STATED = {
     "hugging_face": CLS,
     "pytorch": CLS,
+    "sharded_pytorch": CLS,
     "sharded": CLS,
     "tensorflow_1": CLS,
     "model_garden": CLS,
@@ -123,6 +124,24 @@ def pytorch(folder, source, small_run):
     torch.save(tensors, folder / "pytorch_model.bin")
 
 
+def sharded_pytorch(folder, source, small_run):
+    torch = pytest.importorskip("torch")
+    pytorch(folder, source, small_run)
+    tensors = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    (folder / "pytorch_model.bin").unlink()
+    where = {}
+    for number, name in enumerate(sorted(tensors)):
+        where[name] = f"pytorch_model-{number % 2 + 1}-of-2.bin"
+    for part in set(where.values()):
+        torch.save(
+            {name: tensors[name] for name in where if where[name] == part},
+            folder / part,
+        )
+    (folder / "pytorch_model.bin.index.json").write_text(
+        json.dumps({"weight_map": where})
+    )
+
+
 def sharded(folder, source, small_run):
     hugging_face(folder, source, small_run)
     single = folder / safetensors_file.SINGLE
@@ -202,6 +221,7 @@ KINDS = (
         static_embedding,
         hugging_face,
         pytorch,
+        sharded_pytorch,
     ),
     *(sharded, tensorflow_1, model_garden, saved_model, export),
 )

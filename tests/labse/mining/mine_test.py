@@ -79,6 +79,45 @@ def test_the_paraphrases_of_one_list():
     assert [(pair.source_line, pair.target_line) for pair in found] == [(1, 2)]
 
 
+UI = {
+    "Chapter 1": (1, 0, 0),
+    "Kapitel 1": (1, 0, 0),
+    "Chapter 2": (0, 1, 0),
+    "Kapitel 2": (0, 1, 0),
+    "Delete": (0, 0.6, 0.8),
+    "Löschen": (0, 0, 1),
+    "CHAPTER 2.": (0.6, 0.8, 0),
+    "KAPITEL 2.": (0.64, 0.768, 0),
+}
+
+
+@pytest.mark.parametrize(
+    "dedup, lines",
+    [
+        ({}, [1, 2, 3, 4]),
+        ({"dedup": "none"}, [1, 2, 3, 4]),
+        ({"dedup": "punctuation"}, [1, 2, 3]),
+        ({"dedup": "digits"}, [1, 3]),
+    ],
+)
+def test_near_copies_are_dropped_on_request(dedup, lines, tmp_path):
+    texts = list(UI)
+    found = labse.mine(
+        lambda some: np.array([UI[text] for text in some]),
+        texts[0::2],
+        texts[1::2],
+        tmp_path / "pairs.jsonl",
+        **{"scoring": "absolute", "k": 2, "min_score": -1} | dedup,
+    )
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "pairs.jsonl").read_text().splitlines()
+    ]
+    assert sorted(row["source_line"] for row in rows) == lines
+    assert all(row["target_line"] == row["source_line"] for row in rows)
+    assert found.counts.near_duplicates == 4 - len(lines)
+
+
 def test_ranks_of_all_candidates():
     found = labse.mine(encode, SOURCE, TARGET, k=2, retrieval="all")
     assert [pair.rank for pair in found] == [1, 2, 1, 2, 1, 2]
@@ -178,6 +217,8 @@ def test_progress_is_shown_on_request(capsys):
         ({"source": ["one"], "target": None}, "Received: one sentence"),
         ({"min_score": "1.1"}, "min_score must be a number. Received: '1.1'"),
         ({"min_precision": "0.9"}, "min_precision must be a number. Received"),
+        ({"dedup": "yes"}, "dedup must be one of none, punctuation, digits. R"),
+        ({"dedup": "digits", "retrieval": "all"}, "leave out dedup"),
         ({"max_hours": True}, "max_hours must be a number. Received: True"),
         ({"out": 3}, "out must be a path. Received: 3"),
         ({"work": 1.5}, "work must be a path. Received: 1.5"),

@@ -39,6 +39,22 @@ def test_texts_that_do_not(one, other):
     assert fold(one) != fold(other)
 
 
+@pytest.mark.parametrize(
+    "one, other, are_equal",
+    [
+        ("Chapter 3!", "chapter  3", True),
+        ("٣ 你 好。", "3你好", True),
+        ("1,000 people", "1 000 people.", True),
+        ("(3)", "3.", True),
+        ("Point 10", "Point 11", False),
+        ("1.5 kg", "15 kg", False),
+        ("10", "100", False),
+    ],
+)
+def test_digits_as_content(one, other, are_equal):
+    assert (fold(one, False) == fold(other, False)) == are_equal
+
+
 def test_numbers_are_given_in_order():
     numbers = number_texts(["b", "a", "B!", "c", "A"])
     assert numbers.tolist() == [0, 1, 0, 2, 1]

@@ -514,10 +514,21 @@ def test_casing_is_asked_for_where_nothing_tells(bert):
     assert not opened(bert, stated).config.tokenizer.lower_case
 
 
+CASED = ModelOptions(pooling="mean", lower_case=False)
+
+
 def test_a_vocabulary_with_capitals_is_cased(bert):
     (bert / "tokenizer_config.json").unlink()
+    assert not any("casing" in note for note in opened(bert, CASED).notes)
     (bert / "vocab.txt").write_text("\n".join([*PIECES[:-1], "B"]) + "\n")
-    assert not opened(bert).config.tokenizer.lower_case
+    with pytest.warns(UserWarning, match="transformers would lower-case"):
+        source = opened(bert)
+    assert not source.config.tokenizer.lower_case
+    [note] = [note for note in source.notes if note.startswith("casing: kept")]
+    # As it says, with the file there is nothing to note.
+    assert '{"do_lower_case": false} into' in note
+    write_json(bert / "tokenizer_config.json", {"do_lower_case": False})
+    assert note not in opened(bert).notes
 
 
 def test_stated_casing_must_not_contradict_the_files(bert):
@@ -707,6 +718,7 @@ def test_a_dense_needs_its_weights(sentences):
         ),
         (
             lambda w: w.update({"embeddings.LayerNorm.bias": Array([1, 2, 3])}),
+            "describes. These are of another shape or type: "
             "embeddings.LayerNorm.bias is float32 (3,), not (4,).",
         ),
         (

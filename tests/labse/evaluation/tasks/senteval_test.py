@@ -322,6 +322,8 @@ def test_two_models_are_compared_item_by_item(tmp_path, three_folds):
 class _Unwilling:
     """A classifier that converges only in float64, or never."""
 
+    solver = "newton-cholesky"
+
     def __init__(self, wanted):
         self.wanted = wanted
         self.tries = []
@@ -344,6 +346,28 @@ def test_no_fit_stops_early():
         InputError, match=r"did not converge.*3 vectors.*1e\+09.*too slow"
     ):
         senteval._fit(_Unwilling(np.int64), features, np.zeros(3))
+
+
+def test_fits_of_several_classes_reach_the_minimum():
+    """By the gradient of the loss, in float64.
+
+    The loss is C times the sum of -log p, plus half the squared weights.
+    """
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 6, 600)
+    features = random.normal(size=[600, 24]).astype(np.float32)
+    features[:, :6] += 0.7 * np.eye(6, dtype=np.float32)[labels]
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    strengths = (0.5, 8.0, 32.0)
+    fitted = senteval._fitted(features, labels, strengths)
+    for strength, model in zip(strengths, fitted, strict=True):
+        scores = features.astype(np.float64) @ model.coef_.T + model.intercept_
+        exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
+        wrong = exponents / exponents.sum(axis=1, keepdims=True)
+        wrong[np.arange(600), labels] -= 1
+        gradient = strength * wrong.T @ features + model.coef_
+        # Of the mean over the examples; in float32 it was 6e-6.
+        assert np.abs(gradient).max() / (strength * 600) < 2e-8
 
 
 def test_vectors_of_very_different_scales_converge(tmp_path, three_folds):
