@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 import json
 import os
 import pathlib
@@ -44,6 +45,16 @@ def pytest_make_parametrize_id(val, argname):
     whose names differ from process to process.
     """
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_heap():
+    """Keeps imported modules out of garbage collections.
+
+    There are a million objects of them, and each run collects its models.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class Process:
