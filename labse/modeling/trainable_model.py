@@ -62,6 +62,9 @@ class TrainableModel(tf_keras.Model):
             [seed, replica_id()], tf.cast(step, tf.int32)
         )
 
+    # To look for Python's loops and conditions takes a second, and there are
+    # none that depend on tensors.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, data):
         """One optimizer step; called by Keras' `fit`."""
         inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
@@ -90,6 +93,7 @@ class TrainableModel(tf_keras.Model):
         first = (self.non_finite_step < 0) & tf.reduce_any(bad > 0)
         self.non_finite_step.assign(tf.where(first, step, self.non_finite_step))
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data):
         """The metrics of a batch, without dropout; called by `evaluate`."""
         inputs, _, _ = tf_keras.utils.unpack_x_y_sample_weight(data)

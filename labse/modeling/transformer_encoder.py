@@ -69,7 +69,8 @@ class TransformerEncoder(networks.BertEncoderV2):
         trace = tf.function(
             self._call_of_model_garden
             if self._transformer_layers
-            else self._call_layers_without_blocks
+            else self._call_layers_without_blocks,
+            autograph=False,  # It would take a second.
         )
         trace.get_concrete_function(inputs)
 

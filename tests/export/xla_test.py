@@ -1,9 +1,5 @@
 """`text` takes strings, which XLA has not; that must not end the process."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 PROGRAM = """
@@ -27,13 +23,8 @@ print("still there")
 
 
 @pytest.mark.parametrize("name", ["text", "preprocess"])
-def test_strings_are_refused(exported, name):
+def test_strings_are_refused(exported, run_python, name):
     # In a process of its own: what is tested is that it does not die.
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(exported / name)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
+    done = run_python("-c", PROGRAM, exported / name)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split("\n")[:3] == ["refused", "refused", "still there"]

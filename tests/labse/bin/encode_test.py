@@ -368,30 +368,29 @@ def test_an_input_that_grows_is_noticed(model, tmp_path, small_chunks):
     assert not (tmp_path / "v.npy").exists()
 
 
-def test_a_killed_process_goes_on(small_run, tmp_path, model):
+def test_a_killed_process_goes_on(
+    small_run, tmp_path, model, start_python, run_python
+):
     """SIGKILL, at a moment that is not chosen, and the same command again."""
     lines = LINES * 60
     source = write(tmp_path / "lines.txt", lines)
     out = tmp_path / "v.npy"
     command = [
-        *(sys.executable, "-m", "labse.bin.encode", f"--model={small_run}"),
+        *("-m", "labse.bin.encode", f"--model={small_run}"),
         *(f"--input={source}", f"--out={out}", "--batch_size=16"),
     ]
     root = pathlib.Path(labse.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    with open(tmp_path / "stderr", "wb") as stderr:
-        process = subprocess.Popen(command, env=environment, stderr=stderr)
-        while process.poll() is None:
-            if encode_file.progress_path(out).exists():
-                process.kill()
-            time.sleep(0.01)
-    assert process.returncode == -9, (tmp_path / "stderr").read_text()
+    process = start_python(*command, env=environment)
+    while process.poll() is None:
+        if encode_file.progress_path(out).exists():
+            process.kill()
+        time.sleep(0.01)
+    assert process.returncode == -9, process.communicate()
     done = json.loads(encode_file.progress_path(out).read_text())["rows"]
     assert 0 < done < len(lines)
     assert not out.exists()
-    again = subprocess.run(
-        command, env=environment, stderr=subprocess.PIPE, text=True
-    )
+    again = run_python(*command, env=environment)
     assert again.returncode == 0, again.stderr
     assert f"Resuming after {done} lines" in again.stderr
     whole = tmp_path / "whole.npy"

@@ -294,13 +294,17 @@ def test_what_fails_leaves_nothing(small_run, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("suffix", ["", "/encode", "/text"])
-def test_an_export_comes_back(small_run, tmp_path, suffix):
+@pytest.fixture(scope="module")
+def exported(small_run, tmp_path_factory):
     export = pytest.importorskip("export.export_folder")
-    export.export_run(str(small_run), str(tmp_path / "export"))
+    out = tmp_path_factory.mktemp("exported") / "export"
+    return export.export_run(str(small_run), str(out))
+
+
+@pytest.mark.parametrize("suffix", ["", "/encode", "/text"])
+def test_an_export_comes_back(small_run, exported, tmp_path, suffix):
     out = tmp_path / "back"
-    path = f"{tmp_path / 'export'}{suffix}"
-    assert convert(f"--input={path}", f"--out={out}") == 0
+    assert convert(f"--input={exported}{suffix}", f"--out={out}") == 0
     np.testing.assert_array_equal(
         labse.load(out).encode(SENTENCES),
         labse.load(small_run).encode(SENTENCES),

@@ -1,8 +1,6 @@
 import dataclasses
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -338,7 +336,7 @@ def test_a_remote_run_is_created_resumed_and_refused(tmp_path, vocabulary):
 
 
 def test_a_remote_run_is_opened_as_a_copy_that_goes_with_the_process(
-    remote_run, small_run
+    remote_run, small_run, run_python
 ):
     """With the best checkpoint alone, and what lies beside it."""
     code = f"""
@@ -352,9 +350,7 @@ for path in pathlib.Path({str(small_run)!r}).rglob("*"):
             file.write(path.read_bytes())
 print(run_folder.open_run(str(remote)).path)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
+    done = run_python("-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("/bucket/run\n")
     assert not pathlib.Path(done.stdout.strip()).parents[1].exists()

@@ -1,8 +1,6 @@
 """Fixtures of tests of datasets."""
 
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -15,28 +13,23 @@ tf.distribute.Server(cluster, job_name="worker", task_index=0).join()
 
 
 @pytest.fixture
-def worker():
+def worker(start_python):
     """The address of a host that has nothing but TensorFlow and the files."""
     with socket.socket() as found:
         found.bind(("localhost", 0))
         address = f"localhost:{found.getsockname()[1]}"
-    server = subprocess.Popen([sys.executable, "-c", SERVER, address])
+    server = start_python("-c", SERVER, address)
     yield address
     server.kill()
     server.wait()
 
 
 @pytest.fixture
-def run_client(worker):
+def run_client(worker, run_python):
     """Runs a program in a process of its own, which gets the address first."""
 
     def run(program, *arguments):
-        client = subprocess.run(
-            [sys.executable, "-c", program, worker, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        client = run_python("-c", program, worker, *arguments)
         assert client.returncode == 0, client.stderr
         return client.stdout.strip()
 

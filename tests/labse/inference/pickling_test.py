@@ -3,8 +3,6 @@
 import copy
 import pickle
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -36,7 +34,7 @@ def assert_equal(other, model, expected):
 
 
 @pytest.mark.parametrize("library", ["pickle", "cloudpickle", "joblib"])
-def test_in_another_process(model, expected, tmp_path, library):
+def test_in_another_process(model, expected, run_python, tmp_path, library):
     """Another current folder, too: the path is kept absolute."""
     module = pytest.importorskip(library)
     with open(tmp_path / "model", "wb") as file:
@@ -49,13 +47,7 @@ def test_in_another_process(model, expected, tmp_path, library):
         "numpy.save('vectors', vectors)\n"
         "print(model.max_length, model.fingerprint)"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    result = run_python("-c", code, cwd=tmp_path, timeout=60)
     assert result.stdout == f"8 {model.fingerprint}\n", result.stderr
     vectors = np.load(tmp_path / "vectors.npy")
     np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-6)

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -66,13 +64,15 @@ def run_here(arguments):
     assert program.run(pretrain, arguments, "labse pretrain") == 0
 
 
-def start(arguments, **environment):
-    return subprocess.Popen(
-        [sys.executable, "-m", "labse.bin.cli", "pretrain", *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
+@pytest.fixture
+def start(start_python):
+    """Starts `labse pretrain`."""
+
+    def call(arguments, **environment):
+        command = ["-m", "labse.bin.cli", "pretrain", *arguments]
+        return start_python(*command, env={**os.environ, **environment})
+
+    return call
 
 
 def end(process):
@@ -91,7 +91,9 @@ def compare(run_reader, one, other, atol):
 
 
 @pytest.mark.slow
-def test_killed_at_the_last_step_of_a_stage(arguments, run_reader, tmp_path):
+def test_killed_at_the_last_step_of_a_stage(
+    arguments, start, run_reader, tmp_path
+):
     """Then it saves that step, or grows."""
     whole, out = tmp_path / "whole", tmp_path / "killed"
     run_here(arguments(whole))
@@ -112,7 +114,7 @@ def test_killed_at_the_last_step_of_a_stage(arguments, run_reader, tmp_path):
 
 @pytest.mark.slow
 def test_two_workers_end_as_one(
-    arguments, run_reader, free_addresses, tmp_path
+    arguments, start, run_reader, free_addresses, tmp_path
 ):
     """They grow, and the chief validates while the other one waits."""
     settings = {

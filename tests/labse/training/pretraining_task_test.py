@@ -71,10 +71,15 @@ class Data:
             out = files / f"records-{kind}"
             manifest = write_records([files / name], out, kind=kind)
             self.records.append((str(out), manifest))
+        self.readers = {}
 
     def tasks(self, config, **options):
         config = config.with_vocab_size(self.size)
-        reader = PretrainingReader(*self.records, self.tokenizer, config)
+        # A reader measures its records, which takes a second.
+        reader = self.readers.get(repr(config))
+        if reader is None:
+            reader = PretrainingReader(*self.records, self.tokenizer, config)
+            self.readers[repr(config)] = reader
         return [
             PretrainingTask(config, stage, reader, **options)
             for stage in range(len(config.stages))

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,15 +12,13 @@ import tensorflow as tf
 
 
 @pytest.fixture
-def start(toy):
+def start(toy, start_python):
     """A function that starts `labse train` with its arguments."""
 
-    def call(*arguments, environment=None, **overrides) -> subprocess.Popen:
-        command = [sys.executable, "-m", "labse.bin.cli", "train"]
-        return subprocess.Popen(
-            [*command, *toy.arguments(*arguments, **overrides)],
-            stderr=subprocess.PIPE,
-            text=True,
+    def call(*arguments, environment=None, **overrides):
+        return start_python(
+            *("-m", "labse.bin.cli", "train"),
+            *toy.arguments(*arguments, **overrides),
             env={**os.environ, **(environment or {})},
         )
 

@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
 import sys
 import weakref
 
@@ -159,7 +158,9 @@ def assert_same_run(one, other):
         np.testing.assert_array_equal(weights[name], value, err_msg=name)
 
 
-def test_another_task_is_killed_and_resumes_with_the_same_bits(tmp_path):
+def test_another_task_is_killed_and_resumes_with_the_same_bits(
+    run_python, tmp_path
+):
     whole, out = tmp_path / "whole", tmp_path / "killed"
     assert train(whole, [LineTask()])
     steps = [record["step"] for record in records(whole)]
@@ -167,9 +168,7 @@ def test_another_task_is_killed_and_resumes_with_the_same_bits(tmp_path):
     # The x^2 of the data is 2/3 on average, and no line fits it.
     slope = final_weights(whole)["model/slope/.ATTRIBUTES/VARIABLE_VALUE"]
     assert slope == pytest.approx(3, abs=0.5)
-    process = subprocess.run(
-        [sys.executable, __file__, out], stderr=subprocess.PIPE, text=True
-    )
+    process = run_python(__file__, out)
     assert process.returncode == -signal.SIGKILL, process.stderr
     assert records(out)[-1]["step"] == 8
     latest = tf.train.latest_checkpoint(out / "checkpoints" / "last")

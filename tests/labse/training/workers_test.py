@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -22,11 +20,11 @@ SETTINGS = {
 
 
 @pytest.fixture
-def start(toy, free_addresses):
+def start(toy, free_addresses, start_python):
     """Starts a number of processes of `labse train` for a run folder."""
 
     def call(out, workers):
-        command = [sys.executable, "-m", "labse.bin.cli", "train"]
+        command = ["-m", "labse.bin.cli", "train"]
         command += toy.arguments(out, **SETTINGS)
         cluster = {"worker": free_addresses(workers)}
         processes = []
@@ -37,11 +35,7 @@ def start(toy, free_addresses):
                 environment["TF_CONFIG"] = json.dumps(
                     {"cluster": cluster, "task": task}
                 )
-            processes.append(
-                subprocess.Popen(
-                    command, stderr=subprocess.PIPE, text=True, env=environment
-                )
-            )
+            processes.append(start_python(*command, env=environment))
         return processes
 
     return call
@@ -150,7 +144,7 @@ def test_stopped_and_killed_two_and_four_end_as_one(
     ends_as_one(out)
 
 
-def test_sigterm_ends_a_worker_that_has_not_begun(free_addresses):
+def test_sigterm_ends_a_worker_that_has_not_begun(free_addresses, run_python):
     """TensorFlow puts a handler in place that would swallow it."""
     code = """
 import os, signal, time
@@ -166,10 +160,7 @@ time.sleep(5)
     task = {"type": "worker", "index": 0}
     cluster = {"worker": free_addresses(1)}
     configuration = json.dumps({"cluster": cluster, "task": task})
-    process = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "TF_CONFIG": configuration},
-        stderr=subprocess.PIPE,
-        text=True,
+    process = run_python(
+        "-c", code, env={**os.environ, "TF_CONFIG": configuration}
     )
     assert process.returncode == 143, process.stderr

@@ -6,8 +6,6 @@ import os
 import pathlib
 import signal
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -380,20 +378,10 @@ write_records([sys.argv[1]], sys.argv[2])
 """
 
 
-def test_sigkill(pairs, tmp_path, monkeypatch):
+def test_sigkill(pairs, run_python, tmp_path, monkeypatch):
     write_records([pairs], tmp_path / "whole")
     out = tmp_path / "out"
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, pairs, out],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-        },
-        capture_output=True,
-        timeout=120,
-    )
+    done = run_python("-c", PROGRAM, pairs, out, cwd=ROOT, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(list(out.glob("shard-*"))) == 19
     with pytest.raises(InputError, match="there is no such file, so"):

@@ -3,8 +3,6 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
@@ -56,14 +54,11 @@ SLOW = (
     [FAST, *(pytest.param(each, marks=pytest.mark.slow) for each in SLOW)],
     ids=" ".join,
 )
-def test_the_estimate_is_within_15_percent_of_the_peak(overrides):
+def test_the_estimate_is_within_15_percent_of_the_peak(run_python, overrides):
     """In a process of its own, which has no tensors of other tests."""
-    command = [sys.executable, str(BENCHMARK), "--measure"]
-    command += [f"--override={override}" for override in overrides]
+    flags = [f"--override={override}" for override in overrides]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False
-    )
+    result = run_python(BENCHMARK, "--measure", *flags, env=environment)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["estimate"] == pytest.approx(found["measured"], rel=0.15)
