@@ -72,8 +72,9 @@ def write_records(
       shard_records: most records of a shard.
       token_ids: writes its ids in place of the texts.
       options: what the files do not say by themselves.
-      run_phase: runs units of work, on many processes; by default, all is done
-        in this one. The records are the same.
+      run_phase: runs units of work, on many processes, where there is more
+        than one; by default, all is done in this process. The records are the
+        same.
       work: folder for what is removed at the end; by default in `out`.
 
     Raises:
@@ -115,7 +116,7 @@ def _phases(
     """
     if in_units.has_begun(job):
         run_phase = run_phase or in_units.one_by_one
-    elif job.read():
+    elif job.read() or len(in_units.plan_reading(files)) == 1:
         run_phase = None
     if run_phase is None:
         return None
