@@ -71,6 +71,10 @@ class WorkFolder:
             )
         return note
 
+    def is_made(self, name: str) -> bool:
+        """Whether the file was made, from whatever it was."""
+        return self._note_path(name).exists()
+
     def require(self, name: str, step: str) -> Note:
         """The note of a file that an earlier step must have made.
 
@@ -122,6 +126,11 @@ class WorkFolder:
                 temporary.replace(self.path(name))
                 self._write_note(name, note)
         return note
+
+    def forget(self, name: str) -> None:
+        """Removes a file and its note, if they are there."""
+        self._note_path(name).unlink(missing_ok=True)
+        _remove(self.path(name))
 
     def _note_path(self, name: str) -> pathlib.Path:
         return self.folder / "notes" / f"{name}.json"
