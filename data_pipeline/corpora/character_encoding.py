@@ -13,7 +13,8 @@ import re
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 _META = re.compile(
-    rb"""<meta[^>]{1,400}?charset\s*=\s*["']?\s*([\w:.-]{1,40})""", re.IGNORECASE
+    rb"""<meta[^>]{1,400}?charset\s*=\s*["']?\s*([\w:.-]{1,40})""",
+    re.IGNORECASE,
 )
 _XML = re.compile(rb"""<\?xml[^>]{1,200}?encoding\s*=\s*["']([\w:.-]{1,40})""")
 _HEAD_BYTES = 2**14  # where `<meta>` is looked for; browsers: 1024

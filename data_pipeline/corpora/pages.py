@@ -51,7 +51,9 @@ def read_html_file(path: str, drops: Drops) -> Iterator[Document]:
         content = file.read(MAX_PAGE_BYTES + 1)
     place = f"{path}:1"
     if len(content) > MAX_PAGE_BYTES:
-        drop_record(drops, f"a page of more than {MAX_PAGE_BYTES:,} bytes", place)
+        drop_record(
+            drops, f"a page of more than {MAX_PAGE_BYTES:,} bytes", place
+        )
         return
     try:
         document = _document_of_html(content, "", place, "")
