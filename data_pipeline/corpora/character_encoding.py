@@ -27,11 +27,11 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _LATIN = frozenset(("cp1252", "iso8859-1", "latin-1", "cp1250", "cp1254"))
-_OTHER_SCRIPTS = frozenset(
-    "big5 big5hkscs cp1251 cp1253 cp1255 cp1256 cp866 cp874 cp932 euc_jp euc_kr "
-    "gb18030 gbk iso8859-5 iso8859-6 iso8859-7 iso8859-8 koi8-r koi8-u "
-    "shift_jis".split()
-)
+_NAMES = """
+big5 big5hkscs cp1251 cp1253 cp1255 cp1256 cp866 cp874 cp932 euc_jp euc_kr
+gb18030 gbk iso8859-5 iso8859-6 iso8859-7 iso8859-8 koi8-r koi8-u shift_jis
+"""
+_OTHER_SCRIPTS = frozenset(_NAMES.split())
 # These are ASCII byte by byte, so they are valid UTF-8 as well.
 _ESCAPED = frozenset(("iso2022_jp", "hz"))
 

@@ -7,11 +7,11 @@ import re
 MAX_SUM_OF_DEPTHS = 3 * 10**7
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 # Elements that hold nothing, or that the next of their kind ends.
-_FLAT = frozenset(
-    "area base br col embed hr img input link meta param source track wbr "
-    "body dd dt head html li optgroup option p rp rt tbody td tfoot th thead "
-    "tr".split()
-)
+_FLAT_NAMES = """
+area base br col embed hr img input link meta param source track wbr
+body dd dt head html li optgroup option p rp rt tbody td tfoot th thead tr
+"""
+_FLAT = frozenset(_FLAT_NAMES.split())
 
 
 def main_text(html: str) -> tuple[list[str], str]:
