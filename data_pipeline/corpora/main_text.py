@@ -33,6 +33,7 @@ def main_text(html: str) -> tuple[list[str], str]:
         list_bullets=False,
         alt_texts=False,
         comments=False,
+        post_meta=False,
     )
     return paragraphs_of(text), language
 
