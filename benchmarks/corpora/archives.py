@@ -1,12 +1,14 @@
 """Web archives: records and documents a second, beside warcio.
 
-    python -m benchmarks.corpora.archives --data=FILE.warc.gz \
-        --peer_python=PYTHON
+    python -m benchmarks.corpora.archives --data=DATA \
+        [--peer_python=ENV/bin/python]
 
-FILE is any archive with a gzip member for each record; it is repeated to
-`--megabytes`. Both sides read every record with its content, on one core; ours
-also checks what it reads and resumes after damage. `documents` is the whole
-way, with main text. PYTHON has warcio (peer_requirements.txt).
+The archive is one of `web_fixtures` of the data folder, with a gzip member for
+each record, repeated to `--megabytes`. Both sides read every record with its
+content, on one core; ours also checks what it reads and resumes after damage.
+`documents` is the whole
+way, with main text. The peer is in an environment of its own
+(peer_requirements.txt).
 """
 
 import argparse
@@ -24,6 +26,7 @@ from data_pipeline.jobs.drops import Drops
 from labse.files.reading import ReadOptions
 
 PEER = pathlib.Path(__file__).with_name("archives_peer.py")
+ARCHIVE = "web_fixtures/dolma/sample-0000.warc.gz"
 ROUNDS = 3
 
 
@@ -55,7 +58,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.NamedTemporaryFile(suffix=".warc.gz") as file:
         path = file.name
-        write_repeated(options.data, options.megabytes, path)
+        write_repeated(options.data / ARCHIVE, options.megabytes, path)
         found = {
             "labse, records": best_seconds(lambda: read_records(path, Drops())),
             "labse, documents": best_seconds(

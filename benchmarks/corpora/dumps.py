@@ -1,8 +1,10 @@
 """Articles of a MediaWiki dump: speed and what is left, beside two peers.
 
-    python -m benchmarks.corpora.dumps --data=DUMP.xml.bz2 --peer_python=PYTHON
+    python -m benchmarks.corpora.dumps --data=DATA \
+        [--peer_python=ENV/bin/python]
 
-DUMP is any dump; its pages are repeated until there are `--articles` articles.
+The dump is of English articles, in `web_fixtures` of the data folder; its pages
+are repeated until there are `--articles` articles.
 Ours is `read_dump`, from the XML to paragraphs, in one process. The peers are
 WikiExtractor without templates (AGPL, so it runs in an environment of its own:
 peer_requirements.txt), one process that extracts, and mwparserfromhell's
@@ -26,6 +28,10 @@ from labse.files.compression import open_unpacked
 
 # Of CPU time on one core: a dump of a million articles in two hours.
 FLOOR_ARTICLES_PER_SECOND = 140
+_DUMP = (
+    "web_fixtures/wiki_dumps/enwiki-latest-pages-articles1.xml-"
+    "p000000010p000030302-shortened.bz2"
+)
 _MARKUP = re.compile(
     r"\{\{|\}\}|\[\[|\]\]|\{\||\|\}|</?[a-zA-Z]+[ >]|'''|^\s*[|!=]|\|\w+="
 )
@@ -111,7 +117,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         dump = folder / "dump.xml"
-        size = write_repeated(options.data, options.articles, dump)
+        size = write_repeated(options.data / _DUMP, options.articles, dump)
         found = {"labse": ours(dump)}
         if options.peer_python:
             found["WikiExtractor"] = wikiextractor(
