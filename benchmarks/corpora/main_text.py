@@ -3,12 +3,12 @@
     python -m benchmarks.corpora.main_text --data=DATA \
         [--peer_python=ENV/bin/python]
 
-The pages are those of https://github.com/scrapinghub/article-extraction-benchmark
-(MIT), in `web_fixtures/article_extraction` of the data folder: 181 pages of news
-sites and blogs whose body people have marked. The words of what is extracted
-are compared with those of the marked body, as multisets, page by page;
-precision, recall and F1 are means of the pages. Speed is CPU time of one core,
-from HTML as text. The peer is in an environment of its own
+The pages are in `web_fixtures/article_extraction` of the data folder: 181 pages
+of news sites and blogs whose body people have marked, from
+https://github.com/scrapinghub/article-extraction-benchmark (MIT). The words of
+what is extracted are compared with those of the marked body, as multisets, page
+by page; precision, recall and F1 are means of the pages. Speed is CPU time of
+one core, from HTML as text. The peer is in an environment of its own
 (peer_requirements.txt).
 """
 
