@@ -3,9 +3,9 @@
     python -m benchmarks.corpora --data=DATA [--peer_python=ENV/bin/python]
 
 A benchmark is a module of this package with a `main`; its docstring says what
-it measures and beside which peer. Their output is shown as it comes, and the lines
-that compare, "labse / PEER: ...", stand in the table at the end. The peers are
-in an environment of their own (peer_requirements.txt).
+it measures and beside which peer. Their output is shown as it comes, and the
+lines that compare, "labse / PEER: ...", stand in the table at the end. The
+peers are in an environment of their own (peer_requirements.txt).
 """
 
 import argparse
