@@ -80,9 +80,7 @@ def count(data: pathlib.Path) -> None:
                 tag = tag_in_script(language, main_script(sentence)[0])
                 counted.append(Counted(name, answer, tag, corpus))
                 right[tag] += answer.rstrip("?") == language
-    total = collections.Counter(
-        counted_one.language for counted_one in counted
-    )
+    total = collections.Counter(counted_one.language for counted_one in counted)
     known = {
         language
         for language in total
@@ -156,8 +154,8 @@ def evaluate(
     total = sum(result[key].total() for key in ours)
     right = sum(result[key][key[1]] for key in ours)
     print(
-        f"{name}: {', '.join(accuracies)} %; und {100 * unknown / total:.1f} %, "
-        f"right of the others {100 * right / (total - unknown):.1f} %; other "
+        f"{name}: {', '.join(accuracies)} %; und {100 * unknown / total:.1f} %"
+        f", right of the others {100 * right / (total - unknown):.1f} %; other "
         f"languages taken for LaBSE's {100 * intruders(result):.1f} %; "
         f"{number / seconds:,.0f} texts/s",
         flush=True,
@@ -201,8 +199,10 @@ def print_languages(results: dict[str, Result]) -> None:
                 f"{100 * sum(shares) / len(shares):.0f}" if shares else ""
             )
         answers = sum(
-            (result.get((corpus, language), collections.Counter())
-             for corpus in CORPORA),
+            (
+                result.get((corpus, language), collections.Counter())
+                for corpus in CORPORA
+            ),
             collections.Counter(),
         )
         del answers[language]

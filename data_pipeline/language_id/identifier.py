@@ -31,7 +31,7 @@ from labse.languages import LABSE_LANGUAGES, primary_language
 
 DEFAULT_LIBRARIES = tuple(LIBRARIES)
 # From this probability on, no further library is consulted.
-_NO_DOUBT = 0.98
+_NO_DOUBT = 0.95
 # A language that is not LaBSE's is that much rarer in text for LaBSE.
 _OTHER_LANGUAGES = math.log(0.2)
 

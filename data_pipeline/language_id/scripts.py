@@ -119,6 +119,7 @@ _LANGUAGES_OF_SCRIPTS = {
 _TAGS_NAME_THE_SCRIPT = frozenset(("az", "ku", "sr", "tt", "uz"))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def script_of(letter: str) -> str:
     """The ISO 15924 code of a letter's script; empty for one not listed."""
     code = ord(letter)

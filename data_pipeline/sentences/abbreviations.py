@@ -8,10 +8,11 @@ often as not ("etc."). Single letters (initials) and words with stops inside
 """
 
 # Languages that write ordinal numbers with a full stop: "3. Mai".
-ORDINALS = frozenset(
-    "bs cs da de dsb eo et eu fi fo hr hsb hu is lb lt lv nb nds nn no pl sk "
-    "sl sr sv tr".split()
-)
+_ORDINALS = """
+bs cs da de dsb eo et eu fi fo hr hsb hu is lb lt lv nb nds nn no pl sk sl sr sv
+tr
+"""
+ORDINALS = frozenset(_ORDINALS.split())
 
 _COMMON = "dr mr mrs ms prof st no nr vol pp fig ed eds jr vs cf ca tel"
 _BY_LANGUAGE = {

@@ -89,12 +89,16 @@ class _Rules:
                 return self._ends_tibetan(text, start, match)
             if not _PLAIN.isdisjoint(marks):
                 return not self._quotes(text, match)
-        elif self._own_mark and self._own_mark[0] in marks:
-            if self._own_mark not in marks:
-                return False
+        elif self._is_half_a_mark(marks):
+            return False
         if not space or not self._may_start(text, match.end()):
             return False
         return marks != "." or self._ends_at_stop(text, start, match.start())
+
+    def _is_half_a_mark(self, marks: str) -> bool:
+        """Whether `marks` has a colon in a language that ends with two."""
+        own = self._own_mark
+        return own != "" and own[0] in marks and own not in marks
 
     def _may_start(self, text: str, place: int) -> bool:
         """Whether what stands at `place` may start a sentence."""
