@@ -24,6 +24,7 @@ MIN_CHARACTERS = 10
 # number of letters on; shorter ones, such as a menu's, stand there by chance.
 MIN_LETTERS_INSIDE = 30
 
+_TOO_LARGE = f"more than {MAX_PAGE_BYTES:,} bytes"
 _WARC_ENDINGS = (".warc", ".warc.gz")
 _HTML_ENDINGS = (".html", ".htm", ".html.gz", ".htm.gz")
 
@@ -142,28 +143,36 @@ def _read_html(path, skipped, bodies):
         skipped.add("damaged gzip")
         return
     if len(content) > MAX_PAGE_BYTES:
-        skipped.add(f"more than {MAX_PAGE_BYTES:,} bytes")
+        skipped.add(_TOO_LARGE)
         return
     yield content, url, body, path
 
 
 def _read_warc(path, skipped):
+    """(content, address, None, place) of the HTML pages of a WARC file."""
     from fastwarc.warc import ArchiveIterator, WarcRecordType
 
     with open(path, "rb") as file:
         records = ArchiveIterator(
-            file, record_types=WarcRecordType.response, parse_http=True
+            file,
+            record_types=WarcRecordType.response,
+            parse_http=True,
+            auto_decode="all",
         )
-        for number, record in enumerate(records, 1):
-            kind = record.http_content_type or ""
-            if "html" not in kind:
-                continue
-            content = record.reader.read(MAX_PAGE_BYTES + 1)
-            if len(content) > MAX_PAGE_BYTES:
-                skipped.add(f"more than {MAX_PAGE_BYTES:,} bytes")
-                continue
-            url = record.headers.get("WARC-Target-URI") or ""
-            yield content, url, None, f"{path}:{number}"
+        try:
+            for number, record in enumerate(records, 1):
+                if "html" not in (record.http_content_type or ""):
+                    continue
+                content = record.reader.read(MAX_PAGE_BYTES + 1)
+                if len(content) > MAX_PAGE_BYTES:
+                    skipped.add(_TOO_LARGE)
+                    continue
+                url = record.headers.get("WARC-Target-URI") or ""
+                yield content, url, None, f"{path}:{number}"
+        except OSError as error:
+            if error.errno:  # Of the system, not of the records.
+                raise
+            skipped.add(f"damaged WARC, from there on ({error})")
 
 
 def _parse(content: bytes, url: str, body: str | None, place: str) -> Page:

@@ -60,6 +60,10 @@ PROGRAMS = {
         "labse.bin.build_vocab",
         "text of many languages -> WordPiece vocabulary",
     ),
+    "train-quality": (
+        "labse.bin.train_quality",
+        "web pages -> a classifier of sentence quality",
+    ),
     "split-pairs": (
         "labse.bin.split_pairs",
         "pairs -> training and held-out pairs that share no source text",
