@@ -1,6 +1,9 @@
 """Which script a language is written in, and which languages count as equal."""
 
-from labse.languages import language_tag, primary_language
+import functools
+
+from data_pipeline.language_id.scripts import SCRIPT_LANGUAGES, scripts_of
+from labse.languages import LABSE_LANGUAGES, language_tag, primary_language
 
 # ISO 639-3 codes of LaBSE's languages, which corpora such as Tatoeba's use,
 # and their two-letter codes (https://iso639-3.sil.org/code_tables/639/data).
@@ -19,44 +22,6 @@ uig:ug ukr:uk urd:ur uzb:uz uzn:uz vie:vi wol:wo xho:xh yid:yi ydd:yi yor:yo
 cmn:zh zho:zh yue:zh zul:zu fil:tl mww:hmn
 """
 _TWO_LETTERS = dict(pair.split(":") for pair in _CODES.split())
-
-# The scripts of Unicode's likelySubtags for these languages, and a second one
-# where both are usual: Serbian, for one, is written in two.
-_SCRIPTS = {
-    "Arab": "ar fa ps sd ug ur ckb ku arq ary arz",
-    "Armn": "hy",
-    "Beng": "as bn",
-    "Cyrl": "be bg ce cv kk ky mk mn ru sr tg tt uk ba os sah uz",
-    "Deva": "bho hi mai mr ne new sa awa",
-    "Ethi": "am ti",
-    "Geor": "ka xmf",
-    "Grek": "el",
-    "Gujr": "gu",
-    "Guru": "pa",
-    "Hang": "ko",
-    "Hani": "zh ja wuu yue",
-    "Hebr": "he yi",
-    "Kana": "ja",
-    "Khmr": "km",
-    "Knda": "kn",
-    "Laoo": "lo",
-    "Latn": "af az bs ca ceb co cs cy da de en eo es et eu fi fr fy ga gd gl "
-    "ha haw hmn hr ht hu id ig is it jv ku la lb lt lv mg mi ms mt nb nl nn no "
-    "ny pl pt ro rw sk sl sm sn so sq sr st su sv sw tk tl tr uz vi wo xh yo zu "
-    "ast br dsb fo hsb ia ie io kw lfn nds oc",
-    "Mlym": "ml",
-    "Mymr": "my",
-    "Orya": "or",
-    "Sinh": "si",
-    "Taml": "ta",
-    "Telu": "te",
-    "Thai": "th",
-    "Tibt": "bo dz",
-}
-_SCRIPTS_OF: dict[str, set[str]] = {}
-for _script, _languages in _SCRIPTS.items():
-    for _language in _languages.split():
-        _SCRIPTS_OF.setdefault(_language, set()).add(_script)
 
 # Languages that identifiers do not keep apart in a sentence, most of them
 # because a reader could not either.
@@ -89,14 +54,24 @@ def tag_of(code: str) -> str:
     return _TWO_LETTERS.get(language, language) + dash + rest
 
 
-def scripts_of(tag: str) -> set[str]:
-    """The scripts (ISO 15924) of a language; empty where it is not listed."""
-    for part in tag.split("-")[1:]:
-        if len(part) == 4:
-            return {"Hani"} if part in ("Hans", "Hant") else {part}
-    return _SCRIPTS_OF.get(primary_language(tag), set())
+@functools.cache
+def expected_scripts(tag: str) -> frozenset[str]:
+    """The scripts (ISO 15924) that a language is written in.
+
+    Empty where nothing is known: of languages that LaBSE does not have.
+    """
+    if not is_listed(tag):
+        return frozenset()
+    language = primary_language(tag)
+    alone = {
+        script for script, name in SCRIPT_LANGUAGES.items() if name == language
+    }
+    if language == "ja":
+        alone.add("Hani")
+    return frozenset(alone) or scripts_of(tag)
 
 
+@functools.cache
 def is_same_language(declared: str, identified: str) -> bool:
     """Whether an identified language speaks for the declared one."""
     first, second = primary_language(declared), primary_language(identified)
@@ -106,5 +81,6 @@ def is_same_language(declared: str, identified: str) -> bool:
 
 
 def is_listed(tag: str) -> bool:
-    """Whether anything can be said about the language."""
-    return primary_language(tag) in _SCRIPTS_OF
+    """Whether script and language of its texts can be checked."""
+    language = primary_language(tag)
+    return language in LABSE_LANGUAGES or language in ("nb", "nn")
