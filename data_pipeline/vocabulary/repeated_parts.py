@@ -74,6 +74,7 @@ def cut(table: WordTable, characters: Sequence[str], min_count: int) -> Parts:
         names[places], return_index=True, return_inverse=True
     )
     weights = np.bincount(number, table.smoothed[rows], len(first))
+    weights = weights.astype(np.float64)  # Also without any part.
     texts = _slices(text.points, places[first], lengths[places[first]])
     is_inside = text.starts[text.row[places[first]]] != places[first]
     prefix = SUFFIX_PREFIX.encode()
