@@ -87,7 +87,12 @@ def describe_coverage(coverage: Mapping[str, tuple[int, int, float]]) -> str:
 
 
 def script_name(character: str) -> str:
-    """The first word of the character's Unicode name, such as CJK or THAI."""
+    """The first word of the character's Unicode name, such as CJK or THAI.
+
+    SYMBOLS for all that is neither a letter, a mark nor a digit.
+    """
+    if unicodedata.category(character)[0] not in "LMN":
+        return "SYMBOLS"
     return unicodedata.name(character, "UNNAMED").split(" ")[0].split("-")[0]
 
 

@@ -73,7 +73,9 @@ def test_equals_the_naive_form(monkeypatch, min_count, beginnings, block):
     monkeypatch.setattr(repeated_parts, "_BLOCK", block)
     draw = random.Random(min_count)
     counts = {
-        "".join(draw.choices("abcdé中😀", (9, 9, 5, 2, 1, 1, 2), k=length)): count
+        "".join(
+            draw.choices("abcdé中😀", (9, 9, 5, 2, 1, 1, 2), k=length)
+        ): count
         for length in range(1, 13)
         for count in (1, 1, 1, 2, 5)
     }

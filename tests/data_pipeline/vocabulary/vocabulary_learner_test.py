@@ -64,9 +64,7 @@ def test_smoothing_moves_pieces_to_the_small_language():
 
 def test_most_frequent_characters_are_kept():
     counts = {"x": {"aa": 10, "ab": 5, "c": 2}}
-    pieces = learn(
-        counts, 8, unused=0, max_characters=1
-    )
+    pieces = learn(counts, 8, unused=0, max_characters=1)
     assert pieces[5:] == ["a", "##a", "aa"]
 
 
@@ -75,9 +73,7 @@ def test_a_phrase_seen_once_gives_the_words_in_it():
     names = ("กขค", "งจฉ", "ชซฌ")
     phrases = {a + b + c: 1 for a in names for b in names for c in names}
     fixed = 5 + 2 * 9
-    pieces = learn(
-        {"th": phrases}, fixed + 9, unused=0
-    )
+    pieces = learn({"th": phrases}, fixed + 9, unused=0)
     assert {*names, *(f"##{name}" for name in names)} <= set(pieces)
     assert not phrases.keys() & set(pieces)
 
@@ -89,9 +85,7 @@ def test_a_word_seen_once_is_no_piece():
     assert pieces[fixed:] == ["ab"]
     with pytest.raises(InputError, match=f"has {fixed + 1} different"):
         learn(counts, fixed + 2, unused=0)
-    once = learn(
-        counts, fixed + 6, unused=0, min_count=1
-    )
+    once = learn(counts, fixed + 6, unused=0, min_count=1)
     assert {"ab", "abcd", "abef", "ghab"} <= set(once)
 
 
@@ -102,9 +96,7 @@ def test_rareness_is_counted_before_smoothing_and_over_all_languages():
         "other": {"xyz": 1},
     }
     fixed = 5 + 2 * 9
-    pieces = learn(
-        counts, fixed + 2, 0.0, unused=0
-    )
+    pieces = learn(counts, fixed + 2, 0.0, unused=0)
     # "abcd" weighs some 170 after smoothing and was seen once.
     assert set(pieces[fixed:]) == {"uv", "xy"}
 
