@@ -30,7 +30,10 @@ import time
 from benchmarks.corpora import vocabulary_text
 from benchmarks.machine import machine
 
-LANGUAGES = "en de fr ru zh ja th my km ka am si sw yo ne ps eu kk".split()
+# fmt: off
+LANGUAGES = ("en", "de", "fr", "ru", "zh", "ja", "th", "my", "km", "ka", "am",
+             "si", "sw", "ne", "ps", "eu", "kk")
+# fmt: on
 
 
 def train_huggingface(text: str, vocab_size: int, out: str) -> None:

@@ -3,6 +3,7 @@
 It repeatedly merges the most frequent pair of pieces.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -48,7 +49,8 @@ def train(parts: Parts, size: int, fixed: Sequence[str]) -> list[str]:
         # not the beginning of a word.
         limit_alphabet=0,
         continuing_subword_prefix=SUFFIX_PREFIX,
-        show_progress=True,  # Of a terminal.
+        # Elsewhere than in a terminal it writes empty lines.
+        show_progress=sys.stdout.isatty() and sys.stderr.isatty(),
     )
     repeats = _repeats(parts.weights)
     tokenizer.train_from_iterator(_texts(parts.texts, repeats), trainer)

@@ -105,7 +105,8 @@ def test_rareness_is_counted_before_smoothing_and_over_all_languages():
 TIES = """
 words = {a + b + c: 2 for a in "abcde" for b in "fghij" for c in "abfgk"}
 words |= {a + b + c: 1 for a in "fghij" for b in "abcde" for c in words}
-counts = {"x": {word.encode(): n for word, n in words.items()}, "y": {b"zab": 3}}
+counts = {"x": {word.encode(): n for word, n in words.items()}}
+counts["y"] = {b"zab": 3}
 table = word_table.table_of_counts(counts, 0.3)
 pieces = vocabulary_learner.learn_vocabulary(table, 170)
 """
