@@ -27,13 +27,20 @@ _LEAST_WORDS = 200  # Of a language for which words are made.
 
 def codes(data: pathlib.Path) -> dict[str, str]:
     """ISO 639-3 -> the first part of BCP 47's tag, by the set `udhr`."""
-    with open(data / "udhr/INDEX.tsv", encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        found = {row["iso639-3"]: row["bcp47"].split("-")[0] for row in rows}
-    # Macrolanguages and codes that the set names otherwise.
+    found = {name[:3]: tag for name, tag in sorted(_declarations(data))}
+    # Macrolanguages and codes that the set does not have.
     more = {"ara": "ar", "fas": "fa", "swa": "sw", "msa": "ms", "zho": "zh"}
     more |= {"lvs": "lv", "sqi": "sq", "nor": "nb", "cmn": "zh", "zsm": "ms"}
+    more |= {"pes": "fa", "swh": "sw", "mon": "mn", "aze": "az", "uzb": "uz"}
+    more |= {"kur": "ku", "yid": "yi", "est": "et", "khm": "km", "mlg": "mg"}
     return found | more
+
+
+def _declarations(data: pathlib.Path) -> list[tuple[str, str]]:
+    """Names of the files of `udhr`, and the first parts of their tags."""
+    with open(data / "udhr/INDEX.tsv", encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        return [(row["file"], row["bcp47"].split("-")[0]) for row in rows]
 
 
 def texts_at_hand(data: pathlib.Path) -> Iterator[tuple[str, str]]:
@@ -46,10 +53,7 @@ def texts_at_hand(data: pathlib.Path) -> Iterator[tuple[str, str]]:
         for row in _rows(path):
             yield short.get(code.split("_")[0], code), row[0]
             yield "en", row[1]
-    with open(data / "udhr/INDEX.tsv", encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        tags = {row["file"]: row["bcp47"].split("-")[0] for row in rows}
-    for name, tag in sorted(tags.items()):
+    for name, tag in sorted(_declarations(data)):
         for row in _rows(data / f"udhr/{name}.tsv"):
             yield tag, row[1]
     for path in sorted((data / "wikimedia_ui").glob("*.tsv")):
