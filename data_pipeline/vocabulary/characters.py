@@ -10,28 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from data_pipeline.vocabulary.word_table import WordTable
-
-_CODE_POINTS = 0x110000
-_BLOCK = 2**22
-
 # Of every script's text. Chinese reaches it with some 4,000 ideographs.
 SCRIPT_SHARE = 0.999
-
-
-def character_weights(table: WordTable) -> np.ndarray:
-    """float64 [0x110000]: smoothed occurrences of each code point."""
-    points = table.code_points()
-    row = np.cumsum(points == 10, dtype=np.int32)
-    row -= points == 10  # A line feed is of the word that it ends.
-    weights = np.zeros(_CODE_POINTS)
-    for start in range(0, len(points), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        weights += np.bincount(
-            points[block], table.smoothed[row[block]], _CODE_POINTS
-        )
-    weights[10] = 0
-    return weights
 
 
 def choose_characters(weights: np.ndarray, max_characters: int) -> list[str]:
@@ -43,7 +23,7 @@ def choose_characters(weights: np.ndarray, max_characters: int) -> list[str]:
     frequent of them are kept.
 
     Args:
-      weights: of `character_weights`.
+      weights: of `WordTable.character_weights`.
       max_characters: most characters to keep.
     """
     points = np.flatnonzero(weights)

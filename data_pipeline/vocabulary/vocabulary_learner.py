@@ -72,9 +72,7 @@ def learn_vocabulary(
     """
     if min_count < 1:
         raise InputError(f"min_count is at least 1. Received {min_count}.")
-    kept = characters.choose_characters(
-        characters.character_weights(table), max_characters
-    )
+    kept = characters.choose_characters(table.character_weights, max_characters)
     fixed = [
         *special_pieces(unused),
         *kept,

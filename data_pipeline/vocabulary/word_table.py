@@ -5,6 +5,7 @@ gigabytes; here they are one text and two arrays, 0.3 gigabytes.
 """
 
 import dataclasses
+import functools
 import operator
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,9 @@ from labse.errors import InputError
 # About three times as many as 501,153 pieces can be learned from usefully.
 MAX_WORDS = 16_000_000
 _BATCH = 2**16
+_BLOCK = 2**22
+_CODE_POINTS = 0x110000
+_LINE_FEED = ord("\n")
 
 # Words, their languages and counts, sorted by word and language.
 Rows = tuple[list[bytes], list[str], Sequence[int]]
@@ -62,8 +66,25 @@ class WordTable:
             start += len(part)
         return found
 
+    @functools.cached_property
+    def character_weights(self) -> np.ndarray:
+        """float64 [0x110000]: smoothed occurrences of each code point."""
+        points = self.code_points()
+        row = np.cumsum(points == _LINE_FEED, dtype=np.int32)
+        row -= points == _LINE_FEED  # It is of the word that it ends.
+        weights = np.zeros(_CODE_POINTS)
+        for start in range(0, len(points), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            weights += np.bincount(
+                points[block], self.smoothed[row[block]], _CODE_POINTS
+            )
+        weights[_LINE_FEED] = 0
+        return weights
+
     def _blocks(self) -> Iterator[bytes]:
-        ends = np.flatnonzero(np.frombuffer(self.text, np.uint8) == 10) + 1
+        ends = (
+            np.flatnonzero(np.frombuffer(self.text, np.uint8) == _LINE_FEED) + 1
+        )
         start = 0
         for end in [*ends[_BATCH - 1 :: _BATCH].tolist(), len(self.text)]:
             if end > start:

@@ -131,7 +131,7 @@ def main(flags: FlagSet) -> None:
     )
     vocabulary_learner.write_vocabulary(flags.out, pieces)
     coverage = characters.coverage_by_script(
-        characters.character_weights(table),
+        table.character_weights,
         [piece for piece in pieces if len(piece) == 1],
     )
     if described := characters.describe_coverage(coverage):

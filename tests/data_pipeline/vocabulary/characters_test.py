@@ -10,12 +10,11 @@ from data_pipeline.vocabulary import characters, word_counts, word_table
 
 def weights_of(words):
     counts = {"x": {word.encode(): count for word, count in words.items()}}
-    table = word_table.table_of_counts(counts, 1.0)
-    return characters.character_weights(table)
+    return word_table.table_of_counts(counts, 1.0).character_weights
 
 
 def test_weights_by_hand(monkeypatch):
-    monkeypatch.setattr(characters, "_BLOCK", 3)
+    monkeypatch.setattr(word_table, "_BLOCK", 3)
     weights = weights_of({"ab": 2, "bcb": 3, "中": 4})
     found = {chr(point): weights[point] for point in np.flatnonzero(weights)}
     assert found == {"a": 2, "b": 8, "c": 3, "中": 4}
@@ -63,7 +62,7 @@ def test_every_script_of_the_declaration_of_human_rights():
             rows = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             texts += [(path.stem, row[1].encode()) for row in rows]
     table = word_table.table_of_counts(word_counts.count_words(texts), 0.3)
-    weights = characters.character_weights(table)
+    weights = table.character_weights
     limit = 4200  # Of 4,509.
     kept = characters.choose_characters(weights, limit)
     coverage = characters.coverage_by_script(weights, kept)
