@@ -1,9 +1,10 @@
 import gzip
+import json
 import os
 
 import pytest
 
-from data_pipeline.vocabulary import word_counts
+from data_pipeline.vocabulary import counting_job, word_counts
 from labse.bin import build_vocab
 from labse.bin.flags import program
 from labse.files.reading import ReadOptions
@@ -19,7 +20,11 @@ PAIRS = (
 
 def count(path, language=""):
     texts = Texts([path], ReadOptions(language=language))
-    return {k: dict(v) for k, v in word_counts.count_words(texts).items()}
+    counts = word_counts.count_words(texts)
+    return {
+        name: {word.decode(): n for word, n in words.items()}
+        for name, words in counts.items()
+    }
 
 
 @pytest.fixture
@@ -57,22 +62,6 @@ def test_words_of_more_than_100_characters_are_left_out(tmp_path):
     assert count(path, "xx") == {"xx": {"x" * 100: 1}}
 
 
-def test_rare_words_make_room(monkeypatch, tmp_path):
-    monkeypatch.setattr(word_counts, "MAX_DIFFERENT_WORDS", 3)
-    path = tmp_path / "a.txt"
-    path.write_text("a b c d d d d d")
-    assert count(path, "xx") == {"xx": {"d": 5}}
-
-
-def test_not_all_rare_words_are_forgotten(monkeypatch, tmp_path):
-    monkeypatch.setattr(word_counts, "MAX_DIFFERENT_WORDS", 8)
-    path = tmp_path / "a.txt"
-    path.write_text("a b c d e f g h i i")
-    # Every other one of a to h goes, which leaves five; then of what is seen
-    # at most twice.
-    assert count(path, "xx") == {"xx": {"d": 1, "h": 1}}
-
-
 def run(*arguments):
     return program.run(build_vocab, list(arguments), "labse build-vocab")
 
@@ -103,11 +92,66 @@ def test_report_of_text_that_was_held_out(pairs, tmp_path, capsys):
     )  # fmt: skip
     assert code == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[-4][-3:] == ["pieces", "per", "character"]
+    assert lines[-4][-5:] == ["pieces", "per", "word", "per", "character"]
     # "Tag" and "day" are pieces: 3 pieces of 7 characters; 海 is not known.
-    assert lines[-3] == ["de", "1", "3", "0", "0.000%", "0.4286"]
-    assert lines[-2] == ["zh", "1", "3", "1", "33.333%", "1.0000"]
-    assert lines[-1] == ["all", "2", "6", "1", "16.667%", "0.6000"]
+    assert lines[-3] == ["de", "1", "3", "0", "0.000%", "1.000", "0.4286"]
+    assert lines[-2] == ["zh", "1", "3", "1", "33.333%", "1.000", "1.0000"]
+    assert lines[-1] == ["all", "2", "6", "1", "16.667%", "1.000", "0.6000"]
+
+
+def learn(pairs, out, *arguments, vocab_size=42):
+    code = run(
+        f"--input={pairs.parent}/*.tsv", f"--out={out}", "--unused=1",
+        "--min_count=1", f"--vocab_size={vocab_size}", *arguments,
+    )  # fmt: skip
+    assert code == 0
+    return out.read_bytes()
+
+
+def test_the_same_vocabulary_on_beam(pairs, tmp_path):
+    (tmp_path / "more.tsv").write_text("text\tlanguage\nGute Nacht\tde\n")
+    expected = learn(pairs, tmp_path / "vocab.txt")
+    assert not (tmp_path / "vocab.txt.work").exists()
+    out = tmp_path / "beam.txt"
+    assert learn(pairs, out, "--workers=2") == expected
+    assert (tmp_path / "beam.txt.work/counted/00001/counts.tsv").exists()
+
+
+def test_large_input_without_beam(pairs, tmp_path, monkeypatch):
+    expected = learn(pairs, tmp_path / "vocab.txt")
+    monkeypatch.setattr(build_vocab, "_LARGE_INPUT", 10)
+    monkeypatch.setattr(counting_job, "has_beam", lambda: False)
+    out = tmp_path / "large.txt"
+    assert learn(pairs, out) == expected
+    assert (tmp_path / "large.txt.work/counted/00000/counts.tsv").exists()
+
+
+def test_report_as_json(pairs, tmp_path):
+    held_out = tmp_path / "held_out.jsonl"
+    held_out.write_text(
+        '{"text": "Tag, day", "language": "de"}\n', encoding="utf-8"
+    )
+    path = tmp_path / "report.json"
+    learn(
+        pairs, tmp_path / "vocab.txt", f"--report={path}",
+        f"--report_text={held_out}", "--max_characters=9",
+        vocab_size=27,
+    )  # fmt: skip
+    report = json.loads(path.read_text("utf-8"))
+    assert [row["language"] for row in report["languages"]] == [
+        "de",
+        "en",
+        "zh",
+    ]
+    assert report["languages"][0]["share"] == pytest.approx(5 / 11)
+    # The two ideographs come before a third of the Latin letters.
+    assert report["scripts"]["CJK"] == {
+        "characters": 2, "kept": 2, "share_of_text": 1.0,
+    }  # fmt: skip
+    assert report["scripts"]["LATIN"]["kept"] < 9
+    row = report["held_out"]["de"]
+    assert (row["words"], row["pieces"]) == (3, 3)
+    assert row["pieces_per_word"] == 1.0
 
 
 @pytest.mark.parametrize(
