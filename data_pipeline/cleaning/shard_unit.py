@@ -1,0 +1,103 @@
+"""Phase 5: the sentences of a language in files of a limited size."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+
+from data_pipeline.cleaning.bits import Bits
+from data_pipeline.cleaning.compare_units import KEPT
+from data_pipeline.cleaning.job import CleaningJob, read_json
+from data_pipeline.cleaning.read_unit import READ
+from data_pipeline.cleaning.sentence_files import SentenceFile
+from labse import features
+from labse.files.formats.jsonl import JsonlWriter
+from labse.files.reading import Fields
+
+URL = "url"
+COLUMNS = (features.TEXT, features.LANGUAGE, features.CORPUS, URL)
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardUnit:
+    """Writes one output file.
+
+    Attributes:
+      language: of the sentences.
+      number: of the file.
+      input: the number of the input where its sentences begin.
+      skip: kept sentences of that input that belong to files before.
+      count: sentences to write.
+    """
+
+    language: str
+    number: int
+    input: int
+    skip: int
+    count: int
+
+    def run(self, job: CleaningJob) -> None:
+        """Writes OUT/LANGUAGE/NUMBER.jsonl.gz, unless it is there."""
+        path = job.out_path(self.language, self.number)
+        if path.exists():
+            return
+        writer = JsonlWriter(path, "gz", COLUMNS)
+        writer.write(
+            writer.format_row(row, str(path))
+            for row in itertools.islice(self._rows(job), self.count)
+        )
+
+    def _rows(self, job: CleaningJob) -> Iterator[Fields]:
+        skip = self.skip
+        for number in range(self.input, len(job.paths)):
+            counts = read_json(job.path(KEPT, number, "counts.json"))["blocks"]
+            file = SentenceFile(job.path(READ, number, "sentences"))
+            kept = Bits.read(job.path(KEPT, number, "bits"))
+            for block in range(file.num_blocks):
+                count = counts[block].get(self.language, 0)
+                if count > skip:
+                    rows = self._rows_of_block(file, block, kept)
+                    yield from itertools.islice(rows, skip, None)
+                skip = max(0, skip - count)
+
+    def _rows_of_block(
+        self, file: SentenceFile, block: int, kept: Bits
+    ) -> Iterator[Fields]:
+        section = file.read(block, self.language)
+        is_kept = kept.get(section.numbers()).tolist()
+        for source, text in itertools.compress(section, is_kept):
+            yield {
+                features.TEXT: text,
+                features.LANGUAGE: self.language,
+                features.CORPUS: source.corpus or None,
+                URL: source.url or None,
+            }
+
+
+def plan_shards(
+    counts: Sequence[dict[str, int]], shard_sentences: int
+) -> list[ShardUnit]:
+    """The output files, by the sentences of each language in each input."""
+    units = []
+    for language in sorted({name for count in counts for name in count}):
+        units += _plan_language(
+            language,
+            [count.get(language, 0) for count in counts],
+            shard_sentences,
+        )
+    return units
+
+
+def _plan_language(
+    language: str, counts: list[int], shard_sentences: int
+) -> Iterator[ShardUnit]:
+    left, number = sum(counts), 0
+    position = before = 0  # in the input, and sentences of it in files
+    while left:
+        while before >= counts[position]:
+            before -= counts[position]
+            position += 1
+        count = min(left, shard_sentences)
+        yield ShardUnit(language, number, position, before, count)
+        before += count
+        left -= count
+        number += 1
