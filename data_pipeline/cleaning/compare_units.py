@@ -47,11 +47,16 @@ class RepeatedUnit:
 
     kind: str
     partition: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        """Of what it makes in the work folder."""
+        return file_name(REPEATED, self.kind, self.partition)
 
     def run(self, job: CleaningJob) -> None:
         """Writes repeated/KIND/PARTITION, unless it is there."""
-        name = file_name(REPEATED, self.kind, self.partition)
-        job.work.make(name, {}, lambda path: self._write(job, path))
+        job.work.make(self.name, {}, lambda path: self._write(job, path))
 
     def _write(self, job: CleaningJob, path: pathlib.Path) -> None:
         seen: set[bytes] = set()
@@ -97,11 +102,16 @@ class NearUnit:
     """
 
     number: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        """Of what it makes in the work folder."""
+        return file_name(NEAR, self.number)
 
     def run(self, job: CleaningJob) -> None:
         """Writes near/NUMBER, unless it is there."""
-        name = file_name(NEAR, self.number)
-        job.work.make(name, {}, lambda path: self._write(job, path))
+        job.work.make(self.name, {}, lambda path: self._write(job, path))
 
     def _write(self, job: CleaningJob, path: pathlib.Path) -> None:
         pages = read_pages(job.path(READ, self.number, "pages"))
@@ -118,11 +128,16 @@ class KeepUnit:
     """Decides which sentences of an input are kept."""
 
     number: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        """Of what it makes in the work folder."""
+        return file_name(KEPT, self.number)
 
     def run(self, job: CleaningJob) -> None:
         """Writes kept/NUMBER, unless it is there."""
-        name = file_name(KEPT, self.number)
-        job.work.make(name, {}, lambda path: self._write(job, path))
+        job.work.make(self.name, {}, lambda path: self._write(job, path))
 
     def _write(self, job: CleaningJob, folder: pathlib.Path) -> None:
         folder.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@
                                    positions of those that came before
       near/00012                   of each input: sentences of near pages
       kept/00012/                  of each input: sentences that are kept
+      written/LANGUAGE/00000       a note of each output file
 
 A kind is near_duplicates (of pages), spans or exact_duplicates (of sentences).
 """

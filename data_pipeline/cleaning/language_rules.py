@@ -12,6 +12,7 @@ from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
 from data_pipeline.language_id.identifier import LanguageIdentifier
 from labse.files.reading import UNKNOWN_LANGUAGE
+from labse.languages import primary_language
 
 _MOST_CHARACTERS = 4096  # of a document that are looked at
 _SHORT_LINE = 10  # characters; menus have many, often in English
@@ -42,7 +43,7 @@ class DocumentLanguage:
             document.language = found
             if found == UNKNOWN_LANGUAGE:
                 drop_document(self.name, "not identified", document, drops)
-        elif self._identifier.contradicts(declared, found):
+        elif contradicts(declared, found):
             if document.is_page:
                 document.language = found
             else:
@@ -68,7 +69,7 @@ class SentenceLanguage:
         kept = []
         for line in document.lines:
             found = self._identifier.identify(line).language
-            if self._identifier.contradicts(document.language, found):
+            if contradicts(document.language, found):
                 drop_line(self.name, f"is {found}", document, line, drops)
             else:
                 kept.append(line)
@@ -84,3 +85,20 @@ def _sample(lines: list[str]) -> str:
         if size >= _MOST_CHARACTERS:
             break
     return "\n".join(parts)
+
+
+# Languages that are written so alike that a text of one often passes for one
+# of another.
+_CLOSE = (
+    frozenset({"bs", "hr", "sr", "sh"}),
+    frozenset({"da", "nb", "nn", "no"}),
+    frozenset({"id", "ms"}),
+)
+
+
+def contradicts(declared: str, found: str) -> bool:
+    """Whether a text of one language was identified as surely another."""
+    first, second = primary_language(declared), primary_language(found)
+    if first == second or UNKNOWN_LANGUAGE in (first, second):
+        return False
+    return not any(first in group and second in group for group in _CLOSE)

@@ -28,15 +28,19 @@ _CHUNK_CHARACTERS = 2**21
 
 @dataclasses.dataclass(frozen=True)
 class ReadUnit:
-    """Cleans one input."""
+    """Cleans one input; `size` is its bytes."""
 
     number: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        """Of what it makes in the work folder."""
+        return file_name(READ, self.number)
 
     def run(self, job: CleaningJob) -> None:
         """Writes read/NUMBER, unless it is there."""
-        name = file_name(READ, self.number)
-        made_from = {"partitions": job.num_partitions}
-        job.work.make(name, made_from, lambda path: self._write(job, path))
+        job.work.make(self.name, {}, lambda path: self._write(job, path))
 
     def _write(self, job: CleaningJob, folder: pathlib.Path) -> None:
         folder.mkdir(exist_ok=True)

@@ -3,7 +3,6 @@
 from data_pipeline.cleaning.step import drop_line
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
-from data_pipeline.quality.model import QualityModel
 from data_pipeline.sentences.splitter import split_sentences
 
 
@@ -33,8 +32,8 @@ class Quality:
 
     name = "quality"
 
-    def __init__(self, model: QualityModel, share_kept: float):
-        """Takes a model of `labse train-quality` and the share to keep."""
+    def __init__(self, model, share_kept: float):
+        """Takes a `QualityModel` and the share to keep."""
         self._model = model
         self._threshold = model.threshold(share_kept)
         self._reason = f"not of the best {share_kept:g}"

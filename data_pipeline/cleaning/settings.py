@@ -12,7 +12,6 @@ from data_pipeline.cleaning.sentence_rules import Quality, Split
 from data_pipeline.cleaning.step import Step
 from data_pipeline.language_id.identifier import LanguageIdentifier
 from labse.errors import InputError
-from labse.files.reading import ReadOptions
 
 # Steps that compare documents, in the order in which they decide.
 NEAR_DUPLICATES = "near_duplicates"
@@ -139,7 +138,3 @@ def _rules(settings: CleaningSettings) -> list[Step]:
         page_rules.CurlyBrackets(),
     ]
 
-
-def read_options_json(options: ReadOptions) -> dict[str, object]:
-    """What a reading depends on, as JSON values."""
-    return dataclasses.asdict(options)

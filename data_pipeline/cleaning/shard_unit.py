@@ -2,17 +2,24 @@
 
 import dataclasses
 import itertools
+import pathlib
 from collections.abc import Iterator, Sequence
 
 from data_pipeline.cleaning.bits import Bits
 from data_pipeline.cleaning.compare_units import KEPT
-from data_pipeline.cleaning.job import CleaningJob, read_json
+from data_pipeline.cleaning.job import (
+    CleaningJob,
+    file_name,
+    read_json,
+    write_json,
+)
 from data_pipeline.cleaning.read_unit import READ
 from data_pipeline.cleaning.sentence_files import SentenceFile
 from labse import features
 from labse.files.formats.jsonl import JsonlWriter
 from labse.files.reading import Fields
 
+WRITTEN = "written"
 URL = "url"
 COLUMNS = (features.TEXT, features.LANGUAGE, features.CORPUS, URL)
 
@@ -35,16 +42,28 @@ class ShardUnit:
     skip: int
     count: int
 
+    @property
+    def name(self) -> str:
+        """Of the note in the work folder that the file is there."""
+        return file_name(WRITTEN, self.language, self.number)
+
+    @property
+    def size(self) -> int:
+        """As others count bytes."""
+        return self.count
+
     def run(self, job: CleaningJob) -> None:
         """Writes OUT/LANGUAGE/NUMBER.jsonl.gz, unless it is there."""
+        job.work.make(self.name, {}, lambda path: self._write(job, path))
+
+    def _write(self, job: CleaningJob, note: pathlib.Path) -> None:
         path = job.out_path(self.language, self.number)
-        if path.exists():
-            return
         writer = JsonlWriter(path, "gz", COLUMNS)
         writer.write(
             writer.format_row(row, str(path))
             for row in itertools.islice(self._rows(job), self.count)
         )
+        write_json(note, self.count)
 
     def _rows(self, job: CleaningJob) -> Iterator[Fields]:
         skip = self.skip
