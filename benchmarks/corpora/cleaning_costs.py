@@ -24,29 +24,15 @@ import statistics
 from collections.abc import Iterator
 
 from data_pipeline.cleaning.settings import CleaningSettings
-from data_pipeline.cleaning.step import PageRule, Step
+from data_pipeline.cleaning.steps.step import PageRule, Step
+from data_pipeline.corpora.declared_language import declared_language
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
-from labse.languages import is_known_language, language_tag
+from labse.languages import is_known_language
 
 _MOST_TEXTS = 1000
 _PAGE_TEXTS = 10
 _MUCH = 0.03
-# ISO 639-3 of tatoeba_v1 and udhr where it is not the tag of another name.
-_TAGS_OF_ISO_639_3 = """
-afr af amh am ara ar arb ar arz ar aze az azj az bel be ben bn bos bs bul bg
-cat ca ceb ceb ces cs cmn zh cym cy dan da deu de ell el eng en epo eo est et
-eus eu ekk et fin fi fra fr fry fy gla gd gle ga glg gl guj gu hau ha heb he
-hin hi hrv hr hun hu hye hy ind id isl is ita it jav jv jpn ja kat ka kan kn
-kaz kk khm km kin rw kir ky kor ko kur ku lao lo lat la lav lv lvs lv lit lt
-ltz lb mal ml mar mr mkd mk mlt mt mon mn khk mn mri mi msa ms mya my nld nl
-nob nb nno nn npi ne ori or pan pa pes fa pol pl por pt ron ro rus ru sin si
-slk sk slv sl smo sm sna sn som so sot st spa es sqi sq als sq srp sr sun su
-swe sv swh sw tam ta tat tt tel te tgk tg tgl tl tha th tuk tk tur tr uig ug
-ukr uk urd ur uzb uz uzn uz vie vi wol wo xho xh yid yi ydd yi yor yo zsm ms
-zul zu bod bo hmn hmn haw haw ibo ig nya ny mlg mg plt mg
-""".split()
-_TAGS = dict(zip(_TAGS_OF_ISO_639_3[::2], _TAGS_OF_ISO_639_3[1::2]))
 
 
 def read_corpora(data: pathlib.Path) -> Iterator[tuple[str, str, list[str]]]:
@@ -59,7 +45,7 @@ def read_corpora(data: pathlib.Path) -> Iterator[tuple[str, str, list[str]]]:
         if path.suffix == f".{code}" and (language := _tag(code)):
             yield "tatoeba_v1", language, _lines(path)
     for path in sorted((data / "udhr").glob("*.tsv")):
-        if language := _TAGS.get(path.stem):
+        if len(path.stem) == 3 and (language := _tag(path.stem)):
             texts = [line.partition("\t")[2] for line in _lines(path)]
             yield "udhr", language, texts
     for path in sorted((data / "bible_nt").glob("*-*.txt")):
@@ -69,8 +55,8 @@ def read_corpora(data: pathlib.Path) -> Iterator[tuple[str, str, list[str]]]:
 
 
 def _tag(code: str) -> str | None:
-    tag = _TAGS.get(code) or language_tag(code)
-    return tag if tag and is_known_language(tag) else None
+    tag = declared_language(code)
+    return tag if is_known_language(tag) else None
 
 
 def _lines(path: pathlib.Path) -> list[str]:
@@ -165,7 +151,9 @@ def measure_pages(data: pathlib.Path, steps: list[Step]) -> None:
             totals[kind, "kept"] += len(document.lines)
     print(f"| lines | {totals[0]:,} | {totals[1]:,} |")
     for step in steps:
-        shares = [100 * dropped[kind][step.name] / totals[kind] for kind in (0, 1)]
+        shares = [
+            100 * dropped[kind][step.name] / totals[kind] for kind in (0, 1)
+        ]
         print(f"| `{step.name}` | {shares[0]:.1f} | {shares[1]:.1f} |")
     kept = [100 * totals[kind, "kept"] / totals[kind] for kind in (0, 1)]
     print(f"| kept | {kept[0]:.1f} | {kept[1]:.1f} |")
@@ -193,7 +181,9 @@ def main() -> None:
     for step in steps:
         if step.name in found:
             show_summary(found, step)
-    print("\n| step | whole pages, % of lines | their articles |\n|---|---|---|")
+    print(
+        "\n| step | whole pages, % of lines | their articles |\n|---|---|---|"
+    )
     measure_pages(arguments.data, steps)
 
 

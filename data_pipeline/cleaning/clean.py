@@ -15,31 +15,34 @@ first stays: the first in the order of the inputs, and in an input.
 """
 
 import collections
+import json
 import os
 import pathlib
-import shutil
 from collections.abc import Iterable, Sequence
 
-from data_pipeline.cleaning.compare_units import (
+from data_pipeline.cleaning.job.cleaning_job import (
+    CleaningJob,
+    count_partitions,
+    read_json,
+    write_json,
+)
+from data_pipeline.cleaning.job.compare_units import (
     KEPT,
     KeepUnit,
     NearUnit,
     RepeatedUnit,
 )
-from data_pipeline.cleaning.job import (
-    CleaningJob,
-    count_partitions,
-    read_json,
-)
-from data_pipeline.cleaning.read_unit import READ, ReadUnit
+from data_pipeline.cleaning.job.read_unit import COUNTS, READ, ReadUnit
+from data_pipeline.cleaning.job.shard_unit import plan_shards
 from data_pipeline.cleaning.settings import NEAR_DUPLICATES, CleaningSettings
-from data_pipeline.cleaning.shard_unit import plan_shards
 from data_pipeline.corpora.documents import find_corpora
+from data_pipeline.jobs.report import Counts, write_report
 from data_pipeline.jobs.run import run_units
 from labse.errors import InputError
+from labse.files.atomic_write import check_new_folder, remove
 from labse.files.reading import ReadOptions
 
-_REPORT = "report.json"
+REPORT = "report.json"
 
 
 def clean_monolingual(
@@ -48,8 +51,9 @@ def clean_monolingual(
     settings: CleaningSettings,
     options: ReadOptions,
     arguments: Sequence[str],
+    rejects: str | os.PathLike | None = None,
     num_partitions: int | None = None,
-) -> dict:
+) -> str:
     """Writes the sentences of corpora by language, unless they are there.
 
     The same call resumes what was killed.
@@ -60,10 +64,11 @@ def clean_monolingual(
       settings: what is kept.
       options: how rows are read.
       arguments: Beam's flags.
+      rejects: a folder for what is dropped, by step and reason.
       num_partitions: of keys; by default as many as the inputs' size needs.
 
     Returns:
-      the report.
+      the report, in short; or that all is there already.
 
     Raises:
       InputError: an input breaks a rule; `out` holds something else, or what
@@ -76,19 +81,41 @@ def clean_monolingual(
         settings,
         pathlib.Path(out).absolute(),
         num_partitions or count_partitions(paths),
+        pathlib.Path(rejects).absolute() if rejects else None,
     )
-    made_from = job.made_from()
-    report = _find_finished(job, made_from)
-    if report is None:
-        job.work.make(
-            "job.json",
-            {**made_from, "partitions": job.num_partitions},
-            lambda path: path.write_text("{}"),
-        )
-        _run_phases(job, arguments)
-        report = _write_report(job, made_from)
-    shutil.rmtree(job.work.folder, ignore_errors=True)
+    if _is_finished(job):
+        remove(job.work.folder)
+        return f"{job.out} holds these sentences; see {REPORT} there.\n"
+    job.work.make(
+        "job.json",
+        {**job.made_from(), "partitions": job.num_partitions},
+        lambda path: write_json(path, None),
+    )
+    _run_phases(job, arguments)
+    report = _write_report(job)
+    remove(job.work.folder)
     return report
+
+
+def _is_finished(job: CleaningJob) -> bool:
+    """Whether the report is there, of the same inputs and settings.
+
+    Raises:
+      InputError: `out` holds something else.
+    """
+    report = job.out / REPORT
+    if report.exists():
+        made_from = read_json(report).get("settings")
+        if made_from == json.loads(json.dumps(job.made_from())):
+            return True
+        raise InputError(
+            f"out: {job.out} holds sentences that were cleaned from other "
+            f"inputs or with other settings, as {report} says. Choose another "
+            "folder, or remove this one."
+        )
+    if not job.work.folder.exists():
+        check_new_folder(job.out)
+    return False
 
 
 def _run_phases(job: CleaningJob, arguments: Sequence[str]) -> None:
@@ -119,6 +146,15 @@ def _run_phases(job: CleaningJob, arguments: Sequence[str]) -> None:
 def _kept(job: CleaningJob, number: int) -> dict[str, int]:
     """Sentences of an input that are kept, by language."""
     found = collections.Counter()
-    for block in read_json(job.path(KEPT, number, "counts.json"))["blocks"]:
+    for block in read_json(job.path(KEPT, number, COUNTS))["blocks"]:
         found.update(block)
     return found
+
+
+def _write_report(job: CleaningJob) -> str:
+    total = Counts()
+    for number in range(len(job.paths)):
+        for phase in (READ, KEPT):
+            total.add_json(read_json(job.path(phase, number, COUNTS)))
+    title = "labse clean-monolingual"
+    return write_report(job.out, title, total, job.made_from())

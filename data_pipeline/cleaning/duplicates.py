@@ -81,7 +81,9 @@ def _band_keys(language: str, digest: Sequence[int]) -> list[bytes]:
     content = np.array(digest, "<u4").tobytes()
     size = 4 * BAND_HASHES
     return [
-        _digest(f"{language}\t{band}\t".encode() + content[size * band :][:size])
+        _digest(
+            f"{language}\t{band}\t".encode() + content[size * band :][:size]
+        )
         for band in range(NUM_BANDS)
     ]
 

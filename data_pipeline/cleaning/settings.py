@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 
-from data_pipeline.cleaning import line_rules, page_rules
-from data_pipeline.cleaning.language_rules import (
+from data_pipeline.cleaning.steps import line_rules, page_rules
+from data_pipeline.cleaning.steps.language_rules import (
     DocumentLanguage,
     SentenceLanguage,
 )
-from data_pipeline.cleaning.sentence_rules import Quality, Split
-from data_pipeline.cleaning.step import Step
+from data_pipeline.cleaning.steps.sentence_rules import Quality, Split
+from data_pipeline.cleaning.steps.step import Step
 from data_pipeline.language_id.identifier import LanguageIdentifier
 from labse.errors import InputError
 
@@ -137,4 +137,3 @@ def _rules(settings: CleaningSettings) -> list[Step]:
         page_rules.LoremIpsum(),
         page_rules.CurlyBrackets(),
     ]
-

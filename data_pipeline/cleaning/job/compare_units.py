@@ -4,36 +4,39 @@ What comes first is decided by the order of the inputs, and the order in each.
 """
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Iterator
 
 import numpy as np
 
-from data_pipeline.cleaning.bits import Bits
 from data_pipeline.cleaning.duplicates import KEY_BYTES, SPAN_SENTENCES
-from data_pipeline.cleaning.job import (
+from data_pipeline.cleaning.job.bits import Bits
+from data_pipeline.cleaning.job.cleaning_job import (
     CleaningJob,
     file_name,
     read_json,
     write_json,
 )
-from data_pipeline.cleaning.key_files import (
+from data_pipeline.cleaning.job.key_files import (
     PositionsWriter,
     read_keys,
     read_positions,
 )
-from data_pipeline.cleaning.read_unit import READ, read_pages
-from data_pipeline.cleaning.sentence_files import Section, SentenceFile
+from data_pipeline.cleaning.job.read_unit import COUNTS, READ, read_pages
+from data_pipeline.cleaning.job.sentence_files import Section, SentenceFile
 from data_pipeline.cleaning.settings import (
     EXACT_DUPLICATES,
     NEAR_DUPLICATES,
     SPANS,
 )
-from data_pipeline.jobs.drops import Dropped, Drops
+from data_pipeline.jobs.drops import Dropped
+from data_pipeline.jobs.report import Counts
 
 REPEATED = "repeated"
 NEAR = "near"
 KEPT = "kept"
+BITS = "bits"
 _REASONS = {
     NEAR_DUPLICATES: "of a page like one before",
     SPANS: "of a span that came before",
@@ -115,7 +118,7 @@ class NearUnit:
 
     def _write(self, job: CleaningJob, path: pathlib.Path) -> None:
         pages = read_pages(job.path(READ, self.number, "pages"))
-        count = read_json(job.path(READ, self.number, "counts.json"))
+        count = read_json(job.path(READ, self.number, COUNTS))
         found = Bits.zeros(count["sentences"])
         for positions in _positions(job, NEAR_DUPLICATES, self.number):
             for first, size in pages[positions.astype(np.int64)].tolist():
@@ -141,26 +144,30 @@ class KeepUnit:
 
     def _write(self, job: CleaningJob, folder: pathlib.Path) -> None:
         folder.mkdir(exist_ok=True)
-        count = read_json(job.path(READ, self.number, "counts.json"))
+        count = read_json(job.path(READ, self.number, COUNTS))
         kept = Bits.zeros(count["sentences"])
         repeated = {
             kind: self._bits(job, kind, count["sentences"])
             for kind in job.kinds
         }
         file = SentenceFile(job.path(READ, self.number, "sentences"))
-        drops = Drops()
-        blocks, characters = [], {}
-        for block in range(file.num_blocks):
-            blocks.append({})
-            for language in file.languages(block):
-                section = file.read(block, language)
-                size = _keep(section, language, repeated, kept, drops)
-                blocks[-1][language] = size[0]
-                characters[language] = characters.get(language, 0) + size[1]
-        kept.write(folder / "bits")
-        counts = {"blocks": blocks, "characters": characters}
-        write_json(folder / "counts.json", counts)
-        write_json(folder / "drops.json", drops.to_json())
+        blocks = []
+        with job.counting(self.name) as counts:
+            for block in range(file.num_blocks):
+                found = {
+                    language: _keep(
+                        file.read(block, language),
+                        language,
+                        repeated,
+                        kept,
+                        counts,
+                    )
+                    for language in file.languages(block)
+                }
+                blocks.append(found)
+        kept.write(folder / BITS)
+        found = {**counts.to_json(), "blocks": blocks}
+        write_json(folder / COUNTS, found)
 
     def _bits(self, job: CleaningJob, kind: str, count: int) -> Bits:
         """The sentences that a comparison drops."""
@@ -179,28 +186,27 @@ def _keep(
     language: str,
     repeated: dict[str, Bits],
     kept: Bits,
-    drops: Drops,
-) -> tuple[int, int]:
-    """Marks what is kept; returns its sentences and characters."""
+    counts: Counts,
+) -> int:
+    """Marks and counts what is kept; returns the number of sentences."""
     numbers = section.numbers()
     dropped = np.zeros(len(numbers), bool)
     for kind, bits in repeated.items():
         found = bits.get(numbers) & ~dropped
         dropped |= found
         if found.any():
-            for (source, text), gone in zip(section, found.tolist(), strict=True):
+            for (source, text), gone in zip(
+                section, found.tolist(), strict=True
+            ):
                 if gone:
                     reason = _REASONS[kind]
-                    drops.add(
+                    counts.drops.add(
                         Dropped(kind, reason, language, text, source.place)
                     )
     kept.set(numbers[~dropped])
-    characters = sum(
-        len(text)
-        for text, gone in zip(section.sentences, dropped.tolist(), strict=True)
-        if not gone
-    )
-    return int((~dropped).sum()), characters
+    for text in itertools.compress(section.sentences, (~dropped).tolist()):
+        counts.keep(language, text)
+    return int((~dropped).sum())
 
 
 def _positions(

@@ -7,7 +7,7 @@ another language is dropped, and not given to that language: what stands in
 another language on a page is mostly a menu, a name or a quotation.
 """
 
-from data_pipeline.cleaning.step import drop_document, drop_line
+from data_pipeline.cleaning.steps.step import drop_document, drop_line
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
 from data_pipeline.language_id.identifier import LanguageIdentifier
@@ -15,6 +15,14 @@ from labse.files.reading import UNKNOWN_LANGUAGE
 from labse.languages import primary_language
 
 _MOST_CHARACTERS = 4096  # of a document that are looked at
+# Languages that are written so alike that a text of one often passes for one
+# of another.
+_CLOSE = (
+    frozenset({"bs", "hr", "sr", "sh"}),
+    frozenset({"da", "nb", "nn", "no"}),
+    frozenset({"id", "ms"}),
+)
+_ANOTHER = "in another language"
 _SHORT_LINE = 10  # characters; menus have many, often in English
 
 
@@ -47,7 +55,7 @@ class DocumentLanguage:
             if document.is_page:
                 document.language = found
             else:
-                drop_document(self.name, f"is {found}", document, drops)
+                drop_document(self.name, _ANOTHER, document, drops)
 
 
 class SentenceLanguage:
@@ -70,7 +78,7 @@ class SentenceLanguage:
         for line in document.lines:
             found = self._identifier.identify(line).language
             if contradicts(document.language, found):
-                drop_line(self.name, f"is {found}", document, line, drops)
+                drop_line(self.name, _ANOTHER, document, line, drops)
             else:
                 kept.append(line)
         document.lines = kept
@@ -85,15 +93,6 @@ def _sample(lines: list[str]) -> str:
         if size >= _MOST_CHARACTERS:
             break
     return "\n".join(parts)
-
-
-# Languages that are written so alike that a text of one often passes for one
-# of another.
-_CLOSE = (
-    frozenset({"bs", "hr", "sr", "sh"}),
-    frozenset({"da", "nb", "nn", "no"}),
-    frozenset({"id", "ms"}),
-)
 
 
 def contradicts(declared: str, found: str) -> bool:

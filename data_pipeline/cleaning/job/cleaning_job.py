@@ -13,11 +13,12 @@
 A kind is near_duplicates (of pages), spans or exact_duplicates (of sentences).
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from data_pipeline.cleaning import duplicates
 from data_pipeline.cleaning.settings import (
@@ -25,6 +26,9 @@ from data_pipeline.cleaning.settings import (
     NEAR_DUPLICATES,
     CleaningSettings,
 )
+from data_pipeline.jobs.drops import Drops
+from data_pipeline.jobs.rejects import open_rejects
+from data_pipeline.jobs.report import Counts
 from labse.files.compression import compression_of
 from labse.files.kinds import files_of, kind_by_name
 from labse.files.reading import ReadOptions
@@ -46,6 +50,7 @@ class CleaningJob:
       settings: what is kept.
       out: the folder to write.
       num_partitions: of keys; the sentences that are kept do not depend on it.
+      rejects: a folder for what is dropped; None: it is counted only.
     """
 
     paths: tuple[str, ...]
@@ -53,6 +58,7 @@ class CleaningJob:
     settings: CleaningSettings
     out: pathlib.Path
     num_partitions: int
+    rejects: pathlib.Path | None = None
 
     @property
     def work(self) -> WorkFolder:
@@ -74,6 +80,16 @@ class CleaningJob:
             if NEAR_DUPLICATES in self.kinds
             else None,
         }
+
+    @contextlib.contextmanager
+    def counting(self, unit: str) -> Iterator[Counts]:
+        """The counts of a unit, which keep what is dropped."""
+        if self.rejects is None:
+            yield Counts()
+            return
+        name = unit.replace("/", "-")
+        with open_rejects(self.rejects, name) as rejects:
+            yield Counts(Drops(rejects.keep))
 
     def path(self, name: str, *parts: int | str) -> pathlib.Path:
         """The path of a file of the work folder."""

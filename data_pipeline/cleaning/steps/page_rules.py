@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from data_pipeline.cleaning.step import PageRule
+from data_pipeline.cleaning.steps.step import PageRule
 from data_pipeline.documents import Document
 from data_pipeline.sentences.splitter import split_sentences
 from labse import languages

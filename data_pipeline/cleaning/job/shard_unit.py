@@ -5,16 +5,16 @@ import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
 
-from data_pipeline.cleaning.bits import Bits
-from data_pipeline.cleaning.compare_units import KEPT
-from data_pipeline.cleaning.job import (
+from data_pipeline.cleaning.job.bits import Bits
+from data_pipeline.cleaning.job.cleaning_job import (
     CleaningJob,
     file_name,
     read_json,
     write_json,
 )
-from data_pipeline.cleaning.read_unit import READ
-from data_pipeline.cleaning.sentence_files import SentenceFile
+from data_pipeline.cleaning.job.compare_units import BITS, KEPT
+from data_pipeline.cleaning.job.read_unit import COUNTS, READ
+from data_pipeline.cleaning.job.sentence_files import SentenceFile
 from labse import features
 from labse.files.formats.jsonl import JsonlWriter
 from labse.files.reading import Fields
@@ -68,9 +68,9 @@ class ShardUnit:
     def _rows(self, job: CleaningJob) -> Iterator[Fields]:
         skip = self.skip
         for number in range(self.input, len(job.paths)):
-            counts = read_json(job.path(KEPT, number, "counts.json"))["blocks"]
+            counts = read_json(job.path(KEPT, number, COUNTS))["blocks"]
             file = SentenceFile(job.path(READ, number, "sentences"))
-            kept = Bits.read(job.path(KEPT, number, "bits"))
+            kept = Bits.read(job.path(KEPT, number, BITS))
             for block in range(file.num_blocks):
                 count = counts[block].get(self.language, 0)
                 if count > skip:

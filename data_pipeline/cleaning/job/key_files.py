@@ -5,7 +5,7 @@ sentence or page in its input. A file has blocks of keys in the order of their
 positions, each sorted by partition; so the reader of a partition finds its
 part of every block, and keys need never be together in memory.
 
-    block      num_partitions + 1 offsets (u64), then rows of 3 u64: key, position
+    block      num_partitions + 1 offsets (u64), then rows: key, position (u64)
     directory  the offset of each block (u64), and their number (u64)
 """
 

@@ -1,6 +1,6 @@
 """Splitting into sentences, and the quality of sentences."""
 
-from data_pipeline.cleaning.step import drop_line
+from data_pipeline.cleaning.steps.step import drop_line
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
 from data_pipeline.sentences.splitter import split_sentences

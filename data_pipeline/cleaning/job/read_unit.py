@@ -3,13 +3,18 @@
 import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 
 from data_pipeline.cleaning import duplicates
-from data_pipeline.cleaning.job import CleaningJob, file_name, write_json
-from data_pipeline.cleaning.key_files import KeyWriter
-from data_pipeline.cleaning.sentence_files import SentenceWriter
+from data_pipeline.cleaning.job.cleaning_job import (
+    CleaningJob,
+    file_name,
+    write_json,
+)
+from data_pipeline.cleaning.job.key_files import KeyWriter
+from data_pipeline.cleaning.job.sentence_files import SentenceWriter
 from data_pipeline.cleaning.settings import (
     EXACT_DUPLICATES,
     NEAR_DUPLICATES,
@@ -17,10 +22,11 @@ from data_pipeline.cleaning.settings import (
 )
 from data_pipeline.corpora.documents import read_documents
 from data_pipeline.documents import Document
-from data_pipeline.jobs.drops import Drops
+from data_pipeline.jobs.report import Counts
 from labse.files.chunks import chunked
 
 READ = "read"
+COUNTS = "counts.json"
 # Documents whose MinHash is computed at once.
 _CHUNK_DOCUMENTS = 256
 _CHUNK_CHARACTERS = 2**21
@@ -44,36 +50,44 @@ class ReadUnit:
 
     def _write(self, job: CleaningJob, folder: pathlib.Path) -> None:
         folder.mkdir(exist_ok=True)
-        drops = Drops()
-        steps = job.settings.steps()
-        count = {"documents": 0, "lines": 0, "characters": 0}
-        with _Writer(job, folder) as writer:
-            documents = read_documents(
-                job.paths[self.number], job.options, drops
-            )
-            for chunk in chunked(
-                documents, _size, _CHUNK_DOCUMENTS, _CHUNK_CHARACTERS
-            ):
-                count["documents"] += len(chunk)
-                count["lines"] += sum(len(one.lines) for one in chunk)
-                count["characters"] += sum(map(_size, chunk))
-                for step in steps:
-                    for document in chunk:
-                        step.apply(document, drops)
+        with (
+            job.counting(self.name) as counts,
+            _Writer(job, folder) as writer,
+        ):
+            for chunk in self._chunks(job, counts):
                 writer.add([one for one in chunk if one.lines])
-        count["sentences"] = writer.num_sentences
-        write_json(folder / "counts.json", count)
-        write_json(folder / "drops.json", drops.to_json())
+        found = {**counts.to_json(), "sentences": writer.num_sentences}
+        write_json(folder / COUNTS, found)
+
+    def _chunks(
+        self, job: CleaningJob, counts: Counts
+    ) -> Iterator[list[Document]]:
+        """Yields documents after all steps."""
+        steps = job.settings.steps()
+        documents = read_documents(
+            job.paths[self.number], job.options, counts.drops
+        )
+        for chunk in chunked(
+            documents, _size, _CHUNK_DOCUMENTS, _CHUNK_CHARACTERS
+        ):
+            counts.add_total("documents read", len(chunk))
+            lines = sum(len(document.lines) for document in chunk)
+            counts.add_total("lines read", lines)
+            counts.add_total("characters read", sum(map(_size, chunk)))
+            for step in steps:
+                for document in chunk:
+                    step.apply(document, counts.drops)
+            yield chunk
 
 
 class _Writer:
     """Writes the sentences of documents, and their keys.
 
-        sentences                  see `SentenceWriter`
-        near_duplicates, spans,
-        exact_duplicates           keys, see `KeyWriter`
-        pages                      of each page, u64: its first sentence, and
-                                   the number of its sentences
+    sentences                  see `SentenceWriter`
+    near_duplicates, spans,
+    exact_duplicates           keys, see `KeyWriter`
+    pages                      of each page, u64: its first sentence, and
+                               the number of its sentences
     """
 
     @property

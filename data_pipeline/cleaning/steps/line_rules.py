@@ -8,8 +8,8 @@ https://github.com/tensorflow/datasets, text/c4_utils.py.
 
 import re
 
-from data_pipeline.cleaning.step import LineRule
-from data_pipeline.cleaning.width import is_wide
+from data_pipeline.cleaning.steps.step import LineRule
+from data_pipeline.cleaning.steps.width import is_wide
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
 from data_pipeline.sentences.terminators import (
@@ -21,10 +21,10 @@ from data_pipeline.sentences.terminators import (
 # 5000 characters are removed.
 MIN_CHARACTERS = 10
 MAX_CHARACTERS = 5000
-MIN_WORDS = 5  # C4's: "at least 5 words"; the version of JMLR says 3.
-# What five words of English take, the spaces between them included; five words
-# of the New Testament have 26.2.
-MIN_WORDS_WIDTH = 26
+MIN_WORDS = 3  # C4's, in JMLR; the code and later versions on arXiv have 5.
+# What three words of English take, with the spaces between them: in the New
+# Testament 15.7.
+MIN_WORDS_WIDTH = 16
 
 
 class Length(LineRule):
@@ -132,8 +132,8 @@ class TerminalPunctuation(LineRule):
 class Words(LineRule):
     """Drops lines of few words.
 
-    C4: "only retained lines that contained at least 5 words". A line with as
-    much text as five words of English passes as well: in Chinese or Thai no
+    C4: "only retained lines that contained at least 3 words". A line with as
+    much text as three words of English passes as well: in Chinese or Thai no
     spaces tell words, and Zulu or Malayalam says in half as many words what
     English does.
     """
