@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import data_pipeline.jobs.quiet_beam  # noqa: F401
 
@@ -28,6 +28,12 @@ from labse.errors import LostWorkerError
 LOCAL_RUNNER = "DirectRunner"
 _PROCESSES = "multi_processing"
 _WORKER_THREAD = "run_worker"  # Beam's name of the one that waits for a worker.
+_READ_THREAD = "beam_control_read"
+_LOST = (
+    "A worker process was lost ({}): it was killed, perhaps for want of "
+    "memory. Start again with the same command: what was finished is kept. "
+    "--workers=1 needs less memory."
+)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -60,10 +66,10 @@ def local_runner(
             )
         )
     )
-    if workers == 1:
-        yield fn_runner.FnApiRunner(provision_info=provision)
-        return
     with _lease() as lease, _ending_workers(lease):
+        if workers == 1:
+            yield fn_runner.FnApiRunner(provision_info=provision)
+            return
         module = "data_pipeline.jobs.local_worker"
         command = [sys.executable, "-m", module, str(os.getpid()), lease]
         environment = SubprocessSDKEnvironment.from_command_string(
@@ -93,45 +99,64 @@ def _ending_workers(lease: str) -> Iterator[None]:
     """Ends the workers where a signal or the loss of one ends the block.
 
     The runner waits for a worker's answer also when it was killed, and before
-    it passes on an exception for what the others are at.
+    it passes on an exception for what the others are at. What is raised by a
+    signal in a unit of this process, it would wrap.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    before = {
-        number: signal.getsignal(number) for number in _SIGNALS if is_main
-    }
-    hook, lost = threading.excepthook, []
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    raised: list[BaseException] = []
+    lost: list[str] = []
 
     def stop(number, frame):
         _remove(lease)
-        if lost:
-            raise LostWorkerError(
-                f"A worker process was lost ({lost[0]}): it was killed, "
-                "perhaps for want of memory. Start again with the same "
-                "command: what was finished is kept. --workers=1 needs less "
-                "memory."
-            )
-        signal.signal(number, before[number])
-        if callable(before[number]):
-            before[number](number, frame)
-        else:
-            signal.raise_signal(number)
+        try:
+            if lost:
+                raise LostWorkerError(_LOST.format(lost[0]))
+            signal.signal(number, before[number])
+            if callable(before[number]):
+                before[number](number, frame)
+            else:
+                signal.raise_signal(number)
+        except BaseException as error:
+            raised.append(error)
+            raise
 
-    def see(arguments):
-        if arguments.thread.name != _WORKER_THREAD:
-            hook(arguments)
-        elif os.path.exists(lease):  # They were not told to end.
-            lost.append(arguments.exc_value)
-            if is_main:
-                main = threading.main_thread().ident
-                signal.pthread_kill(main, signal.SIGINT)
+    def lose(reason: str) -> None:
+        lost.append(reason)
+        if is_main:
+            thread = threading.main_thread().ident
+            signal.pthread_kill(thread, signal.SIGINT)
 
     for number, handler in before.items():
-        if handler != signal.SIG_IGN or number == signal.SIGINT:
+        if is_main and (handler != signal.SIG_IGN or number == signal.SIGINT):
             signal.signal(number, stop)
+    try:
+        with _watched_threads(lease, lose):
+            yield
+    finally:
+        for number, handler in before.items():
+            if is_main:
+                signal.signal(number, handler)
+        if raised:
+            raise raised[0]
+
+
+@contextlib.contextmanager
+def _watched_threads(lease: str, lose: Callable[[str], None]) -> Iterator[None]:
+    """Calls `lose` where a worker ends before its time.
+
+    Threads of the runner lose their connections then, and print it.
+    """
+    hook = threading.excepthook
+
+    def see(arguments):
+        if arguments.thread.name == _WORKER_THREAD and os.path.exists(lease):
+            lose(str(arguments.exc_value))
+        elif os.path.exists(lease) and arguments.thread.name != _READ_THREAD:
+            hook(arguments)
+
     threading.excepthook = see
     try:
         yield
     finally:
         threading.excepthook = hook
-        for number, handler in before.items():
-            signal.signal(number, handler)
