@@ -63,6 +63,9 @@ PROGRAMS = {
     "clean-monolingual": (
         "labse.bin.clean_monolingual",
         "web archives, dumps and text -> clean sentences by language",
+    "train-quality": (
+        "labse.bin.train_quality",
+        "web pages -> a classifier of sentence quality",
     ),
     "split-pairs": (
         "labse.bin.split_pairs",
