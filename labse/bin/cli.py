@@ -63,6 +63,7 @@ PROGRAMS = {
     "clean-monolingual": (
         "labse.bin.clean_monolingual",
         "web archives, dumps and text -> clean sentences by language",
+    ),
     "train-quality": (
         "labse.bin.train_quality",
         "web pages -> a classifier of sentence quality",

@@ -104,7 +104,7 @@ def _sample(lines: list[str]) -> str:
 
 def contradicts(language: str, found: Identified) -> bool:
     """Whether a text of one language was identified as surely another."""
-    if found.confidence < _SURE:
+    if found.language == UNKNOWN_LANGUAGE or found.confidence < _SURE:
         return False
     first, second = primary_language(language), primary_language(found.language)
     if first == second or first not in _known_languages():
