@@ -74,9 +74,7 @@ def count(data: pathlib.Path) -> None:
                 answer = identify(looked_at(sentence))
                 counted.append(Counted(name, answer, language, corpus))
                 right[language] += answer.rstrip("?") == language
-    total = collections.Counter(
-        counted_one.language for counted_one in counted
-    )
+    total = collections.Counter(counted_one.language for counted_one in counted)
     known = {
         language
         for language in total
@@ -195,8 +193,10 @@ def print_languages(results: dict[str, Result]) -> None:
                 f"{100 * sum(shares) / len(shares):.0f}" if shares else ""
             )
         answers = sum(
-            (result.get((corpus, language), collections.Counter())
-             for corpus in CORPORA),
+            (
+                result.get((corpus, language), collections.Counter())
+                for corpus in CORPORA
+            ),
             collections.Counter(),
         )
         del answers[language]

@@ -59,14 +59,21 @@ def page_keys(pages: Sequence[Document]) -> list[list[bytes]]:
     """
     from rensa import RMinHash
 
-    grams = [_grams(" ".join(page.lines)) for page in pages]
+    tokens = [grams(" ".join(page.lines)) for page in pages]
     digests = RMinHash.digests_from_token_sets(
-        grams, NUM_BANDS * BAND_HASHES, _SEED
+        tokens, NUM_BANDS * BAND_HASHES, _SEED
     )
     return [
         _band_keys(page.language, digest) if found else []
-        for page, found, digest in zip(pages, grams, digests, strict=True)
+        for page, found, digest in zip(pages, tokens, digests, strict=True)
     ]
+
+
+def grams(text: str) -> list[str]:
+    """The 5-grams of words that MinHash compares."""
+    words = _WORDS.findall(text.casefold())
+    starts = range(len(words) - GRAM_WORDS + 1)
+    return [" ".join(words[start : start + GRAM_WORDS]) for start in starts]
 
 
 @functools.cache
@@ -86,9 +93,3 @@ def _band_keys(language: str, digest: Sequence[int]) -> list[bytes]:
         )
         for band in range(NUM_BANDS)
     ]
-
-
-def _grams(text: str) -> list[str]:
-    words = _WORDS.findall(text.casefold())
-    starts = range(len(words) - GRAM_WORDS + 1)
-    return [" ".join(words[start : start + GRAM_WORDS]) for start in starts]

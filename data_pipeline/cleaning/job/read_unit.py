@@ -20,6 +20,7 @@ from data_pipeline.cleaning.settings import (
     NEAR_DUPLICATES,
     SPANS,
 )
+from data_pipeline.cleaning.steps.step import apply_all
 from data_pipeline.corpora.documents import read_documents
 from data_pipeline.documents import Document
 from data_pipeline.jobs.report import Counts
@@ -75,8 +76,7 @@ class ReadUnit:
             counts.add_total("lines read", lines)
             counts.add_total("characters read", sum(map(_size, chunk)))
             for step in steps:
-                for document in chunk:
-                    step.apply(document, counts.drops)
+                apply_all(step, chunk, counts.drops)
             yield chunk
 
 

@@ -1,5 +1,7 @@
 """Splitting into sentences, and the quality of sentences."""
 
+from collections.abc import Sequence
+
 from data_pipeline.cleaning.steps.step import drop_line
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
@@ -40,13 +42,17 @@ class Quality:
 
     def apply(self, document: Document, drops: Drops) -> None:
         """See `Step`."""
-        if not document.lines:
-            return
-        kept = []
-        scores = self._model.scores(document.lines)
-        for line, score in zip(document.lines, scores, strict=True):
-            if score >= self._threshold:
-                kept.append(line)
-            else:
-                drop_line(self.name, self._reason, document, line, drops)
-        document.lines = kept
+        self.apply_all([document], drops)
+
+    def apply_all(self, documents: Sequence[Document], drops: Drops) -> None:
+        """See `step.apply_all`."""
+        lines = [line for document in documents for line in document.lines]
+        scores = iter(self._model.scores(lines).tolist())
+        for document in documents:
+            kept = []
+            for line in document.lines:
+                if next(scores) >= self._threshold:
+                    kept.append(line)
+                else:
+                    drop_line(self.name, self._reason, document, line, drops)
+            document.lines = kept

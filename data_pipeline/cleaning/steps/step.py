@@ -1,5 +1,6 @@
 """What the steps of cleaning have in common."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from data_pipeline.documents import Document
@@ -17,6 +18,18 @@ class Step(Protocol):
 
     def apply(self, document: Document, drops: Drops) -> None:
         """Rewrites `document.lines`; without lines the document is gone."""
+
+
+def apply_all(step: Step, documents: Sequence[Document], drops: Drops) -> None:
+    """Applies a step to documents.
+
+    A step that is quicker with many lines at once has `apply_all` itself.
+    """
+    if hasattr(step, "apply_all"):
+        step.apply_all(documents, drops)
+        return
+    for document in documents:
+        step.apply(document, drops)
 
 
 class LineRule:

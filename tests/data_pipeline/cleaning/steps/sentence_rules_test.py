@@ -1,6 +1,7 @@
 import numpy as np
 
 from data_pipeline.cleaning.steps.sentence_rules import Quality, Split
+from data_pipeline.cleaning.steps.step import apply_all
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
 
@@ -27,4 +28,19 @@ def test_sentences_under_the_threshold_go():
     assert document.lines == ["abcde"]
     assert [(one.reason, one.text) for one in dropped] == [
         ("not of the best 0.5", "abcd")
+    ]
+
+
+def test_documents_at_once_keep_their_own_sentences():
+    documents = [
+        Document(["abcdef", "a"], "x:1", "en"),
+        Document([], "x:2", "en"),
+        Document(["b", "ghijkl"], "x:3", "de"),
+    ]
+    dropped = []
+    apply_all(Quality(Model(), 0.5), documents, Drops(dropped.append))
+    assert [one.lines for one in documents] == [["abcdef"], [], ["ghijkl"]]
+    assert [(one.place, one.text) for one in dropped] == [
+        ("x:1", "a"),
+        ("x:3", "b"),
     ]
