@@ -1,6 +1,9 @@
 """What cleaning keeps, and in which steps."""
 
 import dataclasses
+import hashlib
+import json
+import pathlib
 from collections.abc import Mapping
 
 from data_pipeline.cleaning.steps import line_rules, page_rules
@@ -119,6 +122,12 @@ class CleaningSettings:
         """What the sentences that are kept depend on, as JSON values."""
         found = dataclasses.asdict(self)
         found["skip"] = sorted(self.skip)
+        words = json.dumps(self.bad_words, sort_keys=True).encode()
+        found["bad_words"] = hashlib.sha256(words).hexdigest()
+        if self.quality_model:
+            content = pathlib.Path(self.quality_model).read_bytes()
+            model = hashlib.sha256(content).hexdigest()
+            found["quality_model"] = [self.quality_model, model]
         return found
 
 
