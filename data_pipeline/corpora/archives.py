@@ -31,6 +31,7 @@ TOO_LARGE = f"a record of more than {MAX_PAGE_BYTES:,} bytes"
 WRONG_LENGTH = "a record with a wrong Content-Length"
 NO_LENGTH = "a record without a Content-Length"
 DAMAGED = "a damaged record"
+EMPTY = "a file without a record"
 TOO_MANY = f"the rest of a file after {MAX_DAMAGES} damages"
 
 _SCAN_BYTES = 2**20
@@ -69,12 +70,14 @@ def read_records(path: str, drops: Drops) -> Iterator[Record]:
         while after is not None:
             start = _next_start(file, after) if damages else 0
             if start is None:
-                return
+                break
             if damages > MAX_DAMAGES:
                 reader.drop(TOO_MANY, f"{path}:{reader.number}")
                 return
             after = yield from reader.read(file, start, _has_bare_feeds(head))
             damages += 1
+    if not reader.number and damages == 1 and after is None:
+        reader.drop(EMPTY, f"{path}:1")
 
 
 def drop_record(drops: Drops, reason: str, place: str) -> None:
@@ -131,10 +134,10 @@ class _Reader:
     def _hold(self, raw) -> _Held:
         self._is_counted = False
         place = f"{self._path}:{self.number}"
-        name, problem = str(raw.record_type), ""
+        name, problem = _value(raw, "WARC-Type").lower(), ""
         record = None
         length = raw.content_length
-        if "content-length" not in {key.lower() for key in raw.headers}:
+        if raw.headers.get_bytes(b"Content-Length") is None:
             problem = NO_LENGTH
         elif length > MAX_PAGE_BYTES:
             problem = TOO_LARGE if name in TEXT_TYPES else ""
@@ -166,18 +169,20 @@ class _Reader:
 
 
 def _to_record(raw, name: str, content: bytes, place: str) -> Record:
-    def value(header: str) -> str:
-        found = raw.headers.get_bytes(header.encode()) or b""
-        return found.decode(errors="replace").strip()
-
     return Record(
         name,
-        value("WARC-Target-URI").strip("<>"),
-        value("Content-Type").lower(),
-        value("WARC-Identified-Content-Language"),
+        _value(raw, "WARC-Target-URI").strip("<>"),
+        _value(raw, "Content-Type").lower(),
+        _value(raw, "WARC-Identified-Content-Language"),
         content,
         place,
     )
+
+
+def _value(raw, header: str) -> str:
+    """The value of a header, which may be named in any case."""
+    found = raw.headers.get_bytes(header.encode()) or b""
+    return found.decode(errors="replace").strip()
 
 
 def _has_bare_feeds(line: bytes) -> bool:

@@ -115,6 +115,9 @@ class _Parser:
             chunk = file.read(_CHUNK_BYTES)
             try:
                 self._parser.Parse(chunk, not chunk)
+            except InputError:
+                yield from self._done
+                raise
             except expat.ExpatError as error:
                 yield from self._done
                 what = expat.ErrorString(error.code)

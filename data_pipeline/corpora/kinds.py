@@ -52,7 +52,8 @@ def corpus_kind(path: str) -> str:
     if start.lstrip().startswith(b"WARC/"):
         _check_compression(path, compression, _ARCHIVE_COMPRESSIONS)
         return ARCHIVE
-    if _MEDIAWIKI.search(_decoded(start)):
+    text = _decoded(start)
+    if _MEDIAWIKI.search(text):
         _check_compression(path, compression, (compression_of(path),))
         return DUMP
     kind = kind_by_name(path)
@@ -61,7 +62,8 @@ def corpus_kind(path: str) -> str:
         return ROWS
     guess = content.guess_content(start)
     is_html = guess.what == "HTML" or (
-        _HTML_NAME.search(name) and not guess.kind and not guess.compression
+        _HTML_NAME.search(name)
+        and (not guess.is_foreign or "<html" in text.lower())
     )
     if is_html:
         _check_compression(path, compression, (compression_of(path),))

@@ -38,8 +38,10 @@ def main_text(html: str) -> tuple[list[str], str]:
 
 
 def paragraphs_of(text: str) -> list[str]:
-    """The lines of a text that are not blank, with single spaces."""
-    lines = (" ".join(line.split()) for line in text.split("\n"))
+    """The lines of a text that are not blank, with single spaces, no NULs."""
+    lines = (
+        " ".join(line.split()) for line in text.replace("\0", "").split("\n")
+    )
     return [line for line in lines if line]
 
 

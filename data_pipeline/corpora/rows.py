@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
+from data_pipeline.corpora.archives import drop_record
 from data_pipeline.corpora.main_text import paragraphs_of
 from data_pipeline.documents import Document
-from data_pipeline.jobs.drops import Dropped, Drops
+from data_pipeline.jobs.drops import Drops
 from labse.files.reading import (
-    UNKNOWN_LANGUAGE,
     MalformedRow,
     ReadOptions,
     Tally,
@@ -35,21 +35,21 @@ def read_rows(
             found = texts.parse(number, row)
         except MalformedRow as malformed:
             tally.add_malformed(path, number, malformed)
-            drops.add(
-                Dropped("read", malformed.reason, UNKNOWN_LANGUAGE, "", place)
-            )
+            drop_record(drops, malformed.reason, place)
             continue
         tally.num_rows += 1
         for language, text, corpus in found:
-            yield _document(text, language, corpus, place)
-    tally.num_without_language = texts.rows.num_without_language
+            document = _document(text, language, corpus, place)
+            if document.lines:
+                yield document
+            else:
+                drop_record(drops, "no text", place)
     tally.check(options.max_malformed_share)
-    tally.log()
 
 
 def _document(text: str, language: str, corpus: str, place: str) -> Document:
     """A row's text; with line feeds, a page."""
-    text = text.strip()
+    text = text.replace("\0", "").strip()
     is_page = "\n" in text
-    lines = paragraphs_of(text) if is_page else [text]
+    lines = paragraphs_of(text) if is_page else [text] * bool(text)
     return Document(lines, place, language, corpus=corpus, is_page=is_page)
