@@ -16,26 +16,31 @@ LANGUAGES = (LABSE_LANGUAGES - {"no"}) | {"nb"}
 _MOST_SENTENCES = 500  # of a language and corpus in one half
 
 # ISO 639-3 of Tatoeba's files -> our tags, where they differ.
-_TATOEBA = dict(
-    pair.split(":")
-    for pair in (
-        "afr:af amh:am ara:ar aze:az bel:be ben:bn bos:bs bre:br bul:bg cat:ca "
-        "ces:cs cmn:zh cor:kw cym:cy dan:da deu:de ell:el eng:en epo:eo est:et "
-        "eus:eu fao:fo fin:fi fra:fr fry:fy gla:gd gle:ga glg:gl heb:he hin:hi "
-        "hrv:hr hun:hu hye:hy ido:io ile:ie ina:ia ind:id isl:is ita:it jav:jv "
-        "jpn:ja kat:ka kaz:kk khm:km kor:ko kur:ku lat:la lit:lt lvs:lv mal:ml "
-        "mar:mr mkd:mk mon:mn nld:nl nno:nn nob:nb oci:oc pes:fa pol:pl por:pt "
-        "ron:ro rus:ru slk:sk slv:sl spa:es sqi:sq srp:sr swe:sv swh:sw tam:ta "
-        "tat:tt tel:te tgl:tl tha:th tuk:tk tur:tr uig:ug ukr:uk urd:ur uzb:uz "
-        "vie:vi xho:xh yid:yi zsm:ms"
-    ).split()
-)
+_TATOEBA_CODES = """
+afr:af amh:am ara:ar aze:az bel:be ben:bn bos:bs bre:br bul:bg cat:ca
+ces:cs cmn:zh cor:kw cym:cy dan:da deu:de ell:el eng:en epo:eo est:et
+eus:eu fao:fo fin:fi fra:fr fry:fy gla:gd gle:ga glg:gl heb:he hin:hi
+hrv:hr hun:hu hye:hy ido:io ile:ie ina:ia ind:id isl:is ita:it jav:jv
+jpn:ja kat:ka kaz:kk khm:km kor:ko kur:ku lat:la lit:lt lvs:lv mal:ml
+mar:mr mkd:mk mon:mn nld:nl nno:nn nob:nb oci:oc pes:fa pol:pl por:pt
+ron:ro rus:ru slk:sk slv:sl spa:es sqi:sq srp:sr swe:sv swh:sw tam:ta
+tat:tt tel:te tgl:tl tha:th tuk:tk tur:tr uig:ug ukr:uk urd:ur uzb:uz
+vie:vi xho:xh yid:yi zsm:ms
+"""
+_TATOEBA = dict(pair.split(":") for pair in _TATOEBA_CODES.split())
 # Files of the Declaration whose tag is not the language's: Tosk Albanian,
 # Hmong Njua, Malay. `hea` is a Hmongic language of China, not LaBSE's Hmong.
 _UDHR = {"als": "sq", "blu": "hmn", "mly_latn": "ms", "hea": "hea"}
 # Scripts in which the language is no longer written, or none of LaBSE's text.
 _UDHR_LEFT_OUT = (
-    "az-Cyrl bs-Cyrl jv-Java tk-Cyrl ug-Latn vi-Hani zlm-Arab sa-Gran".split()
+    "az-Cyrl",
+    "bs-Cyrl",
+    "jv-Java",
+    "sa-Gran",
+    "tk-Cyrl",
+    "ug-Latn",
+    "vi-Hani",
+    "zlm-Arab",
 )
 
 

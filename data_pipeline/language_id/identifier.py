@@ -8,7 +8,7 @@ slow answers only where the quick ones leave a doubt.
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from data_pipeline.language_id.answer_rates import (
@@ -22,19 +22,18 @@ from data_pipeline.language_id.libraries import (
 )
 from data_pipeline.language_id.scripts import (
     SCRIPT_LANGUAGES,
-    SCRIPTS_OF_LANGUAGE,
     main_script,
+    scripts_of,
 )
 from labse.errors import InputError
 from labse.files.reading import UNKNOWN_LANGUAGE
-from labse.languages import LABSE_LANGUAGES, language_tag
+from labse.languages import LABSE_LANGUAGES, primary_language
 
 DEFAULT_LIBRARIES = tuple(LIBRARIES)
 # From this probability on, no further library is consulted.
-_NO_DOUBT = 0.98
+_NO_DOUBT = 0.95
 # A language that is not LaBSE's is that much rarer in text for LaBSE.
 _OTHER_LANGUAGES = math.log(0.2)
-_WRITTEN_IN_SEVERAL = ("az", "ku", "sr", "tt", "uz")
 
 
 class Identified(NamedTuple):
@@ -95,42 +94,43 @@ class LanguageIdentifier:
         return found
 
     def _consult(self, text: str, script: str) -> Identified:
-        """Adds up the libraries' evidence until there is no doubt."""
-        rates = read_answer_rates()
-        evidence = {}
-        best = Identified(UNKNOWN_LANGUAGE, 0.0)
-        for number, name in enumerate(self.libraries):
-            answer = _library(name)(text)
-            languages = rates.get((name, answer)) or rates_of_uncounted(answer)
-            for language, rate in languages.items():
-                evidence[language] = evidence.get(language, 0.0) + rate
-            if number or len(self.libraries) == 1:
-                best = _most_likely(evidence, script)
-                if best.confidence >= _NO_DOUBT:
-                    break
-        return best
+        """Adds libraries' answers until there is no doubt."""
+        answers = ()
+        for name in self.libraries:
+            answers += ((name, _library(name)(text)),)
+            found = weigh(answers, script)
+            if found.confidence >= _NO_DOUBT and len(answers) > 1:
+                break
+        return found
 
 
 _library = functools.cache(load_library)
 
 
-def _most_likely(evidence: Mapping[str, float], script: str) -> Identified:
-    """The likeliest language that is written in the script."""
-    scores = {
-        language: score + _prior(language)
-        for language, score in evidence.items()
-        if script in SCRIPTS_OF_LANGUAGE.get(language, ("Latn",))
-    }
+@functools.lru_cache(maxsize=1 << 16)
+def weigh(answers: tuple[tuple[str, str], ...], script: str) -> Identified:
+    """The likeliest language, given libraries' answers and the script.
+
+    Args:
+      answers: library and answer.
+      script: in which the language has to be written.
+    """
+    rates = read_answer_rates()
+    scores = {}
+    for library, answer in answers:
+        found = rates.get((library, answer)) or rates_of_uncounted(answer)
+        for language, rate in found.items():
+            if script in scripts_of(language):
+                prior = scores.get(language, _prior(language))
+                scores[language] = prior + rate
     if not scores:
         return Identified(UNKNOWN_LANGUAGE, 0.0)
     language = max(scores, key=lambda name: (scores[name], name))
     total = sum(math.exp(score - scores[language]) for score in scores.values())
-    if language in _WRITTEN_IN_SEVERAL:
-        language = language_tag(f"{language}-{script}")
     return Identified(language, 1 / total)
 
 
 @functools.cache
 def _prior(language: str) -> float:
-    known = language in LABSE_LANGUAGES or language == "nb"
-    return 0.0 if known else _OTHER_LANGUAGES
+    code = primary_language(language)
+    return 0.0 if code in LABSE_LANGUAGES or code == "nb" else _OTHER_LANGUAGES

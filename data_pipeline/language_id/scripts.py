@@ -2,7 +2,10 @@
 
 import bisect
 import collections
+import functools
 import re
+
+from labse.languages import language_tag, primary_language
 
 # First and last code point of each script's letters: the blocks of
 # https://www.unicode.org/Public/17.0.0/ucd/Blocks.txt, put together.
@@ -71,6 +74,7 @@ _LOOKED_AT = 400
 _NO_LETTER = re.compile(r"[\W\d_]+")
 
 # Scripts that one of LaBSE's languages is written in, and no other of them.
+# (A text with kana is not taken for Chinese, see `main_script`.)
 SCRIPT_LANGUAGES = {
     "Armn": "hy",
     "Geor": "ka",
@@ -78,6 +82,7 @@ SCRIPT_LANGUAGES = {
     "Gujr": "gu",
     "Guru": "pa",
     "Hang": "ko",
+    "Hani": "zh",
     "Kana": "ja",
     "Khmr": "km",
     "Knda": "kn",
@@ -104,27 +109,46 @@ _LANGUAGES_OF_SCRIPTS = {
     "mdf mhr mk mn mrj myv os ru rue sah sr tg tk tt tyv udm uk uz xal",
     "Deva": "awa bh bho doi gom hi mag mai mr ne new sa sat sd",
     "Ethi": "am ti tig",
-    "Hani": "gan hak lzh nan wuu yue zh",
     "Hebr": "hbo he lad yi",
     "Latn": "az ku ms sr tk tt ug uz gom nan lad sat iu cr oj",
     "Mong": "mn",
     "Syrc": "syr aii",
     "Thaa": "dv",
 }
-SCRIPTS_OF_LANGUAGE: dict[str, tuple[str, ...]] = {}
-for _script, _languages in _LANGUAGES_OF_SCRIPTS.items():
-    for _language in _languages.split():
-        SCRIPTS_OF_LANGUAGE[_language] = (
-            *SCRIPTS_OF_LANGUAGE.get(_language, ()),
-            _script,
-        )
+# For which a tag without a script names one of several (`labse.languages`).
+_TAGS_NAME_THE_SCRIPT = frozenset(("az", "ku", "sr", "tt", "uz"))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def script_of(letter: str) -> str:
     """The ISO 15924 code of a letter's script; empty for one not listed."""
     code = ord(letter)
     first, last, script = _RANGES[max(bisect.bisect(_STARTS, code) - 1, 0)]
     return script if first <= code <= last else ""
+
+
+@functools.cache
+def scripts_of(tag: str) -> frozenset[str]:
+    """The scripts that a language is written in, of those that are shared.
+
+    `sr-Latn` is written in Latin letters, `sr` in Cyrillic ones.
+    """
+    language, _, script = tag.partition("-")
+    scripts = {
+        name
+        for name, languages in _LANGUAGES_OF_SCRIPTS.items()
+        if language in languages.split()
+    } or {"Latn"}
+    if language in _TAGS_NAME_THE_SCRIPT:
+        scripts = {name for name in scripts if tag_in_script(tag, name) == tag}
+    return frozenset(scripts)
+
+
+def tag_in_script(tag: str, script: str) -> str:
+    """The tag of a language in a script, which is named if it has to be."""
+    if tag in _TAGS_NAME_THE_SCRIPT or "-" in tag:
+        return language_tag(f"{primary_language(tag)}-{script}")
+    return tag
 
 
 def main_script(text: str) -> tuple[str, float]:

@@ -8,10 +8,14 @@ often as not ("etc."). Single letters (initials) and words with stops inside
 """
 
 # Languages that write ordinal numbers with a full stop: "3. Mai".
-ORDINALS = frozenset(
-    "bs cs da de dsb eo et eu fi fo hr hsb hu is lb lt lv nb nds nn no pl sk "
-    "sl sr sv tr".split()
-)
+_ORDINALS = """
+bs cs da de dsb eo et eu fi fo hr hsb hu is lb lt lv nb nds nn no pl sk sl sr sv
+tr
+"""
+ORDINALS = frozenset(_ORDINALS.split())
+
+# Letters that are words, and end sentences: "is" in Kurdish.
+LETTERS_AS_WORDS = {"ku": "aeîo"}
 
 _COMMON = "dr mr mrs ms prof st no nr vol pp fig ed eds jr vs cf ca tel"
 _BY_LANGUAGE = {
@@ -37,7 +41,7 @@ _BY_LANGUAGE = {
     "es": "sr sra srta dra dña art núm pág págs av avda ud uds gral lic ing "
     "tel cap aprox vol",
     "et": "lk nr hr pr tn tel sh sajandi dots",
-    "eu": "or orr zen jn and",
+    "eu": "orr jn and",
     "fi": "mm ns esim puh klo nk kts vrt huom toim s os kuv mrd milj n prof "
     "tri tj pj",
     "fr": "m mm mme mlle mgr me art chap env éd fig p pp tél vol bd av janv "

@@ -8,7 +8,11 @@ find by language: docs/language_identification.md.
 import functools
 import re
 
-from data_pipeline.sentences.abbreviations import ORDINALS, abbreviations
+from data_pipeline.sentences.abbreviations import (
+    LETTERS_AS_WORDS,
+    ORDINALS,
+    abbreviations,
+)
 from data_pipeline.sentences.terminators import (
     CJK_CLOSERS,
     CLOSERS,
@@ -64,6 +68,7 @@ class _Rules:
     def __init__(self, language: str):
         self._abbreviations = abbreviations(language)
         self._has_ordinals = language in ORDINALS
+        self._letters_as_words = LETTERS_AS_WORDS.get(language, "")
         self._own_mark = LANGUAGE_MARKS.get(language, "")
         space_before_quote = (
             " \u00a0\u202f" if language == "fr" else "\u00a0\u202f"
@@ -89,12 +94,16 @@ class _Rules:
                 return self._ends_tibetan(text, start, match)
             if not _PLAIN.isdisjoint(marks):
                 return not self._quotes(text, match)
-        elif self._own_mark and self._own_mark[0] in marks:
-            if self._own_mark not in marks:
-                return False
+        elif self._is_half_a_mark(marks):
+            return False
         if not space or not self._may_start(text, match.end()):
             return False
         return marks != "." or self._ends_at_stop(text, start, match.start())
+
+    def _is_half_a_mark(self, marks: str) -> bool:
+        """Whether `marks` has a colon in a language that ends with two."""
+        own = self._own_mark
+        return own != "" and own[0] in marks and own not in marks
 
     def _may_start(self, text: str, place: int) -> bool:
         """Whether what stands at `place` may start a sentence."""
@@ -121,12 +130,20 @@ class _Rules:
                 return False
             return not (self._has_ordinals and len(word) <= 2)
         if len(word) == 1:
-            return not word.isalpha() or bool(_WHOLE_SYLLABLE.match(word))
+            return self._is_word(word)
         if _LETTERS_AND_STOPS.fullmatch(word):
             return False
         if self._has_ordinals and _ROMAN_NUMBER.fullmatch(word):
             return False
         return word.lower() not in self._abbreviations
+
+    def _is_word(self, character: str) -> bool:
+        """Whether a single character is a word or a part of one: no initial."""
+        return (
+            not character.isalpha()
+            or character in self._letters_as_words
+            or _WHOLE_SYLLABLE.match(character) is not None
+        )
 
     def _quotes(self, text: str, match: re.Match) -> bool:
         """Whether a quotation ends here, and the sentence goes on."""

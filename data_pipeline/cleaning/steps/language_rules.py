@@ -25,6 +25,7 @@ _CLOSE = (
     frozenset({"bo", "dz"}),
     frozenset({"bs", "hr", "sr", "sh"}),
     frozenset({"da", "nb", "nn", "no"}),
+    frozenset({"en", "sco"}),
     frozenset({"id", "ms"}),
 )
 # The probability from which on a declared language is not believed. Of good
@@ -40,7 +41,8 @@ class DocumentLanguage:
     A language that is declared stays, unless the identifier knows that
     language and is sure of another one: then a text that stands alone is
     dropped, and a page gets the other language, since pages declare what their
-    template says. A document without a language is dropped.
+    template says. So the region that a page declares, as in en-GB, counts for
+    nothing. A document without a language is dropped.
     """
 
     name = "document_language"
@@ -53,6 +55,8 @@ class DocumentLanguage:
         """See `Step`."""
         if not document.lines:
             return
+        if document.is_page:
+            document.language = _without_region(document.language)
         found = self._identifier.identify(_sample(document.lines))
         if document.language == UNKNOWN_LANGUAGE:
             document.language = found.language
@@ -89,6 +93,12 @@ class SentenceLanguage:
             else:
                 kept.append(line)
         document.lines = kept
+
+
+def _without_region(language: str) -> str:
+    """`en` of en-GB, but zh-Hant of zh-Hant-HK."""
+    first, *rest = language.split("-")
+    return "-".join([first, *(part for part in rest if len(part) == 4)])
 
 
 def _sample(lines: list[str]) -> str:

@@ -88,3 +88,20 @@ def test_sentences_of_another_language_go():
 def test_contradicts(language, found, is_other):
     assert contradicts(language, Identified(found, 1.0)) == is_other
     assert not contradicts(language, Identified(found, 0.9))
+
+
+@pytest.mark.parametrize(
+    ("declared", "is_page", "language"),
+    [
+        ("en-GB", True, "en"),
+        ("zh-Hant-HK", True, "zh-Hant"),
+        ("en-GB", False, "en-GB"),
+    ],
+)
+def test_the_region_that_a_page_declares_is_left_out(
+    declared, is_page, language
+):
+    found, _ = apply(
+        DocumentLanguage(Identifier()), ["und 12345"], declared, is_page
+    )
+    assert found.language == language
