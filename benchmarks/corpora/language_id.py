@@ -77,14 +77,9 @@ def count(data: pathlib.Path) -> None:
                 continue
             for sentence in sentences:
                 answer = identify(looked_at(sentence))
-<<<<<<< HEAD
-                counted.append(Counted(name, answer, language, corpus))
-                right[language] += answer.rstrip("?") == language
-=======
                 tag = tag_in_script(language, main_script(sentence)[0])
                 counted.append(Counted(name, answer, tag, corpus))
                 right[tag] += answer.rstrip("?") == language
->>>>>>> language
     total = collections.Counter(counted_one.language for counted_one in counted)
     known = {
         language
