@@ -81,7 +81,7 @@ def sentence_features(sentences: Sequence[str]) -> scipy.sparse.csr_matrix:
     count = len(sentences)
     table = np.bincount(
         owners * len(KINDS) + kinds, minlength=count * len(KINDS)
-    ).reshape(count, -1)[:, 1:]
+    ).reshape(count, len(KINDS))[:, 1:]
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     length = np.log2(np.maximum(widths, 1))
     dense = np.hstack(

@@ -68,6 +68,10 @@ PROGRAMS = {
         "labse.bin.train_quality",
         "web pages -> a classifier of sentence quality",
     ),
+    "audit": (
+        "labse.bin.audit",
+        "pairs or texts -> whether to train on them, and why not",
+    ),
     "split-pairs": (
         "labse.bin.split_pairs",
         "pairs -> training and held-out pairs that share no source text",
