@@ -26,6 +26,7 @@ import itertools
 import json
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -116,8 +117,12 @@ class Peaks(threading.Thread):
         return found
 
 
-def run(command: list[str], environment: dict) -> tuple[float, int, int]:
-    """Seconds, and bytes of the largest process and of all at their peaks."""
+def run(command: list[str], environment: dict) -> tuple:
+    """Seconds by the clock and of processors; peaks of memory in bytes.
+
+    These are the largest process's, and the sum of all.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -130,10 +135,12 @@ def run(command: list[str], environment: dict) -> tuple[float, int, int]:
     _, errors = process.communicate()
     seconds = time.perf_counter() - start
     peaks.stop()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if process.returncode:
         sys.exit(errors.decode()[-3000:])
     sizes = peaks.peaks.values()
-    return seconds, max(sizes), sum(sizes)
+    return seconds, used, max(sizes), sum(sizes)
 
 
 def clean(folder: pathlib.Path, out: str, case: str, workers: int) -> list[str]:
@@ -182,13 +189,15 @@ def main() -> None:
 
 def show(name: str, workers: int, lines: int, found: tuple) -> None:
     """Prints a row."""
-    seconds, largest, total = found
-    print(
-        f"{name:20} {workers} workers {seconds:6.1f} s {lines / seconds:9,.0f} "
-        f"lines/s  largest process {largest / 2**20:,.0f} MiB, all "
-        f"{total / 2**20:,.0f} MiB",
-        flush=True,
-    )
+    seconds, used, largest, total = found
+    cells = [
+        f"{name:18} {workers} workers",
+        f"{seconds:6.1f} s, {lines / seconds:8,.0f} lines/s",
+        f"processors {used:6.1f} s, {lines / used:8,.0f} lines/s",
+        f"largest process {largest / 2**20:,.0f} MiB",
+        f"all {total / 2**20:,.0f} MiB",
+    ]
+    print("; ".join(cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import statistics
 from collections.abc import Iterator
 
 from data_pipeline.cleaning.settings import CleaningSettings
+from data_pipeline.cleaning.steps.line_rules import Words
 from data_pipeline.cleaning.steps.step import PageRule, Step
 from data_pipeline.corpora.declared_language import declared_language
 from data_pipeline.documents import Document
@@ -71,7 +72,8 @@ def loss(step: Step, language: str, texts: list[str]) -> float:
     kept = 0
     for start in range(0, len(texts), size):
         part = texts[start : start + size]
-        document = Document(part, "", language, is_page=size > 1)
+        is_page = size > 1 or step.name == Words.name
+        document = Document(part, "", language, is_page=is_page)
         step.apply(document, Drops())
         kept += len(document.lines)
     return 1 - kept / len(texts)

@@ -3,6 +3,7 @@
 import copy
 
 from data_pipeline.cleaning.settings import STEPS, CleaningSettings
+from data_pipeline.cleaning.steps.line_rules import Words
 from data_pipeline.cleaning.steps.page_rules import (
     BadWords,
     CurlyBrackets,
@@ -15,7 +16,12 @@ from data_pipeline.jobs.report import table
 _HEAD = ("step", "decision", "reason or result")
 _PLACE = "the line"
 # The rules on pages that one line can break.
-_RULES_ON_CONTENT = {LoremIpsum.name, CurlyBrackets.name, BadWords.name}
+_RULES_ON_PAGES = {
+    Words.name,
+    LoremIpsum.name,
+    CurlyBrackets.name,
+    BadWords.name,
+}
 
 
 def explain(line: str, settings: CleaningSettings, language: str) -> str:
@@ -39,7 +45,7 @@ def explain(line: str, settings: CleaningSettings, language: str) -> str:
             continue
         before = copy.deepcopy(document)
         dropped: list[Dropped] = []
-        document.is_page = name in _RULES_ON_CONTENT
+        document.is_page = name in _RULES_ON_PAGES
         steps[name].apply(document, Drops(dropped.append))
         rows.append((name, *_decision(before, document, dropped)))
         if not document.lines:

@@ -27,6 +27,7 @@ _CLOSE = (
     frozenset({"da", "nb", "nn", "no"}),
     frozenset({"en", "sco"}),
     frozenset({"id", "ms"}),
+    frozenset({"hak", "nan", "yue", "zh"}),
 )
 # The probability from which on a declared language is not believed. Of good
 # sentences, this drops 0.2 to 1.0 % (docs/cleaning.md).

@@ -130,15 +130,21 @@ class TerminalPunctuation(LineRule):
 
 
 class Words(LineRule):
-    """Drops lines of few words.
+    """Drops lines of few words from pages.
 
     C4: "only retained lines that contained at least 3 words". A line with as
     much text as three words of English passes as well: in Chinese or Thai no
     spaces tell words, and Zulu or Malayalam says in half as many words what
-    English does.
+    English does. A text that stands alone passes: two words may be a sentence,
+    and only in a page are they mostly a button.
     """
 
     name = "words"
+
+    def apply(self, document: Document, drops: Drops) -> None:
+        """See `Step`."""
+        if document.is_page:
+            super().apply(document, drops)
 
     def reason_to_drop(self, line: str, language: str) -> str | None:
         """See the base class."""

@@ -111,3 +111,9 @@ def test_words(line, is_kept):
     assert [reason for reason, _ in dropped] == (
         ["fewer than 3 words"] * (1 - is_kept)
     )
+
+
+def test_two_words_that_stand_alone_may_be_a_sentence():
+    document = Document(["I agree."], "", "en", is_page=False)
+    Words().apply(document, Drops())
+    assert document.lines == ["I agree."]
