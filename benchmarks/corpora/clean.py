@@ -49,7 +49,7 @@ _GROWTH = 10
 def read_sentences(data: pathlib.Path) -> list[tuple[str, list[str]]]:
     """Languages and their sentences."""
     found = []
-    for path in sorted((data / "lingua_sentences").glob("*.txt")):
+    for path in sorted((data / "lingua_sentences").glob("[a-z]*.txt")):
         with open(path, encoding="utf-8", newline="\n") as file:
             lines = [line.strip() for line in file]
         found.append((path.stem, [line for line in lines if line]))

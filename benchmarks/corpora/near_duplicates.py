@@ -57,7 +57,7 @@ def make_pages(data: pathlib.Path, count: int) -> list[Document]:
     """Pages of different languages, in an order by chance."""
     chance = random.Random(0)
     lines = {}
-    for path in sorted((data / "lingua_sentences").glob("*.txt")):
+    for path in sorted((data / "lingua_sentences").glob("[a-z]*.txt")):
         with open(path, encoding="utf-8", newline="\n") as file:
             lines[path.stem] = [line.strip() for line in file if line.strip()]
     languages = [name for name in sorted(lines) if len(lines[name]) > 500]

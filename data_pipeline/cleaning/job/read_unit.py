@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterator
 
@@ -21,11 +22,13 @@ from data_pipeline.cleaning.settings import (
     SPANS,
 )
 from data_pipeline.cleaning.steps.step import apply_all
+from data_pipeline.corpora.declared_language import declared_language
 from data_pipeline.corpora.documents import read_documents
 from data_pipeline.documents import Document
 from data_pipeline.jobs.report import Counts
 from labse.files.chunks import chunked
 
+_tag = functools.cache(declared_language)
 READ = "read"
 COUNTS = "counts.json"
 # Documents whose MinHash is computed at once.
@@ -71,6 +74,9 @@ class ReadUnit:
         for chunk in chunked(
             documents, _size, _CHUNK_DOCUMENTS, _CHUNK_CHARACTERS
         ):
+            for document in chunk:
+                # A row's may be any text, and names a folder.
+                document.language = _tag(document.language)
             counts.add_total("documents read", len(chunk))
             lines = sum(len(document.lines) for document in chunk)
             counts.add_total("lines read", lines)

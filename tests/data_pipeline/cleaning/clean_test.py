@@ -103,6 +103,17 @@ def test_sentences_go_to_files_of_their_language(tmp_path):
     ]
 
 
+def test_a_language_is_a_tag(tmp_path):
+    rows = [
+        {"text": "Das ist ein Satz.", "language": "deu"},
+        {"text": "This is no language.", "language": "../../tmp"},
+    ]
+    write(tmp_path / "a.jsonl", rows)
+    run([tmp_path / "a.jsonl"], tmp_path / "out")
+    assert texts(tmp_path / "out", "de") == ["Das ist ein Satz."]
+    assert texts(tmp_path / "out", "und") == ["This is no language."]
+
+
 def test_the_first_of_equal_sentences_stays_in_the_order_of_inputs(tmp_path):
     write(tmp_path / "b.jsonl", [{"text": "It is one."}, {"text": "It was."}])
     write(tmp_path / "a.jsonl", [{"text": "IT WAS!!!!"}, {"text": "It is one"}])
