@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=400_000)
     parser.add_argument("--peer_python")
     parser.add_argument("--cases", default="filters,all,languages,growth")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
     lines, cases = arguments.lines, arguments.cases.split(",")
     peer = pathlib.Path(__file__).with_name("clean_peer.py")
@@ -168,13 +169,13 @@ def main() -> None:
         texts = read_sentences(arguments.data)
         write_input(root / "small", texts, lines)
         for case in [case for case in cases if case in _CASES]:
-            for workers in (1, 2):
+            for workers in arguments.workers:
                 out = str(root / f"{case}-{workers}")
                 command = clean(root / "small", out, case, workers)
                 show(f"labse {case}", workers, lines, run(command, {}))
         if arguments.peer_python:
             for case, workers in itertools.product(
-                ("filters", "spans"), (1, 2)
+                ("filters", "spans"), arguments.workers
             ):
                 out = str(root / f"peer-{case}-{workers}")
                 command = [arguments.peer_python, str(peer), case]
