@@ -1,13 +1,15 @@
 """The main text of pages: quality and speed, ours and trafilatura's.
 
-    python -m benchmarks.corpora.main_text --data=DIR --peer_python=PYTHON
+    python -m benchmarks.corpora.main_text --data=DATA \
+        [--peer_python=ENV/bin/python]
 
-The pages are those of article-extraction-benchmark: 181 pages of news sites and
-blogs whose body people have marked; DIR holds `ground-truth.json` and
-`html/*.html.gz`. The words of what is extracted are compared with those of the
-marked body, as multisets, page by page; precision, recall and F1 are means of
-the pages. Speed is CPU time of one core, HTML as text to main text. PYTHON has
-trafilatura (peer_requirements.txt).
+The pages are in `web_fixtures/article_extraction` of the data folder: 181 pages
+of news sites and blogs whose body people have marked, from
+https://github.com/scrapinghub/article-extraction-benchmark (MIT). The words of
+what is extracted are compared with those of the marked body, as multisets, page
+by page; precision, recall and F1 are means of the pages. Speed is CPU time of
+one core, from HTML as text. The peer is in an environment of its own
+(peer_requirements.txt).
 """
 
 import argparse
@@ -24,6 +26,7 @@ from benchmarks.machine import machine
 from data_pipeline.corpora.main_text import main_text
 
 PEER = pathlib.Path(__file__).with_name("main_text_peer.py")
+PAGES = "web_fixtures/article_extraction"
 ROUNDS = 3
 _WORD = re.compile(r"\w+")
 
@@ -93,7 +96,7 @@ def main() -> None:
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--peer_python")
     options = parser.parse_args()
-    pages, bodies = read_pages(options.data)
+    pages, bodies = read_pages(options.data / PAGES)
     found = {
         "labse (resiliparse)": measure(
             lambda page: "\n".join(main_text(page)[0]), pages

@@ -40,12 +40,7 @@ def corpus_kind(path: str) -> str:
     Raises:
       InputError: the file is of another kind, or not what its name says.
     """
-    check_exists(path)
-    if not os.path.getsize(path):
-        raise InputError(
-            f"{path}: the file is empty. Make or fetch it again, or leave it "
-            "out."
-        )
+    _check_not_empty(path)
     name = os.path.basename(path).lower()
     start, compression = _start_of(path)
     _refuse_other_archives(path, name, start)
@@ -73,6 +68,15 @@ def corpus_kind(path: str) -> str:
             if pattern.search(name):
                 return kind
     raise _unknown(path, guess)
+
+
+def _check_not_empty(path: str) -> None:
+    check_exists(path)
+    if not os.path.getsize(path):
+        raise InputError(
+            f"{path}: the file is empty. Make or fetch it again, or leave it "
+            "out."
+        )
 
 
 def _start_of(path: str) -> tuple[bytes, str]:

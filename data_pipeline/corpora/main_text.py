@@ -2,8 +2,10 @@
 
 import re
 
-# Looking for the main text takes time for each element times its depth. Of
-# 8,000 ordinary pages none reaches a hundredth of this, which takes a second.
+# An element takes half a kilobyte of memory, and 10 microseconds.
+MAX_TAGS = 500_000
+# Looking for the main text also takes time for each element times its depth:
+# 1 s for this sum. That of ordinary pages is below a hundredth of it.
 MAX_SUM_OF_DEPTHS = 3 * 10**7
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
 # Elements that hold nothing, or that the next of their kind ends.
@@ -33,6 +35,7 @@ def main_text(html: str) -> tuple[list[str], str]:
         list_bullets=False,
         alt_texts=False,
         comments=False,
+        post_meta=False,
     )
     return paragraphs_of(text), language
 
@@ -45,11 +48,13 @@ def paragraphs_of(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def is_too_deep(html: str) -> bool:
-    """Whether elements are nested so deeply that a page would take too long."""
+def is_too_complex(html: str) -> bool:
+    """Whether a page has too many elements, or too deeply nested ones."""
     num_tags = html.count("<")
     if num_tags * num_tags // 2 <= MAX_SUM_OF_DEPTHS:
         return False
+    if num_tags > MAX_TAGS:
+        return True
     depth = total = 0
     for match in _TAG.finditer(html):
         if match[2].lower() not in _FLAT:

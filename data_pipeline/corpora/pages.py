@@ -17,7 +17,7 @@ from data_pipeline.corpora.http_responses import (
     parse_response,
 )
 from data_pipeline.corpora.main_text import (
-    is_too_deep,
+    is_too_complex,
     main_text,
     paragraphs_of,
 )
@@ -104,8 +104,8 @@ def _document_of_html(
     content: bytes, charset: str, place: str, url: str
 ) -> Document:
     html = decode_page(content, charset)
-    if is_too_deep(html):
-        raise Unusable("a page with too many nested elements")
+    if is_too_complex(html):
+        raise Unusable("a page with too many or too deeply nested elements")
     lines, language = main_text(html)
     return _document(lines, language, place, url)
 

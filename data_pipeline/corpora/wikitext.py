@@ -38,10 +38,11 @@ _QUOTES = re.compile(r"'{2,}")
 _SWITCH = re.compile(r"__[^\W_]{2,30}__")
 _LIST_MARK = re.compile(r"[*#:;]+[ \t]*")
 _HEADING = re.compile(r"=[^\n]*=")
-# What a template or a reference leaves in brackets, or before a comma.
+# What a template leaves in brackets, before a mark, or between commas.
 _EMPTY_BRACKETS = re.compile(r"[(（] ?[,;:，；、]? ?[)）]")
-_BRACKET_MARK = re.compile(r"(?<=[(（]) ?[,;:，；、]+ ?")
-_SPACE_BEFORE = re.compile(r" (?=[,.;](?: |$))")
+_BRACKET_MARK = re.compile(r"(?<=[(（])(?: ?[,;:，；、]+ ?| )")
+_SPACE_BEFORE = re.compile(r" (?=[,.;](?: |$)|[)）])")
+_COMMAS = re.compile(r",(?: ?,)+")
 # Of links to other wikis in the text of old pages, such as [[de:Berlin]].
 _INTERWIKI = re.compile(r"[a-z]{2,3}(-[a-z]{2,10}){0,2}|simple")
 # Every wiki understands these, whatever its language calls them.
@@ -186,4 +187,4 @@ def _cleaned(line: str) -> str:
     if "(" in line or "（" in line:
         line = _EMPTY_BRACKETS.sub("", _BRACKET_MARK.sub("", line))
         line = " ".join(line.split())
-    return _SPACE_BEFORE.sub("", line)
+    return _COMMAS.sub(",", _SPACE_BEFORE.sub("", line))

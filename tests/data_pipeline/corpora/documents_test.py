@@ -56,6 +56,14 @@ def test_kinds(tmp_path, drops, name, content):
     assert not drops.reasons
 
 
+def test_zstandard(tmp_path, drops):
+    zstandard = pytest.importorskip("zstandard")
+    packer = zstandard.ZstdCompressor()
+    path = write(tmp_path, "a.warc.zst", packer.compress(WARC) * 2)
+    assert find_corpora([path]) == [path]
+    assert len(list(read_documents(path, ReadOptions(), drops))) == 2
+
+
 @pytest.mark.parametrize(
     "name, content, message",
     [

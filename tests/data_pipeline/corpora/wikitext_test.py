@@ -37,6 +37,7 @@ from data_pipeline.corpora.wikitext import paragraphs_of_wikitext
         ("__NOTOC__a __", "a __"),
         ("a ({{b}}, c) d ({{e}}) f", "a (c) d f"),
         ("a {{b}}, c", "a, c"),
+        ("a, {{b}}, {{c}}, d ( {{e}} f {{g}})", "a, d (f)"),
         ("-{zh-hans:a; zh-hant:b}- -{c}-", "a c"),
         ("<table><tr><td>a</td></tr></table>b", "b"),
         ("| a\n! b\nc", "c"),
