@@ -55,7 +55,7 @@ RULES = (
         "[UNK]",
         0.01,
         "of words; a language that the vocabulary covers has less, one whose "
-        "script it lacks has most (the paper, section 3.2: 71 % of Sinhala "
+        "script it lacks has most (the paper: 71 % of Sinhala "
         "with mBERT's)",
         _shares("unknown words", "words"),
     ),
