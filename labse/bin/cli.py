@@ -60,6 +60,10 @@ PROGRAMS = {
         "labse.bin.build_vocab",
         "text of many languages -> WordPiece vocabulary",
     ),
+    "clean-monolingual": (
+        "labse.bin.clean_monolingual",
+        "web archives, dumps and text -> clean sentences by language",
+    ),
     "train-quality": (
         "labse.bin.train_quality",
         "web pages -> a classifier of sentence quality",
