@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from data_pipeline.jobs import phases
+
+# isort: split
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from data_pipeline.jobs import phases
+from data_pipeline.jobs.failures import run_unit
 
 ENCODING = "embed"
 
@@ -25,7 +28,7 @@ class EncoderHandler(ModelHandler):
     def run_inference(self, batch: Sequence, model, inference_args=None):
         """Embeds each shard of a batch and yields its unit."""
         for unit in batch:
-            unit.run(model)
+            run_unit(model, unit)
             yield unit
 
     def batch_elements_kwargs(self):

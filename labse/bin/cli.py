@@ -60,6 +60,10 @@ PROGRAMS = {
         "labse.bin.build_vocab",
         "text of many languages -> WordPiece vocabulary",
     ),
+    "clean-monolingual": (
+        "labse.bin.clean_monolingual",
+        "web archives, dumps and text -> clean sentences by language",
+    ),
     "split-pairs": (
         "labse.bin.split_pairs",
         "pairs -> training and held-out pairs that share no source text",

@@ -98,9 +98,9 @@ class Texts(Files):
         self.languages = tuple(languages)
         super().__init__(patterns, options)
 
-    def open(self, path: str) -> "_TextsOfFile":
+    def open(self, path: str) -> "TextsOfFile":
         """The texts of one of the files."""
-        return _TextsOfFile(path, self.options, self.tally)
+        return TextsOfFile(path, self.options, self.tally)
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         found = set()
@@ -125,19 +125,20 @@ class TextsWithCorpora(Texts):
     The corpus is that of the row's column `corpus`; "" without one.
     """
 
-    def open(self, path: str) -> "_TextsOfFile":
+    def open(self, path: str) -> "TextsOfFile":
         """The texts of one of the files."""
-        return _TextsOfFile(path, self.options, self.tally, with_corpora=True)
+        return TextsOfFile(path, self.options, self.tally, with_corpora=True)
 
     def __iter__(self) -> Iterator[tuple[str, bytes, str]]:
         for language, text, corpus in self.read():
             yield language, text.encode(), corpus
 
 
-class _TextsOfFile:
+class TextsOfFile:
     """(language, text, corpus) of a file of texts or of pairs, row by row.
 
-    The corpora are "" unless they are wanted. `rows` is the file as rows.
+    Attributes:
+      rows: the file as rows.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class _TextsOfFile:
         tally: Tally,
         with_corpora: bool = False,
     ):
+        """Opens a file; the corpora are "" unless they are wanted."""
         self._rules = options, tally, path
         self._with_corpora = with_corpora
         self.rows = rows = open_rows(path, options)
@@ -161,10 +163,11 @@ class _TextsOfFile:
             raise rows.lacks(f"{column}, or {' and '.join(self._sides)},")
 
     def __iter__(self) -> Iterator[tuple[str, str, str]]:
-        for texts in self.rows.parsed(self._texts, self._rules[1]):
+        for texts in self.rows.parsed(self.parse, self._rules[1]):
             yield from texts or ()
 
-    def _texts(self, number: int, row: Fields) -> list[tuple[str, str, str]]:
+    def parse(self, number: int, row: Fields) -> list[tuple[str, str, str]]:
+        """The texts of a row; raises `MalformedRow`."""
         corpus = ""
         if self._with_corpora:
             corpus = optional_text(row, features.CORPUS)

@@ -71,6 +71,10 @@ class WorkFolder:
             )
         return note
 
+    def is_made(self, name: str) -> bool:
+        """Whether the file was made, from whatever it was."""
+        return self._note_path(name).exists()
+
     def require(self, name: str, step: str) -> Note:
         """The note of a file that an earlier step must have made.
 

@@ -29,6 +29,15 @@ def define_beam_flags(flags: FlagSet) -> None:
     )
 
 
+def define_rejects_flag(flags: FlagSet) -> None:
+    """The flag that keeps what is dropped."""
+    flags.string(
+        "rejects",
+        None,
+        "Folder to keep what is dropped in, by step and reason, as .jsonl.gz.",
+    )
+
+
 def beam_arguments(flags: FlagSet) -> list[str]:
     """Beam's flags.
 

@@ -1,0 +1,120 @@
+"""The script that most letters of a text are in."""
+
+import bisect
+import collections
+import re
+
+# First and last code point of each script's letters: the blocks of
+# https://www.unicode.org/Public/17.0.0/ucd/Blocks.txt, put together.
+_RANGES = [
+    (0x0041, 0x024F, "Latn"),
+    (0x0250, 0x02AF, "Latn"),
+    (0x0370, 0x03FF, "Grek"),
+    (0x0400, 0x052F, "Cyrl"),
+    (0x0531, 0x058F, "Armn"),
+    (0x0590, 0x05FF, "Hebr"),
+    (0x0600, 0x06FF, "Arab"),
+    (0x0700, 0x074F, "Syrc"),
+    (0x0750, 0x077F, "Arab"),
+    (0x0780, 0x07BF, "Thaa"),
+    (0x07C0, 0x07FF, "Nkoo"),
+    (0x0870, 0x08FF, "Arab"),
+    (0x0900, 0x097F, "Deva"),
+    (0x0980, 0x09FF, "Beng"),
+    (0x0A00, 0x0A7F, "Guru"),
+    (0x0A80, 0x0AFF, "Gujr"),
+    (0x0B00, 0x0B7F, "Orya"),
+    (0x0B80, 0x0BFF, "Taml"),
+    (0x0C00, 0x0C7F, "Telu"),
+    (0x0C80, 0x0CFF, "Knda"),
+    (0x0D00, 0x0D7F, "Mlym"),
+    (0x0D80, 0x0DFF, "Sinh"),
+    (0x0E00, 0x0E7F, "Thai"),
+    (0x0E80, 0x0EFF, "Laoo"),
+    (0x0F00, 0x0FFF, "Tibt"),
+    (0x1000, 0x109F, "Mymr"),
+    (0x10A0, 0x10FF, "Geor"),
+    (0x1100, 0x11FF, "Hang"),
+    (0x1200, 0x139F, "Ethi"),
+    (0x13A0, 0x13FF, "Cher"),
+    (0x1400, 0x167F, "Cans"),
+    (0x1780, 0x17FF, "Khmr"),
+    (0x1800, 0x18AF, "Mong"),
+    (0x1C80, 0x1C8F, "Cyrl"),
+    (0x1C90, 0x1CBF, "Geor"),
+    (0x1E00, 0x1EFF, "Latn"),
+    (0x1F00, 0x1FFF, "Grek"),
+    (0x2C60, 0x2C7F, "Latn"),
+    (0x2DE0, 0x2DFF, "Cyrl"),
+    (0x3040, 0x30FF, "Kana"),
+    (0x3100, 0x312F, "Bopo"),
+    (0x3130, 0x318F, "Hang"),
+    (0x31F0, 0x31FF, "Kana"),
+    (0x3400, 0x4DBF, "Hani"),
+    (0x4E00, 0x9FFF, "Hani"),
+    (0xA640, 0xA69F, "Cyrl"),
+    (0xA720, 0xA7FF, "Latn"),
+    (0xAA60, 0xAA7F, "Mymr"),
+    (0xAC00, 0xD7FF, "Hang"),
+    (0xF900, 0xFAFF, "Hani"),
+    (0xFB00, 0xFB06, "Latn"),
+    (0xFB13, 0xFB17, "Armn"),
+    (0xFB1D, 0xFB4F, "Hebr"),
+    (0xFB50, 0xFDFF, "Arab"),
+    (0xFE70, 0xFEFC, "Arab"),
+    (0xFF21, 0xFF5A, "Latn"),
+    (0xFF66, 0xFF9F, "Kana"),
+    (0x20000, 0x3FFFF, "Hani"),
+]
+_STARTS = [first for first, _, _ in _RANGES]
+_LOOKED_AT = 400
+_NO_LETTER = re.compile(r"[\W\d_]+")
+
+# Scripts that one of LaBSE's languages is written in, and no other.
+SCRIPT_LANGUAGES = {
+    "Armn": "hy",
+    "Geor": "ka",
+    "Grek": "el",
+    "Gujr": "gu",
+    "Guru": "pa",
+    "Hang": "ko",
+    "Kana": "ja",
+    "Khmr": "km",
+    "Knda": "kn",
+    "Laoo": "lo",
+    "Mlym": "ml",
+    "Mymr": "my",
+    "Orya": "or",
+    "Sinh": "si",
+    "Taml": "ta",
+    "Telu": "te",
+    "Thai": "th",
+    "Tibt": "bo",
+}
+
+
+def script_of(letter: str) -> str:
+    """The ISO 15924 code of a letter's script; empty for one not listed."""
+    code = ord(letter)
+    first, last, script = _RANGES[max(bisect.bisect(_STARTS, code) - 1, 0)]
+    return script if first <= code <= last else ""
+
+
+def main_script(text: str) -> str:
+    """The script of most letters; empty without letters.
+
+    Only the first letters are looked at. A text with Hangul is Korean, one
+    with kana Japanese, though most of it may be Chinese characters.
+    """
+    letters = _NO_LETTER.sub("", text[:_LOOKED_AT])
+    if not letters:
+        return ""
+    if letters.isascii():
+        return "Latn"
+    counts = collections.Counter()
+    for letter, number in collections.Counter(letters).items():
+        counts[script_of(letter)] += number
+    if counts["Hani"]:
+        for script in ("Kana", "Hang"):
+            counts[script] += counts["Hani"] if counts[script] > 1 else 0
+    return max(counts, key=counts.get)
