@@ -36,12 +36,16 @@ from data_pipeline.cleaning.job.read_unit import COUNTS, READ, ReadUnit
 from data_pipeline.cleaning.job.shard_unit import plan_shards
 from data_pipeline.cleaning.settings import NEAR_DUPLICATES, CleaningSettings
 from data_pipeline.corpora.documents import find_corpora
+from data_pipeline.jobs.phases import LOCAL_RUNNER, local_arguments
 from data_pipeline.jobs.report import Counts, write_report
 from data_pipeline.jobs.run import run_units
 from labse.errors import InputError
 from labse.files.atomic_write import check_new_folder, remove
 from labse.files.reading import ReadOptions
 
+# Bytes of input, or sentences to write, that take some seconds.
+_SMALL_PHASE = 5e7
+_SMALL_PHASES = {"clean": 2e6, "near pages": 1e9, "write": 3e5}
 REPORT = "report.json"
 
 
@@ -123,7 +127,12 @@ def _run_phases(job: CleaningJob, arguments: Sequence[str]) -> None:
     share = sum(sizes) // job.num_partitions
 
     def run(label: str, units: list) -> None:
-        run_units(job, label, units, arguments)
+        size = sum(unit.size for unit in units)
+        is_small = size < _SMALL_PHASES.get(label, _SMALL_PHASE)
+        is_local = f"--runner={LOCAL_RUNNER}" in arguments
+        # To start processes would take longer than to do the work.
+        here = local_arguments(1) if is_small and is_local else arguments
+        run_units(job, label, units, here)
 
     def repeated(kinds: list[str]) -> list[RepeatedUnit]:
         return [

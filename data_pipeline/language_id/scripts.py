@@ -70,7 +70,7 @@ _STARTS = [first for first, _, _ in _RANGES]
 _LOOKED_AT = 400
 _NO_LETTER = re.compile(r"[\W\d_]+")
 
-# Scripts that one of LaBSE's languages is written in, and no other.
+# Scripts that one of LaBSE's languages is written in, and no other of them.
 SCRIPT_LANGUAGES = {
     "Armn": "hy",
     "Geor": "ka",
@@ -92,6 +92,33 @@ SCRIPT_LANGUAGES = {
     "Tibt": "bo",
 }
 
+# The languages of the other scripts; a language that is not listed is written
+# in Latin letters. Some are listed more than once.
+_LANGUAGES_OF_SCRIPTS = {
+    "Arab": "ar ary arz az azb bal ckb fa glk kk ks ku ky lah mzn pnb ps sd "
+    "sdh skr ug ur uz uzs",
+    "Beng": "as bn bpy mni",
+    "Cans": "cr iu oj",
+    "Cher": "chr",
+    "Cyrl": "ab ady av az ba be bg ce cu cv kbd kk kjh koi krc kv ky lbe lez "
+    "mdf mhr mk mn mrj myv os ru rue sah sr tg tk tt tyv udm uk uz xal",
+    "Deva": "awa bh bho doi gom hi mag mai mr ne new sa sat sd",
+    "Ethi": "am ti tig",
+    "Hani": "gan hak lzh nan wuu yue zh",
+    "Hebr": "hbo he lad yi",
+    "Latn": "az ku ms sr tk tt ug uz gom nan lad sat iu cr oj",
+    "Mong": "mn",
+    "Syrc": "syr aii",
+    "Thaa": "dv",
+}
+SCRIPTS_OF_LANGUAGE: dict[str, tuple[str, ...]] = {}
+for _script, _languages in _LANGUAGES_OF_SCRIPTS.items():
+    for _language in _languages.split():
+        SCRIPTS_OF_LANGUAGE[_language] = (
+            *SCRIPTS_OF_LANGUAGE.get(_language, ()),
+            _script,
+        )
+
 
 def script_of(letter: str) -> str:
     """The ISO 15924 code of a letter's script; empty for one not listed."""
@@ -100,21 +127,25 @@ def script_of(letter: str) -> str:
     return script if first <= code <= last else ""
 
 
-def main_script(text: str) -> str:
-    """The script of most letters; empty without letters.
+def main_script(text: str) -> tuple[str, float]:
+    """The script of most letters and its share of them (0 to 1).
 
     Only the first letters are looked at. A text with Hangul is Korean, one
-    with kana Japanese, though most of it may be Chinese characters.
+    with kana Japanese, though most of it may be Chinese characters. Without
+    letters, or in a script that is not listed: empty and 0.
     """
     letters = _NO_LETTER.sub("", text[:_LOOKED_AT])
     if not letters:
-        return ""
+        return "", 0.0
     if letters.isascii():
-        return "Latn"
+        return "Latn", 1.0
     counts = collections.Counter()
     for letter, number in collections.Counter(letters).items():
         counts[script_of(letter)] += number
     if counts["Hani"]:
         for script in ("Kana", "Hang"):
-            counts[script] += counts["Hani"] if counts[script] > 1 else 0
-    return max(counts, key=counts.get)
+            if counts[script] > 1:
+                counts[script] += counts.pop("Hani")
+                break
+    script = max(counts, key=counts.get)
+    return script, counts[script] / counts.total() if script else 0.0

@@ -64,6 +64,10 @@ PROGRAMS = {
         "labse.bin.clean_monolingual",
         "web archives, dumps and text -> clean sentences by language",
     ),
+    "train-quality": (
+        "labse.bin.train_quality",
+        "web pages -> a classifier of sentence quality",
+    ),
     "split-pairs": (
         "labse.bin.split_pairs",
         "pairs -> training and held-out pairs that share no source text",

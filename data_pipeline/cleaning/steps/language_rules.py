@@ -7,10 +7,14 @@ another language is dropped, and not given to that language: what stands in
 another language on a page is mostly a menu, a name or a quotation.
 """
 
+import functools
+
 from data_pipeline.cleaning.steps.step import drop_document, drop_line
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
-from data_pipeline.language_id.identifier import LanguageIdentifier
+from data_pipeline.language_id.answer_rates import read_answer_rates
+from data_pipeline.language_id.identifier import Identified, LanguageIdentifier
+from data_pipeline.language_id.scripts import SCRIPT_LANGUAGES
 from labse.files.reading import UNKNOWN_LANGUAGE
 from labse.languages import primary_language
 
@@ -18,10 +22,14 @@ _MOST_CHARACTERS = 4096  # of a document that are looked at
 # Languages that are written so alike that a text of one often passes for one
 # of another.
 _CLOSE = (
+    frozenset({"bo", "dz"}),
     frozenset({"bs", "hr", "sr", "sh"}),
     frozenset({"da", "nb", "nn", "no"}),
     frozenset({"id", "ms"}),
 )
+# The probability from which on a declared language is not believed. Of good
+# sentences, this drops 0.2 to 1.0 % (docs/cleaning.md).
+_SURE = 0.98
 _ANOTHER = "in another language"
 _SHORT_LINE = 10  # characters; menus have many, often in English
 
@@ -45,15 +53,14 @@ class DocumentLanguage:
         """See `Step`."""
         if not document.lines:
             return
-        found = self._identifier.identify(_sample(document.lines)).language
-        declared = document.language
-        if declared == UNKNOWN_LANGUAGE:
-            document.language = found
-            if found == UNKNOWN_LANGUAGE:
+        found = self._identifier.identify(_sample(document.lines))
+        if document.language == UNKNOWN_LANGUAGE:
+            document.language = found.language
+            if found.language == UNKNOWN_LANGUAGE:
                 drop_document(self.name, "not identified", document, drops)
-        elif contradicts(declared, found):
+        elif contradicts(document.language, found):
             if document.is_page:
-                document.language = found
+                document.language = found.language
             else:
                 drop_document(self.name, _ANOTHER, document, drops)
 
@@ -76,7 +83,7 @@ class SentenceLanguage:
             return
         kept = []
         for line in document.lines:
-            found = self._identifier.identify(line).language
+            found = self._identifier.identify(line)
             if contradicts(document.language, found):
                 drop_line(self.name, _ANOTHER, document, line, drops)
             else:
@@ -95,9 +102,21 @@ def _sample(lines: list[str]) -> str:
     return "\n".join(parts)
 
 
-def contradicts(declared: str, found: str) -> bool:
+def contradicts(language: str, found: Identified) -> bool:
     """Whether a text of one language was identified as surely another."""
-    first, second = primary_language(declared), primary_language(found)
-    if first == second or UNKNOWN_LANGUAGE in (first, second):
+    if found.language == UNKNOWN_LANGUAGE or found.confidence < _SURE:
+        return False
+    first, second = primary_language(language), primary_language(found.language)
+    if first == second or first not in _known_languages():
         return False
     return not any(first in group and second in group for group in _CLOSE)
+
+
+@functools.cache
+def _known_languages() -> frozenset[str]:
+    """Those that the identifier could have named."""
+    return frozenset(
+        primary_language(language)
+        for rates in read_answer_rates().values()
+        for language in rates
+    ) | {*map(primary_language, SCRIPT_LANGUAGES.values())}
