@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data_pipeline.vocabulary.word_table import WordTable
 from labse.preprocessing.vocabulary import SUFFIX_PREFIX
 
-_BATCH = 65_536
 # The search ends if at most this share of the room is left.
 _TOLERANCE = 1 / 1000
 
@@ -20,7 +20,7 @@ _TOLERANCE = 1 / 1000
 def choose(
     fixed: Sequence[str],
     longer: Sequence[str],
-    words: Sequence[str],
+    table: WordTable,
     room: int,
 ) -> list[str]:
     """Chooses the pieces that a vocabulary has in addition to `fixed`.
@@ -34,7 +34,7 @@ def choose(
     Args:
       fixed: special pieces and characters.
       longer: pieces of several characters, the most useful first.
-      words: distinct words of the text that they were learned from.
+      table: words of the text that they were learned from.
       room: most pieces to choose.
 
     Returns:
@@ -43,7 +43,7 @@ def choose(
     has_neighbours = _between_different_neighbours(longer)
     count = min(room, len(longer))
     while True:
-        chosen = _is_used(fixed, longer[:count], words) | has_neighbours[:count]
+        chosen = _is_used(fixed, longer[:count], table) | has_neighbours[:count]
         missing = room - int(chosen.sum())
         if missing <= room * _TOLERANCE or count == len(longer):
             break
@@ -54,7 +54,7 @@ def choose(
 
 
 def _is_used(
-    fixed: Sequence[str], longer: Sequence[str], words: Sequence[str]
+    fixed: Sequence[str], longer: Sequence[str], table: WordTable
 ) -> np.ndarray:
     """bool [longer]: whether the tokenizer returns the piece for some word."""
     import tensorflow as tf
@@ -64,8 +64,8 @@ def _is_used(
 
     tokenizer = WordPieceTokenizer(Vocabulary([*fixed, *longer]))
     is_used = np.zeros(len(fixed) + len(longer), bool)
-    for start in range(0, len(words), _BATCH):
-        batch = tf.constant(words[start : start + _BATCH])
+    for words in table.batches():
+        batch = tf.constant(words)
         is_used[tokenizer.tokenize(batch).values.numpy()] = True
     return is_used[len(fixed) :]
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from data_pipeline.vocabulary import vocabulary_learner
+from data_pipeline.vocabulary import vocabulary_learner, word_table
 from labse.errors import InputError
 from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
@@ -18,31 +18,17 @@ CHARACTERS = [*",elnorstuwß", "中"]
 SUFFIXES = [f"##{c}" for c in "elnorstuwß"]
 
 
-def test_smoothing_by_hand():
-    # Shares 0.9 and 0.1; S = 0.5: roots 0.948683 and 0.316228, sum 1.264911.
-    # Smoothed shares 0.75 and 0.25: coefficients 0.75/0.9 and 0.25/0.1.
-    got = vocabulary_learner.smoothing_coefficients({"a": 900, "b": 100}, 0.5)
-    assert got == pytest.approx({"a": 0.75 / 0.9, "b": 2.5})
-
-
-def test_exponent_1_changes_nothing_and_0_makes_equal():
-    words = {"a": 1, "b": 3}
-    smooth = vocabulary_learner.smoothing_coefficients
-    assert smooth(words, 1) == pytest.approx({"a": 1, "b": 1})
-    assert smooth(words, 0) == pytest.approx({"a": 2, "b": 2 / 3})
-    with pytest.raises(InputError, match="between 0 .* and 1 .*Received 1.5"):
-        smooth(words, 1.5)
-
-
-def test_smoothing_keeps_the_total_and_skips_empty_languages():
-    words = {"a": 1000, "b": 37, "c": 5, "none": 0}
-    got = vocabulary_learner.smoothing_coefficients(words, 0.3)
-    assert sorted(got) == ["a", "b", "c"]
-    assert sum(words[name] * got[name] for name in got) == pytest.approx(1042)
+def learn(counts, vocab_size, exponent=0.3, **options):
+    counts = {
+        language: {word.encode(): count for word, count in words.items()}
+        for language, words in counts.items()
+    }
+    table = word_table.table_of_counts(counts, exponent)
+    return vocabulary_learner.learn_vocabulary(table, vocab_size, **options)
 
 
 def test_order_of_pieces():
-    pieces = vocabulary_learner.learn_vocabulary(COUNTS, 38, unused=2)
+    pieces = learn(COUNTS, 38, unused=2)
     assert len(pieces) == 38 == len(set(pieces))
     fixed = ["[PAD]", "[unused1]", "[unused2]", "[UNK]", "[CLS]", "[SEP]"]
     fixed += ["[MASK]", *CHARACTERS, *SUFFIXES]
@@ -58,7 +44,7 @@ def test_special_pieces_are_where_bert_has_them():
 
 
 def test_the_tokenizer_reads_what_was_learnt():
-    pieces = vocabulary_learner.learn_vocabulary(COUNTS, 37, unused=0)
+    pieces = learn(COUNTS, 37, unused=0)
     ids = WordPieceTokenizer(Vocabulary(pieces)).tokenize(["low neu, 中 ß 上"])
     got = [pieces[i] for i in ids.values]
     assert got == ["low", "neu", ",", "中", "ß", "[UNK]"]
@@ -70,17 +56,15 @@ def test_smoothing_moves_pieces_to_the_small_language():
         "small": {"xyz": 30},
     }
     size = 5 + 2 * 10 + 1  # a b c d e f q x y z, their ## forms, one piece
-    plain = vocabulary_learner.learn_vocabulary(counts, size, 1.0, unused=0)
-    smoothed = vocabulary_learner.learn_vocabulary(counts, size, 0.0, unused=0)
+    plain = learn(counts, size, 1.0, unused=0)
+    smoothed = learn(counts, size, 0.0, unused=0)
     assert plain[-1].endswith("q")
     assert smoothed[-1] in ("xy", "##yz")
 
 
 def test_most_frequent_characters_are_kept():
     counts = {"x": {"aa": 10, "ab": 5, "c": 2}}
-    pieces = vocabulary_learner.learn_vocabulary(
-        counts, 8, unused=0, max_characters=1
-    )
+    pieces = learn(counts, 8, unused=0, max_characters=1)
     assert pieces[5:] == ["a", "##a", "aa"]
 
 
@@ -89,9 +73,7 @@ def test_a_phrase_seen_once_gives_the_words_in_it():
     names = ("กขค", "งจฉ", "ชซฌ")
     phrases = {a + b + c: 1 for a in names for b in names for c in names}
     fixed = 5 + 2 * 9
-    pieces = vocabulary_learner.learn_vocabulary(
-        {"th": phrases}, fixed + 9, unused=0
-    )
+    pieces = learn({"th": phrases}, fixed + 9, unused=0)
     assert {*names, *(f"##{name}" for name in names)} <= set(pieces)
     assert not phrases.keys() & set(pieces)
 
@@ -99,13 +81,11 @@ def test_a_phrase_seen_once_gives_the_words_in_it():
 def test_a_word_seen_once_is_no_piece():
     counts = {"x": {"abcd": 1, "abef": 1, "ghab": 1}}
     fixed = 5 + 2 * 8
-    pieces = vocabulary_learner.learn_vocabulary(counts, fixed + 1, unused=0)
+    pieces = learn(counts, fixed + 1, unused=0)
     assert pieces[fixed:] == ["ab"]
     with pytest.raises(InputError, match=f"has {fixed + 1} different"):
-        vocabulary_learner.learn_vocabulary(counts, fixed + 2, unused=0)
-    once = vocabulary_learner.learn_vocabulary(
-        counts, fixed + 6, unused=0, min_count=1
-    )
+        learn(counts, fixed + 2, unused=0)
+    once = learn(counts, fixed + 6, unused=0, min_count=1)
     assert {"ab", "abcd", "abef", "ghab"} <= set(once)
 
 
@@ -116,9 +96,7 @@ def test_rareness_is_counted_before_smoothing_and_over_all_languages():
         "other": {"xyz": 1},
     }
     fixed = 5 + 2 * 9
-    pieces = vocabulary_learner.learn_vocabulary(
-        counts, fixed + 2, 0.0, unused=0
-    )
+    pieces = learn(counts, fixed + 2, 0.0, unused=0)
     # "abcd" weighs some 170 after smoothing and was seen once.
     assert set(pieces[fixed:]) == {"uv", "xy"}
 
@@ -127,16 +105,18 @@ def test_rareness_is_counted_before_smoothing_and_over_all_languages():
 TIES = """
 words = {a + b + c: 2 for a in "abcde" for b in "fghij" for c in "abfgk"}
 words |= {a + b + c: 1 for a in "fghij" for b in "abcde" for c in words}
-pieces = vocabulary_learner.learn_vocabulary({"x": words, "y": {"zab": 3}}, 170)
+counts = {"x": {word.encode(): n for word, n in words.items()}, "y": {b"zab": 3}}
+table = word_table.table_of_counts(counts, 0.3)
+pieces = vocabulary_learner.learn_vocabulary(table, 170)
 """
 
 
 def test_same_pieces_in_another_process_with_another_hash_seed(tmp_path):
-    here = {"vocabulary_learner": vocabulary_learner}
+    here = {"vocabulary_learner": vocabulary_learner, "word_table": word_table}
     exec(TIES, here)
     program = f"""
 import sys
-from data_pipeline.vocabulary import vocabulary_learner
+from data_pipeline.vocabulary import vocabulary_learner, word_table
 {TIES}
 vocabulary_learner.write_vocabulary(sys.argv[1], pieces)
 """
@@ -150,7 +130,6 @@ vocabulary_learner.write_vocabulary(sys.argv[1], pieces)
 
 
 def test_errors():
-    learn = vocabulary_learner.learn_vocabulary
     with pytest.raises(
         InputError, match="room for 104 special.* more than 126. Received 120"
     ):
