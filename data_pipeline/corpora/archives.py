@@ -134,7 +134,7 @@ class _Reader:
         name, problem = str(raw.record_type), ""
         record = None
         length = raw.content_length
-        if "content-length" not in {key.lower() for key in raw.headers}:
+        if raw.headers.get_bytes(b"Content-Length") is None:
             problem = NO_LENGTH
         elif length > MAX_PAGE_BYTES:
             problem = TOO_LARGE if name in TEXT_TYPES else ""

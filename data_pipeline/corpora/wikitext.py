@@ -13,12 +13,12 @@ import re
 from collections.abc import Iterable
 
 # Elements whose content is no text of the article.
-_LEFT_OUT = (
-    "ce chem gallery graph hiero imagemap includeonly indicator inputbox "
-    "mapframe maplink math ref references score source style "
-    "syntaxhighlight table templatedata templatestyles timeline"
-).split()
-_ELEMENT = re.compile(rf"<({'|'.join(_LEFT_OUT)})\b[^<>]*>", re.IGNORECASE)
+_NAMES = """
+ce chem gallery graph hiero imagemap includeonly indicator inputbox mapframe
+maplink math ref references score source style syntaxhighlight table
+templatedata templatestyles timeline
+"""
+_ELEMENT = re.compile(rf"<({'|'.join(_NAMES.split())})\b[^<>]*>", re.IGNORECASE)
 _NOWIKI = re.compile(r"<nowiki>([^<]*)</nowiki>", re.IGNORECASE)
 # A table begins and ends at the start of a line; `|}}` there ends a template.
 _BRACES = re.compile(
@@ -39,9 +39,9 @@ _SWITCH = re.compile(r"__[^\W_]{2,30}__")
 _LIST_MARK = re.compile(r"[*#:;]+[ \t]*")
 _HEADING = re.compile(r"=[^\n]*=")
 # What a template or a reference leaves in brackets, or before a comma.
-_EMPTY_BRACKETS = re.compile(r"[(（]\s*[,;:，；、]?\s*[)）]")
-_BRACKET_MARK = re.compile(r"(?<=[(（])\s*[,;:，；、]\s*")
-_SPACE_BEFORE = re.compile(r"\s+(?=[,.;](?:\s|$))")
+_EMPTY_BRACKETS = re.compile(r"[(（] ?[,;:，；、]? ?[)）]")
+_BRACKET_MARK = re.compile(r"(?<=[(（]) ?[,;:，；、]+ ?")
+_SPACE_BEFORE = re.compile(r" (?=[,.;](?: |$))")
 # Of links to other wikis in the text of old pages, such as [[de:Berlin]].
 _INTERWIKI = re.compile(r"[a-z]{2,3}(-[a-z]{2,10}){0,2}|simple")
 # Every wiki understands these, whatever its language calls them.
@@ -83,7 +83,7 @@ def _without_comments(text: str) -> str:
 
 
 def _without_elements(text: str) -> str:
-    """Without the elements of `_LEFT_OUT`; an open one is only a tag."""
+    """Without the elements of `_NAMES`; an open one is only a tag."""
     text = _NOWIKI.sub(r"\1", text)
     parts, place = [], 0
     unclosed = set()
@@ -176,7 +176,7 @@ def _shown(link: str, namespaces: frozenset[str]) -> str:
 
 def _cleaned(line: str) -> str:
     """A line without its mark; empty if it is no text."""
-    line = line.strip()
+    line = " ".join(line.split())
     # Rows of tables that were never closed, rules and headings.
     if line.startswith(("|", "!", "{|", "}}", "----")):
         return ""
@@ -185,4 +185,5 @@ def _cleaned(line: str) -> str:
     line = line[match.end() :] if (match := _LIST_MARK.match(line)) else line
     if "(" in line or "（" in line:
         line = _EMPTY_BRACKETS.sub("", _BRACKET_MARK.sub("", line))
-    return _SPACE_BEFORE.sub("", " ".join(line.split()))
+        line = " ".join(line.split())
+    return _SPACE_BEFORE.sub("", line)
