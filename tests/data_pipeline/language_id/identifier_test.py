@@ -152,3 +152,27 @@ def test_counting_weighs_corpora_equally(tmp_path, monkeypatch):
 def test_the_table_knows_every_default_library():
     table = answer_rates.read_answer_rates()
     assert {library for library, _ in table} == set(DEFAULT_LIBRARIES)
+
+
+def test_real_sentences_are_identified(data_set):
+    """The floor is below what was measured, on lines that were not counted."""
+    identify = LanguageIdentifier(0.0).identify
+    folder = data_set("lingua_sentences")
+    shares = []
+    for language in (
+        "af",
+        "az",
+        "be",
+        "cy",
+        "eu",
+        "ga",
+        "mi",
+        "so",
+        "tl",
+        "zu",
+    ):
+        text = (folder / f"{language}.txt").read_text(encoding="utf-8")
+        lines = text.split("\n")[1:100:2]
+        right = sum(identify(line).language == language for line in lines)
+        shares.append(right / len(lines))
+    assert sum(shares) / len(shares) > 0.95

@@ -1,7 +1,5 @@
 """Tests of sentence splitting; expected sentences are written by hand."""
 
-import os
-import pathlib
 import pickle
 import random
 import sys
@@ -143,16 +141,13 @@ def test_functions_go_to_workers():
     assert pickle.loads(pickle.dumps(split_sentences)) is split_sentences
 
 
-def test_real_text_reaches_the_floor():
-    if "LABSE_DATA_DIR" not in os.environ:
-        pytest.skip("LABSE_DATA_DIR is not set")
-    folder = pathlib.Path(os.environ["LABSE_DATA_DIR"]) / "lingua_sentences"
+def test_real_text_reaches_the_floor(data_set):
     scores = []
-    for path in sorted(folder.glob("??.txt")):
+    for path in sorted(data_set("lingua_sentences").glob("??.txt")):
         joint = "" if path.stem in ("ja", "zh") else " "
         lines = path.read_text(encoding="utf-8").split("\n")[1:200:2]
         found = set(split_sentences(joint.join(lines), path.stem))
-        right = set(line.strip() for line in lines)
+        right = {line.strip() for line in lines}
         scores.append(2 * len(found & right) / (len(found) + len(right)))
     assert len(scores) >= 75
     # Whole sentences, a stricter measure than their ends.
