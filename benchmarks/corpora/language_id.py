@@ -93,11 +93,12 @@ def count(data: pathlib.Path) -> None:
 def find_identifiers() -> dict[str, Callable[[str], str]]:
     """Functions from a sentence to a language."""
     identifiers = {name: alone(name) for name in LIBRARIES}
-    for libraries in (("cld2", "py3langid"), tuple(LIBRARIES)):
-        for least in (0.0, 0.5, 0.9):
-            identifier = LanguageIdentifier(least, libraries)
-            name = f"{' + '.join(libraries)}, >= {least}"
-            identifiers[name] = together(identifier)
+    identifiers["without eldc"] = together(
+        LanguageIdentifier(0.5, ("cld2", "py3langid"))
+    )
+    for least in (0.0, 0.5, 0.9):
+        identifier = LanguageIdentifier(least)
+        identifiers[f"together, from {least}"] = together(identifier)
     try:
         identifiers["lingua"] = lingua()
     except ImportError:

@@ -71,6 +71,9 @@ _RANGES = [
 ]
 _STARTS = [first for first, _, _ in _RANGES]
 _LOOKED_AT = 400
+# Of kana or Hangul to Chinese characters in Japanese and Korean. Chinese has a
+# sign or a name in them now and then.
+_LEAST_SHARE = 0.1
 _NO_LETTER = re.compile(r"[\W\d_]+")
 
 # Scripts that one of LaBSE's languages is written in, and no other of them.
@@ -168,7 +171,7 @@ def main_script(text: str) -> tuple[str, float]:
         counts[script_of(letter)] += number
     if counts["Hani"]:
         for script in ("Kana", "Hang"):
-            if counts[script] > 1:
+            if counts[script] > _LEAST_SHARE * counts["Hani"]:
                 counts[script] += counts.pop("Hani")
                 break
     script = max(counts, key=counts.get)

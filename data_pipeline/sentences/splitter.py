@@ -34,7 +34,7 @@ _CLITIC = re.compile(r"['\u2018\u2019][nstkm]\s")
 # What quotes in Japanese: after it a quotation is only a part of the sentence.
 _QUOTING = re.compile("[とっなの]")
 # After these a shad ends a clause: "and", "if", "having done", ...
-_TIBETAN_CLAUSE = re.compile("(?:དང|ན|ནས|ཏེ|སྟེ|ཞིང|ཤིང|ཅིང)[་༌]?$")
+_TIBETAN_CLAUSE = re.compile("(?:^|[\\s་])(?:དང|ན|ནས|ཏེ|སྟེ|ཞིང|ཤིང|ཅིང)[་༌]?$")
 # Letters that stand alone for a word or a syllable: no initials.
 _WHOLE_SYLLABLE = re.compile("[\u1100-\u11ff\u3040-\u9fff\uac00-\ud7a3]")
 
@@ -53,6 +53,7 @@ def split_sentences(text: str, language: str = "und") -> list[str]:
     rules = _rules(language.partition("-")[0])
     sentences = []
     for line in text.splitlines():
+        line = line.strip()
         start = 0
         for match in rules.candidates.finditer(line):
             if rules.ends(line, start, match):
@@ -98,7 +99,10 @@ class _Rules:
             return False
         if not space or not self._may_start(text, match.end()):
             return False
-        return marks != "." or self._ends_at_stop(text, start, match.start())
+        has_closer = match.end(1) < match.start(2)
+        if marks != "." or has_closer:
+            return True
+        return self._ends_at_stop(text, start, match.start())
 
     def _is_half_a_mark(self, marks: str) -> bool:
         """Whether `marks` has a colon in a language that ends with two."""
@@ -108,7 +112,9 @@ class _Rules:
     def _may_start(self, text: str, place: int) -> bool:
         """Whether what stands at `place` may start a sentence."""
         letter = _OPENING.match(text, place, place + _LONGEST_OPENING).end()
-        if letter == len(text) or not text[letter].islower():
+        if letter == len(text):
+            return False
+        if not text[letter].islower():
             return True
         if "\u10d0" <= text[letter] <= "\u10ff":  # Georgian has one case
             return True
@@ -159,7 +165,8 @@ class _Rules:
         if len(marks) == 1 and _TIBETAN_CLAUSE.search(before):
             return False
         # A second shad after a space belongs to the first.
-        return bool(space) and text[match.end()] not in _TIBETAN
+        following = text[match.end() : match.end() + 1]
+        return bool(space) and following not in _TIBETAN
 
 
 @functools.lru_cache(maxsize=512)
