@@ -15,13 +15,17 @@ tokenizer can read them. --config and --override are those of labse train: they
 give the tokenizer's settings and the length of texts that are trained on
 (data.max_length, or tokenizer.max_length if that is 0).
 
+A large input is read and written by --workers processes of Apache Beam, if it
+is installed, or on a cluster by --runner.
+
 The same command resumes what was killed. The same input, seed and shard_records
-give the same bytes. docs/records.md has the format.
+give the same bytes, whatever the workers. docs/records.md has the format.
 """
 
+import importlib.util
 import sys
 
-from labse.bin.flags import file_flags, program
+from labse.bin.flags import beam_flags, file_flags, program
 from labse.bin.flags.flag_set import FlagSet
 from labse.errors import InputError
 
@@ -56,6 +60,13 @@ def define_flags(flags: FlagSet) -> None:
         "override", [], "section.key=value of the configuration; repeatable."
     )
     file_flags.define_text_and_pair_flags(flags)
+    flags.string(
+        "work",
+        None,
+        "Folder for what is removed at the end. Default: OUT/work, or of a "
+        "bucket a local folder.",
+    )
+    beam_flags.define_beam_flags(flags)
 
 
 def main(flags: FlagSet) -> None:
@@ -78,6 +89,8 @@ def main(flags: FlagSet) -> None:
         shard_records=flags.shard_records,
         token_ids=_token_ids(flags),
         options=file_flags.options(flags),
+        run_phase=_run_phase(flags),
+        work=flags.work,
     )
     print(
         f"{manifest.num_records:,} records of {len(manifest.groups):,} groups "
@@ -91,14 +104,37 @@ def _token_ids(flags: FlagSet):
     if not flags.vocab:
         return None
     from labse.configs import loading
-    from labse.data.records.tokens import TokenIds
-    from labse.preprocessing.tokenizer import WordPieceTokenizer
-    from labse.preprocessing.vocabulary import Vocabulary
+    from labse.data.records.tokens import TokenIdsOfFile
 
     config = loading.load(flags.config, flags.override)
-    vocabulary = Vocabulary.read(flags.vocab)
-    tokenizer = WordPieceTokenizer.from_config(vocabulary, config.tokenizer)
-    return TokenIds(tokenizer, config.training_length)
+    return TokenIdsOfFile(flags.vocab, config.tokenizer, config.training_length)
+
+
+def _run_phase(flags: FlagSet):
+    """Runs units on Beam; None: all is done in this process."""
+    is_wanted = bool(flags.runner or flags.workers)
+    has_beam = importlib.util.find_spec("apache_beam") is not None
+    if not flags.runner and (
+        beam_flags.count_workers(flags) == 1 or not (is_wanted or has_beam)
+    ):
+        return None
+    if flags.runner and "://" in flags.out and not flags.work:
+        raise InputError(
+            "The workers of a --runner share the folder for work. Received a "
+            "bucket for --out, and no --work. Add --work, on a file system "
+            "that all workers see."
+        )
+    # A small input needs no Beam, whose import takes seconds.
+    arguments = beam_flags.beam_arguments(flags) if is_wanted else None
+
+    def run_phase(job, label: str, units) -> None:
+        from data_pipeline.jobs.run import run_units
+
+        run_units(
+            job, label, units, arguments or beam_flags.beam_arguments(flags)
+        )
+
+    return run_phase
 
 
 if __name__ == "__main__":

@@ -21,16 +21,46 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 Line = tuple[int, int, bytes]
 
 
-def read_lines(path: str | os.PathLike) -> Iterator[Line]:
-    """Yields the lines of a file, none longer than `MAX_LINE_BYTES`."""
+def read_lines(
+    path: str | os.PathLike, span: tuple[int, int] | None = None
+) -> Iterator[Line]:
+    """Yields the lines of a file, none longer than `MAX_LINE_BYTES`.
+
+    Args:
+      path: the file.
+      span: of a file that is not compressed, yields the lines that begin at
+        these bytes only, from the first to before the last. Their numbers
+        count from the first of them. Spans that follow each other have each
+        line of the file once.
+    """
     path = os.fspath(path)
     with open_unpacked(path) as file:
-        yield from split_lines(file, path)
+        if span is None:
+            yield from split_lines(file, path)
+            return
+        begin = _seek_line(file, span[0])
+        for number, start, line in split_lines(file, path, begin):
+            if start >= span[1]:
+                return
+            yield number, start, line
 
 
-def split_lines(file: BinaryIO, name: str) -> Iterator[Line]:
-    """Yields the lines of an open file; `name` is for messages."""
-    number = end = 0
+def _seek_line(file: BinaryIO, start: int) -> int:
+    """Goes to the first line that begins at `start` or after; returns where."""
+    if not start:
+        return 0
+    file.seek(start - 1)
+    while (part := file.readline(MAX_LINE_BYTES)) and part[-1] != 10:
+        pass
+    return file.tell()
+
+
+def split_lines(file: BinaryIO, name: str, begin: int = 0) -> Iterator[Line]:
+    """Yields the lines of an open file, which stands at the byte `begin`.
+
+    `name` is for messages.
+    """
+    number, end = 0, begin
     while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         start, end = end, end + len(line)
@@ -44,7 +74,7 @@ def split_lines(file: BinaryIO, name: str) -> Iterator[Line]:
             line = line[:-1]
         if line.endswith(b"\r"):
             line = line[:-1]
-        if number == 1 and line.startswith(_BYTE_ORDER_MARK):
+        if not start and line.startswith(_BYTE_ORDER_MARK):
             if end == len(_BYTE_ORDER_MARK):
                 return  # No line: there is nothing else.
             line = line[3:]

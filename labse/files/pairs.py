@@ -129,10 +129,7 @@ class Files:
             self._current = None
             # Of one alone, those who read it say that there is nothing.
             if found == self.tally.num_found and len(self.files) > 1:
-                raise InputError(
-                    f"{path}: the file has no rows. Make or fetch it again, or "
-                    "leave it out."
-                )
+                raise without_rows(path)
             self._read_bytes += self._sizes[path]
         self.tally.check(self.options.max_malformed_share)
         if self._is_first:
@@ -180,6 +177,14 @@ class PairFiles(Files):
 
 def _size(path: str) -> int:
     return sum(map(os.path.getsize, files_of(path)))
+
+
+def without_rows(path: str) -> InputError:
+    """The error that a file among others has no rows."""
+    return InputError(
+        f"{path}: the file has no rows. Make or fetch it again, or leave it "
+        "out."
+    )
 
 
 def check_pair_kind(path: str | os.PathLike, kind: Kind | None = None) -> None:

@@ -38,6 +38,11 @@ def define_rejects_flag(flags: FlagSet) -> None:
     )
 
 
+def count_workers(flags: FlagSet) -> int:
+    """Processes on this machine."""
+    return flags.workers or len(os.sched_getaffinity(0))
+
+
 def beam_arguments(flags: FlagSet) -> list[str]:
     """Beam's flags.
 
@@ -45,6 +50,11 @@ def beam_arguments(flags: FlagSet) -> list[str]:
       InputError: Beam is not installed, has no such runner, or flags exclude
         each other.
     """
+    if flags.runner and flags.workers:
+        raise InputError(
+            "--workers is the number of processes on this machine, --runner "
+            "names a cluster's runner. Received both. Give one of them."
+        )
     try:
         from data_pipeline.jobs import phases
     except ModuleNotFoundError as error:
@@ -52,15 +62,12 @@ def beam_arguments(flags: FlagSet) -> list[str]:
             f"This program needs Apache Beam ({error}). Install labse[corpora]."
         ) from error
 
-    if flags.runner and flags.workers:
-        raise InputError(
-            "--workers is the number of processes on this machine, --runner "
-            "names a cluster's runner. Received both. Give one of them."
-        )
     if flags.runner:
         arguments = [f"--runner={flags.runner}", *flags.beam]
     else:
-        workers = flags.workers or len(os.sched_getaffinity(0))
-        arguments = [*phases.local_arguments(workers), *flags.beam]
+        arguments = [
+            *phases.local_arguments(count_workers(flags)),
+            *flags.beam,
+        ]
     phases.check_runner(arguments)
     return arguments

@@ -154,16 +154,8 @@ class RecordEncoder:
     def _add_group(self, key: tuple[str, ...]) -> _Group:
         *languages, corpus = key
         number = len(self.groups)
-        if number == MAX_GROUPS:
-            raise InputError(
-                f"Records have at most {MAX_GROUPS:,} groups, each of all "
-                f"records of the same languages and {CORPUS!r}. Received more; "
-                f"the next one is {' '.join(filter(None, key))}. A corpus is a "
-                "collection of texts: is this column something else?"
-            )
-        head = int64_feature(GROUP, [number])
-        if corpus:
-            head = bytes_feature(CORPUS, [corpus.encode()]) + head
+        check_number(number, key)
+        head = group_head(number, corpus)
         named = tuple(
             bytes_feature(name, [language.encode()])
             for name, language in zip(
@@ -172,6 +164,26 @@ class RecordEncoder:
         )
         self.groups.append((tuple(languages), corpus))
         return self._known.setdefault(key, _Group(number, head, named))
+
+
+def group_head(number: int, corpus: str) -> bytes:
+    """The first features of all records of a group."""
+    head = int64_feature(GROUP, [number])
+    if corpus:
+        head = bytes_feature(CORPUS, [corpus.encode()]) + head
+    return head
+
+
+def check_number(number: int, key: tuple[str, ...]) -> None:
+    """Raises `InputError` where a group is one too many."""
+    if number < MAX_GROUPS:
+        return
+    raise InputError(
+        f"Records have at most {MAX_GROUPS:,} groups, each of all records of "
+        f"the same languages and {CORPUS!r}. Received more; the next one is "
+        f"{' '.join(filter(None, key))}. A corpus is a collection of texts: is "
+        "this column something else?"
+    )
 
 
 def _size(row: TrainingPair | CorpusText) -> int:

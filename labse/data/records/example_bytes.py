@@ -21,6 +21,14 @@ def example(*features: bytes) -> bytes:
     return _example_head(len(body)) + body
 
 
+def replace_start(record: bytes, old: bytes, new: bytes) -> bytes:
+    """An Example, of the same features but the first ones: new, not old."""
+    start = 1
+    while record[start] > 127:  # Its length goes on.
+        start += 1
+    return example(new, record[start + 1 + len(old) :])
+
+
 def bytes_feature(name: str, values: Sequence[bytes]) -> bytes:
     """A feature of several strings."""
     items = [_FIRST + _varint(len(value)) + value for value in values]

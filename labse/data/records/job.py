@@ -2,11 +2,13 @@
 
     WORK/job.json       what the records depend on
     WORK/read.json      there once all rows have been read and dealt
-    WORK/spools/        the records as they were dealt, until they are written
+    WORK/spools/        the records as they were dealt, until they are written;
+                        in units, a folder for each unit that dealt some
     WORK/parts/         of a large spool, those of each shard
     WORK/shards.jsonl   the shards that have been written
 
-WORK is local: OUT/work, or where OUT is not local, a folder for it.
+WORK is local: OUT/work, or where OUT is not local, a folder for it. What units
+of work make stands there, too (`labse.data.records.units`).
 """
 
 import contextlib
@@ -16,13 +18,14 @@ import json
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import NamedTuple
 
 from absl import logging
 
 from labse.data.records import manifest
+from labse.data.records.dealing import Part, Parts
 from labse.data.records.groups import MadeFrom
 from labse.data.records.manifest import Manifest
 from labse.errors import InputError
@@ -61,6 +64,7 @@ class RowsRead(NamedTuple):
     hard_negatives: Mapping[str, int]  # number of them, number of pairs
     tally: str  # of `Tally.to_json`
     spools: list[list[int]]  # records and bytes of each
+    totals: Sequence[int] = ()  # records of each group, where units need them
 
 
 class WrittenShard(NamedTuple):
@@ -82,11 +86,18 @@ class RecordJob:
       work, spools, parts: folders for what is removed at the end.
     """
 
-    def __init__(self, out: str | os.PathLike, made_from: MadeFrom):
-        """Nothing is made yet."""
+    def __init__(
+        self,
+        out: str | os.PathLike,
+        made_from: MadeFrom,
+        work: str | os.PathLike | None = None,
+    ):
+        """Nothing is made yet; with `work`, that is the folder for work."""
         self.out = as_path(out)
         self.made_from = made_from
-        if is_remote(out):
+        if work:
+            self.work = pathlib.Path(work)
+        elif is_remote(out):
             name = hashlib.sha256(str(self.out).encode()).hexdigest()[:16]
             self.work = pathlib.Path(
                 tempfile.gettempdir(), f"labse-records-{os.getuid()}-{name}"
@@ -102,7 +113,7 @@ class RecordJob:
     @property
     def places(self) -> str:
         """What has to be removed for a new start, after `out` was named."""
-        if is_remote(self.out) and self.work.exists():
+        if self.work.parent != self.out and self.work.exists():
             return f"it and {self.work}"
         return "it"
 
@@ -160,6 +171,15 @@ class RecordJob:
     def finish_reading(self, found: RowsRead) -> None:
         """Notes that all rows stand in the spools."""
         write_text(self._read, json.dumps(found._asdict()))
+
+    def spool(self, number: int) -> Part | Parts:
+        """The records that were dealt to one of the spools."""
+        folders = sorted(
+            path for path in self.spools.iterdir() if path.is_dir()
+        )
+        if not folders:
+            return Part(self.spools, number)
+        return Parts(tuple(Part(folder, number) for folder in folders))
 
     def add_shard(self, shard: WrittenShard) -> None:
         """Notes a shard that has been written."""

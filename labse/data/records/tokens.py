@@ -1,15 +1,18 @@
 """The ids of pre-tokenized records, and whose they are."""
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 
 import tensorflow as tf
 
+from labse.configs.schema import TokenizerConfig
 from labse.data.records.example_bytes import pack_ids
 from labse.errors import InputError
 from labse.preprocessing.packing import MIN_LENGTH
 from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.preprocessing.vocabulary import Vocabulary
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,30 @@ class Tokens:
         )
 
 
+class TokenIdsOfFile:
+    """As `TokenIds`, of a vocabulary file; small where it is pickled.
+
+    The tokenizer is made where texts become ids, once in each process.
+
+    Attributes:
+      tokens: whose ids they are.
+    """
+
+    def __init__(
+        self,
+        vocab: str | os.PathLike,
+        config: TokenizerConfig,
+        max_length: int,
+    ):
+        """As `TokenIds`, by the path of the vocabulary."""
+        self._made_of = os.path.abspath(vocab), config, max_length
+        self.tokens = _token_ids(*self._made_of).tokens
+
+    def __call__(self, texts: list[bytes]) -> list[bytes]:
+        """The ids of each text, packed as in a feature."""
+        return _token_ids(*self._made_of)(texts)
+
+
 class TokenIds:
     """Texts to the ids of pre-tokenized records.
 
@@ -98,3 +125,13 @@ class TokenIds:
             tf.constant(texts, tf.string, [len(texts)])
         )
         return pack_ids(ids.numpy(), splits.numpy())
+
+
+@functools.lru_cache(1)
+def _token_ids(
+    vocab: str, config: TokenizerConfig, max_length: int
+) -> TokenIds:
+    vocabulary = Vocabulary.read(vocab)
+    return TokenIds(
+        WordPieceTokenizer.from_config(vocabulary, config), max_length
+    )

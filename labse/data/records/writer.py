@@ -6,7 +6,8 @@ its shards, and a shard is shuffled and written. So every shard is a fair sample
 of all rows, and the memory needed does not grow with their number.
 
 The bytes of the shards are a pure function of the rows in their order, the
-seed, `shard_records` and the tokenizer.
+seed, `shard_records` and the tokenizer. Many processes that share the work
+(`labse.data.records.in_units`) write the same.
 """
 
 import dataclasses
@@ -17,7 +18,8 @@ from collections.abc import Iterable
 import numpy as np
 import tqdm
 
-from labse.data.records.dealing import SPOOLS, Dealer, stream
+from labse.data.records import in_units
+from labse.data.records.dealing import SPOOLS, Dealer
 from labse.data.records.encoding import RecordEncoder
 from labse.data.records.groups import (
     LANES,
@@ -27,9 +29,10 @@ from labse.data.records.groups import (
     MadeFrom,
     Shard,
 )
+from labse.data.records.in_units import RunPhase
 from labse.data.records.job import RecordJob, RowsRead, WrittenShard
 from labse.data.records.manifest import Manifest
-from labse.data.records.pair_record import TrainingPairs
+from labse.data.records.rows import READERS
 from labse.data.records.shards import shard_name, write_shards
 from labse.data.records.tokens import TokenIds
 from labse.errors import InputError
@@ -38,7 +41,6 @@ from labse.files.full_disk import full_disk_is_input_error
 from labse.files.kinds import files_of
 from labse.files.pairs import Files
 from labse.files.reading import ReadOptions, Tally
-from labse.files.texts import TextsWithCorpora
 
 SHARD_RECORDS = 16_384
 _UPDATE_ROWS = 1024
@@ -53,6 +55,8 @@ def write_records(
     shard_records: int = SHARD_RECORDS,
     token_ids: TokenIds | None = None,
     options: ReadOptions | None = None,
+    run_phase: RunPhase | None = None,
+    work: str | os.PathLike | None = None,
 ) -> Manifest:
     """Writes the records of files, unless they are there already.
 
@@ -68,6 +72,10 @@ def write_records(
       shard_records: most records of a shard.
       token_ids: writes its ids in place of the texts.
       options: what the files do not say by themselves.
+      run_phase: runs units of work, on many processes, where there is more
+        than one; by default, all is done in this process. The records are the
+        same.
+      work: folder for what is removed at the end; by default in `out`.
 
     Raises:
       InputError: a file breaks a rule, too many rows are malformed, or there
@@ -75,21 +83,44 @@ def write_records(
     """
     _check_arguments(kind, seed, shard_records)
     options = options or ReadOptions()
-    read_files = TrainingPairs if kind == PAIRS else TextsWithCorpora
-    files = read_files(patterns, options)
+    files = READERS[kind](patterns, options)
     made_from = _describe(files, kind, seed, shard_records, token_ids)
-    job = RecordJob(out, made_from)
+    job = RecordJob(out, made_from, work)
     if found := job.find_finished():
         job.remove_work()
         return found
     with job.begun(), full_disk_is_input_error(job.work.parent):
-        read = job.read() or _read_rows(job, files, token_ids)
+        phases = _phases(job, files, token_ids, run_phase)
+        if phases:
+            read = job.read() or phases.read()
+        else:
+            read = job.read() or _read_rows(job, files, token_ids)
         tally = Tally.from_json(read.tally)
         tally.check(options.max_malformed_share)
-        manifest = _manifest(job, read, tally, write_shards(job, read))
+        written = phases.write(read) if phases else write_shards(job, read)
+        manifest = _manifest(job, read, tally, written)
         manifest.write(job.out)
     job.remove_work()
     return manifest
+
+
+def _phases(
+    job: RecordJob,
+    files: Files,
+    token_ids: TokenIds | None,
+    run_phase: RunPhase | None,
+) -> in_units.Phases | None:
+    """The phases of a job in units; None: it is done in this process.
+
+    What was begun in one way is finished so.
+    """
+    if in_units.has_begun(job):
+        run_phase = run_phase or in_units.one_by_one
+    elif job.read() or len(in_units.plan_reading(files)) == 1:
+        run_phase = None
+    if run_phase is None:
+        return None
+    return in_units.Phases(job, files, token_ids, run_phase)
 
 
 def _check_arguments(kind: str, seed: int, shard_records: int) -> None:
@@ -134,7 +165,7 @@ def _read_rows(
     shutil.rmtree(job.spools, ignore_errors=True)
     job.spools.mkdir()
     encoder = RecordEncoder(job.made_from.kind, token_ids)
-    dealer = Dealer(job.spools, LANES, stream(job.made_from.seed, SPOOLS))
+    dealer = Dealer(job.spools, LANES, job.made_from.seed, SPOOLS)
     try:
         _deal_rows(files, encoder, dealer)
     except BaseException:
@@ -164,10 +195,7 @@ def _deal_rows(files: Files, encoder: RecordEncoder, dealer: Dealer) -> None:
         bar.set_postfix_str(_rate(count, bar), refresh=False)
         bar.update(files.num_bytes - bar.n)
     if not count:
-        what = "pairs" if encoder.kind == PAIRS else "texts"
-        raise InputError(
-            f"There are no {what} in {files}. Is it the right file?"
-        )
+        raise in_units.no_records(encoder.kind, files)
 
 
 def _rate(count: int, bar: tqdm.tqdm) -> str:

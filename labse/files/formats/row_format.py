@@ -107,13 +107,15 @@ class RecordReader(RowReader):
 
     Attributes:
       place: offset and length in bytes of the row that was yielded last.
+      span: of a format of lines, see `read_lines`; None: the whole file.
     """
 
     place = (0, 0)
+    span: tuple[int, int] | None = None
 
     def records(self) -> Iterator[Record]:
         """Yields rows as bytes, with number and beginning; usually lines."""
-        return read_lines(self.path)
+        return read_lines(self.path, self.span)
 
     @staticmethod
     def decode(record: bytes, columns: tuple[str, ...] | None) -> Fields | None:

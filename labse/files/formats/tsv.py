@@ -35,8 +35,9 @@ class TsvReader(RecordReader):
 
     def records(self) -> Iterator[Record]:
         """The lines after the header."""
-        lines = read_lines(self.path)
-        next(lines, None)
+        lines = read_lines(self.path, self.span)
+        if not self.span or not self.span[0]:
+            next(lines, None)
         if self.options.tsv_quotes == "text":
             yield from lines
             return

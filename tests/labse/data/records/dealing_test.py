@@ -12,7 +12,7 @@ from labse.data.records.dealing import Dealer, permutation, stream
 def deal(folder, groups, parts, seed=0):
     """Deals a record for each group named; returns the parts' contents."""
     folder.mkdir()
-    dealer = Dealer(folder, parts, stream(seed, 1))
+    dealer = Dealer(folder, parts, seed, 1)
     for number, group in enumerate(groups):
         dealer.add(group, b"%d:%d" % (group, number))
     dealer.finish()
