@@ -37,6 +37,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # What the other two packages may use of labse; programs also run as such.
 OUTSIDE = {
     "data_pipeline": {
+        "charts",
         "errors",
         "features",
         "languages",

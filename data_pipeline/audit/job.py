@@ -169,61 +169,49 @@ def run_audit(
     """
     kind = Texts if settings.is_monolingual else PairFiles
     files = kind(inputs, settings.options)
-    evaluation_files = find_evaluation_files(evaluation)
-    settings_read = settings.to_json()
-    del settings_read["batch"]
-    sized = [_size_of(path) for path in evaluation_files]
-    job = AuditJob(
-        work,
-        settings,
-        _partitions(files.num_bytes),
-        evaluation_files,
-        {
-            "settings": settings_read,
-            "evaluation": [
-                [os.path.abspath(path), *each]
-                for path, each in zip(evaluation_files, sized, strict=True)
-            ],
-            "vocab": list(_size_of(settings.vocab)) if settings.vocab else [],
-        },
+    partitions = min(_MAX_PARTITIONS, 1 + files.num_bytes // _PARTITION_BYTES)
+    job = _make_job(
+        settings, find_evaluation_files(evaluation), work, partitions
     )
-    run_units(
-        job,
-        "evaluation sets",
-        [
-            ReadEvaluation(f"evaluation/{number}.npy", path, *sized[number])
-            for number, path in enumerate(evaluation_files)
-        ],
-        arguments,
-    )
-    run_units(
-        job,
-        "reading",
-        [
-            ReadFile(f"read/{number}", path, *_size_of(path))
-            for number, path in enumerate(files.files)
-        ],
-        arguments,
-    )
-    run_units(
-        job,
-        "duplicates",
-        [
-            CountPartition(
-                f"partitions/{number}.json",
-                number,
-                len(files.files),
-                files.num_bytes // job.partitions,
-            )
-            for number in range(job.partitions)
-        ],
-        arguments,
-    )
+    evaluation_units = [
+        ReadEvaluation(f"evaluation/{number}.npy", path, *_size_of(path))
+        for number, path in enumerate(job.evaluation_files)
+    ]
+    reading_units = [
+        ReadFile(f"read/{number}", path, *_size_of(path))
+        for number, path in enumerate(files.files)
+    ]
+    size = files.num_bytes // partitions
+    counting_units = [
+        CountPartition(
+            f"partitions/{number}.json", number, len(files.files), size
+        )
+        for number in range(partitions)
+    ]
+    run_units(job, "evaluation sets", evaluation_units, arguments)
+    run_units(job, "reading", reading_units, arguments)
+    run_units(job, "duplicates", counting_units, arguments)
     return _collect(job, files.files)
 
 
-def _partitions(size: int) -> int:
-    return min(_MAX_PARTITIONS, 1 + size // _PARTITION_BYTES)
+def _make_job(
+    settings: Settings,
+    evaluation_files: list[str],
+    work: WorkFolder,
+    partitions: int,
+) -> AuditJob:
+    counted = settings.to_json()
+    del counted["batch"]  # Of what is made of the counts.
+    vocab = settings.vocab
+    made_from = {
+        "settings": counted,
+        "evaluation": [
+            [os.path.abspath(path), *_size_of(path)]
+            for path in evaluation_files
+        ],
+        "vocab": list(_size_of(vocab)) if vocab else [],
+    }
+    return AuditJob(work, settings, partitions, evaluation_files, made_from)
 
 
 def _size_of(path: str) -> tuple[int, int]:

@@ -55,8 +55,9 @@ _CLASSES = {
 
 # Above it, there are only ideographs in Unicode's plan, tags and private use.
 _LAST = 0x32000
-# A Chinese character says about as much as three letters, a Korean syllable as
-# two: translations of the Universal Declaration have such lengths.
+# How many letters a character stands for, about: the Universal Declaration has
+# 3.9 times as many characters in English as in Chinese, 2.6 times as many as in
+# Japanese and 2.3 times as many as in Korean.
 _WIDE = [(0x2E80, 0xA4CF, 3), (0xAC00, 0xD7A3, 2), (0xF900, 0xFAFF, 3)]
 _WITHOUT_END_MARKS = (0x0E00, 0x0EFF)  # Thai and Lao.
 # Lengths in letters, as powers of 2, at which the slope may change.
