@@ -42,6 +42,7 @@ EXTRAS = {
         "rensa>=0.5",
         "resiliparse>=2",
         "scikit-learn>=1.5",
+        "threadpoolctl>=3.2",
     ],
     "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.29"],
     "evaluation": ["scikit-learn>=1.5", "threadpoolctl>=3.2"],
