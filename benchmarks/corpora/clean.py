@@ -43,6 +43,7 @@ _CASES = {
     "all": _LANGUAGE_STEPS,
     "languages": "",
 }
+_LIKE = {"filters": "filters", "spans": "all"}  # the peer's case and ours
 _GROWTH = 10
 
 
@@ -164,32 +165,37 @@ def main() -> None:
     lines, cases = arguments.lines, arguments.cases.split(",")
     peer = pathlib.Path(__file__).with_name("clean_peer.py")
     print(machine())
+    used = {}
     with tempfile.TemporaryDirectory() as name:
         root = pathlib.Path(name)
         texts = read_sentences(arguments.data)
         write_input(root / "small", texts, lines)
-        for case in [case for case in cases if case in _CASES]:
-            for workers in arguments.workers:
-                out = str(root / f"{case}-{workers}")
-                command = clean(root / "small", out, case, workers)
-                show(f"labse {case}", workers, lines, run(command, {}))
-        if arguments.peer_python:
-            for case, workers in itertools.product(
-                ("filters", "spans"), arguments.workers
-            ):
-                out = str(root / f"peer-{case}-{workers}")
-                command = [arguments.peer_python, str(peer), case]
-                command += [str(root / "small"), out, str(workers)]
-                found = run(command, {"PYTHONPATH": ""})
-                show(f"datatrove {case}", workers, lines, found)
+        runs = itertools.product(cases, arguments.workers)
+        for case, workers in [one for one in runs if one[0] in _CASES]:
+            out = str(root / f"{case}-{workers}")
+            command = clean(root / "small", out, case, workers)
+            used[case, workers] = show(case, workers, lines, run(command, {}))
+        runs = itertools.product(("filters", "spans"), arguments.workers)
+        for case, workers in runs if arguments.peer_python else ():
+            out = str(root / f"peer-{case}-{workers}")
+            command = [arguments.peer_python, str(peer), case]
+            command += [str(root / "small"), out, str(workers)]
+            found = run(command, {"PYTHONPATH": ""})
+            seconds = show(f"datatrove {case}", workers, lines, found)
+            ours = used.get((_LIKE[case], workers))
+            if ours:
+                print(
+                    f"labse / datatrove, {case}, {workers} workers: "
+                    f"{seconds / ours:.1f} times the lines/s of processor"
+                )
         if "growth" in cases:
             write_input(root / "large", texts, _GROWTH * lines)
             command = clean(root / "large", str(root / "large-out"), "all", 2)
-            show("labse all, x10", 2, _GROWTH * lines, run(command, {}))
+            show("all, x10", 2, _GROWTH * lines, run(command, {}))
 
 
-def show(name: str, workers: int, lines: int, found: tuple) -> None:
-    """Prints a row."""
+def show(name: str, workers: int, lines: int, found: tuple) -> float:
+    """Prints a row; returns the seconds of processors."""
     seconds, used, largest, total = found
     cells = [
         f"{name:18} {workers} workers",
@@ -199,6 +205,7 @@ def show(name: str, workers: int, lines: int, found: tuple) -> None:
         f"all {total / 2**20:,.0f} MiB",
     ]
     print("; ".join(cells), flush=True)
+    return used
 
 
 if __name__ == "__main__":
