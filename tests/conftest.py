@@ -107,12 +107,12 @@ def process_server(tmp_path_factory):
     address = str(tmp_path_factory.mktemp("process_server") / "socket")
     script = pathlib.Path(__file__).with_name("process_server.py")
     command = [sys.executable, str(script), address]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL) as server:
+    # Its input ends with this process, and it with its input.
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as server:
         while not os.path.exists(address):
             assert server.poll() is None
             time.sleep(0.05)
         yield address
-        server.kill()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ int32 each.
 import json
 import os
 import runpy
+import select
 import socket
 import struct
 import sys
@@ -23,9 +24,12 @@ import types
 def serve(path: str) -> dict:
     """Returns in a child only, with what it is to run."""
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
+        server.bind(f"{path}.new")
         server.listen()
+        os.rename(f"{path}.new", path)  # Now it answers.
         while True:
+            if sys.stdin in select.select([server, sys.stdin], [], [])[0]:
+                sys.exit()  # Whoever started it is gone.
             connection, _ = server.accept()
             if os.fork():
                 connection.close()
@@ -51,6 +55,7 @@ def reap() -> None:
 def prepare(request: dict) -> None:
     """Makes this process what `subprocess.Popen` would make."""
     os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT), number)
     os.chdir(request["folder"])
@@ -73,8 +78,10 @@ def run(kind: str, *arguments: str) -> None:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     else:
         sys.argv = [kind, *arguments]
-        sys.path[0] = os.path.dirname(os.path.abspath(kind))
-        runpy.run_path(kind, run_name="__main__")
+        # `multiprocessing` takes the folder of its import for the current one.
+        path = os.path.abspath(kind)
+        sys.path[0] = os.path.dirname(path)
+        runpy.run_path(path, run_name="__main__")
 
 
 if __name__ == "__main__":

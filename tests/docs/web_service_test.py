@@ -61,6 +61,17 @@ def environment():
     return os.environ | {"PYTHONPATH": path}
 
 
+@pytest.fixture
+def run(run_python, folder):
+    """Runs Python with its arguments in the folder, which must succeed."""
+
+    def call(*arguments):
+        result = run_python(*arguments, cwd=folder, env=environment())
+        assert result.returncode == 0, result.stderr
+
+    return call
+
+
 def post(url, texts, server, log):
     """Status and answer; waits until the server is there."""
     request = urllib.request.Request(url, json.dumps(texts).encode())
@@ -117,43 +128,23 @@ def test_the_servers(folder, small_run, name):
         server.wait()
 
 
-def test_a_model_loaded_when_it_is_needed(folder):
+def test_a_model_loaded_when_it_is_needed(run):
     source = block("web_service.md", "python", "functools")
-    run(source + "\nassert model() is model()", folder)
+    run("-c", source + "\nassert model() is model()")
 
 
-def test_pools(folder):
+def test_pools(folder, run):
     source = (folder / "pool.py").read_text()
     check = "    assert [len(part) for part in vectors] == [2, 2]\n"
     (folder / "pool.py").write_text(source + check)
-    run("import runpy; runpy.run_path('pool.py', run_name='other')", folder)
-    result = subprocess.run(
-        [sys.executable, "pool.py"],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr
+    run("-c", "import runpy; runpy.run_path('pool.py', run_name='other')")
+    run("pool.py")
 
 
-def test_using_a_model(folder):
+def test_using_a_model(run):
     pytest.importorskip("sklearn")
     source = "".join(blocks("using_a_model.md", "python"))
     assert "model.truncated(texts)" in source
     check = "assert model.truncated(texts).tolist() == [False, True]\n"
     check += "assert short.fingerprint == model.fingerprint\n"
-    run(source + check, folder)
-
-
-def run(code, folder):
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr
+    run("-c", source + check)
