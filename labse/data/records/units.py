@@ -37,13 +37,10 @@ from labse.data.records.job import RecordJob, RowsRead
 from labse.data.records.rows import READERS
 from labse.data.records.tokens import TokenIds
 from labse.errors import InputError
-from labse.files.chunks import chunked
 from labse.files.formats.tfrecord import frame
 from labse.files.lines import read_lines
 from labse.files.reading import ReadOptions
 from labse.files.work_folder import WorkFolder
-
-_CHUNK_RECORDS, _CHUNK_BYTES = 4096, 2**22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +109,7 @@ class ReadRows:
         rows = self._rows(job, made_from.kind, tallies)
         part = dealing.Part(folder, 0)
         with open(part.records, "wb") as records, open(part.index, "wb") as f:
-            for chunk in chunked(
-                encoder.encode(rows), _size, _CHUNK_RECORDS, _CHUNK_BYTES
-            ):
+            for chunk in map(list, encoder.encode_chunks(rows)):
                 index = np.array(
                     [(group, len(record)) for group, record in chunk], np.uint32
                 )
@@ -185,7 +180,7 @@ class DealRows:
             number, count = self.groups[own][0], len(records)
             old, new = heads[own]
             if old != new:
-                records = [replace_start(each, old, new) for each in records]
+                records = replace_start(records, old, new)
             places = deal.parts_of(
                 number, positions[own], count, totals[number], before[number]
             )
@@ -229,10 +224,6 @@ def _new(folder: pathlib.Path) -> pathlib.Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def _size(record: tuple[int, bytes]) -> int:
-    return len(record[1])
 
 
 def _by_group(part: dealing.Part) -> Iterator[tuple[int, list[bytes]]]:
