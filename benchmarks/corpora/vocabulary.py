@@ -1,11 +1,11 @@
 r"""A vocabulary of the paper's size: ours, and Hugging Face's trainer alone.
 
     python -m benchmarks.corpora.vocabulary --data=DATA --out=FOLDER \
-        [--words=11500000] [--vocab_size=501153] [--exponents 0.3 1.0] \
+        [--words=11800000] [--vocab_size=501153] [--exponents 0.3 1.0] \
         [--contenders labse huggingface] [--workers=2]
 
 DATA holds the sets that `vocabulary_text` names; it also says by which rule
-further words are made. 11,500,000 words, counted once in each language, are
+further words are made. 11,800,000 words, counted once in each language, are
 more than ten million distinct ones. The text is written to OUT once.
 
 - labse: `labse build-vocab` from the files to vocab.txt, counting on Beam
@@ -194,7 +194,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--words", type=int, default=11_500_000)
+    parser.add_argument("--words", type=int, default=11_800_000)
     parser.add_argument("--vocab_size", type=int, default=501_153)
     parser.add_argument("--exponents", nargs="+", default=["0.3", "1.0"])
     parser.add_argument("--workers", type=int, default=2)
