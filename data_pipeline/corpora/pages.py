@@ -16,11 +16,8 @@ from data_pipeline.corpora.http_responses import (
     decoded_body,
     parse_response,
 )
-from data_pipeline.corpora.main_text import (
-    is_too_complex,
-    main_text,
-    paragraphs_of,
-)
+from data_pipeline.corpora.main_text import main_text, paragraphs_of
+from data_pipeline.corpora.page_limits import is_too_complex
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
 from labse.files.compression import open_unpacked
@@ -105,7 +102,9 @@ def _document_of_html(
 ) -> Document:
     html = decode_page(content, charset)
     if is_too_complex(html):
-        raise Unusable("a page with too many or too deeply nested elements")
+        raise Unusable(
+            "a page with too many elements or attributes, or too deep ones"
+        )
     lines, language = main_text(html)
     return _document(lines, language, place, url)
 
