@@ -54,7 +54,8 @@ def decode_page(content: bytes, declared: str = "") -> str:
         return content.decode(encoding, "replace")
     if not _ESCAPED.intersection(found) or b"\x1b" not in content:
         try:
-            return content.decode()
+            # The last character may have been cut.
+            return codecs.utf_8_decode(content, "strict", False)[0]
         except UnicodeDecodeError:
             pass
     if len(found) == 2 and found[0] in _LATIN:
@@ -82,6 +83,8 @@ def _codec(name: str) -> str:
     mapped = map_encoding_to_html5(name.strip("\"' "), False) if name else None
     if not mapped:
         return ""
+    if mapped.startswith("utf-16"):
+        return "utf-8"  # As in HTML: whoever could read the name, read ASCII.
     try:
         return codecs.lookup(mapped).name
     except LookupError:
