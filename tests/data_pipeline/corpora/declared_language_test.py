@@ -13,7 +13,13 @@ from labse.languages import LABSE_LANGUAGES, is_known_language
         ("eng,deu", "und"),
         ("", "und"),
         ("en-US", "en"),
-        ("PT_BR", "pt-BR"),
+        ("PT_BR", "pt"),
+        ("es-419", "es"),
+        ("zh-Hant-TW", "zh"),
+        ("sr-Latn-RS", "sr-Latn"),
+        ("fil", "tl"),
+        ("no", "nb"),
+        ("mul", "und"),
         ("de-x-formal", "und"),
         ("simple", "en"),
         ("zh_min_nan", "nan"),
@@ -26,8 +32,11 @@ def test_tags(name, expected):
 
 
 def test_every_code_of_three_letters_leads_to_a_known_one():
-    from data_pipeline.corpora.declared_language import _TWO_LETTERS
+    from data_pipeline.corpora.declared_language import _SHORT_CODES
 
-    assert all(map(is_known_language, _TWO_LETTERS.values()))
+    assert all(
+        is_known_language(code) or code in LABSE_LANGUAGES
+        for code in _SHORT_CODES.values()
+    )
     short = {code for code in LABSE_LANGUAGES if len(code) == 2}
-    assert short - set(_TWO_LETTERS.values()) == {"no"}  # which is nb here
+    assert short - set(_SHORT_CODES.values()) == {"no"}  # which is nb here
