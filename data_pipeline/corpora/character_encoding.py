@@ -32,8 +32,8 @@ big5 big5hkscs cp1251 cp1253 cp1255 cp1256 cp866 cp874 cp932 euc_jp euc_kr
 gb18030 gbk iso8859-5 iso8859-6 iso8859-7 iso8859-8 koi8-r koi8-u shift_jis
 """
 _OTHER_SCRIPTS = frozenset(_NAMES.split())
-# These are ASCII byte by byte, so they are valid UTF-8 as well.
-_ESCAPED = frozenset(("iso2022_jp", "hz"))
+# ASCII byte by byte, so it is valid UTF-8 as well.
+_ESCAPED = "iso2022_jp"
 
 
 def decode_page(content: bytes, declared: str = "") -> str:
@@ -52,7 +52,7 @@ def decode_page(content: bytes, declared: str = "") -> str:
     found = [name for name in map(_codec, names) if name]
     if b"\0" in head and (encoding := _wide(head)):
         return content.decode(encoding, "replace")
-    if not _ESCAPED.intersection(found) or b"\x1b" not in content:
+    if _ESCAPED not in found or b"\x1b" not in content:
         try:
             # The last character may have been cut.
             return codecs.utf_8_decode(content, "strict", False)[0]
