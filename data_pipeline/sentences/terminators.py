@@ -32,7 +32,8 @@ PLAIN_MARKS = "".join(
         "\u1b5a\u1b5b\u1b5f",  # Balinese
         "\u1c3b\u1c3c",  # Lepcha
         "\u1c7e\u1c7f",  # Ol Chiki
-        "\u3002\uff61\uff01\uff1f\ufe12\ufe15\ufe16\ufe52\ufe56\ufe57",  # CJK
+        "\u3002\uff0e\uff61\uff01\uff1f",  # CJK
+        "\ufe12\ufe15\ufe16\ufe52\ufe56\ufe57",
         "\ua60e\ua60f",  # Vai
         "\ua6f3\ua6f7",  # Bamum
         "\ua876\ua877",  # Phags-pa
@@ -66,7 +67,7 @@ CLOSERS = ")]}" + QUOTES + CJK_CLOSERS
 # Languages whose sentences end with a space or a line, and no mark: Thai and
 # Lao, and what is written as they are (Northern Thai, Shan, Lü).
 _WITHOUT_MARKS = frozenset({"th", "lo", "nod", "tts", "shn", "khb"})
-_ENDS = frozenset(SPACED_MARKS + PLAIN_MARKS + TIBETAN_MARKS + "\uff0e\u037e")
+_ENDS = frozenset(SPACED_MARKS + PLAIN_MARKS + TIBETAN_MARKS + "\u037e")
 _END_QUOTES = frozenset('"\u00ab\u00bb\u201c\u201d\u2019\u300d\u300f\uff02')
 LANGUAGE_MARKS = {
     "am": "::",
