@@ -51,17 +51,23 @@ _WIKIS = {
 def declared_language(name: str) -> str:
     """The tag of a language as it is declared: `eng`, `pt_BR`, `zh-min-nan`.
 
-    As language identification names it: without a region, and Chinese without
-    its script. `und` for several, `eng,deu`, and for what is not a language's
-    name.
+    `und` for several, `eng,deu`, and for what is not a language's name.
     """
     name = name.strip().lower().replace("_", "-")
     name = _WIKIS.get(name, name)
     primary, dash, rest = name.partition("-")
     name = _SHORT_CODES.get(primary, primary) + dash + rest
-    first, *rest = (language_tag(name) or UNKNOWN_LANGUAGE).split("-")
-    if first in _NO_LANGUAGE:
-        return UNKNOWN_LANGUAGE
+    tag = language_tag(name) or UNKNOWN_LANGUAGE
+    return UNKNOWN_LANGUAGE if tag in _NO_LANGUAGE else tag
+
+
+def page_language(name: str) -> str:
+    """The same as language identification names it.
+
+    Without a region, and Chinese without its script: pages declare what their
+    template says.
+    """
+    first, *rest = declared_language(name).split("-")
     if first == "zh":
         return first
     # A script has four characters, a variant five or more.

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from xml.parsers import expat
 
 from data_pipeline.corpora.archives import drop_record
-from data_pipeline.corpora.declared_language import declared_language
+from data_pipeline.corpora.declared_language import page_language
 from data_pipeline.corpora.wikitext import (
     COMMON_NAMESPACES,
     paragraphs_of_wikitext,
@@ -214,4 +214,4 @@ class _Parser:
 
     def _declare(self, language: str) -> None:
         if language and self.language == UNKNOWN_LANGUAGE:
-            self.language = declared_language(language)
+            self.language = page_language(language)

@@ -10,7 +10,7 @@ from data_pipeline.corpora.archives import (
     read_records,
 )
 from data_pipeline.corpora.character_encoding import decode_page
-from data_pipeline.corpora.declared_language import declared_language
+from data_pipeline.corpora.declared_language import page_language
 from data_pipeline.corpora.http_responses import (
     UnreadableBody,
     decoded_body,
@@ -114,4 +114,4 @@ def _document(
 ) -> Document:
     if not lines:
         raise Unusable("no text")
-    return Document(lines, place, declared_language(language), url)
+    return Document(lines, place, page_language(language), url)

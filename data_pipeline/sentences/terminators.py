@@ -2,7 +2,7 @@
 
 The marks are the characters with Unicode's property Sentence_Terminal
 (https://www.unicode.org/Public/17.0.0/ucd/PropList.txt) of the scripts that
-languages are written in today, but for four that are used otherwise:
+languages are written in today, but for five that are used otherwise:
 
 - U+104A of Myanmar, U+1735 of the Philippines' scripts, U+A9C8 of Javanese and
   U+1B5E of Balinese separate clauses, as a comma does.
@@ -17,7 +17,7 @@ SPACED_MARKS = ".!?…\u203c\u203d\u2047\u2048\u2049\u2e2e\ua4ff"
 PLAIN_MARKS = "".join(
     (
         "\u0589",  # Armenian
-        "\u061d\u061e\u061f\u06d4",  # Arabic: triple dot, question, full stop
+        "\u061d\u061e\u061f\u06d4",  # Arabic: end, triple dot, question, full stop
         "\u0700\u0701\u0702",  # Syriac
         "\u07f9",  # N'Ko
         "\u0964\u0965",  # danda and double danda, of all scripts of India

@@ -1,6 +1,9 @@
 import pytest
 
-from data_pipeline.corpora.declared_language import declared_language
+from data_pipeline.corpora.declared_language import (
+    declared_language,
+    page_language,
+)
 from labse.languages import LABSE_LANGUAGES, is_known_language
 
 
@@ -13,10 +16,7 @@ from labse.languages import LABSE_LANGUAGES, is_known_language
         ("eng,deu", "und"),
         ("", "und"),
         ("en-US", "en"),
-        ("PT_BR", "pt"),
-        ("es-419", "es"),
-        ("zh-Hant-TW", "zh"),
-        ("sr-Latn-RS", "sr-Latn"),
+        ("PT_BR", "pt-BR"),
         ("fil", "tl"),
         ("no", "nb"),
         ("mul", "und"),
@@ -29,6 +29,23 @@ from labse.languages import LABSE_LANGUAGES, is_known_language
 )
 def test_tags(name, expected):
     assert declared_language(name) == expected
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("pt-BR", "pt"),
+        ("es-419", "es"),
+        ("zh-Hant-HK", "zh"),
+        ("zh_CN", "zh"),
+        ("zh-yue", "yue"),
+        ("sr-Latn-ME", "sr-Latn"),
+        ("be-tarask", "be-tarask"),
+        ("", "und"),
+    ],
+)
+def test_tags_of_pages(name, expected):
+    assert page_language(name) == expected
 
 
 def test_every_code_of_three_letters_leads_to_a_known_one():
