@@ -15,8 +15,8 @@ MAX_TAGS = 500_000
 # this sum. That of ordinary pages is below a hundredth of it.
 MAX_SUM_OF_DEPTHS = 3 * 10**7
 MAX_ATTRIBUTES = 2**12  # of a tag; of a page, twice `MAX_TAGS`
-# A shorter page cannot have tags that cost more than 2 s.
-_MIN_CHARACTERS = 2**18
+# A shorter page cannot have tags that cost more than 8 s.
+_MIN_CHARACTERS = 2**19
 _TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)(\s?)")
 # Not the usual ones, which surely end soon.
 _START_TAG = re.compile(

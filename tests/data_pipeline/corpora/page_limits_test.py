@@ -22,9 +22,9 @@ BOLD = [f"<b id={number}>" for number in range(3000)]
         "".join(f"<p>{tag}x</p>" for tag in BOLD),
         "".join(f"<div>{tag}x</div>" for tag in BOLD),
         "<p><b><i><u><s><tt><em></p>" + "<p>x</p>" * 80_000,
-        f"<p {ATTRIBUTES}>".ljust(2**18 + 1),
-        f"<p {QUOTED}>".ljust(2**18 + 1),
-        f"<!-- <p a=' --><p {ATTRIBUTES}>".ljust(2**18 + 1),
+        f"<p {ATTRIBUTES}>".ljust(2**19 + 1),
+        f"<p {QUOTED}>".ljust(2**19 + 1),
+        f"<!-- <p a=' --><p {ATTRIBUTES}>".ljust(2**19 + 1),
     ],
     ids=range(12),
 )
