@@ -36,7 +36,7 @@ _QUOTING = re.compile("[とっなの]")
 # After these a shad ends a clause: "and", "if", "having done", ...
 _TIBETAN_CLAUSE = re.compile("(?:^|[\\s་])(?:དང|ན|ནས|ཏེ|སྟེ|ཞིང|ཤིང|ཅིང)[་༌]?$")
 # Letters that stand alone for a word or a syllable: no initials. Only after
-# these, and not in numbers, is a full stop of full width an end.
+# these, and not in numbers, is a Japanese full stop of full width an end.
 _WHOLE_SYLLABLE = re.compile("[\u1100-\u11ff\u3040-\u9fff\uac00-\ud7a3]")
 
 
