@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import json
+import shutil
 
 import pytest
 
@@ -176,7 +177,11 @@ def test_the_same_bytes_whatever_the_partitions(tmp_path, corpora):
 
 
 def test_a_job_that_was_stopped_resumes(tmp_path, corpora, monkeypatch):
-    run(corpora, tmp_path / "whole", rejects=tmp_path / "whole-rejects")
+    rejects = tmp_path / "rejects"
+    run(corpora, tmp_path / "out", rejects=rejects)
+    whole = digests(tmp_path / "out"), digests(rejects)
+    shutil.rmtree(tmp_path / "out")
+    shutil.rmtree(rejects)
     run_units, done = clean.run_units, []
 
     def stop_after(limit):
@@ -190,7 +195,6 @@ def test_a_job_that_was_stopped_resumes(tmp_path, corpora, monkeypatch):
 
         monkeypatch.setattr(clean, "run_units", stopping)
 
-    rejects = tmp_path / "rejects"
     for limit in range(1, 20):
         stop_after(limit)
         try:
@@ -199,8 +203,7 @@ def test_a_job_that_was_stopped_resumes(tmp_path, corpora, monkeypatch):
         except KeyboardInterrupt:
             continue
     assert len(done) == len(set(done)) > 10
-    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
-    assert digests(rejects) == digests(tmp_path / "whole-rejects")
+    assert (digests(tmp_path / "out"), digests(rejects)) == whole
 
 
 def test_what_is_done_is_not_done_again(tmp_path, corpora, monkeypatch):
@@ -217,6 +220,9 @@ def test_another_input_is_refused(tmp_path, corpora, monkeypatch):
         run([tmp_path / "0.jsonl"], tmp_path / "out")
     with pytest.raises(InputError, match="cleaned from other inputs or with"):
         run(corpora, tmp_path / "out", settings("words"))
+    # What was dropped is not there.
+    with pytest.raises(InputError, match="cleaned from other inputs or with"):
+        run(corpora, tmp_path / "out", rejects=tmp_path / "rejects")
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -224,15 +230,36 @@ def test_another_input_is_refused(tmp_path, corpora, monkeypatch):
     monkeypatch.setattr(clean, "run_units", stop)
     with pytest.raises(KeyboardInterrupt):
         run(corpora, tmp_path / "begun")
-    with pytest.raises(InputError, match="was made from something else"):
+    with pytest.raises(InputError, match="had other values of inputs. Start"):
         run([tmp_path / "0.jsonl"], tmp_path / "begun")
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path, corpora):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("precious", "utf-8")
-    with pytest.raises(InputError, match="must be a new folder"):
+    with pytest.raises(InputError, match="out must be a new folder"):
         run(corpora, tmp_path / "out")
+    with pytest.raises(InputError, match="rejects must be a new folder"):
+        run(corpora, tmp_path / "new", rejects=tmp_path / "out")
+    # Of another program.
+    (tmp_path / "other" / "work" / "notes").mkdir(parents=True)
+    with pytest.raises(InputError, match="out must be a new folder"):
+        run(corpora, tmp_path / "other")
+
+
+def test_what_is_read_is_kept_or_dropped(tmp_path):
+    write(
+        tmp_path / "a.jsonl",
+        [page([1, 2, 3, 1]), {"text": "It is one. It is two."},
+         {"text": "[citation needed]"}, {"text": "short"}],
+    )  # fmt: skip
+    run([tmp_path / "a.jsonl"], tmp_path / "out", settings("length"))
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    totals = report["totals"]
+    assert totals["lines read"] == 7
+    assert totals["lines added by splitting"] == 1
+    assert sum(row["texts"] for row in report["kept"]) == 5
+    assert sum(row["texts"] for row in report["dropped"]) == 3
 
 
 def test_rejects_are_kept_by_step(tmp_path):
