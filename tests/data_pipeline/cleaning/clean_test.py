@@ -3,12 +3,15 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from data_pipeline.cleaning import clean
 from data_pipeline.cleaning.clean import clean_monolingual
 from data_pipeline.cleaning.settings import CleaningSettings
 from data_pipeline.jobs.phases import local_arguments
+from data_pipeline.quality import features
+from data_pipeline.quality.model import QualityModel
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
 from labse.files.texts import Texts
@@ -262,6 +265,21 @@ def test_what_is_read_is_kept_or_dropped(tmp_path):
     assert sum(row["texts"] for row in report["dropped"]) == 3
 
 
+def test_a_quality_model_drops_the_worst(tmp_path):
+    # The score is the logarithm of the length, to base 2; half have 5, of 32
+    # characters, or more.
+    weights = np.zeros(features.NUM_FEATURES)
+    weights[0] = 1
+    model = QualityModel(weights, 0.0, np.linspace(0, 10, 11), {})
+    model.write(tmp_path / "model.json")
+    rows = [{"text": f"{'a' * 30}."}, {"text": f"{'b' * 31}."}]
+    write(tmp_path / "a.jsonl", rows)
+    given = settings("words", quality_model=str(tmp_path / "model.json"))
+    run([tmp_path / "a.jsonl"], tmp_path / "out", given)
+    assert texts(tmp_path / "out") == [rows[1]["text"]]
+    assert dropped(tmp_path / "out") == {("quality", "not of the best 0.5"): 1}
+
+
 def test_rejects_are_kept_by_step(tmp_path):
     write(tmp_path / "a.jsonl", [{"text": "No end here"}, page([1]), page([1])])
     run([tmp_path / "a.jsonl"], tmp_path / "out", rejects=tmp_path / "rejects")
@@ -280,6 +298,7 @@ def test_rejects_are_kept_by_step(tmp_path):
         ({"min_characters": 0}, "Received: 0 and 5000"),
         ({"min_characters": 9, "max_characters": 8}, "Received: 9 and 8"),
         ({"quality_share": 0.0}, "a share above 0"),
+        ({"quality_model": "no.json"}, "no.json: a quality model is a file"),
     ],
 )
 def test_settings_are_checked(values, message):
