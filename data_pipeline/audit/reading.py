@@ -28,6 +28,7 @@ _CHUNK_ROWS, _CHUNK_CHARACTERS = 4096, 2**22
 MIN_IDENTIFIED_CHARACTERS = 30
 _MIN_CONFIDENCE = 0.8
 _LIBRARIES = ("eldc", "cld2")
+IN_EVALUATION = "in evaluation sets"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +154,7 @@ class FileAudit:
         for place in np.flatnonzero(is_found).tolist():
             row = rows[place // sides]
             text = row.texts[place % sides]
-            self._of(row).found("in evaluation sets", row.place, text)
+            self._of(row).found(IN_EVALUATION, row.place, text)
 
     def _count_pieces(self, rows: list[Row]) -> None:
         count = piece_counter(self._settings.vocab, self._settings.tokenizer)

@@ -7,6 +7,7 @@ import pathlib
 from data_pipeline.audit import rules
 from data_pipeline.audit.counts import RATIO_BIN, Counts, ratio_outliers
 from data_pipeline.audit.job import Found
+from data_pipeline.audit.reading import IN_EVALUATION
 from data_pipeline.audit.rules import RULES, Verdict
 from data_pipeline.html_page import write_page
 from data_pipeline.jobs.report import table
@@ -29,7 +30,7 @@ def write_reports(folder: pathlib.Path, found: Found, verdict: Verdict) -> None:
         "audit/report.html.j2",
         values=values,
         total=total,
-        rules=_rules_in_use(found),
+        rules=rules.rules_in_use(found.settings),
         limits=values["limits"],
         charts=_charts(found),
         examples=_examples(found),
@@ -65,7 +66,7 @@ def to_json(found: Found, verdict: Verdict) -> dict[str, object]:
 
 def summary(found: Found, verdict: Verdict) -> str:
     """The tables for the terminal, and the verdict."""
-    used = _rules_in_use(found)
+    used = rules.rules_in_use(found.settings)
     ordered = sorted(
         found.counts.items(),
         key=lambda each: (-each[1].numbers["rows"], each[0]),
@@ -102,19 +103,6 @@ def summary(found: Found, verdict: Verdict) -> str:
     return "\n\n".join(parts)
 
 
-def _rules_in_use(found: Found) -> list[rules.Rule]:
-    """Those whose figures were counted."""
-    settings = found.settings
-    left_out = set()
-    if not settings.vocab:
-        left_out |= {"[UNK]", "cut"}
-    if not settings.is_identifying:
-        left_out.add("wrong language")
-    if settings.is_monolingual:
-        left_out |= {"odd lengths", "copies", "repeated pairs"}
-    return [rule for rule in RULES if rule.name not in left_out]
-
-
 def _limits() -> list[dict[str, object]]:
     return [
         *(
@@ -143,7 +131,7 @@ def _of_language(counts: Counts, found: Found) -> dict[str, object]:
         },
         "shares": {
             rule.name: round(rule.share(counts), 6)
-            for rule in _rules_in_use(found)
+            for rule in rules.rules_in_use(found.settings)
         },
         "pieces_per_word": _pieces_per_word(counts),
         "median_length_ratio": round(median, 3),
@@ -210,11 +198,16 @@ def _points(bins, width: float, most: int) -> list[tuple[float, float]]:
 
 
 def _examples(found: Found) -> list[tuple[str, str, str, str]]:
-    """(check, language, place, text) of rules that are broken."""
-    return [
-        (rule.name, name, place, text)
-        for rule in RULES
+    """(rule, language, place, text): what breaks rules, or is a test's."""
+    wanted = [
+        (rule.name, rule.check, name)
+        for rule in rules.rules_in_use(found.settings)
         if rule.check
         for name, _ in rules.broken_by(rule, found)
-        for place, text in found.counts[name].examples.get(rule.check, ())
+    ]
+    wanted += [("evaluation", IN_EVALUATION, name) for name in found.counts]
+    return [
+        (rule, name, place, text)
+        for rule, check, name in wanted
+        for place, text in found.counts[name].examples.get(check, ())
     ]

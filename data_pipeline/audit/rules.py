@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from data_pipeline.audit.batches import expected_accidental_negatives
 from data_pipeline.audit.counts import Counts, ratio_outliers
 from data_pipeline.audit.job import Found
+from data_pipeline.audit.settings import Settings
 
 # A language of fewer texts is shown, and not held against the data: shares of
 # so few say little, and so few harm little.
@@ -44,6 +45,13 @@ def _shares(check: str, of: str) -> Callable[[Counts], float]:
 
 
 RULES = (
+    Rule(
+        "repeated texts",
+        0.1,
+        "of monolingual texts; one that repeats weighs double, and takes the "
+        "place of another",
+        _shares("repeated sources", "rows"),
+    ),
     Rule(
         "repeated pairs",
         0.1,
@@ -99,6 +107,7 @@ RULES = (
         "copies",
     ),
 )
+_OF_PAIRS = {"repeated pairs", "odd lengths", "copies"}
 # Of the whole data.
 MAX_ACCIDENTAL_SHARE = 0.001
 ACCIDENTAL_REASON = (
@@ -133,6 +142,16 @@ class Verdict:
         return not self.reasons
 
 
+def rules_in_use(settings: Settings) -> list[Rule]:
+    """Those whose figures are counted."""
+    left_out = _OF_PAIRS if settings.is_monolingual else {"repeated texts"}
+    if not settings.vocab:
+        left_out = left_out | {"[UNK]", "cut"}
+    if not settings.is_identifying:
+        left_out = left_out | {"wrong language"}
+    return [rule for rule in RULES if rule.name not in left_out]
+
+
 def judge(found: Found) -> Verdict:
     """Compares what was found with all limits."""
     rows = sum(each.numbers["rows"] for each in found.counts.values())
@@ -152,7 +171,7 @@ def judge(found: Found) -> Verdict:
             f"accidental negatives: {share:.2%}, over "
             f"{MAX_ACCIDENTAL_SHARE:.2%} ({ACCIDENTAL_REASON})"
         )
-    for rule in RULES:
+    for rule in rules_in_use(found.settings):
         over = broken_by(rule, found)
         if over:
             shown = ", ".join(f"{name} {value:.1%}" for name, value in over[:5])

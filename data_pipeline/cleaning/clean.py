@@ -47,6 +47,7 @@ from labse.files.reading import ReadOptions
 _SMALL_PHASE = 5e7
 _SMALL_PHASES = {"clean": 2e6, "near pages": 1e9, "write": 3e5}
 REPORT = "report.json"
+_JOB = "job.json"
 
 
 def clean_monolingual(
@@ -68,15 +69,15 @@ def clean_monolingual(
       settings: what is kept.
       options: how rows are read.
       arguments: Beam's flags.
-      rejects: a folder for what is dropped, by step and reason.
+      rejects: a new folder for what is dropped, by step and reason.
       num_partitions: of keys; by default as many as the inputs' size needs.
 
     Returns:
       the report, in short; or that all is there already.
 
     Raises:
-      InputError: an input breaks a rule; `out` holds something else, or what
-        was made from something else; or the disk is full.
+      InputError: an input breaks a rule; `out` or `rejects` holds something
+        else, or what was made from something else; or the disk is full.
     """
     paths = find_corpora(patterns)
     job = CleaningJob(
@@ -90,11 +91,7 @@ def clean_monolingual(
     if _is_finished(job):
         remove(job.work.folder)
         return f"{job.out} holds these sentences; see {REPORT} there.\n"
-    job.work.make(
-        "job.json",
-        {**job.made_from(), "partitions": job.num_partitions},
-        lambda path: write_json(path, None),
-    )
+    _begin(job)
     _run_phases(job, arguments)
     report = _write_report(job)
     remove(job.work.folder)
@@ -105,7 +102,7 @@ def _is_finished(job: CleaningJob) -> bool:
     """Whether the report is there, of the same inputs and settings.
 
     Raises:
-      InputError: `out` holds something else.
+      InputError: it is of others.
     """
     report = job.out / REPORT
     if report.exists():
@@ -117,9 +114,33 @@ def _is_finished(job: CleaningJob) -> bool:
             f"inputs or with other settings, as {report} says. Choose another "
             "folder, or remove this one."
         )
-    if not job.work.folder.exists():
-        check_new_folder(job.out)
     return False
+
+
+def _begin(job: CleaningJob) -> None:
+    """Notes what the job is made from, or compares it with what is noted.
+
+    Raises:
+      InputError: `out` or `rejects` holds something else.
+    """
+    # Its first file. OUT/work alone may be of another program.
+    if not job.work.path(f"locks/{_JOB}").exists():
+        check_new_folder(job.out)
+        if job.rejects:
+            check_new_folder(job.rejects, "rejects")
+    made_from = {**job.made_from(), "partitions": job.num_partitions}
+    made_from = json.loads(json.dumps(made_from))
+    note = job.work.note(_JOB)
+    if note and note.made_from != made_from:
+        changed = [
+            key for key in made_from if made_from[key] != note.made_from[key]
+        ]
+        raise InputError(
+            f"out: the job that was begun in {job.out} had other values of "
+            f"{' and '.join(changed)}. Start it as before, choose another "
+            "folder, or remove this one."
+        )
+    job.work.make(_JOB, made_from, lambda path: write_json(path, None))
 
 
 def _run_phases(job: CleaningJob, arguments: Sequence[str]) -> None:

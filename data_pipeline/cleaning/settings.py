@@ -14,6 +14,7 @@ from data_pipeline.cleaning.steps.language_rules import (
 from data_pipeline.cleaning.steps.sentence_rules import Quality, Split
 from data_pipeline.cleaning.steps.step import Step
 from data_pipeline.language_id.identifier import LanguageIdentifier
+from data_pipeline.quality.model import QualityModel
 from labse.errors import InputError
 
 # Steps that compare documents, in the order in which they decide.
@@ -89,6 +90,8 @@ class CleaningSettings:
                 "quality_share is a share above 0, at most 1. Received: "
                 f"{self.quality_share:g}."
             )
+        if self.quality_model:  # Before a job with it is begun.
+            QualityModel.read(self.quality_model)
 
     def uses(self, step: str) -> bool:
         """Whether a step is run."""
@@ -112,10 +115,11 @@ class CleaningSettings:
         ]
         used = [step for step in steps if self.uses(step.name)]
         if self.uses(Quality.name):
-            from data_pipeline.quality.model import QualityModel
-
-            model = QualityModel.read(self.quality_model)
-            used.append(Quality(model, self.quality_share))
+            used.append(
+                Quality(
+                    QualityModel.read(self.quality_model), self.quality_share
+                )
+            )
         return used
 
     def made_from(self) -> dict[str, object]:

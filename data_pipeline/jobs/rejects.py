@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 
 from data_pipeline.jobs.drops import Dropped
+from labse.files.full_disk import full_disk_is_input_error
 
 # Of lines that wait to be compressed, of all reasons.
 _BUFFER_BYTES = 2**23
@@ -56,6 +57,12 @@ class Rejects:
         return self._folder / _file_name(step) / _file_name(reason) / self._name
 
     def _flush(self) -> None:
+        with full_disk_is_input_error(self._folder):
+            self._write()
+        self._buffers.clear()
+        self._size = 0
+
+    def _write(self) -> None:
         for (step, reason), lines in self._buffers.items():
             path = _temporary(self._path(step, reason))
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,8 +71,6 @@ class Rejects:
             with open(path, mode) as file:
                 # The same bytes at another time.
                 file.write(gzip.compress(b"".join(lines), _LEVEL, mtime=0))
-        self._buffers.clear()
-        self._size = 0
 
     def _finish(self) -> None:
         self._flush()

@@ -43,11 +43,13 @@ class QualityModel:
         """Reads a file of `write`.
 
         Raises:
-          InputError: it is none, or of another version.
+          InputError: there is none, or one of another version.
         """
         try:
             with open(path, encoding="utf-8") as file:
                 found = json.load(file)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            raise InputError(_not_a_model(path, error.strerror)) from error
         except ValueError as error:  # Not UTF-8, or not JSON.
             raise InputError(_not_a_model(path, str(error))) from error
         if not isinstance(found, dict) or found.get("format") != _FORMAT:

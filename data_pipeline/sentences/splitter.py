@@ -16,6 +16,7 @@ from data_pipeline.sentences.abbreviations import (
 from data_pipeline.sentences.terminators import (
     CJK_CLOSERS,
     CLOSERS,
+    ETHIOPIC_TWO,
     LANGUAGE_MARKS,
     PLAIN_MARKS,
     SPACED_MARKS,
@@ -78,10 +79,13 @@ class _Rules:
         one_of = re.escape(SPACED_MARKS + PLAIN_MARKS + TIBETAN_MARKS)
         if self._own_mark:
             one_of += self._own_mark[0]
+        mark = f"[{one_of}]"
+        if self._own_mark == "::":
+            mark = f"(?:{mark}|{ETHIOPIC_TWO})"
         # Every part after the first may be empty, so that the match never has
         # to go back: a run of marks is read once.
         self.candidates = re.compile(
-            f"([{one_of}]+)"
+            f"({mark}+)"
             f"(?:(?<=[\u3000-\uffff])[{re.escape(CJK_CLOSERS)})]*"
             f"|(?<![\u3000-\uffff])[{re.escape(CLOSERS)}]*"
             rf"(?:[{space_before_quote}]\u00bb)?(?:\[\d{{1,3}}\])*)"
@@ -98,7 +102,7 @@ class _Rules:
                 return (
                     _WHOLE_SYLLABLE.match(text, match.start() - 1) is not None
                 )
-            if not _PLAIN.isdisjoint(marks):
+            if not _PLAIN.isdisjoint(marks) or ETHIOPIC_TWO in marks:
                 return not self._quotes(text, match)
         elif self._is_half_a_mark(marks):
             return False

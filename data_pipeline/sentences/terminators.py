@@ -78,6 +78,8 @@ LANGUAGE_MARKS = {
     "ja": "\uff0e",
     "ti": "::",
 }
+# Two word spaces of Ethiopic, typed for its full stop.
+ETHIOPIC_TWO = "\u1361\u1361"
 _LONGEST_TAIL = 16
 
 
@@ -99,7 +101,7 @@ def ends_sentence(line: str, language: str = "und") -> bool:
         return True
     if not closed or closed.endswith(("...", "…")):
         return False
-    if closed[-1] in _ENDS:
+    if closed[-1] in _ENDS or closed.endswith(ETHIOPIC_TWO):
         return True
     extra = LANGUAGE_MARKS.get(language.partition("-")[0])
     return extra is not None and closed.endswith(extra)

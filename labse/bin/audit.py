@@ -22,6 +22,7 @@ from labse.bin.flags import beam_flags, file_flags, program
 from labse.bin.flags.flag_set import FlagSet
 
 NO_GO_EXIT_CODE = 3
+_WORK = "audit_work"
 
 
 def define_flags(flags: FlagSet) -> None:
@@ -54,8 +55,8 @@ def define_flags(flags: FlagSet) -> None:
     flags.string(
         "work",
         None,
-        "Folder for hashes, 24 bytes a text. Default: OUT/work. It is removed "
-        "at the end.",
+        "Folder for hashes, 24 bytes a text. Default: OUT. They stand in its "
+        "folder audit_work, which is removed at the end.",
     )
     file_flags.define_text_and_pair_flags(flags)
     beam_flags.define_beam_flags(flags)
@@ -80,7 +81,8 @@ def main(flags: FlagSet) -> int:
         is_identifying=flags.identify,
     )
     out = pathlib.Path(flags.out)
-    work = WorkFolder(flags.work or out / "work", restart=True)
+    # A folder of its own, since it is removed.
+    work = WorkFolder(pathlib.Path(flags.work or out, _WORK), restart=True)
     found = job.run_audit(
         flags.input, flags.evaluation, settings, work, arguments
     )

@@ -35,9 +35,7 @@ def define_flags(flags: FlagSet) -> None:
         f"or {file_flags.TEXT_OR_PAIR_FILES}",
     )
     flags.string("out", None, "A new folder, or that of the same command.")
-    flags.string(
-        "rejects", None, "Folder for what is dropped, by step and reason."
-    )
+    beam_flags.define_rejects_flag(flags)
     flags.string(
         "explain",
         None,

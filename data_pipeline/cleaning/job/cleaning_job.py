@@ -79,6 +79,7 @@ class CleaningJob:
             "minhash": duplicates.minhash_version()
             if NEAR_DUPLICATES in self.kinds
             else None,
+            "rejects": str(self.rejects) if self.rejects else None,
         }
 
     @contextlib.contextmanager

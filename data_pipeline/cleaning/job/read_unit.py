@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from data_pipeline.cleaning.settings import (
     NEAR_DUPLICATES,
     SPANS,
 )
+from data_pipeline.cleaning.steps.sentence_rules import Split
 from data_pipeline.cleaning.steps.step import apply_all
 from data_pipeline.corpora.declared_language import declared_language
 from data_pipeline.corpora.documents import read_documents
@@ -78,11 +79,14 @@ class ReadUnit:
                 # A row's may be any text, and names a folder.
                 document.language = _tag(document.language)
             counts.add_total("documents read", len(chunk))
-            lines = sum(len(document.lines) for document in chunk)
-            counts.add_total("lines read", lines)
+            counts.add_total("lines read", _count_lines(chunk))
             counts.add_total("characters read", sum(map(_size, chunk)))
             for step in steps:
+                before = _count_lines(chunk)
                 apply_all(step, chunk, counts.drops)
+                if step.name == Split.name:
+                    more = _count_lines(chunk) - before
+                    counts.add_total("lines added by splitting", more)
             yield chunk
 
 
@@ -172,6 +176,10 @@ def read_pages(path: pathlib.Path) -> np.ndarray:
     if not path.stat().st_size:
         return np.zeros((0, 2), "<u8")
     return np.memmap(path, "<u8", "r").reshape(-1, 2)
+
+
+def _count_lines(documents: Sequence[Document]) -> int:
+    return sum(len(document.lines) for document in documents)
 
 
 def _size(document: Document) -> int:

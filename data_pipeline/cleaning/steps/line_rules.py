@@ -8,7 +8,7 @@ https://github.com/tensorflow/datasets, text/c4_utils.py.
 
 import re
 
-from data_pipeline.cleaning.steps.step import LineRule
+from data_pipeline.cleaning.steps.step import LineRule, drop_line
 from data_pipeline.cleaning.steps.width import is_wide
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
@@ -57,7 +57,7 @@ class CitationMarks:
     """Takes [1], [edit] and [citation needed] out of lines.
 
     C4: "some of the scraped pages were sourced from Wikipedia and had citation
-    markers; we removed any such markers". Nothing is dropped.
+    markers; we removed any such markers". A line of nothing else is dropped.
     """
 
     name = "citation_marks"
@@ -65,10 +65,14 @@ class CitationMarks:
 
     def apply(self, document: Document, drops: Drops) -> None:
         """See `Step`."""
-        for number, line in enumerate(document.lines):
-            if "[" in line:
-                document.lines[number] = self._MARKS.sub("", line).strip()
-        document.lines = [line for line in document.lines if line]
+        kept = []
+        for line in document.lines:
+            rest = self._MARKS.sub("", line).strip() if "[" in line else line
+            if rest:
+                kept.append(rest)
+            else:
+                drop_line(self.name, "nothing else", document, line, drops)
+        document.lines = kept
 
 
 class Javascript(LineRule):

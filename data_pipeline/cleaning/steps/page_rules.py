@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 
 from data_pipeline.cleaning.steps.step import PageRule
+from data_pipeline.corpora.declared_language import declared_language
 from data_pipeline.documents import Document
 from data_pipeline.sentences.splitter import split_sentences
 from labse import languages
@@ -114,7 +115,7 @@ class BadWords(PageRule):
 
 
 def read_bad_words(folder: str) -> dict[str, tuple[str, ...]]:
-    """The lists of a folder, by language.
+    """The lists of a folder, by language; pt and pt_BR are one.
 
     Args:
       folder: of files such as `de` or `de.txt`, a word or phrase a line, as
@@ -128,18 +129,19 @@ def read_bad_words(folder: str) -> dict[str, tuple[str, ...]]:
             "bad_words is a folder with a file of words for each language, "
             f"such as de or de.txt. Received: {folder}."
         )
-    found = {}
+    found: dict[str, set[str]] = {}
     for name in sorted(os.listdir(folder)):
-        tag = languages.language_tag(name.removesuffix(".txt"))
-        if tag is None or not languages.is_known_language(tag):
+        tag = declared_language(name.removesuffix(".txt"))
+        if not languages.is_known_language(tag):
             continue
         lines = read_text_lines(os.path.join(folder, name))
         words = {line.strip().lower() for _, line in lines} - {""}
         if words:
-            found[tag] = tuple(sorted(words))
+            language = languages.primary_language(tag)
+            found.setdefault(language, set()).update(words)
     if not found:
         raise InputError(
             f"{folder}: bad_words is a folder with a file of words for each "
             "language, such as de or de.txt. This one has none."
         )
-    return found
+    return {language: tuple(sorted(found[language])) for language in found}

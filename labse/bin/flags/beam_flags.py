@@ -34,7 +34,7 @@ def define_rejects_flag(flags: FlagSet) -> None:
     flags.string(
         "rejects",
         None,
-        "Folder to keep what is dropped in, by step and reason, as .jsonl.gz.",
+        "New folder for what is dropped, by step and reason, as .jsonl.gz.",
     )
 
 

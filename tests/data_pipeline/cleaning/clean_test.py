@@ -1,13 +1,17 @@
 import gzip
 import hashlib
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 from data_pipeline.cleaning import clean
 from data_pipeline.cleaning.clean import clean_monolingual
 from data_pipeline.cleaning.settings import CleaningSettings
 from data_pipeline.jobs.phases import local_arguments
+from data_pipeline.quality import features
+from data_pipeline.quality.model import QualityModel
 from labse.errors import InputError
 from labse.files.reading import ReadOptions
 from labse.files.texts import Texts
@@ -176,7 +180,11 @@ def test_the_same_bytes_whatever_the_partitions(tmp_path, corpora):
 
 
 def test_a_job_that_was_stopped_resumes(tmp_path, corpora, monkeypatch):
-    run(corpora, tmp_path / "whole", rejects=tmp_path / "whole-rejects")
+    rejects = tmp_path / "rejects"
+    run(corpora, tmp_path / "out", rejects=rejects)
+    whole = digests(tmp_path / "out"), digests(rejects)
+    shutil.rmtree(tmp_path / "out")
+    shutil.rmtree(rejects)
     run_units, done = clean.run_units, []
 
     def stop_after(limit):
@@ -190,7 +198,6 @@ def test_a_job_that_was_stopped_resumes(tmp_path, corpora, monkeypatch):
 
         monkeypatch.setattr(clean, "run_units", stopping)
 
-    rejects = tmp_path / "rejects"
     for limit in range(1, 20):
         stop_after(limit)
         try:
@@ -199,8 +206,7 @@ def test_a_job_that_was_stopped_resumes(tmp_path, corpora, monkeypatch):
         except KeyboardInterrupt:
             continue
     assert len(done) == len(set(done)) > 10
-    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
-    assert digests(rejects) == digests(tmp_path / "whole-rejects")
+    assert (digests(tmp_path / "out"), digests(rejects)) == whole
 
 
 def test_what_is_done_is_not_done_again(tmp_path, corpora, monkeypatch):
@@ -217,6 +223,9 @@ def test_another_input_is_refused(tmp_path, corpora, monkeypatch):
         run([tmp_path / "0.jsonl"], tmp_path / "out")
     with pytest.raises(InputError, match="cleaned from other inputs or with"):
         run(corpora, tmp_path / "out", settings("words"))
+    # What was dropped is not there.
+    with pytest.raises(InputError, match="cleaned from other inputs or with"):
+        run(corpora, tmp_path / "out", rejects=tmp_path / "rejects")
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -224,15 +233,51 @@ def test_another_input_is_refused(tmp_path, corpora, monkeypatch):
     monkeypatch.setattr(clean, "run_units", stop)
     with pytest.raises(KeyboardInterrupt):
         run(corpora, tmp_path / "begun")
-    with pytest.raises(InputError, match="was made from something else"):
+    with pytest.raises(InputError, match="had other values of inputs. Start"):
         run([tmp_path / "0.jsonl"], tmp_path / "begun")
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path, corpora):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("precious", "utf-8")
-    with pytest.raises(InputError, match="must be a new folder"):
+    with pytest.raises(InputError, match="out must be a new folder"):
         run(corpora, tmp_path / "out")
+    with pytest.raises(InputError, match="rejects must be a new folder"):
+        run(corpora, tmp_path / "new", rejects=tmp_path / "out")
+    # Of another program.
+    (tmp_path / "other" / "work" / "notes").mkdir(parents=True)
+    with pytest.raises(InputError, match="out must be a new folder"):
+        run(corpora, tmp_path / "other")
+
+
+def test_what_is_read_is_kept_or_dropped(tmp_path):
+    write(
+        tmp_path / "a.jsonl",
+        [page([1, 2, 3, 1]), {"text": "It is one. It is two."},
+         {"text": "[citation needed]"}, {"text": "short"}],
+    )  # fmt: skip
+    run([tmp_path / "a.jsonl"], tmp_path / "out", settings("length"))
+    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    totals = report["totals"]
+    assert totals["lines read"] == 7
+    assert totals["lines added by splitting"] == 1
+    assert sum(row["texts"] for row in report["kept"]) == 5
+    assert sum(row["texts"] for row in report["dropped"]) == 3
+
+
+def test_a_quality_model_drops_the_worst(tmp_path):
+    # The score is the logarithm of the length, to base 2; half have 5, of 32
+    # characters, or more.
+    weights = np.zeros(features.NUM_FEATURES)
+    weights[0] = 1
+    model = QualityModel(weights, 0.0, np.linspace(0, 10, 11), {})
+    model.write(tmp_path / "model.json")
+    rows = [{"text": f"{'a' * 30}."}, {"text": f"{'b' * 31}."}]
+    write(tmp_path / "a.jsonl", rows)
+    given = settings("words", quality_model=str(tmp_path / "model.json"))
+    run([tmp_path / "a.jsonl"], tmp_path / "out", given)
+    assert texts(tmp_path / "out") == [rows[1]["text"]]
+    assert dropped(tmp_path / "out") == {("quality", "not of the best 0.5"): 1}
 
 
 def test_rejects_are_kept_by_step(tmp_path):
@@ -253,6 +298,7 @@ def test_rejects_are_kept_by_step(tmp_path):
         ({"min_characters": 0}, "Received: 0 and 5000"),
         ({"min_characters": 9, "max_characters": 8}, "Received: 9 and 8"),
         ({"quality_share": 0.0}, "a share above 0"),
+        ({"quality_model": "no.json"}, "no.json: a quality model is a file"),
     ],
 )
 def test_settings_are_checked(values, message):

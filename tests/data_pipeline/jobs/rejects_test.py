@@ -1,3 +1,4 @@
+import errno
 import gzip
 import json
 
@@ -5,6 +6,7 @@ import pytest
 
 from data_pipeline.jobs import rejects
 from data_pipeline.jobs.drops import Dropped, Drops
+from labse.errors import InputError
 
 
 def write(folder, name, count=3):
@@ -65,3 +67,12 @@ def test_the_files_of_a_unit_are_whole_or_not_there(tmp_path, monkeypatch):
     assert not list(tmp_path.rglob("a.jsonl.gz"))
     write(tmp_path, "a", 1)
     assert len(list(tmp_path.rglob("a.jsonl.gz"))) == 1
+
+
+def test_a_full_disk_is_that_of_the_rejects(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(rejects.gzip, "compress", full)
+    with pytest.raises(InputError, match=f"The disk of {tmp_path} is full"):
+        write(tmp_path, "a")

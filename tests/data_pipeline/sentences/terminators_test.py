@@ -51,6 +51,8 @@ def test_marks_of_one_language():
     assert not ends_sentence("Where;", "en")
     assert ends_sentence("እዚህ::", "am")
     assert not ends_sentence("here::", "en")
+    assert ends_sentence("\u12a5\u12da\u1205\u1361\u1361", "ti")
+    assert not ends_sentence("\u12a5\u12da\u1205\u1361", "ti")
 
 
 def test_languages_without_marks():

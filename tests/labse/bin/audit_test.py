@@ -71,7 +71,22 @@ def test_clean_pairs_are_a_go(tmp_path, capsys):
     assert capsys.readouterr().out.rstrip().endswith("GO")
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert page.count("<svg") == 2
-    assert not (tmp_path / "out" / "work").exists()
+    assert not (tmp_path / "out" / "audit_work").exists()
+
+
+def test_the_folder_of_work_keeps_what_else_it_holds(tmp_path):
+    write(tmp_path / "a.tsv", pairs())
+    work = tmp_path / "work"
+    (work / "notes").mkdir(parents=True)
+    (work / "notes" / "thesis.txt").write_text("precious", "utf-8")
+    run(tmp_path, "--noidentify", f"--work={work}")
+    assert [*work.rglob("*")] == [work / "notes", work / "notes" / "thesis.txt"]
+
+
+def test_where_a_source_ends_counts(tmp_path):
+    write(tmp_path / "a.tsv", [("a b", "c"), ("a", "b c")])
+    _, report = run(tmp_path)
+    assert report["batch"]["equal_pairs_of_rows"]["pair"] == 0
 
 
 def test_planted_problems_are_counted(tmp_path, capsys):
@@ -120,11 +135,12 @@ def test_planted_problems_are_counted(tmp_path, capsys):
         assert f"- {name}" in output
     page = (tmp_path / "out" / "report.html").read_text("utf-8")
     assert "&lt;" not in page
+    assert page.count("<td>evaluation</td><td>en de</td>") == 2
     # The first copy is row 750; b.tsv has a header, and rows from 400 on.
     assert "b.tsv:352" in page
 
 
-def test_texts_and_the_language_of_texts(tmp_path):
+def test_texts_and_the_language_of_texts(tmp_path, monkeypatch):
     german = "Das ist ein ganz gew\u00f6hnlicher deutscher Satz Nummer"
     lines = [f"{german} {number}.\ten" for number in range(200)]
     text = "text\tlanguage\n" + "\n".join(lines) + "\n"
@@ -135,6 +151,12 @@ def test_texts_and_the_language_of_texts(tmp_path):
     assert counts["wrong language"] == 200
     # Of fewer than 1,000 texts: shown, and not held against the data.
     assert code == 0
+    assert report["languages"]["en"]["shares"]["repeated texts"] == 0
+    (tmp_path / "b.tsv").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("data_pipeline.audit.rules.MIN_TEXTS", 400)
+    code, report = run(tmp_path, "--monolingual", "--noidentify")
+    assert report["reasons"][0].startswith("repeated texts: en 50.0%")
+    (tmp_path / "b.tsv").unlink()
     _, report = run(tmp_path, "--monolingual", "--noidentify")
     assert "wrong language" not in report["languages"]["en"]["shares"]
 

@@ -45,7 +45,7 @@ def test_citation_marks_go_and_other_brackets_stay():
         ["One[1] two[citation needed] three [sic].[edit]", "[2]"],
     )
     assert kept == ["One two three [sic]."]
-    assert dropped == []
+    assert dropped == [("nothing else", "[2]")]
 
 
 def test_javascript():

@@ -79,11 +79,12 @@ def test_bad_words(line, language, is_kept):
 
 def test_lists_of_bad_words_are_files_by_language(tmp_path):
     (tmp_path / "en").write_text("Darn\n\ngosh darn\n", "utf-8")
-    (tmp_path / "de.txt").write_text("mist\n", "utf-8")
+    (tmp_path / "deu.txt").write_text("mist\n", "utf-8")
+    (tmp_path / "de_AT").write_text("schas\n", "utf-8")
     (tmp_path / "README.md").write_text("no list\n", "utf-8")
     assert read_bad_words(str(tmp_path)) == {
         "en": ("darn", "gosh darn"),
-        "de": ("mist",),
+        "de": ("mist", "schas"),
     }
 
 
