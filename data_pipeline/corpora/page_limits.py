@@ -12,7 +12,7 @@ import re
 # An element takes half a kilobyte of memory.
 MAX_TAGS = 500_000
 # Looking for the main text takes time for each element times its depth: 1 s for
-# this sum. That of ordinary pages is below a hundredth of it.
+# this sum. Of 181 pages of news sites, 180 stay below a hundredth of it.
 MAX_SUM_OF_DEPTHS = 3 * 10**7
 MAX_ATTRIBUTES = 2**12  # of a tag; of a page, twice `MAX_TAGS`
 # A shorter page cannot have tags that cost more than 8 s.
