@@ -26,8 +26,8 @@ def train(parts: Parts, size: int, fixed: Sequence[str]) -> list[str]:
     """The pieces that are not in `fixed`, most useful first.
 
     A phrase without spaces can be longer than a vocabulary's pieces are allowed
-    to be: it is left out, the pieces that it is made of are not. Words whose smoothed count rounds to nothing at MAX_TRAINING_WORDS in all
-    are left out.
+    to be: it is left out, the pieces that it is made of are not. Words are left
+    out whose smoothed count rounds to nothing at MAX_TRAINING_WORDS in all.
 
     Args:
       parts: words, and parts of words, with their smoothed counts.
