@@ -3,8 +3,6 @@
 import os
 import pathlib
 import random
-import subprocess
-import sys
 
 import pytest
 
@@ -42,29 +40,30 @@ def folder(tmp_path_factory):
     return folder
 
 
-def mine(folder, out, *flags, model="hashed"):
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "labse.bin.cli", "mine"),
+@pytest.fixture(scope="module")
+def mine(folder, run_python):
+    """Runs `labse mine` in the folder."""
+
+    def run(out, *flags, model="hashed"):
+        return run_python(
+            *("-m", "labse.bin.cli", "mine"),
             "--chunk=64",
             f"--model=python:{model}.encode",
             "--source=a.txt",
             "--target=b.txt",
             f"--out={out}",
             *flags,
-        ],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"},
+        )
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def alone(folder):
+def alone(folder, mine):
     """The bytes that are mined without Beam."""
-    done = mine(folder, "alone.tsv")
+    done = mine("alone.tsv")
     assert done.returncode == 0, done.stderr
     return (folder / "alone.tsv").read_bytes()
 
@@ -73,25 +72,27 @@ def alone(folder):
     "beam",
     [
         ["--beam=--direct_running_mode=in_memory"],
-        [
-            "--beam=--direct_running_mode=multi_processing",
-            "--beam=--direct_num_workers=2",
-        ],
+        pytest.param(
+            [
+                "--beam=--direct_running_mode=multi_processing",
+                "--beam=--direct_num_workers=2",
+            ],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["one process", "two processes"],
 )
-def test_beam_gives_the_same_bytes(folder, alone, beam, tmp_path):
+def test_beam_gives_the_same_bytes(mine, alone, beam, tmp_path):
     out = tmp_path / "together.tsv"
-    done = mine(folder, out, "--shards=3", "--runner=DirectRunner", *beam)
+    done = mine(out, "--shards=3", "--runner=DirectRunner", *beam)
     assert done.returncode == 0, done.stderr
     assert alone.count(b"\n") > 250
     assert out.read_bytes() == alone
 
 
-def test_a_worker_s_bad_input_is_one_clear_error(folder, tmp_path):
+def test_a_worker_s_bad_input_is_one_clear_error(mine, tmp_path):
     out = tmp_path / "out.tsv"
     done = mine(
-        folder,
         out,
         "--index=exact",
         "--runner=DirectRunner",

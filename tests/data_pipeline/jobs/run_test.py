@@ -112,7 +112,9 @@ def test_two_processes_and_one_clear_error(tmp_path):
     done = start(tmp_path, 2, 0.5)  # So that both have begun by then.
     errors = done.communicate()[1]
     assert done.returncode == 2
-    assert errors == "small_job: A unit is even. Received: odd.\n"
+    # Where that takes seconds, progress is told.
+    lines = [x for x in errors.splitlines() if not x.startswith("writing: ")]
+    assert lines == ["small_job: A unit is even. Received: odd."]
     workers = {process for _, process in log(tmp_path)}
     assert len(workers) == 2 and done.pid not in workers
 

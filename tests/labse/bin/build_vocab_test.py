@@ -108,12 +108,20 @@ def learn(pairs, out, *arguments, vocab_size=42):
     return out.read_bytes()
 
 
-def test_the_same_vocabulary_on_beam(pairs, tmp_path):
+@pytest.mark.parametrize(
+    "workers",
+    [
+        ["--runner=DirectRunner", "--beam=--direct_running_mode=in_memory"],
+        pytest.param(["--workers=2"], marks=pytest.mark.slow),
+    ],
+    ids=["one process", "two processes"],
+)
+def test_the_same_vocabulary_on_beam(workers, pairs, tmp_path):
     (tmp_path / "more.tsv").write_text("text\tlanguage\nGute Nacht\tde\n")
     expected = learn(pairs, tmp_path / "vocab.txt")
     assert not (tmp_path / "vocab.txt.work").exists()
     out = tmp_path / "beam.txt"
-    assert learn(pairs, out, "--workers=2") == expected
+    assert learn(pairs, out, *workers) == expected
     assert (tmp_path / "beam.txt.work/counted/00001/counts.tsv").exists()
 
 

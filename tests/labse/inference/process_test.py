@@ -211,7 +211,7 @@ in_child(load_and_encode)
     assert run(code) == ["(1, 32)", "(1, 32)", "refused"]
 
 
-def test_spawn_works(small_run, tmp_path):
+def test_spawn_works(run_python, small_run, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         f"{HEAD}\nif __name__ == '__main__':\n"
@@ -220,10 +220,5 @@ def test_spawn_works(small_run, tmp_path):
         "        found = pool.map_async(model.encode, [['hello']]).get(100)\n"
         "    print(abs(found[0] - model.encode(['hello'])).max() < 1e-6)\n"
     )
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), str(small_run)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    result = run_python(script, small_run)
     assert result.stdout == "True\n", result.stderr
