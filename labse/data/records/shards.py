@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
-import tqdm
 
 from labse.data.records.dealing import (
     ORDER,
@@ -22,6 +21,7 @@ from labse.data.records.job import RecordJob, RowsRead, WrittenShard
 from labse.data.records.manifest import file_sizes
 from labse.errors import InputError
 from labse.files.remote_path import RemotePath
+from labse.progress import ProgressBar
 
 # Free space that is left over when the shards are written.
 _SPARE_BYTES = 2**26
@@ -33,7 +33,7 @@ def write_shards(job: RecordJob, read: RowsRead) -> list[WrittenShard]:
     written = _whole_shards(job, num_shards)
     check_room(job, read)
     records = sum(count for count, _ in read.spools)
-    with tqdm.tqdm(total=records, desc="writing", unit=" records") as bar:
+    with ProgressBar(total=records, desc="writing", unit=" records") as bar:
         for number in range(LANES):
             shards = range(number, num_shards, LANES)
             for shard in write_spool(job, read, number, written):

@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Iterable
 
 import numpy as np
-import tqdm
 
 from labse.data.records import in_units
 from labse.data.records.dealing import SPOOLS, Dealer
@@ -41,6 +40,7 @@ from labse.files.full_disk import full_disk_is_input_error
 from labse.files.kinds import files_of
 from labse.files.pairs import Files
 from labse.files.reading import ReadOptions, Tally
+from labse.progress import ProgressBar
 
 SHARD_RECORDS = 16_384
 _UPDATE_ROWS = 1024
@@ -183,7 +183,7 @@ def _read_rows(
 
 def _deal_rows(files: Files, encoder: RecordEncoder, dealer: Dealer) -> None:
     count = 0
-    with tqdm.tqdm(
+    with ProgressBar(
         total=files.num_bytes, unit="B", unit_scale=True, desc="reading"
     ) as bar:
         for count, (group, record) in enumerate(encoder.encode(files), 1):
@@ -198,7 +198,7 @@ def _deal_rows(files: Files, encoder: RecordEncoder, dealer: Dealer) -> None:
         raise in_units.no_records(encoder.kind, files)
 
 
-def _rate(count: int, bar: tqdm.tqdm) -> str:
+def _rate(count: int, bar: ProgressBar) -> str:
     seconds = bar.format_dict["elapsed"]
     return f"{count:,} records, {count / max(seconds, 1e-3):,.0f}/s"
 
