@@ -34,7 +34,6 @@ EXTRAS = {
         "apache-beam>=2.77",
         "eldc>=0.4",
         "FastWARC>=2",
-        "mwparserfromhell>=0.7",
         "protobuf<7",
         "py3langid>=0.4",
         "pyarrow<26",

@@ -115,7 +115,7 @@ def process_server(tmp_path_factory):
         yield address
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start_python(process_server, tmp_path_factory):
     """Starts Python with its arguments; seconds faster than by `subprocess`.
 
@@ -134,7 +134,7 @@ def start_python(process_server, tmp_path_factory):
     return start
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_python(start_python):
     """As `subprocess.run`, of what `start_python` starts."""
 

@@ -6,13 +6,14 @@
 The dump is of English articles, in `web_fixtures` of the data folder; its pages
 are repeated until there are `--articles` articles.
 Ours is `read_dump`, from the XML to paragraphs, in one process. The peers are
-WikiExtractor without templates (AGPL, so it runs in an environment of its own:
-peer_requirements.txt), one process that extracts, and mwparserfromhell's
+in an environment of their own (peer_requirements.txt): WikiExtractor (AGPL)
+without templates, one process that extracts; and mwparserfromhell's
 `strip_code` on the text of some of the articles. Times are CPU seconds of all
 processes; residue is the share of lines that still hold markup.
 """
 
 import argparse
+import html
 import json
 import pathlib
 import re
@@ -26,6 +27,7 @@ from data_pipeline.corpora.dumps import read_dump
 from data_pipeline.jobs.drops import Drops
 from labse.files.compression import open_unpacked
 
+PEER = pathlib.Path(__file__).with_name("dumps_peer.py")
 # Of CPU time on one core: a dump of a million articles in two hours.
 FLOOR_ARTICLES_PER_SECOND = 140
 _DUMP = (
@@ -89,12 +91,10 @@ def _seconds_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def mwparserfromhell(dump: pathlib.Path, limit: int):
+def mwparserfromhell(
+    python: str, dump: pathlib.Path, limit: int
+) -> tuple[list[list[str]], float]:
     """As `ours`, of the first articles, without reading the XML."""
-    import html
-
-    from mwparserfromhell import parse
-
     with open_unpacked(str(dump)) as file:
         content = file.read().decode("utf-8")
     texts = [
@@ -102,9 +102,13 @@ def mwparserfromhell(dump: pathlib.Path, limit: int):
         for match in _TEXT.finditer(content)
         if not match[1].lower().startswith("#redirect")
     ][:limit]
-    start = time.process_time()
-    found = [parse(text).strip_code().split("\n") for text in texts]
-    return found, time.process_time() - start
+    output = subprocess.run(
+        [python, str(PEER)],
+        input=json.dumps(texts).encode(),
+        check=True,
+        stdout=subprocess.PIPE,
+    ).stdout
+    return json.loads(output)
 
 
 def main() -> None:
@@ -123,7 +127,9 @@ def main() -> None:
             found["WikiExtractor"] = wikiextractor(
                 options.peer_python, dump, folder / "out"
             )
-        found["mwparserfromhell"] = mwparserfromhell(dump, 100)
+            found["mwparserfromhell"] = mwparserfromhell(
+                options.peer_python, dump, 100
+            )
     print(f"a dump of {size / 1e6:.0f} MB; {machine()}")
     print(
         f"{'':18}{'articles':>9}{'articles/s':>11}{'words':>11}{'residue':>9}"

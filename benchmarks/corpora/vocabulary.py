@@ -1,17 +1,18 @@
 r"""A vocabulary of the paper's size: ours, and Hugging Face's trainer alone.
 
     python -m benchmarks.corpora.vocabulary --data=DATA --out=FOLDER \
-        [--words=11500000] [--vocab_size=501153] [--exponents 0.3 1.0] \
-        [--contenders labse huggingface] [--workers=2]
+        [--words=11800000] [--vocab_size=501153] [--exponents 0.3 1.0] \
+        [--contenders labse huggingface] [--workers=2] [--peer_gigabytes=16]
 
 DATA holds the sets that `vocabulary_text` names; it also says by which rule
-further words are made. 11,500,000 words, counted once in each language, are
+further words are made. 11,800,000 words, counted once in each language, are
 more than ten million distinct ones. The text is written to OUT once.
 
 - labse: `labse build-vocab` from the files to vocab.txt, counting on Beam
   included, once for each exponent; the second finds the words counted.
 - huggingface: `tokenizers`' WordPiece trainer with BERT's pre-tokenizer, given
-  the same lines, all characters. It knows no languages, so no smoothing.
+  the same lines, all characters. It knows no languages, so no smoothing. It
+  gets at most --peer_gigabytes (address space); beyond, its code is not 0.
 
 Each is a process of its own. Reported are its time, the peak of its memory
 with all its child processes (proportional set size, every half second), and
@@ -22,6 +23,7 @@ mBERT's vocabulary. All are read by the same tokenizer.
 import argparse
 import json
 import pathlib
+import resource
 import subprocess
 import sys
 import threading
@@ -145,6 +147,8 @@ def main() -> None:
     arguments = _arguments()
     data, out = arguments.data, arguments.out
     if arguments.train_huggingface:
+        limit = int(arguments.peer_gigabytes * 1e9)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         return train_huggingface(
             str(out / "text"), arguments.vocab_size, arguments.train_huggingface
         )
@@ -194,13 +198,14 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--words", type=int, default=11_500_000)
+    parser.add_argument("--words", type=int, default=11_800_000)
     parser.add_argument("--vocab_size", type=int, default=501_153)
     parser.add_argument("--exponents", nargs="+", default=["0.3", "1.0"])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--contenders", nargs="+", default=["labse", "huggingface"]
     )
+    parser.add_argument("--peer_gigabytes", type=float, default=16)
     parser.add_argument("--train_huggingface", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -7,6 +7,7 @@ that is damaged, or whose Content-Length is wrong, is dropped and counted, and
 reading resumes at the next one.
 """
 
+import io
 import re
 import zlib
 from collections.abc import Generator, Iterator
@@ -32,13 +33,20 @@ WRONG_LENGTH = "a record with a wrong Content-Length"
 NO_LENGTH = "a record without a Content-Length"
 DAMAGED = "a damaged record"
 EMPTY = "a file without a record"
+CUT = "the end of a truncated file"
+REST = "the rest of a file after a damage"
 TOO_MANY = f"the rest of a file after {MAX_DAMAGES} damages"
 
 _SCAN_BYTES = 2**20
 _VERSION = b"WARC/"
-# The head of a record, or of a gzip member that may hold one.
-_START = re.compile(rb"\n(?=WARC/\d)|(?=\x1f\x8b\x08[\0-\x1f])")
+# The head of a record, or of a member of gzip or Zstandard that may hold one.
+_START = re.compile(
+    rb"\n(?=WARC/\d)|(?=\x1f\x8b\x08[\0-\x1f])|(?=\x28\xb5\x2f\xfd)"
+)
+_START_BYTES = 8  # that `_START` looks at
 _MEMBER_BYTES = 2**12  # of a member, to see how it begins
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 class Record(NamedTuple):
@@ -65,19 +73,18 @@ def read_records(path: str, drops: Drops) -> Iterator[Record]:
     """Yields the records that hold text; counts those that are unreadable."""
     reader = _Reader(path, drops)
     with open(path, "rb") as file:
-        head = file.readline(64)
-        after, damages = 0, 0
+        has_bare_feeds = _has_bare_feeds(file.read(_MEMBER_BYTES))
+        after = yield from reader.read(file, 0, has_bare_feeds)
+        if not reader.number and after is None:
+            reader.drop(EMPTY, f"{path}:1")
+        damages = 0
         while after is not None:
-            start = _next_start(file, after) if damages else 0
-            if start is None:
-                break
-            if damages > MAX_DAMAGES:
-                reader.drop(TOO_MANY, f"{path}:{reader.number}")
-                return
-            after = yield from reader.read(file, start, _has_bare_feeds(head))
+            start = _next_start(file, after)
             damages += 1
-    if not reader.number and damages == 1 and after is None:
-        reader.drop(EMPTY, f"{path}:1")
+            if start is None or damages > MAX_DAMAGES:
+                reader.drop_rest(TOO_MANY if start is not None else REST)
+                return
+            after = yield from reader.read(file, start, has_bare_feeds)
 
 
 def drop_record(drops: Drops, reason: str, place: str) -> None:
@@ -97,10 +104,16 @@ class _Reader:
         self._path = path
         self._drops = drops
         self._is_counted = False  # whether what follows is counted as damaged
+        self._is_at_end = False  # whether the record read last ends the file
 
     def drop(self, reason: str, place: str) -> None:
         """Counts a record."""
         drop_record(self._drops, reason, place)
+
+    def drop_rest(self, reason: str) -> None:
+        """Counts what is left of the file, if anything is."""
+        if reason != REST or not self._is_at_end:
+            self.drop(reason, f"{self._path}:{self.number + 1}")
 
     def read(
         self, file: BinaryIO, start: int, has_bare_feeds: bool
@@ -114,6 +127,7 @@ class _Reader:
 
         file.seek(start)
         held, begin = None, start
+        self._is_at_end = False
         try:
             for raw in ArchiveIterator(
                 file, parse_http=False, quirks_mode=has_bare_feeds
@@ -126,10 +140,16 @@ class _Reader:
             held = self._blame(held, error)
             yield from self._release(held)
             return begin + 1
+        self._is_at_end = True
         yield from self._release(held)
         # A length that is too large swallows the records that follow.
-        is_open = held and held.problem in (TRUNCATED, TOO_LARGE)
-        return begin + 1 if is_open else None
+        if held and held.problem in (TRUNCATED, TOO_LARGE):
+            return begin + 1
+        if self.number and not (
+            _ends_with_member(file, begin) or _ends_with_member(file, 0)
+        ):
+            self.drop(CUT, f"{self._path}:{self.number + 1}")
+        return None
 
     def _hold(self, raw) -> _Held:
         self._is_counted = False
@@ -185,8 +205,9 @@ def _value(raw, header: str) -> str:
     return found.decode(errors="replace").strip()
 
 
-def _has_bare_feeds(line: bytes) -> bool:
-    return line.startswith(_VERSION) and not line.endswith(b"\r\n")
+def _has_bare_feeds(member: bytes) -> bool:
+    line, feed, _ = _unpacked(member).lstrip().partition(b"\n")
+    return bool(feed) and not line.endswith(b"\r")
 
 
 def _next_start(file: BinaryIO, begin: int) -> int | None:
@@ -202,13 +223,16 @@ def _next_start(file: BinaryIO, begin: int) -> int | None:
                 continue
             if match.group():
                 return start
-            file.seek(start)
-            if _holds_record(file.read(_MEMBER_BYTES)):
+            member = block[match.end() : match.end() + _MEMBER_BYTES]
+            if len(member) < _MEMBER_BYTES:
+                file.seek(start)
+                member = file.read(_MEMBER_BYTES)
+            if _holds_record(member):
                 return start
         position += len(block)
         file.seek(position)
         # A head may stand across the end of a block.
-        tail = block[-8:] if len(block) == _SCAN_BYTES else b""
+        tail = block[-_START_BYTES:]
         block = file.read(_SCAN_BYTES)
         if block:
             block, position = tail + block, position - len(tail)
@@ -216,8 +240,40 @@ def _next_start(file: BinaryIO, begin: int) -> int | None:
 
 
 def _holds_record(member: bytes) -> bool:
+    return _unpacked(member).lstrip().startswith(_VERSION)
+
+
+def _unpacked(member: bytes) -> bytes:
+    """The first bytes of a member; nothing if it is damaged."""
+    from fastwarc.stream_io import ZstdReader
+
     try:
-        start = zlib.decompressobj(31).decompress(member, 16)
-    except zlib.error:
-        return False
-    return start.lstrip().startswith(_VERSION)
+        if member.startswith(_GZIP):
+            return zlib.decompressobj(31).decompress(member, 64)
+        if member.startswith(_ZSTD):
+            return ZstdReader(io.BytesIO(member)).read(64)
+    except (zlib.error, OSError):
+        return b""
+    return member[:64]
+
+
+def _ends_with_member(file: BinaryIO, begin: int) -> bool:
+    """Whether a member of gzip begins at a byte, and the last one is whole.
+
+    True for a file that is not gzip. (FastWARC takes a head that is cut for the
+    end of the file.)
+    """
+    file.seek(begin)
+    unpacker = None
+    while packed := file.read(_MEMBER_BYTES):
+        while packed:
+            if unpacker is None or unpacker.eof:
+                if not packed.startswith(_GZIP[: len(packed)]):
+                    return begin == 0
+                unpacker = zlib.decompressobj(31)
+            try:
+                unpacker.decompress(packed)
+            except zlib.error:
+                return begin == 0
+            packed = unpacker.unused_data
+    return unpacker.eof if unpacker else begin == 0

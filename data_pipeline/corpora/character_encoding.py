@@ -32,8 +32,8 @@ big5 big5hkscs cp1251 cp1253 cp1255 cp1256 cp866 cp874 cp932 euc_jp euc_kr
 gb18030 gbk iso8859-5 iso8859-6 iso8859-7 iso8859-8 koi8-r koi8-u shift_jis
 """
 _OTHER_SCRIPTS = frozenset(_NAMES.split())
-# These are ASCII byte by byte, so they are valid UTF-8 as well.
-_ESCAPED = frozenset(("iso2022_jp", "hz"))
+# ASCII byte by byte, so it is valid UTF-8 as well.
+_ESCAPED = "iso2022_jp"
 
 
 def decode_page(content: bytes, declared: str = "") -> str:
@@ -52,9 +52,10 @@ def decode_page(content: bytes, declared: str = "") -> str:
     found = [name for name in map(_codec, names) if name]
     if b"\0" in head and (encoding := _wide(head)):
         return content.decode(encoding, "replace")
-    if not _ESCAPED.intersection(found) or b"\x1b" not in content:
+    if _ESCAPED not in found or b"\x1b" not in content:
         try:
-            return content.decode()
+            # The last character may have been cut.
+            return codecs.utf_8_decode(content, "strict", False)[0]
         except UnicodeDecodeError:
             pass
     if len(found) == 2 and found[0] in _LATIN:
@@ -82,6 +83,8 @@ def _codec(name: str) -> str:
     mapped = map_encoding_to_html5(name.strip("\"' "), False) if name else None
     if not mapped:
         return ""
+    if mapped.startswith("utf-16"):
+        return "utf-8"  # As in HTML: whoever could read the name, read ASCII.
     try:
         return codecs.lookup(mapped).name
     except LookupError:

@@ -18,7 +18,8 @@ nob:nb nno:nn nya:ny ori:or ory:or pan:pa pol:pl por:pt ron:ro rum:ro rus:ru
 kin:rw sin:si slk:sk slo:sk slv:sl smo:sm sna:sn som:so sqi:sq alb:sq srp:sr
 sot:st sun:su swe:sv swa:sw swh:sw tam:ta tel:te tgk:tg tha:th tuk:tk tgl:tl
 tur:tr tat:tt uig:ug ukr:uk urd:ur uzb:uz uzn:uz vie:vi wol:wo xho:xh yid:yi
-yor:yo zho:zh chi:zh cmn:zh zul:zu
+yor:yo zho:zh chi:zh cmn:zh zul:zu ekk:et fil:tl hbs:sh hnj:hmn mww:hmn pes:fa
+zlm:ms
 aar:aa abk:ab aka:ak arg:an ava:av aym:ay bak:ba bis:bi bam:bm bre:br che:ce
 cha:ch chv:cv div:dv dzo:dz ewe:ee ful:ff fij:fj fao:fo grn:gn glv:gv her:hz
 hmo:ho ina:ia ile:ie iku:iu kon:kg kik:ki kua:kj kal:kl kas:ks kom:kv cor:kw
@@ -27,7 +28,8 @@ oji:oj orm:om oss:os pli:pi pus:ps que:qu roh:rm run:rn san:sa srd:sc snd:sd
 sme:se sag:sg ssw:ss tir:ti tsn:tn ton:to tso:ts twi:tw tah:ty ven:ve vol:vo
 wln:wa zha:za
 """
-_TWO_LETTERS = dict(pair.split(":") for pair in _CODES.split())
+_SHORT_CODES = dict(pair.split(":") for pair in _CODES.split())
+_NO_LANGUAGE = ("mul", "zxx", "mis")  # several, none, one without a code
 # Wikimedia's names of wikis that are not tags of their languages:
 # https://meta.wikimedia.org/wiki/Special_language_codes
 _WIKIS = {
@@ -54,5 +56,19 @@ def declared_language(name: str) -> str:
     name = name.strip().lower().replace("_", "-")
     name = _WIKIS.get(name, name)
     primary, dash, rest = name.partition("-")
-    name = _TWO_LETTERS.get(primary, primary) + dash + rest
-    return language_tag(name) or UNKNOWN_LANGUAGE
+    name = _SHORT_CODES.get(primary, primary) + dash + rest
+    tag = language_tag(name) or UNKNOWN_LANGUAGE
+    return UNKNOWN_LANGUAGE if tag in _NO_LANGUAGE else tag
+
+
+def page_language(name: str) -> str:
+    """The same as language identification names it.
+
+    Without a region, and Chinese without its script: pages declare what their
+    template says.
+    """
+    first, *rest = declared_language(name).split("-")
+    if first == "zh":
+        return first
+    # A script has four characters, a variant five or more.
+    return "-".join([first, *(part for part in rest if len(part) > 3)])

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from xml.parsers import expat
 
 from data_pipeline.corpora.archives import drop_record
-from data_pipeline.corpora.declared_language import declared_language
+from data_pipeline.corpora.declared_language import page_language
 from data_pipeline.corpora.wikitext import (
     COMMON_NAMESPACES,
     paragraphs_of_wikitext,
@@ -32,6 +32,7 @@ _DATABASE = re.compile(
     r"(.+?)(wiki|wiktionary|wikibooks|wikinews|wikiquote|wikisource|"
     r"wikiversity|wikivoyage)"
 )
+_ENCODINGS = ("utf-8", "utf-16", "us-ascii")
 _WIKITEXT = ("", "wikitext")
 _REDIRECT = re.compile(r"\s*#redirect", re.IGNORECASE)
 # Of namespaces, those whose links show no text: media, files and categories.
@@ -86,13 +87,11 @@ class _Parser:
 
     Attributes:
       language: of the wiki, a tag.
-      namespaces: the names, in small letters, of those whose links show
-        nothing.
     """
 
     def __init__(self, path: str):
         self.language = UNKNOWN_LANGUAGE
-        self.namespaces = set(COMMON_NAMESPACES)
+        self._namespaces: dict[str, str] = {}  # key -> name
         self._path = path
         self._base = ""
         self._open: list[str] = []
@@ -106,6 +105,7 @@ class _Parser:
         parser.buffer_size = _CHUNK_BYTES
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
+        parser.XmlDeclHandler = self._check_encoding
         parser.StartDoctypeDeclHandler = self._refuse_document_type
 
     def pages(self, file: BinaryIO) -> Iterator[dict]:
@@ -133,12 +133,17 @@ class _Parser:
                     "longer one"
                 )
 
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """Names, in small letters, of those whose links show nothing."""
+        return COMMON_NAMESPACES.union(self._namespaces.values())
+
     def url_of(self, title: str) -> str:
         """The address of a page; empty where the dump does not name one."""
         if not self._base:
             return ""
         name = urllib.parse.quote(title.replace(" ", "_"), safe="/:(),'!*")
-        return urllib.parse.urljoin(self._base, name)
+        return f"{self._base.rpartition('/')[0]}/{name}"
 
     def _error(self, what: str, line: int = 0) -> InputError:
         line = line or self._parser.CurrentLineNumber
@@ -146,6 +151,12 @@ class _Parser:
             f"{self._path}:{line}: {what}. Make or fetch the dump again, or "
             "leave it out."
         )
+
+    def _check_encoding(self, _, encoding: str | None, *__) -> None:
+        if (encoding or "utf-8").lower() not in _ENCODINGS:
+            raise self._error(
+                f"a dump is in UTF-8 or UTF-16. Received {encoding}"
+            )
 
     def _refuse_document_type(self, name: str, *_) -> None:
         raise self._error(
@@ -184,7 +195,7 @@ class _Parser:
         if self._parser.CharacterDataHandler:
             self._parser.CharacterDataHandler = None
             self._keep(self._key, "".join(self._text))
-        elif name == "page":
+        elif name == "page" and self._page is not None:
             self._done.append(self._page)
             self._page = None
 
@@ -199,8 +210,8 @@ class _Parser:
         elif key == "siteinfo/base":
             self._base = value.strip()
         elif key in _UNSHOWN_NAMESPACES and value:
-            self.namespaces.add(value.strip().lower())
+            self._namespaces[key] = value.strip().lower()
 
     def _declare(self, language: str) -> None:
         if language and self.language == UNKNOWN_LANGUAGE:
-            self.language = declared_language(language)
+            self.language = page_language(language)

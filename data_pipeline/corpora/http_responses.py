@@ -19,7 +19,9 @@ _STATUS = re.compile(rb"HTTP/[\d.]+ +(\d{3})\b")
 # Extensions may follow a size, and old servers pad it with spaces.
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\n]*)?\r?\n")
 _GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
+_GZIP_WINDOW = 31  # zlib's word for gzip's frame
+_MAX_CODINGS = 4
+_PIECE_BYTES = 2**12
 
 
 class UnreadableBody(Exception):
@@ -56,10 +58,16 @@ def decoded_body(response: Response) -> bytes:
         not read.
     """
     body, fields = response.body, response.fields
-    if "chunked" in fields.get("transfer-encoding", "").lower():
-        body = _without_chunks(body)
-    codings = fields.get("content-encoding", "").lower().split(",")
-    for coding in reversed([each.strip() for each in codings]):
+    # The body was coded in this order.
+    names = ("content-encoding", "transfer-encoding")
+    codings = [
+        coding.strip()
+        for name in names
+        for coding in fields.get(name, "").lower().split(",")
+    ]
+    if len(codings) > _MAX_CODINGS:
+        raise UnreadableBody("a body in an unknown coding")
+    for coding in reversed(codings):
         body = _unpack(body, coding.removeprefix("x-"))
     return body
 
@@ -80,6 +88,8 @@ def _without_chunks(body: bytes) -> bytes:
 
 
 def _unpack(body: bytes, coding: str) -> bytes:
+    if coding == "chunked":
+        return _without_chunks(body)
     if coding in ("gzip", "deflate"):
         return _inflate(body)
     if coding in ("br", "zstd"):
@@ -96,7 +106,7 @@ def _inflate(body: bytes) -> bytes:
     if _is_text(body):
         return body
     if body.startswith(_GZIP):
-        return _decompress(body, 31)
+        return _decompress(body, _GZIP_WINDOW)
     try:
         return _decompress(body, 15)
     except UnreadableBody as damage:
@@ -110,24 +120,26 @@ _BOMB = f"a body that unpacks to more than {MAX_PAGE_BYTES:,} bytes"
 
 
 def _decompress(body: bytes, window: int) -> bytes:
-    parts, size = [], 0
-    while body:
-        unpacker = zlib.decompressobj(window)
-        try:
-            part = unpacker.decompress(body, MAX_PAGE_BYTES - size + 1)
-        except zlib.error as error:
-            if parts:
+    unpacker = zlib.decompressobj(window)
+    parts, size, place = [], 0, 0
+    while place < len(body):
+        if unpacker.eof:
+            if window != _GZIP_WINDOW or not body.startswith(_GZIP, place):
                 break  # What follows the last member is padding.
+            unpacker = zlib.decompressobj(window)
+        # In pieces, since what follows a member is copied, and there may be
+        # a million of them.
+        piece = body[place : place + _PIECE_BYTES]
+        try:
+            parts.append(unpacker.decompress(piece))
+        except zlib.error as error:
             raise UnreadableBody(_DAMAGED) from error
-        parts.append(part)
-        size += len(part)
+        place += len(piece) - len(unpacker.unused_data)
+        size += len(parts[-1])
         if size > MAX_PAGE_BYTES:
             raise UnreadableBody(_BOMB)
-        if not unpacker.eof:
-            raise UnreadableBody("a truncated compressed body")
-        body = unpacker.unused_data
-        if window != 31:
-            break
+    if body and not unpacker.eof:
+        raise UnreadableBody("a truncated compressed body")
     return b"".join(parts)
 
 
@@ -148,4 +160,4 @@ def _unpack_with_fastwarc(body: bytes, coding: str) -> bytes:
 
 def _is_text(body: bytes) -> bool:
     """Whether a body that is said to be compressed begins as HTML does."""
-    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+    return body[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")

@@ -1,20 +1,5 @@
 """The main text of a page: what it is about, without menus and other frames."""
 
-import re
-
-# An element takes half a kilobyte of memory, and 10 microseconds.
-MAX_TAGS = 500_000
-# Looking for the main text also takes time for each element times its depth:
-# 1 s for this sum. That of ordinary pages is below a hundredth of it.
-MAX_SUM_OF_DEPTHS = 3 * 10**7
-_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)")
-# Elements that hold nothing, or that the next of their kind ends.
-_FLAT_NAMES = """
-area base br col embed hr img input link meta param source track wbr
-body dd dt head html li optgroup option p rp rt tbody td tfoot th thead tr
-"""
-_FLAT = frozenset(_FLAT_NAMES.split())
-
 
 def main_text(html: str) -> tuple[list[str], str]:
     """The paragraphs of a page's main text, and the page's language.
@@ -46,20 +31,3 @@ def paragraphs_of(text: str) -> list[str]:
         " ".join(line.split()) for line in text.replace("\0", "").split("\n")
     )
     return [line for line in lines if line]
-
-
-def is_too_complex(html: str) -> bool:
-    """Whether a page has too many elements, or too deeply nested ones."""
-    num_tags = html.count("<")
-    if num_tags * num_tags // 2 <= MAX_SUM_OF_DEPTHS:
-        return False
-    if num_tags > MAX_TAGS:
-        return True
-    depth = total = 0
-    for match in _TAG.finditer(html):
-        if match[2].lower() not in _FLAT:
-            depth = max(0, depth - 1) if match[1] else depth + 1
-        total += depth
-        if total > MAX_SUM_OF_DEPTHS:
-            return True
-    return False

@@ -10,17 +10,14 @@ from data_pipeline.corpora.archives import (
     read_records,
 )
 from data_pipeline.corpora.character_encoding import decode_page
-from data_pipeline.corpora.declared_language import declared_language
+from data_pipeline.corpora.declared_language import page_language
 from data_pipeline.corpora.http_responses import (
     UnreadableBody,
     decoded_body,
     parse_response,
 )
-from data_pipeline.corpora.main_text import (
-    is_too_complex,
-    main_text,
-    paragraphs_of,
-)
+from data_pipeline.corpora.main_text import main_text, paragraphs_of
+from data_pipeline.corpora.page_limits import is_too_complex
 from data_pipeline.documents import Document
 from data_pipeline.jobs.drops import Drops
 from labse.files.compression import open_unpacked
@@ -105,7 +102,9 @@ def _document_of_html(
 ) -> Document:
     html = decode_page(content, charset)
     if is_too_complex(html):
-        raise Unusable("a page with too many or too deeply nested elements")
+        raise Unusable(
+            "a page with too many elements or attributes, or too deep ones"
+        )
     lines, language = main_text(html)
     return _document(lines, language, place, url)
 
@@ -115,4 +114,4 @@ def _document(
 ) -> Document:
     if not lines:
         raise Unusable("no text")
-    return Document(lines, place, declared_language(language), url)
+    return Document(lines, place, page_language(language), url)

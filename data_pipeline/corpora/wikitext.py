@@ -28,12 +28,17 @@ _LINK_MARKS = re.compile(r"\[\[|\]\]")
 _MAX_LINK_DEPTH = 8  # A file's caption holds links, hardly deeper.
 # `-{zh-hans:A; zh-hant:B}-`: variants of the language.
 _VARIANTS = re.compile(r"-\{([^{}]*)\}-")
+_VARIANT = re.compile(r"\s*[a-z]{2,3}(?:-[a-z]{2,4})*\s*:([^;]*)")
+# Flags of what is only a rule or a title, and shows nothing.
+_HIDDEN = frozenset("HTD-")
 _URL_LINK = re.compile(
-    r"\[(?:https?:|ftp:|mailto:|//)[^\s\[\]<>]*[ \t]*([^\[\]\n]*)\]",
+    r"\[(?:https?:|ftp:|mailto:|//)[^\s\[\]<>]*(?:[ \t]([^\[\]\n]*))?\]",
     re.IGNORECASE,
 )
 _BREAK = re.compile(r"<(?:br|p|/p|/?div|/?li|/?blockquote)\b[^<>]*>", re.I)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+# `int` refuses numbers of many digits.
+_LONG_REFERENCE = re.compile(r"&#[0-9]{8,};?")
 _QUOTES = re.compile(r"'{2,}")
 _SWITCH = re.compile(r"__[^\W_]{2,30}__")
 _LIST_MARK = re.compile(r"[*#:;]+[ \t]*")
@@ -68,7 +73,7 @@ def paragraphs_of_wikitext(
     text = _BREAK.sub("\n", text)
     text = _TAG.sub("", text)
     text = _SWITCH.sub("", _QUOTES.sub("", text))
-    text = html.unescape(text)
+    text = html.unescape(_LONG_REFERENCE.sub("\ufffd", text))
     return [line for line in map(_cleaned, text.split("\n")) if line]
 
 
@@ -108,8 +113,11 @@ def _close_of(name: str) -> re.Pattern:
 
 def _first_variant(match: re.Match) -> str:
     """The text of the first variant; one without variants as it is."""
-    first = match[1].split(";")[0]
-    return first.partition(":")[2] if ":" in first else match[1]
+    flags, bar, text = match[1].rpartition("|")
+    if bar and not _HIDDEN.isdisjoint(flags.split(";")):
+        return ""
+    variant = _VARIANT.match(text)
+    return variant[1] if variant else text
 
 
 def _without_braces(text: str) -> str:

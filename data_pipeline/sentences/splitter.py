@@ -36,7 +36,8 @@ _CLITIC = re.compile(r"['\u2018\u2019][nstkm]\s")
 _QUOTING = re.compile("[とっなの]")
 # After these a shad ends a clause: "and", "if", "having done", ...
 _TIBETAN_CLAUSE = re.compile("(?:^|[\\s་])(?:དང|ན|ནས|ཏེ|སྟེ|ཞིང|ཤིང|ཅིང)[་༌]?$")
-# Letters that stand alone for a word or a syllable: no initials.
+# Letters that stand alone for a word or a syllable: no initials. Only after
+# these, and not in numbers, is a Japanese full stop of full width an end.
 _WHOLE_SYLLABLE = re.compile("[\u1100-\u11ff\u3040-\u9fff\uac00-\ud7a3]")
 
 
@@ -97,6 +98,10 @@ class _Rules:
         if not marks.isascii():
             if not _TIBETAN.isdisjoint(marks):
                 return self._ends_tibetan(text, start, match)
+            if marks == "\uff0e":
+                return (
+                    _WHOLE_SYLLABLE.match(text, match.start() - 1) is not None
+                )
             if not _PLAIN.isdisjoint(marks) or ETHIOPIC_TWO in marks:
                 return not self._quotes(text, match)
         elif self._is_half_a_mark(marks):

@@ -2,11 +2,13 @@
 
 The marks are the characters with Unicode's property Sentence_Terminal
 (https://www.unicode.org/Public/17.0.0/ucd/PropList.txt) of the scripts that
-languages are written in today, but for four that are used otherwise:
+languages are written in today, but for six that are used otherwise:
 
 - U+104A of Myanmar, U+1735 of the Philippines' scripts, U+A9C8 of Javanese and
   U+1B5E of Balinese separate clauses, as a comma does.
 - U+2024 is a leader's dot.
+- U+FF0E, the full stop of full width, ends sentences in Japanese papers, and
+  stands within names in Chinese: see `LANGUAGE_MARKS`.
 """
 
 # Marks that also stand within numbers, names or addresses: they end a sentence
@@ -17,7 +19,7 @@ SPACED_MARKS = ".!?…\u203c\u203d\u2047\u2048\u2049\u2e2e\ua4ff"
 PLAIN_MARKS = "".join(
     (
         "\u0589",  # Armenian
-        "\u061d\u061e\u061f\u06d4",  # Arabic: triple dot, question, full stop
+        "\u061d\u061e\u061f\u06d4",  # Arabic: four, the last a full stop
         "\u0700\u0701\u0702",  # Syriac
         "\u07f9",  # N'Ko
         "\u0964\u0965",  # danda and double danda, of all scripts of India
@@ -32,7 +34,8 @@ PLAIN_MARKS = "".join(
         "\u1b5a\u1b5b\u1b5f",  # Balinese
         "\u1c3b\u1c3c",  # Lepcha
         "\u1c7e\u1c7f",  # Ol Chiki
-        "\u3002\uff61\uff01\uff1f\ufe12\ufe15\ufe16\ufe52\ufe56\ufe57",  # CJK
+        "\u3002\uff61\uff01\uff1f",  # CJK
+        "\ufe12\ufe15\ufe16\ufe52\ufe56\ufe57",
         "\ua60e\ua60f",  # Vai
         "\ua6f3\ua6f7",  # Bamum
         "\ua876\ua877",  # Phags-pa
@@ -72,6 +75,7 @@ LANGUAGE_MARKS = {
     "am": "::",
     "el": ";",
     "hy": ":",
+    "ja": "\uff0e",
     "ti": "::",
 }
 # Two word spaces of Ethiopic, typed for its full stop.

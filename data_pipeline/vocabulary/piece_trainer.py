@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from data_pipeline.vocabulary.repeated_parts import Parts
-from labse.preprocessing.vocabulary import SUFFIX_PREFIX
+from labse.preprocessing.vocabulary import MAX_PIECE_BYTES, SUFFIX_PREFIX
 
 # The trainer takes texts, not counts, so a word is repeated by its count. More
 # than this many words only cost time.
@@ -25,7 +25,8 @@ _INSIDE = "\ue000"
 def train(parts: Parts, size: int, fixed: Sequence[str]) -> list[str]:
     """The pieces that are not in `fixed`, most useful first.
 
-    Words whose smoothed count rounds to nothing at MAX_TRAINING_WORDS in all
+    A phrase without spaces can be longer than a vocabulary's pieces are allowed
+    to be: it is left out, the pieces that it is made of are not. Words whose smoothed count rounds to nothing at MAX_TRAINING_WORDS in all
     are left out.
 
     Args:
@@ -56,7 +57,11 @@ def train(parts: Parts, size: int, fixed: Sequence[str]) -> list[str]:
     tokenizer.train_from_iterator(_texts(parts.texts, repeats), trainer)
     ids = tokenizer.get_vocab(with_added_tokens=True)
     known = set(fixed)
-    return [p for p in sorted(ids, key=ids.__getitem__) if p not in known]
+    return [
+        piece
+        for piece in sorted(ids, key=ids.__getitem__)
+        if piece not in known and len(piece.encode()) <= MAX_PIECE_BYTES
+    ]
 
 
 def _repeats(weights: np.ndarray) -> np.ndarray:

@@ -127,11 +127,6 @@ class WorkFolder:
                 self._write_note(name, note)
         return note
 
-    def forget(self, name: str) -> None:
-        """Removes a file and its note, if they are there."""
-        self._note_path(name).unlink(missing_ok=True)
-        _remove(self.path(name))
-
     def _note_path(self, name: str) -> pathlib.Path:
         return self.folder / "notes" / f"{name}.json"
 

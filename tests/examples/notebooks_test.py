@@ -13,13 +13,31 @@ pytest.importorskip("ipykernel")
 ROOT = pathlib.Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 TRAINS = ROOT / "examples" / "train_on_your_own_pairs.ipynb"
+# The command `labse`, started by the server of processes. Its outputs are
+# those of this script.
+COMMAND = """#!{python} -S
+import json, os, socket, struct, sys
+
+request = {{
+    "arguments": ["-m", "labse.bin.cli", *sys.argv[1:]],
+    "folder": os.getcwd(),
+    "environment": dict(os.environ),
+    "stdout": f"/proc/{{os.getpid()}}/fd/1",
+    "stderr": f"/proc/{{os.getpid()}}/fd/2",
+}}
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    server.sendall(json.dumps(request).encode() + b"\\n")
+    _, code = struct.unpack("2i", server.recv(8, socket.MSG_WAITALL))
+sys.exit(code if code >= 0 else 128 - code)
+"""
 
 
 def run(path, folder, monkeypatch):
     """Runs it in `folder`/examples; returns what each cell printed."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    programs = os.path.dirname(sys.executable)
-    monkeypatch.setenv("PATH", programs + os.pathsep + os.environ["PATH"])
+    programs = [str(folder / "bin"), os.path.dirname(sys.executable)]
+    monkeypatch.setenv("PATH", ":".join([*programs, os.environ["PATH"]]))
     (folder / "examples").mkdir(exist_ok=True)
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(folder / "examples")}}
@@ -34,9 +52,15 @@ def run(path, folder, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory, process_server):
     """The folder that the notebooks share, and what the first printed."""
     folder = tmp_path_factory.mktemp("notebooks")
+    (folder / "bin").mkdir()
+    command = folder / "bin" / "labse"
+    command.write_text(
+        COMMAND.format(python=sys.executable, address=process_server)
+    )
+    command.chmod(0o755)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("TMPDIR", str(folder))
         return folder, run(TRAINS, folder, monkeypatch)

@@ -90,8 +90,16 @@ class RecordEncoder:
         self, rows: Iterable[TrainingPair] | Iterable[CorpusText]
     ) -> Iterator[tuple[int, bytes]]:
         """Yields the number of its group and the record for each row."""
-        for chunk in chunked(rows, _size, _CHUNK_ROWS, _CHUNK_BYTES):
-            yield from self._encode(chunk)
+        for records in self.encode_chunks(rows):
+            yield from records
+
+    def encode_chunks(
+        self, rows: Iterable[TrainingPair] | Iterable[CorpusText]
+    ) -> Iterator[Iterator[tuple[int, bytes]]]:
+        """Yields the same for some rows at once, those that fit in memory."""
+        return map(
+            self._encode, chunked(rows, _size, _CHUNK_ROWS, _CHUNK_BYTES)
+        )
 
     def _pairs(self, pairs: list[TrainingPair]) -> Iterator[tuple[int, bytes]]:
         texts = [pair.source for pair in pairs]

@@ -6,7 +6,7 @@ https://github.com/tensorflow/tensorflow/blob/v2.20.0/tensorflow/core/example/fe
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -21,12 +21,18 @@ def example(*features: bytes) -> bytes:
     return _example_head(len(body)) + body
 
 
-def replace_start(record: bytes, old: bytes, new: bytes) -> bytes:
-    """An Example, of the same features but the first ones: new, not old."""
-    start = 1
-    while record[start] > 127:  # Its length goes on.
-        start += 1
-    return example(new, record[start + 1 + len(old) :])
+def replace_start(
+    records: Iterable[bytes], old: bytes, new: bytes
+) -> list[bytes]:
+    """Examples of the same features but the first ones: new, not old."""
+    found = []
+    for record in records:
+        start = 1
+        while record[start] > 127:  # Its length goes on.
+            start += 1
+        body = new + record[start + 1 + len(old) :]
+        found.append(_example_head(len(body)) + body)
+    return found
 
 
 def bytes_feature(name: str, values: Sequence[bytes]) -> bytes:

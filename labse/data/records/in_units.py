@@ -43,16 +43,17 @@ RunPhase = Callable[[UnitJob, str, Sequence], None]
 def plan_reading(files: Files) -> list[ReadRows]:
     """The units that read the files, in their order."""
     most = max(UNIT_BYTES, files.num_bytes // _MAX_UNITS)
-    units, pieces = [], []
+    groups, size = [], most
     for path in files.files:
         for piece in _pieces(path, most):
-            pieces.append(piece)
-            if sum(each.size for each in pieces) >= most:
-                units.append(ReadRows(len(units), tuple(pieces)))
-                pieces = []
-    if pieces:
-        units.append(ReadRows(len(units), tuple(pieces)))
-    return units
+            if size + piece.size > most:
+                groups.append([])
+                size = 0
+            groups[-1].append(piece)
+            size += piece.size
+    return [
+        ReadRows(number, tuple(pieces)) for number, pieces in enumerate(groups)
+    ]
 
 
 def _pieces(path: str, most: int) -> list[Piece]:

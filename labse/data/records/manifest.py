@@ -15,9 +15,9 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from labse.data.records.groups import (
     LANES,
@@ -32,8 +32,11 @@ from labse.data.records.tokens import Tokens
 from labse.errors import InputError
 from labse.features import CORPUS
 from labse.files.atomic_write import write_bytes
-from labse.files.remote_path import AnyPath, as_path
-from labse.preprocessing.tokenizer import WordPieceTokenizer
+from labse.files.remote_path import AnyPath, RemotePath, as_path
+
+if TYPE_CHECKING:
+    # Imports TensorFlow, which processes that write records do without.
+    from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 MANIFEST = "manifest.json"
 COUNTS = "counts.npy"
@@ -109,7 +112,7 @@ class Manifest:
         cls,
         folder: str | os.PathLike,
         kind: str,
-        tokenizer: WordPieceTokenizer | None = None,
+        tokenizer: "WordPieceTokenizer | None" = None,
         max_length: int = 0,
     ) -> "Manifest":
         """Reads the manifest, and checks it and its shards for a use.
@@ -214,6 +217,11 @@ def file_sizes(paths: Iterable[str]) -> list[int | None]:
 
 
 def _file_size(path: str) -> int | None:
+    found = as_path(path)
+    if not isinstance(found, RemotePath):
+        return found.stat().st_size if found.exists() else None
+    import tensorflow as tf
+
     try:
         return tf.io.gfile.stat(path).length
     except tf.errors.NotFoundError:

@@ -4,15 +4,16 @@ import dataclasses
 import functools
 import os
 from collections.abc import Mapping
-
-import tensorflow as tf
+from typing import TYPE_CHECKING
 
 from labse.configs.schema import TokenizerConfig
 from labse.data.records.example_bytes import pack_ids
 from labse.errors import InputError
-from labse.preprocessing.packing import MIN_LENGTH
-from labse.preprocessing.tokenizer import WordPieceTokenizer
 from labse.preprocessing.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    # Imports TensorFlow, which records of texts are written without.
+    from labse.preprocessing.tokenizer import WordPieceTokenizer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Tokens:
     max_length: int
 
     @classmethod
-    def of(cls, tokenizer: WordPieceTokenizer, max_length: int) -> "Tokens":
+    def of(cls, tokenizer: "WordPieceTokenizer", max_length: int) -> "Tokens":
         """Those that a tokenizer makes."""
         settings = {
             name: getattr(tokenizer, name)
@@ -43,7 +44,7 @@ class Tokens:
     def check(
         self,
         folder: str | os.PathLike,
-        tokenizer: WordPieceTokenizer,
+        tokenizer: "WordPieceTokenizer",
         max_length: int,
     ) -> None:
         """Raises `InputError` unless a folder's ids are those of a model."""
@@ -102,8 +103,12 @@ class TokenIds:
       tokens: whose ids they are.
     """
 
-    def __init__(self, tokenizer: WordPieceTokenizer, max_length: int):
+    def __init__(self, tokenizer: "WordPieceTokenizer", max_length: int):
         """Raises `InputError` unless a piece fits into `max_length`."""
+        import tensorflow as tf
+
+        from labse.preprocessing.packing import MIN_LENGTH
+
         if max_length < MIN_LENGTH:
             raise InputError(
                 f"max_length counts [CLS] and [SEP]: it is at least "
@@ -117,12 +122,12 @@ class TokenIds:
             ids = tokenizer.tokenize(texts)[:, :kept]
             return ids.flat_values, ids.row_splits
 
-        self._tokenize = tokenize
+        self._tokenize, self._tf = tokenize, tf
 
     def __call__(self, texts: list[bytes]) -> list[bytes]:
         """The ids of each text, packed as in a feature."""
         ids, splits = self._tokenize(
-            tf.constant(texts, tf.string, [len(texts)])
+            self._tf.constant(texts, self._tf.string, [len(texts)])
         )
         return pack_ids(ids.numpy(), splits.numpy())
 
@@ -131,6 +136,8 @@ class TokenIds:
 def _token_ids(
     vocab: str, config: TokenizerConfig, max_length: int
 ) -> TokenIds:
+    from labse.preprocessing.tokenizer import WordPieceTokenizer
+
     vocabulary = Vocabulary.read(vocab)
     return TokenIds(
         WordPieceTokenizer.from_config(vocabulary, config), max_length

@@ -11,8 +11,9 @@ units to processes. What a unit makes stands in the job's work folder
 (`labse.files.work_folder`):
 
     WORK/rows/00012/         records of a unit that have not been dealt
-    WORK/found/00012.json    what the unit found
+    WORK/found/00012.json    what the unit found, once it has been read
     WORK/spools/00012/       its records, dealt
+    WORK/dealt/00012.json    there once they have been dealt
     WORK/shards/00017.json   the shards of a spool that have been written
 
 The shards have the bytes that `labse.data.records.writer` gives them in one
@@ -36,13 +37,10 @@ from labse.data.records.job import RecordJob, RowsRead
 from labse.data.records.rows import READERS
 from labse.data.records.tokens import TokenIds
 from labse.errors import InputError
-from labse.files.chunks import chunked
 from labse.files.formats.tfrecord import frame
 from labse.files.lines import read_lines
 from labse.files.reading import ReadOptions
 from labse.files.work_folder import WorkFolder
-
-_CHUNK_RECORDS, _CHUNK_BYTES = 4096, 2**22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,20 +93,12 @@ class ReadRows:
     def run(self, job: UnitJob) -> None:
         """Reads them, unless they have been read."""
         pieces = [(piece.path, piece.span) for piece in self.pieces]
-        made_from = {**job.made_from, "pieces": pieces}
-        found: dict[str, object] = {}
-        if not job.work.is_made(self.name):  # Its rows may have been dealt.
-            job.work.forget(self.rows)
-            job.work.make(
-                self.rows,
-                made_from,
-                lambda folder: found.update(self._read(job, _new(folder))),
-            )
-        job.work.make(
-            self.name,
-            made_from,
-            lambda path: path.write_text(json.dumps(found), "utf-8"),
-        )
+
+        def write(path: pathlib.Path) -> None:
+            found = self._read(job, _new(job.work.path(self.rows)))
+            path.write_text(json.dumps(found), "utf-8")
+
+        job.work.make(self.name, {**job.made_from, "pieces": pieces}, write)
 
     def _read(self, job: UnitJob, folder: pathlib.Path) -> dict[str, object]:
         """Writes the records; returns JSON values of what was found."""
@@ -119,9 +109,7 @@ class ReadRows:
         rows = self._rows(job, made_from.kind, tallies)
         part = dealing.Part(folder, 0)
         with open(part.records, "wb") as records, open(part.index, "wb") as f:
-            for chunk in chunked(
-                encoder.encode(rows), _size, _CHUNK_RECORDS, _CHUNK_BYTES
-            ):
+            for chunk in map(list, encoder.encode_chunks(rows)):
                 index = np.array(
                     [(group, len(record)) for group, record in chunk], np.uint32
                 )
@@ -165,17 +153,20 @@ class DealRows:
 
     @property
     def name(self) -> str:
-        """Of its part of the spools."""
-        return f"spools/{self.number:05d}"
+        """Of the note that they are dealt."""
+        return f"dealt/{self.number:05d}.json"
 
     def run(self, job: UnitJob) -> None:
         """Deals them, unless they have been dealt."""
-        job.work.make(
-            self.name,
-            {**job.made_from, "groups": self.groups},
-            lambda folder: self._deal(job, _new(folder)),
-        )
-        job.work.forget(self.rows)
+
+        def write(path: pathlib.Path) -> None:
+            folder = _new(job.records.spools / f"{self.number:05d}")
+            self._deal(job, folder)
+            path.write_text(json.dumps(self.size), "utf-8")
+
+        made_from = {**job.made_from, "groups": self.groups}
+        job.work.make(self.name, made_from, write)
+        shutil.rmtree(job.work.path(self.rows), ignore_errors=True)
 
     def _deal(self, job: UnitJob, folder: pathlib.Path) -> None:
         totals, seed = job.read.totals, job.records.made_from.seed
@@ -189,7 +180,7 @@ class DealRows:
             number, count = self.groups[own][0], len(records)
             old, new = heads[own]
             if old != new:
-                records = [replace_start(each, old, new) for each in records]
+                records = replace_start(records, old, new)
             places = deal.parts_of(
                 number, positions[own], count, totals[number], before[number]
             )
@@ -233,10 +224,6 @@ def _new(folder: pathlib.Path) -> pathlib.Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
-
-
-def _size(record: tuple[int, bytes]) -> int:
-    return len(record[1])
 
 
 def _by_group(part: dealing.Part) -> Iterator[tuple[int, list[bytes]]]:

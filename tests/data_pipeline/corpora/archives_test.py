@@ -9,8 +9,10 @@ import pytest
 
 from data_pipeline.corpora import archives
 from data_pipeline.corpora.archives import (
+    CUT,
     DAMAGED,
     NO_LENGTH,
+    REST,
     TOO_LARGE,
     TRUNCATED,
     WRONG_LENGTH,
@@ -49,8 +51,9 @@ def test_a_record(tmp_path, drops):
         gzip.compress(GOOD * 3),
         b"\r\n" * 1000 + GOOD * 3,
         (GOOD * 3).replace(b"\r\n", b"\n"),
+        gzip.compress((GOOD * 3).replace(b"\r\n", b"\n")),
+        gzip.compress(GOOD.replace(b"\r\n", b"\n")) * 3,
     ],
-    ids=["plain", "members", "one member", "blank lines", "bare feeds"],
 )
 def test_whole_files(tmp_path, drops, data):
     assert contents(tmp_path, drops, data) == [b"good"] * 3
@@ -82,13 +85,36 @@ def packed(*records):
         (packed(GOOD, record(os.urandom(999)))[:-300], 1, [(TRUNCATED, "2")]),
         (packed(GOOD) + damaged_member() + packed(GOOD), 2, [(DAMAGED, "2")]),
         (b"WARC/1.0\r\nX: " + b"a" * 10**6 + b"\r\n\r\n" + GOOD, 1, None),
-        (b"garbage" * 10**6, 0, [(DAMAGED, "1")]),
-        (b"\0" * 10**6, 0, [(DAMAGED, "1")]),
+        (b"garbage" * 10**6, 0, [(DAMAGED, "1"), (REST, "1")]),
+        (b"\0" * 10**6, 0, [(DAMAGED, "1"), (REST, "1")]),
+        # Cut in the head of a record.
+        (gzip.compress(GOOD) + gzip.compress(GOOD)[:9], 1, [(CUT, "2")]),
+        (gzip.compress(GOOD * 9)[:-4], 9, [(CUT, "10")]),
     ],
 )
 def test_damages_are_counted(tmp_path, drops, data, expected, reasons):
     assert contents(tmp_path, drops, data) == [b"good"] * expected
     assert drops.reasons == (reasons or [(DAMAGED, "1")])
+
+
+@pytest.mark.parametrize("before", range(1, 12))
+def test_a_head_across_blocks(tmp_path, drops, monkeypatch, before):
+    """The block in which a record is looked for ends within its head."""
+    monkeypatch.setattr(archives, "_SCAN_BYTES", 1024)
+    damage = record(b"abc", length=2)
+    for blocks in (1, 2, 3):
+        # Of the second search, which begins with the line feed before byte 1.
+        data = damage.ljust(1024 * blocks - before, b"x") + b"\n" + GOOD
+        assert contents(tmp_path, drops, data) == [b"good"]
+
+
+def test_zstandard_after_damage(tmp_path, drops):
+    zstandard = pytest.importorskip("zstandard")
+    member = zstandard.compress(GOOD)
+    damaged = zstandard.compress(record(bytes(range(256)) * 9))
+    data = member + damaged[:9] + b"\xff" * 9 + damaged[18:] + member
+    assert contents(tmp_path, drops, data) == [b"good"] * 2
+    assert drops.reasons == [(DAMAGED, "2")]
 
 
 def test_damages_of_a_file_have_a_limit(tmp_path, drops, monkeypatch):
@@ -141,5 +167,5 @@ print(json.dumps([found, drops.to_json(), int(peak) // 1024]))
     ).stdout
     found, counts, peak = json.loads(output)
     assert found == ["good"]
-    assert {row[2] for row in counts} == {TOO_LARGE, DAMAGED}
+    assert {row[2] for row in counts} == {TOO_LARGE, DAMAGED, REST}
     assert peak < 150  # MiB, most of them the interpreter's

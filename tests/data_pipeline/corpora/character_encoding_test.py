@@ -48,6 +48,17 @@ def test_damaged_bytes_are_replaced():
     assert decode_page(content, "utf-8") == page(RUSSIAN * 100) + "\ufffd" * 2
 
 
+def test_a_cut_character_goes():
+    content = page(RUSSIAN).encode()[:-15] + "я".encode()[:1]
+    assert decode_page(content, "latin-1").startswith(page(RUSSIAN)[:-15])
+
+
+def test_utf_16_is_not_believed():
+    """Who reads its name in ASCII has shown that it is not."""
+    content = page(RUSSIAN * 100, "utf-16").encode() + b"\xff"
+    assert decode_page(content) == page(RUSSIAN * 100, "utf-16") + "\ufffd"
+
+
 @pytest.mark.parametrize("content", [b"", b"\0", b"\0\0\0", b"\x1b", b"\xff"])
 def test_anything_is_decoded(content):
     decode_page(content, "iso-2022-jp").encode()

@@ -45,6 +45,26 @@ def test_an_article(tmp_path, drops):
     ]
 
 
+@pytest.mark.parametrize("title", ["Alien: Covenant", "AC/DC", "/dev"])
+def test_address(tmp_path, drops, title):
+    text = page("x").replace("A &amp; b", title)
+    (found,) = read(tmp_path, drops, text)
+    name = title.replace(" ", "_")
+    assert found.url == f"https://bg.wikipedia.org/wiki/{name}"
+
+
+def test_a_page_in_a_page(tmp_path, drops):
+    (found,) = read(tmp_path, drops, f"<page>{page('x')}</page>")
+    assert found.lines == ["x"]
+
+
+@pytest.mark.parametrize("encoding", ["no-such", "big5", "utf-32"])
+def test_other_encodings_are_refused(tmp_path, drops, encoding):
+    head = f'<?xml version="1.0" encoding="{encoding}"?>{HEAD}'
+    with pytest.raises(InputError, match="is in UTF-8 or UTF-16"):
+        read(tmp_path, drops, page("x"), head=head)
+
+
 def test_pages_that_give_no_document(tmp_path, drops):
     pages = [
         page("x", 1, ns=10),

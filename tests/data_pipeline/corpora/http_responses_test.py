@@ -49,6 +49,12 @@ def test_chunks(body, expected):
     assert decode(body, transfer_encoding="chunked") == expected
 
 
+def test_transfer_coding():
+    body = gzip.compress(HTML)
+    body = f"{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+    assert decode(body, transfer_encoding="gzip, chunked") == HTML
+
+
 def test_wrong_chunks():
     with pytest.raises(UnreadableBody, match="wrong chunks"):
         decode(b"5\r\nhello\r\nzz\r\nworld", transfer_encoding="chunked")
@@ -67,6 +73,7 @@ BROTLI = bytes.fromhex("8b08803c68746d6c3e68656c6c6f3c2f68746d6c3e03")
     "coding, body",
     [
         ("gzip", gzip.compress(HTML)),
+        ("gzip", gzip.compress(b"") * 20_000 + gzip.compress(HTML)),
         ("x-gzip", gzip.compress(HTML[:4]) + gzip.compress(HTML[4:])),
         ("gzip", gzip.compress(HTML) + b"padding"),
         ("gzip", HTML),  # a lie: most archives hold decoded bodies
@@ -93,6 +100,7 @@ def test_codings(coding, body):
         ("br", b"garbage", "damaged"),
         ("zstd", b"garbage", "damaged"),
         ("unheard-of", b"garbage", "unknown coding"),
+        ("gzip," * 9, HTML, "unknown coding"),
     ],
 )
 def test_unreadable_bodies(coding, body, message):

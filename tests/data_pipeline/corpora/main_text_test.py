@@ -1,10 +1,6 @@
 import pytest
 
-from data_pipeline.corpora.main_text import (
-    is_too_complex,
-    main_text,
-    paragraphs_of,
-)
+from data_pipeline.corpora.main_text import main_text, paragraphs_of
 
 SENTENCE = "This is a sentence of the article that is long enough to stay. "
 
@@ -36,14 +32,3 @@ def test_any_page(html):
 
 def test_paragraphs():
     assert paragraphs_of(" a\tb \n\n\r\n\u00a0\nc\r\n") == ["a b", "c"]
-
-
-def test_complexity():
-    # Sum of depths: 1 + 2 + ... + 8000 = 32 million.
-    assert is_too_complex("<div>" * 8000)
-    assert not is_too_complex("<div>" * 7000)
-    assert is_too_complex("<x-y>" * 3000 + "<br>" * 9000)
-    assert not is_too_complex("<p>text" * 100_000)
-    assert not is_too_complex("<div><b>x</b></div>" * 100_000)
-    assert not is_too_complex("</div>" * 100_000)
-    assert is_too_complex("<p>" * 500_001)

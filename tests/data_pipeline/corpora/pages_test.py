@@ -67,7 +67,7 @@ def test_a_response_in_gzip_and_chunks_in_another_encoding(tmp_path, drops):
         (response(b"<html><script>x</script></html>"), "no text"),
         (
             response(b"<div>" * 10_000),
-            "a page with too many or too deeply nested elements",
+            "a page with too many elements or attributes, or too deep ones",
         ),
         (
             response(b"\x1f\x8b\x08bad", "Content-Encoding: gzip"),

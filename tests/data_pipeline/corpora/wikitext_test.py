@@ -38,7 +38,9 @@ from data_pipeline.corpora.wikitext import paragraphs_of_wikitext
         ("a ({{b}}, c) d ({{e}}) f", "a (c) d f"),
         ("a {{b}}, c", "a, c"),
         ("a, {{b}}, {{c}}, d ( {{e}} f {{g}})", "a, d (f)"),
-        ("-{zh-hans:a; zh-hant:b}- -{c}-", "a c"),
+        ("-{zh-hans:a; zh-hant:b}- -{c}- -{10:30}-", "a c 10:30"),
+        ("-{H|zh-cn:a;zh-tw:b}-c -{R|d}- -{A|zh-cn:e;zh-tw:f}-", "c d e"),
+        ("a&#" + "9" * 5000 + ";", "a\ufffd"),
         ("<table><tr><td>a</td></tr></table>b", "b"),
         ("| a\n! b\nc", "c"),
         ("a = b", "a = b"),
@@ -61,6 +63,12 @@ def test_nested_markup_of_any_depth_is_left_out():
     assert paragraphs_of_wikitext(f"b {nested} c") == ["b c"]
     nested = "[[" * depth + "a" + "]]" * depth
     assert paragraphs_of_wikitext(f"b {nested} c") == ["b a c"]
+
+
+def test_a_long_address_without_an_end():
+    """Takes hours where the address and its text can share characters."""
+    address = "[http:" + "a" * 2**20
+    assert paragraphs_of_wikitext(address) == [address]
 
 
 MARKS = [

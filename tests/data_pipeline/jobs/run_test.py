@@ -109,7 +109,7 @@ def test_a_bug_keeps_its_traceback(tmp_path):
 
 def test_two_processes_and_one_clear_error(tmp_path):
     (tmp_path / "refuse-0").touch()
-    done = start(tmp_path, 2)
+    done = start(tmp_path, 2, 0.5)  # So that both have begun by then.
     errors = done.communicate()[1]
     assert done.returncode == 2
     assert errors == "small_job: A unit is even. Received: odd.\n"

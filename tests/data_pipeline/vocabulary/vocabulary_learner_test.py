@@ -78,6 +78,16 @@ def test_a_phrase_seen_once_gives_the_words_in_it():
     assert not phrases.keys() & set(pieces)
 
 
+def test_no_piece_is_too_long_for_a_vocabulary():
+    # 90 characters of three bytes each, without spaces.
+    phrase = "ກຂຄງຈຊຍດຕຖ" * 9
+    fixed = 5 + 2 * 10
+    pieces = learn({"lo": {phrase: 50}}, fixed + 9, unused=0)
+    assert max(len(piece.encode()) for piece in pieces) <= 256
+    ids = WordPieceTokenizer(Vocabulary(pieces)).tokenize([phrase])
+    assert pieces.index("[UNK]") not in ids.values
+
+
 def test_a_word_seen_once_is_no_piece():
     counts = {"x": {"abcd": 1, "abef": 1, "ghab": 1}}
     fixed = 5 + 2 * 8

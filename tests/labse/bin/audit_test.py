@@ -161,8 +161,16 @@ def test_texts_and_the_language_of_texts(tmp_path, monkeypatch):
     assert "wrong language" not in report["languages"]["en"]["shares"]
 
 
+@pytest.mark.parametrize(
+    "workers",
+    [
+        ["--runner=DirectRunner", "--beam=--direct_running_mode=in_memory"],
+        pytest.param(["--workers=2"], marks=pytest.mark.slow),
+    ],
+    ids=["one process", "two processes"],
+)
 def test_the_bytes_do_not_depend_on_workers_or_partitions(
-    tmp_path, monkeypatch
+    workers, tmp_path, monkeypatch
 ):
     rows = pairs(400)
     write(tmp_path / "a.tsv", rows)
@@ -176,7 +184,7 @@ def test_the_bytes_do_not_depend_on_workers_or_partitions(
         [
             f"--input={tmp_path}/*.tsv",
             f"--out={tmp_path}/out",
-            "--workers=2",
+            *workers,
             "--override=training.global_batch_size=64",
         ],
         "labse audit",

@@ -485,7 +485,7 @@ def test_the_order_of_this_version(tmp_path, monkeypatch):
     )
     reader = open_reader(by_lanes, 4, seed=7, language_exponent=0.5)
     assert read(reader, range(5, 8)) == [
-        ["b 13", "a 20", "b 17", "a 11"],
-        ["a 55", "a 76", "b 17", "b 5"],
-        ["b 12", "a 33", "a 36", "b 5"],
+        ["b 14", "a 14", "b 16", "a 5"],
+        ["b 14", "a 97", "a 61", "b 1"],
+        ["a 55", "a 12", "b 0", "b 1"],
     ]

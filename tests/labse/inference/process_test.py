@@ -3,7 +3,6 @@
 Each test is a script in a process of its own, which must end in time.
 """
 
-import select
 import subprocess
 import sys
 
@@ -41,19 +40,26 @@ model = labse.load(RUN)
 """
 
 
-def run(small_run, code):
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", HEAD + code, str(small_run)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout.split("\n")[:-1]
+@pytest.fixture(scope="module")
+def run_imported(run_python, small_run):
+    """The output of code that imports labse itself, in a new process."""
+
+    def call(code):
+        result = run_python("-c", code, small_run)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    return call
 
 
 @pytest.fixture(scope="module")
-def of_loaded(small_run):
+def run(run_imported):
+    """The lines that code after `HEAD` prints, in a new process."""
+    return lambda code: run_imported(HEAD + code).split("\n")[:-1]
+
+
+@pytest.fixture(scope="module")
+def of_loaded(run):
     """What one process that has loaded a model prints, by test."""
     code = f"""{LOADED}
 def nested():
@@ -85,7 +91,7 @@ for backend in ("multiprocessing", "loky", "threading"):
     print(answer(lambda: parallel(task(["hello"]) for _ in range(2))[1]))
 """
     found = {}
-    for line in run(small_run, code):
+    for line in run(code):
         if line in ("children", "pools", "joblib"):
             lines = found[line] = []
         else:
@@ -107,9 +113,9 @@ def test_joblib(of_loaded):
     assert of_loaded["joblib"] == ["refused", "(1, 32)", "(1, 32)"]
 
 
-def test_a_child_of_a_process_that_ran_tensorflow(small_run):
+def test_a_child_of_a_process_that_ran_tensorflow(run):
     code = "import tensorflow as tf\ntf.constant(1)\nin_child(load_and_encode)"
-    assert run(small_run, code) == ["refused"]
+    assert run(code) == ["refused"]
 
 
 # What follows it runs in the child.
@@ -191,58 +197,9 @@ import tensorflow as tf
 import labse
 print(labse.load(sys.argv[1]).encode(["hello"]).shape)
 """
-# Runs scripts in children. That it has imported TensorFlow, which takes
-# seconds, is no different from a child's own import: the runtime has not
-# started.
-IMPORTER = """
-import os, sys
-import tensorflow
-for line in sys.stdin:
-    script, *outputs = line.split()
-    if os.fork():
-        print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
-        continue
-    for number, path in enumerate(outputs, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-    with open(script) as file:
-        exec(compile(file.read(), script, "exec"), {"__name__": "__main__"})
-    break
-"""
 
 
-@pytest.fixture(scope="module")
-def importer(small_run):
-    """A process that has imported TensorFlow and nothing more."""
-    with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", IMPORTER, str(small_run)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        yield process
-        process.kill()
-
-
-@pytest.fixture
-def run_imported(importer, tmp_path):
-    """The output of code that imports labse itself, in a new process."""
-
-    def call(code):
-        paths = [tmp_path / name for name in ("script.py", "out", "errors")]
-        script, out, errors = paths
-        script.write_text(code)
-        print(*paths, file=importer.stdin, flush=True)
-        ready, _, _ = select.select([importer.stdout], [], [], 240)
-        assert ready, "no end after 240 seconds"
-        ended = importer.stdout.readline()
-        assert ended == "0\n", errors.read_text()
-        return out.read_text()
-
-    return call
-
-
-def test_a_child_of_a_process_that_only_imported(small_run):
+def test_a_child_of_a_process_that_only_imported(run):
     """As gunicorn --preload does with a model that is loaded in the worker."""
     code = """
 import tensorflow, tensorflow_text, tensorflow_hub
@@ -251,7 +208,7 @@ in_child(load_and_encode)
 print(load_and_encode().shape)
 in_child(load_and_encode)
 """
-    assert run(small_run, code) == ["(1, 32)", "(1, 32)", "refused"]
+    assert run(code) == ["(1, 32)", "(1, 32)", "refused"]
 
 
 def test_spawn_works(small_run, tmp_path):
