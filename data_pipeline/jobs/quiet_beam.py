@@ -7,6 +7,7 @@ matters of it is raised.
 
 import logging
 import os
+import threading
 
 _PLACE = f"{os.sep}apache_beam{os.sep}"
 
@@ -27,6 +28,22 @@ def quiet_beam() -> None:
     import apache_beam  # noqa: F401
 
     root.removeHandler(nowhere)
+    threading.excepthook = _of_threads(threading.excepthook)
+
+
+def _of_threads(show):
+    """Shows what a thread raises, unless it is Beam's reader of a worker.
+
+    That one ends with an error where the worker is gone, which `local_runner`
+    finds and raises.
+    """
+
+    def excepthook(arguments) -> None:
+        thread = arguments.thread
+        if thread is None or thread.name != "read_grpc_client_inputs":
+            show(arguments)
+
+    return excepthook
 
 
 quiet_beam()
