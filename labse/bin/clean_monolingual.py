@@ -79,8 +79,8 @@ def main(flags: FlagSet) -> None:
     if flags.explain is None and not (flags.input and flags.out):
         raise InputError(
             "--input and --out say what to clean, or --explain gives one line. "
-            "Received none of them, or one of the first two. Add what is "
-            "missing."
+            "Received none of them, or one of the first two. See labse "
+            "clean-monolingual --help."
         )
     from data_pipeline.cleaning.settings import CleaningSettings
     from data_pipeline.cleaning.steps.page_rules import read_bad_words

@@ -225,7 +225,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(run, change):
     message = refusal(run_folder.open_run, str(run))
     assert str(run) in message
     assert "does not hold the weights of the BERT that its conf" in message
-    assert "of another shape: " in message
+    assert "of another shape or type: " in message
 
 
 def test_a_checkpoint_of_more_blocks_is_refused(run):
