@@ -155,7 +155,9 @@ from labse.files.vector_file import VectorFile
 with VectorFile(sys.argv[1]) as file:
     file.keep(file.rows)
     while file.rows < int(sys.argv[2]):
-        rows = np.arange(file.rows, file.rows + 50, dtype=np.float32)
+        # A kill in the middle of a write leaves any number of rows.
+        stop = min(file.rows + 50, int(sys.argv[2]))
+        rows = np.arange(file.rows, stop, dtype=np.float32)
         file.append(np.repeat(rows[:, None], 256, axis=1))
     file.finish()
 """
