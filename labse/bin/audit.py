@@ -40,7 +40,8 @@ def define_flags(flags: FlagSet) -> None:
     flags.string(
         "config",
         "labse_base",
-        "Preset or YAML file: of its tokenizer, length and batch.",
+        "Preset or YAML file, of labse train or labse pretrain: of its "
+        "tokenizer, length and batch.",
     )
     flags.strings(
         "override", [], "section.key=value of the configuration; repeatable."
@@ -70,7 +71,7 @@ def main(flags: FlagSet) -> int:
     from labse.configs import loading
     from labse.files.work_folder import WorkFolder
 
-    config = loading.load(flags.config, flags.override)
+    config = loading.load(flags.config, flags.override, kind=None)
     settings = Settings(
         is_monolingual=flags.monolingual,
         options=file_flags.options(flags),

@@ -177,6 +177,11 @@ class PretrainingConfig:
                 f"{list(self.stacking.num_steps)} and {at_once}."
             )
 
+    @property
+    def training_length(self) -> int:
+        """The longest sequence, with [CLS] and [SEP]."""
+        return self.tokenizer.max_length
+
     def with_vocab_size(self, size: int) -> "PretrainingConfig":
         """The experiment with a vocabulary of another size."""
         encoder = dataclasses.replace(self.encoder, vocab_size=size)

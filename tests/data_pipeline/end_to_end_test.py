@@ -184,8 +184,8 @@ def test_from_a_crawl_to_a_pretraining(crawl, tmp_path, capsys):
     run(
         audit,
         *(f"--input={texts}", "--monolingual", f"--vocab={vocabulary}"),
-        *("--config=labse_tiny", "--override=training.global_batch_size=64"),
-        *(f"--out={tmp_path / 'audit'}", "--workers=1"),
+        *("--config=pretrain_tiny", f"--out={tmp_path / 'audit'}"),
+        "--workers=1",
     )
     run(
         write_records,
