@@ -118,13 +118,21 @@ def _memory(number: int) -> int:
 
 
 def held_out_figures(path: pathlib.Path, held_out: pathlib.Path) -> dict:
-    """Figures of a vocabulary by language."""
+    """Figures of a vocabulary by language.
+
+    The peer's pieces that are too long for any tokenizer here are left out.
+    """
     from data_pipeline.vocabulary import vocabulary_report
     from labse.files.reading import ReadOptions
     from labse.files.texts import Texts
+    from labse.preprocessing.vocabulary import MAX_PIECE_BYTES
 
     texts = Texts([held_out], ReadOptions(tsv_quotes="text"))
-    pieces = path.read_text("utf-8").split("\n")[:-1]
+    pieces = [
+        piece
+        for piece in path.read_text("utf-8").split("\n")[:-1]
+        if len(piece.encode()) <= MAX_PIECE_BYTES
+    ]
     return vocabulary_report.count_pieces(pieces, texts)
 
 
