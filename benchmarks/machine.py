@@ -44,3 +44,16 @@ def memory(process: int | str) -> dict[str, int]:
         name: int(size) * 1024
         for name, size in re.findall(r"(\w+):\s*(\d+) kB", status)
     }
+
+
+def process_tree(root: int) -> list[int]:
+    """A process and all that it or they started and that still run."""
+    parents = {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # It has ended.
+            fields = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)] = int(fields[1])
+    found = [root]
+    for process in found:
+        found += [one for one, above in parents.items() if above == process]
+    return found

@@ -33,7 +33,7 @@ import tempfile
 import threading
 import time
 
-from benchmarks.machine import machine, memory
+from benchmarks.machine import machine, memory, process_tree
 
 _FILES = 8
 _PAGE_LINES = 10
@@ -91,7 +91,7 @@ class Peaks(threading.Thread):
     def run(self) -> None:
         """Looks until `stop`."""
         while not self._end.wait(0.1):
-            for process in self._family():
+            for process in process_tree(self._process):
                 try:
                     found = memory(process)
                 except OSError:
@@ -103,19 +103,6 @@ class Peaks(threading.Thread):
         """Ends the thread."""
         self._end.set()
         self.join()
-
-    def _family(self) -> list[int]:
-        parents = {}
-        for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = path.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            parents[int(path.parent.name)] = int(fields[1])
-        found = [self._process]
-        for process in found:
-            found += [one for one, up in parents.items() if up == process]
-        return found
 
 
 def run(command: list[str], environment: dict) -> tuple:

@@ -30,7 +30,7 @@ import threading
 import time
 
 from benchmarks.corpora import vocabulary_text
-from benchmarks.machine import machine
+from benchmarks.machine import machine, process_tree
 
 # fmt: off
 LANGUAGES = ("en", "de", "fr", "ru", "zh", "ja", "th", "my", "km", "ka", "am",
@@ -91,21 +91,7 @@ def run(command: list[str], log: pathlib.Path) -> dict:
 
 def _memory_of_tree(root: int) -> int:
     """Proportional set size in bytes of a process and its children."""
-    parents = {}
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            stat = (folder / "stat").read_text()
-        except OSError:
-            continue  # It has ended.
-        parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
-    total = 0
-    for number in parents:
-        above = number
-        while above in parents and above != root:
-            above = parents[above]
-        if above == root:
-            total += _memory(number)
-    return total
+    return sum(map(_memory, process_tree(root)))
 
 
 def _memory(number: int) -> int:
